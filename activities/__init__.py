@@ -1,0 +1,1 @@
+"""Thin: decode, call connector or storage, return, raise a classified fault."""

@@ -1,0 +1,267 @@
+"""Work on one system of one case: revoke, rehearse, watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from temporalio import activity
+
+from activities.faults import guarded, heartbeats, next_try
+from connectors.base import Connector, ConnectorFault, Transcript
+from lockstep.contracts import payloads as p
+from lockstep.domain.access import Account, Action, Location, Match, Observation
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.leavers import KeyKind
+from lockstep.domain.outcomes import not_found_is_clean, reckon
+from lockstep.evidence.entries import Entry, EntryKind, access_data, exchange_data
+from lockstep.storage.cases import Cases
+from lockstep.storage.revocations import Revocation, Revocations, Snapshot
+
+log = structlog.get_logger("lockstep.activities")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one pass found: accounts, what stands now, and everything that ever stood."""
+
+    location: Location
+    current: dict[str, Observation]
+    snapshot: Snapshot
+
+
+class AccessActivities:
+    """Activities of one system's task queue; they share its connector."""
+
+    def __init__(
+        self, system: str, connector: Connector, revocations: Revocations, cases: Cases
+    ) -> None:
+        self._system = system
+        self._connector = connector
+        self._revocations = revocations
+        self._cases = cases
+
+    @activity.defn
+    async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
+        """See the stub. Reads state first and may run any number of times."""
+        async with guarded("revoke_access", case_id=given.case_id, system=given.system):
+            item = await self._revocations.load(given.case_id, given.system, given.opening)
+            if item.is_settled and item.outcome:
+                return p.RevokeResult(item.outcome)
+            transcript = Transcript()
+            try:
+                async with heartbeats():
+                    return await self._revoke(item, given, transcript)
+            except ConnectorFault as fault:
+                await self._record_fault(item, given, fault, transcript)
+                raise
+
+    @activity.defn
+    async def rehearse_access(self, given: p.RehearseInput) -> p.RehearseResult:
+        """See the stub. Reads only."""
+        async with guarded("rehearse_access", case_id=given.case_id, system=given.system):
+            item = await self._revocations.load(given.case_id, given.system, 1)
+            transcript = Transcript()
+            health = await self._connector.health(transcript)
+            problems = [
+                {"code": problem.code, "summary": problem.summary, "fix": problem.fix}
+                for problem in health.problems
+            ]
+            matches: Sequence[Match] = ()
+            if health.reachable:
+                location = await self._locate(item, transcript)
+                matches = location.matches
+            await self._revocations.rehearsed(item, accounts=len(matches), problems=problems)
+            return p.RehearseResult(len(matches), len(problems))
+
+    @activity.defn
+    async def watch_access(self, given: p.WatchInput) -> p.WatchResult:
+        """See the stub. Looks again by every key, because a new account is access too."""
+        async with guarded("watch_access", case_id=given.case_id, system=given.system):
+            item = await self._revocations.load(given.case_id, given.system, given.opening)
+            transcript = Transcript()
+            seen = await self._look(item, transcript)
+            standing = [a for look in seen.current.values() for a in look.standing]
+            entry = self._watch_entry(item, given, seen, transcript)
+            if not standing:
+                await self._revocations.note(entry)
+                return p.WatchResult(returned=False)
+            await self._cases.raise_finding(
+                given.case_id, given.system, look=given.look, opening=given.opening, entry=entry
+            )
+            log.error(
+                "access_returned", case_id=given.case_id, system=given.system, look=given.look
+            )
+            return p.WatchResult(returned=True)
+
+    async def _revoke(
+        self, item: Revocation, given: p.RevokeInput, transcript: Transcript
+    ) -> p.RevokeResult:
+        attempt = activity.info().attempt
+        seen = await self._look(item, transcript)
+        if not seen.snapshot.accounts and not not_found_is_clean(
+            seen.location.keys_tried, accept_single_key=item.accept_single_key
+        ):
+            raise self._fault(FaultCategory.UNKNOWN_WORKER, "locate", "too_few_keys")
+        await self._revocations.attempt(
+            item,
+            round_=given.round,
+            attempt=attempt,
+            location=seen.location,
+            snapshot=seen.snapshot,
+        )
+        actions = await self._close_all(seen, transcript)
+        after = await self._read_back(seen, actions, transcript)
+        if any(look.standing for look in after):
+            raise self._fault(FaultCategory.NOT_APPLIED, "read_back", _kinds(after))
+        closing = reckon(
+            before=seen.snapshot.all_standing(),
+            after=after,
+            actions=actions,
+            confirmed_at=datetime.now(UTC),
+        )
+        await self._revocations.outcome(
+            item,
+            round_=given.round,
+            attempt=attempt,
+            closing=closing,
+            snapshot=seen.snapshot,
+            location=seen.location,
+            actions=actions,
+            exchanges=transcript.exchanges,
+            dropped=transcript.dropped,
+        )
+        return p.RevokeResult(closing.outcome.value)
+
+    async def _locate(self, item: Revocation, transcript: Transcript) -> Location:
+        location = await self._connector.locate(item.subject.keys, transcript)
+        for match in location.matches:
+            if _contradicts(match.account, item):
+                raise self._fault(FaultCategory.AMBIGUOUS_MATCH, "locate", match.found_by.value)
+        return location
+
+    async def _look(self, item: Revocation, transcript: Transcript) -> _Seen:
+        """Find accounts, add those pinned before, and see what stands in each."""
+        location = await self._locate(item, transcript)
+        accounts = {account.id: account for account in item.snapshot.accounts}
+        accounts.update({match.account.id: match.account for match in location.matches})
+        looks = await asyncio.gather(
+            *(self._connector.read_back(account, transcript) for account in accounts.values())
+        )
+        current = {look.account_id: look for look in looks}
+        stood = {
+            account_id: tuple(
+                dict.fromkeys((*item.snapshot.standing.get(account_id, ()), *look.standing))
+            )
+            for account_id, look in current.items()
+        }
+        return _Seen(location, current, Snapshot(tuple(accounts.values()), stood))
+
+    async def _close_all(self, seen: _Seen, transcript: Transcript) -> list[Action]:
+        """Close everything that stands, or that stood when we first looked.
+
+        What stood before is closed again although it may be gone: some ways in, such as Okta's
+        sessions, cannot be listed once sign-in is blocked, and a killed worker may have stopped
+        between the two.
+        """
+        actions: list[Action] = []
+        for account in seen.snapshot.accounts:
+            before = seen.current[account.id]
+            stood = seen.snapshot.standing[account.id]
+            if stood:
+                merged = Observation(
+                    before.account_id, before.exists, stood, before.off_since, before.residuals
+                )
+                actions.extend(await self._connector.revoke(account, merged, transcript))
+        return actions
+
+    async def _read_back(
+        self, seen: _Seen, actions: Sequence[Action], transcript: Transcript
+    ) -> list[Observation]:
+        if not actions:  # nothing was done since the look that showed nothing standing
+            return list(seen.current.values())
+        return list(
+            await asyncio.gather(
+                *(
+                    self._connector.read_back(account, transcript)
+                    for account in seen.snapshot.accounts
+                )
+            )
+        )
+
+    async def _record_fault(
+        self,
+        item: Revocation,
+        given: p.RevokeInput,
+        fault: ConnectorFault,
+        transcript: Transcript,
+    ) -> None:
+        attempt = activity.info().attempt
+        wait = next_try(fault, attempt)
+        now = datetime.now(UTC)
+        log.warning(
+            "revocation_fault",
+            case_id=given.case_id,
+            system=given.system,
+            attempt=attempt,
+            fault=fault.category.value,
+            operation=fault.operation,
+            code=fault.code,
+        )
+        await self._revocations.fault(
+            item,
+            round_=given.round,
+            attempt=attempt,
+            category=fault.category,
+            text=str(fault),
+            retry_at=now + wait if wait is not None else None,
+            exchanges=transcript.exchanges,
+        )
+
+    def _fault(self, category: FaultCategory, operation: str, code: str) -> ConnectorFault:
+        return ConnectorFault(
+            category, connector=self._connector.kind, operation=operation, code=code
+        )
+
+    def _watch_entry(
+        self, item: Revocation, given: p.WatchInput, seen: _Seen, transcript: Transcript
+    ) -> Entry:
+        now = datetime.now(UTC)
+        standing = [a for look in seen.current.values() for a in look.standing]
+        kind = EntryKind.FINDING_RAISED if standing else EntryKind.WATCH_LOOK
+        return Entry(
+            kind=kind,
+            key=item.key("look", given.look),
+            tenant=item.tenant,
+            occurred_at=now,
+            recorded_at=now,
+            case_id=item.case_id,
+            subject=str(item.subject.subject_id),
+            system=item.system,
+            policy=item.policy,
+            data={
+                "look": given.look,
+                "standing": access_data(item.subject.salt, item.system, standing),
+                **({"finding": "access_returned"} if standing else {}),
+                **exchange_data(transcript.exchanges, dropped=transcript.dropped),
+            },
+        )
+
+
+def _contradicts(account: Account, item: Revocation) -> bool:
+    """Whether the vendor holds a strong key of this account that is not the leaver's."""
+    for known in account.known_keys:
+        if not known.kind.is_strong or known.kind is KeyKind.ACCOUNT_ID:
+            continue
+        ours = item.subject.keys.of_kind(known.kind)
+        if ours and known.value not in ours:
+            return True
+    return False
+
+
+def _kinds(looks: Sequence[Observation]) -> str:
+    kinds = {access.kind.value for look in looks for access in look.standing}
+    return "still_" + "_".join(sorted(kinds))

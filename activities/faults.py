@@ -1,0 +1,80 @@
+"""Turns faults into Temporal failures: the category decides whether Temporal tries again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from connectors.base import ConnectorFault
+from lockstep.contracts.policies import HEARTBEAT_EVERY, VENDOR_RETRY
+from lockstep.domain.faults import FaultCategory
+
+log = structlog.get_logger("lockstep.activities")
+
+
+def as_failure(fault: ConnectorFault) -> ApplicationError:
+    """The Temporal failure of a connector's fault; its type is the category's value."""
+    return ApplicationError(
+        str(fault),
+        type=fault.category.value,
+        non_retryable=not fault.is_transient,
+        next_retry_delay=fault.retry_after,
+    )
+
+
+def next_try(fault: ConnectorFault, attempt: int) -> timedelta | None:
+    """When Temporal will try again, for people to see; None when it will not."""
+    if not fault.is_transient:
+        return None
+    if fault.retry_after is not None:
+        return fault.retry_after
+    longest = VENDOR_RETRY.maximum_interval or timedelta(minutes=5)
+    exponent = min(attempt - 1, 20)
+    return min(VENDOR_RETRY.initial_interval * VENDOR_RETRY.backoff_coefficient**exponent, longest)
+
+
+@contextlib.asynccontextmanager
+async def guarded(name: str, **context: object) -> AsyncIterator[None]:
+    """Let faults through classified, and hide the text of everything else.
+
+    An exception of ours may quote a row or an answer; a failure's text is stored in Temporal.
+    """
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except ConnectorFault as fault:
+        raise as_failure(fault) from None
+    except SQLAlchemyError as error:
+        log.warning("storage_failed", activity=name, error=type(error).__name__, **context)
+        raise ApplicationError(
+            f"{name}: storage failed ({type(error).__name__})", type=FaultCategory.INTERNAL.value
+        ) from None
+    except Exception as error:
+        log.exception("activity_failed", activity=name, **context)
+        raise ApplicationError(
+            f"{name}: {type(error).__name__}", type=FaultCategory.INTERNAL.value
+        ) from None
+
+
+@contextlib.asynccontextmanager
+async def heartbeats() -> AsyncIterator[None]:
+    """Beat once a second, so that a killed worker is noticed within the heartbeat timeout."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
+            activity.heartbeat()
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()

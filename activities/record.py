@@ -1,0 +1,60 @@
+"""Small writes that the workflow asks for: beginning, waiting, deciding, closing."""
+
+from __future__ import annotations
+
+import structlog
+from temporalio import activity
+
+from activities.faults import guarded
+from lockstep.contracts import payloads as p
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.storage.cases import Cases
+from lockstep.storage.revocations import Revocations
+
+log = structlog.get_logger("lockstep.activities")
+
+
+class RecordActivities:
+    """Activities of the cases' own task queue."""
+
+    def __init__(self, cases: Cases, revocations: Revocations) -> None:
+        self._cases = cases
+        self._revocations = revocations
+
+    @activity.defn
+    async def begin_revoking(self, given: p.BeginInput) -> p.BeginResult:
+        """See the stub."""
+        async with guarded("begin_revoking", case_id=given.case_id):
+            return await self._cases.begin(given.case_id)
+
+    @activity.defn
+    async def record_needs_person(self, given: p.NeedsPersonInput) -> p.Nothing:
+        """See the stub."""
+        async with guarded("record_needs_person", case_id=given.case_id, system=given.system):
+            category = FaultCategory(given.category)
+            item = await self._revocations.load(given.case_id, given.system, given.opening)
+            await self._revocations.needs_person(
+                item, round_=given.round, category=category, overdue=given.overdue
+            )
+            log.error(
+                "needs_person",
+                case_id=given.case_id,
+                system=given.system,
+                fault=category.value,
+                audience=rule_for(category).audience.value,
+            )
+            return p.Nothing()
+
+    @activity.defn
+    async def record_decision(self, given: p.DecisionInput) -> p.DecisionResult:
+        """See the stub."""
+        async with guarded("record_decision", case_id=given.case_id):
+            return p.DecisionResult(await self._cases.decide(given))
+
+    @activity.defn
+    async def close_case(self, given: p.CloseInput) -> p.CloseResult:
+        """See the stub."""
+        async with guarded("close_case", case_id=given.case_id):
+            closed_at = await self._cases.close(given.case_id, given.closing)
+            log.info("case_closed", case_id=given.case_id)
+            return p.CloseResult(closed_at)

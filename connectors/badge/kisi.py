@@ -1,0 +1,289 @@
+"""Kisi: shut the doors, end the logins, deactivate the cards, take the roles and teams away.
+
+Vendor rules, from https://api.kisi.io/docs and docs.kisi.io (remove access rights):
+
+- ``query`` searches e-mail, name and notes: only an equal e-mail is a match.
+- A user whom a directory manages (SCIM) gets in only while both ``access_enabled`` and the
+  read-only ``scim_access_enabled`` are true, so that our false outlasts any sync.
+- ``/logins`` without ``user_id`` lists our own; a filter that is not heeded must not delete a
+  stranger's things. Therefore every item read is checked for its owner.
+- A role can come by a team: both role assignments and team memberships are taken away.
+- Five requests a second for each key. Readers keep a cache for when they are offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from connectors.badge.kisi_api import (
+    CARDS,
+    DIALECT,
+    HOLDING_OF,
+    HOLDINGS,
+    KIND,
+    LOGINS,
+    Holding,
+    Item,
+    KisiApi,
+    Params,
+    checked_id,
+    fault_of,
+    is_id,
+)
+from connectors.badge.kisi_pace import Pace
+from connectors.base import (
+    ConnectorFault,
+    ConnectorManifest,
+    ConnectorOptions,
+    OptionSpec,
+    Transcript,
+)
+from connectors.http import Answer, VendorHttp
+from lockstep.domain.access import (
+    Access,
+    AccessKind,
+    Account,
+    Action,
+    Category,
+    Health,
+    Location,
+    Match,
+    Observation,
+    Problem,
+    Residual,
+)
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+
+_SIGN_IN: Final = ("access_enabled", "password_flow_enabled")
+"""The doors, and signing in by password: two flags, one PATCH."""
+
+
+class Kisi:
+    """One Kisi organisation. See `connectors.base.Connector`."""
+
+    def __init__(
+        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        settings = options.settings
+        api_key = options.secrets.get("api_key", "")
+        if not api_key:
+            raise ValueError("api_key: a Kisi API key is needed")
+        self._system = options.system
+        self._number_key = str(settings.get("employee_number_key") or "")
+        self._cache_bound_s = _whole(settings, "offline_cache_bound_s", 86_400)
+        http = VendorHttp(
+            DIALECT,
+            str(settings.get("base_url") or "https://api.kisi.io"),
+            headers={"Authorization": f"KISI-LOGIN {api_key}"},
+            secrets=(api_key,),
+            timeout=options.timeout,
+            transport=transport,
+        )
+        self._api = KisiApi(http, Pace(_whole(settings, "requests_per_second", 5)))
+
+    @property
+    def kind(self) -> str:
+        return KIND
+
+    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+        found: dict[str, Match] = {}
+        tried: dict[KeyKind, None] = {}
+        for account_id in filter(is_id, keys.account_ids(self._system)):
+            tried[KeyKind.ACCOUNT_ID] = None
+            user = await self._api.user(account_id, transcript)
+            if user is not None:
+                found[account_id] = self._match(user, KeyKind.ACCOUNT_ID, keys)
+        found_by_id = bool(found)
+        # Kisi knows no user names; one that is an address may be the address that it knows.
+        wanted = [(KeyKind.USERNAME, name) for name in keys.usernames if "@" in name]
+        wanted += [(KeyKind.EMAIL, name) for name in keys.emails]
+        tried |= dict.fromkeys(kind for kind, _ in wanted)
+        by_address = {name.strip().casefold(): kind for kind, name in reversed(wanted)}
+        for address, kind in by_address.items():
+            users = await self._api.collection("/users", {"query": address}, "users", transcript)
+            hits = [each for each in users if str(each.get("email")).casefold() == address]
+            # An id that was given outweighs an address, which may belong to somebody else by now.
+            stray = found_by_id and any(str(each["id"]) not in found for each in hits)
+            if len(hits) > 1 or stray:
+                raise fault_of(FaultCategory.AMBIGUOUS_MATCH, "users.list", kind.value)
+            for each in hits:
+                found.setdefault(str(each["id"]), self._match(each, kind, keys))
+        return Location(tuple(found.values()), tuple(tried))
+
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        residuals = (Residual("offline_reader_cache", self._cache_bound_s),)
+        user = await self._api.user(account.id, transcript)
+        if user is None:
+            return Observation(account.id, exists=False, standing=(), residuals=residuals)
+        standing = [Access(AccessKind.SIGN_IN, flag) for flag in _flags_on(user)]
+        off_since = None if standing else _instant(user.get("updated_at"))
+        logins = await self._api.held(LOGINS, account.id, transcript)
+        # A login of the mobile app opens doors like a session; one of an API is a long-lived key.
+        for kind, is_api in ((AccessKind.SESSION, False), (AccessKind.SECRET, True)):
+            chosen = (login for login in logins if (login.get("type") == "api") is is_api)
+            standing += [Access(kind, str(login["id"])) for login in chosen]
+        for kind in (AccessKind.CREDENTIAL, AccessKind.ROLE, AccessKind.GROUP):
+            items = await self._api.held(HOLDING_OF[kind], account.id, transcript)
+            standing += [Access(kind, str(item["id"])) for item in items]
+        return Observation(
+            account_id=account.id,
+            exists=True,
+            standing=tuple(standing),
+            off_since=off_since,
+            residuals=residuals,
+        )
+
+    async def revoke(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        actions = await self._shut_out(account, before, transcript)
+        for kind, holding in HOLDING_OF.items():
+            due = [access for access in before.standing if access.kind is kind]
+            if due and holding is CARDS:
+                # Deleting twice says 404, deactivating twice does not: look first.
+                active = await self._api.held(CARDS, account.id, transcript)
+                ids = {str(card["id"]) for card in active}
+                due = [access for access in due if access.ref in ids]
+            for access in due:
+                answer = await self._take(holding, access, transcript)
+                if answer.status != httpx.codes.NOT_FOUND:
+                    actions.append(_action(access, answer))
+        return tuple(actions)
+
+    async def health(self, transcript: Transcript) -> Health:
+        problems: list[Problem] = []
+        # Of logins the key's own are asked for, the only ones that need no user's name.
+        for area in ("users", *(holding.permission for holding in HOLDINGS)):
+            own: Params = {"user_id": "me"} if area == LOGINS.permission else {}
+            try:
+                await self._api.call(
+                    "GET", f"/{area}", f"{area}.list", area, transcript, params={"limit": 1, **own}
+                )
+            except ConnectorFault as fault:
+                problems.append(_problem(fault))
+                if fault.category is FaultCategory.PERMISSION_MISSING:
+                    continue
+                is_silent = fault.category in {FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT}
+                return Health(reachable=not is_silent, problems=tuple(problems))
+        return Health(reachable=True, problems=tuple(problems))
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+
+    async def _shut_out(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> list[Action]:
+        due = [access for access in before.standing if access.kind is AccessKind.SIGN_IN]
+        user = await self._api.user(account.id, transcript) if due else None
+        due = [access for access in due if user is not None and user.get(access.ref) is not False]
+        if not due:
+            return []
+        body = {"user": dict.fromkeys(_SIGN_IN, False)}
+        answer = await self._api.call(
+            "PATCH", f"/users/{account.id}", "users.disable", "users", transcript, body=body
+        )
+        if answer.status == httpx.codes.NOT_FOUND:
+            return []
+        return [_action(access, answer) for access in due]
+
+    async def _take(self, holding: Holding, access: Access, transcript: Transcript) -> Answer:
+        method, suffix, operation = holding.undo
+        path = f"{holding.path}/{checked_id(access.ref)}{suffix}"
+        return await self._api.call(method, path, operation, holding.permission, transcript)
+
+    def _match(self, user: Item, found_by: KeyKind, keys: LeaverKeys) -> Match:
+        known = [Key(KeyKind.EMAIL, str(user.get("email", "")))]
+        number = str((user.get("metadata") or {}).get(self._number_key) or "")
+        if number:
+            known.append(Key(KeyKind.EMPLOYEE_NUMBER, number))
+            if keys.employee_numbers and number not in keys.employee_numbers:
+                raise fault_of(FaultCategory.AMBIGUOUS_MATCH, "users.get", "employee_number")
+        account = Account(str(user["id"]), locator=known[0].value, known_keys=tuple(known))
+        return Match(account, found_by)
+
+
+def _flags_on(user: Item) -> list[str]:
+    # A flag that the vendor does not show counts as on.
+    return [flag for flag in _SIGN_IN if user.get(flag) is not False]
+
+
+def _action(access: Access, answer: Answer) -> Action:
+    exchange = answer.exchange
+    return Action(access, answer.answered_at, exchange.operation, exchange.request_id)
+
+
+def _instant(text: object) -> datetime | None:
+    """The last change of the user: off since then at the latest, which never flatters us."""
+    try:
+        moment = datetime.fromisoformat(str(text or ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _problem(fault: ConnectorFault) -> Problem:
+    if fault.missing:
+        return Problem(
+            f"permission_missing.{fault.missing}",
+            f"The key's role lacks {fault.missing}.",
+            f"Give the user who made the API key a role with {fault.missing}, such as"
+            " organisation administrator.",
+        )
+    # A passing trouble blocks too: what could not be checked is not ready.
+    return Problem(fault.category.value, str(fault), rule_for(fault.category).suggestion)
+
+
+def _whole(settings: Mapping[str, object], name: str, default: int) -> int:
+    text = str(settings.get(name, default)).strip()
+    if not is_id(text):
+        raise ValueError(f"{name}: a whole number, 0 or more")
+    return int(text)
+
+
+MANIFEST = ConnectorManifest(
+    kind=KIND,
+    title="Kisi",
+    category=Category.BADGE,
+    build=Kisi,
+    options=(
+        OptionSpec("base_url", "API address", required=False, default="https://api.kisi.io"),
+        OptionSpec(
+            "employee_number_key",
+            "key in a user's metadata that holds the employee number; unset: not compared",
+            required=False,
+        ),
+        OptionSpec(
+            "offline_cache_bound_s",
+            "seconds for which a reader without network goes on opening",
+            required=False,
+            default="86400",
+        ),
+        OptionSpec(
+            "requests_per_second",
+            "calls a second with this key, over all that use it; 0 for no pace of our own",
+            required=False,
+            default="5",
+        ),
+        OptionSpec("api_key", "API key, sent as KISI-LOGIN", secret=True),
+    ),
+    permissions=tuple(
+        f"{area}_read, {area}_write: {why}"
+        for area, why in (
+            ("users", "find the user and shut the doors"),
+            ("logins", "end app sessions and API keys of the user"),
+            ("card_assignments", "deactivate cards"),
+            ("role_assignments", "take away roles"),
+            ("team_memberships", "take away what comes by a team"),
+        )
+    ),
+    proves="GET /users/{id} shows access_enabled and password_flow_enabled false (or 404 for the"
+    " pinned id); no login, activated card, role assignment or team membership of the user is"
+    " left. The user's updated_at is the latest moment at which the doors can have been shut."
+    " Group links and shares name no user and are not seen.",
+    residual_s={"offline_reader_cache": 86_400},
+)

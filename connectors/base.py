@@ -1,0 +1,199 @@
+"""The contract of a connector: small, stateless about cases, and never deciding policy.
+
+A connector speaks one vendor's language. It locates accounts by every key, revokes by reading
+state first (so that it may run twice), and reads back by immutable id on the vendor's
+authoritative endpoint. It never sleeps, never decides policy, never says "revoked".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
+
+from lockstep.domain.access import (
+    Account,
+    Action,
+    Category,
+    Exchange,
+    Health,
+    Location,
+    Observation,
+)
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.leavers import LeaverKeys
+
+
+class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the design
+    """A classified refusal or failure of one call to a vendor.
+
+    The text begins with the connector's name and the operation. It carries the vendor's request
+    id and error code, never a body, a header or a credential.
+
+    Args:
+        category: decides whether the call is repeated or a person is asked.
+        connector: the connector's kind, for instance ``okta``.
+        operation: our stable name of the call, for instance ``users.suspend``.
+        code: the vendor's own error code or the HTTP status, bounded and cleaned.
+        retry_after: the vendor's own retry time; wins over ours.
+        missing: the permission that is missing, where the vendor's answer tells.
+        request_id: the vendor's id of the failed call.
+    """
+
+    def __init__(
+        self,
+        category: FaultCategory,
+        *,
+        connector: str,
+        operation: str,
+        code: str = "",
+        retry_after: timedelta | None = None,
+        missing: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.category = category
+        self.connector = connector
+        self.operation = operation
+        self.code = code
+        self.retry_after = retry_after
+        self.missing = missing
+        self.request_id = request_id
+        parts = [f"{connector} {operation}: {category.value}"]
+        if code:
+            parts.append(f"({code})")
+        if missing:
+            parts.append(f"needs {missing}")
+        if request_id:
+            parts.append(f"[request {request_id}]")
+        super().__init__(" ".join(parts))
+
+    @property
+    def is_transient(self) -> bool:
+        return rule_for(self.category).transient
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The calls of one activity, in order; bounded, because evidence is stored for years."""
+
+    limit: int = 200
+    exchanges: list[Exchange] = field(default_factory=list)
+    dropped: int = 0
+
+    def add(self, exchange: Exchange) -> None:
+        if len(self.exchanges) < self.limit:
+            self.exchanges.append(exchange)
+        else:
+            self.dropped += 1
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """One configured system, spoken to in its vendor's language.
+
+    Every method raises `ConnectorFault` and nothing else for anything a vendor or a network does.
+    Every method records each call in ``transcript``.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The name under which the registry knows this connector."""
+
+    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+        """Search by every usable key; never change anything.
+
+        A search that returns several accounts for one strong or unique key raises
+        `FaultCategory.AMBIGUOUS_MATCH`.
+        """
+
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        """Look at one account by immutable id: what still stands.
+
+        Used before revoking (the snapshot), after it (the proof), in rehearsals and in watches.
+        """
+
+    async def revoke(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Close every way in that ``before`` shows standing.
+
+        Order: sign-in, sessions and tokens, long-lived secrets, grants. Closing what is closed
+        already is success and yields no action. May be called again with the same arguments
+        after a crash at any point.
+        """
+
+    async def health(self, transcript: Transcript) -> Health:
+        """Check reachability, credential and every permission that revoking needs; read only.
+
+        Never raises for a vendor's refusal: that is a `Problem`.
+        """
+
+    async def aclose(self) -> None:
+        """Close connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorOptions:
+    """Everything a connector is built from.
+
+    Args:
+        system: the configured system's id, for instance ``okta-prod``.
+        settings: the validated options of ``[systems.<id>]``; no secrets.
+        secrets: resolved secret values by option name; never shown in ``repr``.
+        timeout: bound on one vendor call.
+    """
+
+    system: str
+    settings: Mapping[str, object]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: timedelta = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSpec:
+    """One option of ``[systems.<id>]``: what ``lockstep init`` writes and settings validate."""
+
+    name: str
+    summary: str
+    required: bool = True
+    secret: bool = False
+    default: object | None = None
+    choices: tuple[str, ...] = ()
+
+
+class ConnectorFactory(Protocol):
+    """Builds a connector; raises ``ValueError`` naming the option that is wrong."""
+
+    def __call__(self, options: ConnectorOptions) -> Connector: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorManifest:
+    """What the registry, settings, documentation and doctor know about a connector.
+
+    Args:
+        kind: registry name.
+        title: the vendor's product, for people.
+        category: what kind of door it is by default.
+        options: accepted options, secrets included.
+        permissions: vendor permissions that revoking needs, with the reason.
+        proves: the vendor facts that the read-back relies on, for the docs.
+        residual_s: default bound of what outlives a revocation, in seconds by code.
+    """
+
+    kind: str
+    title: str
+    category: Category
+    build: ConnectorFactory
+    options: tuple[OptionSpec, ...]
+    permissions: tuple[str, ...]
+    proves: str
+    residual_s: Mapping[str, int] = field(default_factory=dict)
+
+
+def utc(moment: datetime) -> datetime:
+    """Refuse naive instants at the edge: a vendor time without a zone is not evidence."""
+    if moment.tzinfo is None:
+        raise ValueError("an instant without a zone")
+    return moment

@@ -1,0 +1,328 @@
+"""One careful HTTP call to a vendor: bounded, classified, recorded, and silent about secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import ssl
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import tenacity
+
+from connectors.base import ConnectorFault, Transcript
+from lockstep.domain.access import Exchange
+from lockstep.domain.faults import FaultCategory
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_CONNECTIONS = 20
+_CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
+_LONGEST_WAIT = timedelta(hours=1)
+
+_BY_STATUS: dict[int, FaultCategory] = {
+    401: FaultCategory.CREDENTIALS_REJECTED,
+    403: FaultCategory.PERMISSION_MISSING,
+    408: FaultCategory.TIMEOUT,
+    425: FaultCategory.VENDOR_ERROR,
+    429: FaultCategory.RATE_LIMITED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A vendor's accepted answer. ``data`` is parsed JSON, or None for an empty body."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    data: Any = field(repr=False)
+    exchange: Exchange
+
+    @property
+    def answered_at(self) -> datetime:
+        return self.exchange.answered_at
+
+    def objects(self, key: str | None = None) -> list[dict[str, Any]]:
+        """The answer's list of objects (under ``key``), or an empty list when it has none."""
+        found = self.data.get(key) if key and isinstance(self.data, dict) else self.data
+        return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one vendor says who it is, what went wrong and when to come back.
+
+    Args:
+        connector: the connector's kind, first word of every fault.
+        request_id_headers: headers that carry the vendor's request id, best first.
+        error_code: path of keys to the machine-readable error code in an error body.
+        reset_epoch_header: header with the UTC epoch second at which a rate limit ends.
+        permission_codes: error codes that mean a missing permission whatever the status.
+        protected_codes: error codes that mean a last-owner guard.
+    """
+
+    connector: str
+    request_id_headers: tuple[str, ...] = ("x-request-id",)
+    error_code: tuple[str, ...] = ("error",)
+    reset_epoch_header: str | None = None
+    permission_codes: frozenset[str] = frozenset()
+    protected_codes: frozenset[str] = frozenset()
+
+
+def require_safe_url(url: str, *, option: str = "base_url") -> str:
+    """Return ``url`` without a trailing slash.
+
+    Raises:
+        ValueError: unless it is https, or http to loopback (sandbox and tests).
+    """
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
+        if parts.username or parts.password:
+            raise ValueError(f"{option}: credentials do not belong in an address")
+        return url.rstrip("/")
+    raise ValueError(f"{option}: use https:// (plain http only to loopback), not {parts.scheme!r}")
+
+
+def retry_after(headers: Mapping[str, str], dialect: Dialect, now: datetime) -> timedelta | None:
+    """The vendor's own waiting time, bounded to an hour; None when it gives none.
+
+    ``Retry-After`` in seconds or as an HTTP date: RFC 9110 section 10.2.3.
+    """
+    wait: timedelta | None = None
+    plain = headers.get("retry-after")
+    reset = headers.get(dialect.reset_epoch_header) if dialect.reset_epoch_header else None
+    try:
+        if plain is not None and plain.strip().isdigit():
+            wait = timedelta(seconds=int(plain))
+        elif plain is not None:
+            wait = parsedate_to_datetime(plain) - now
+        elif reset is not None:
+            wait = datetime.fromtimestamp(float(reset), tz=UTC) - now
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+    if wait is None:
+        return None
+    return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+class VendorHttp:
+    """HTTP for one system: one connection pool, one credential, one dialect.
+
+    Args:
+        base_url: checked by `require_safe_url`.
+        headers: sent with every call; hold the credential.
+        secrets: values that must never appear in a fault.
+        transport: replaced in tests by a scripted dialogue.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        base_url: str,
+        *,
+        headers: Mapping[str, str],
+        secrets: Collection[str] = (),
+        timeout: timedelta = timedelta(seconds=20),
+        transport: httpx.AsyncBaseTransport | None = None,
+        auth: httpx.Auth | None = None,
+    ) -> None:
+        self._dialect = dialect
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._client = httpx.AsyncClient(
+            base_url=require_safe_url(base_url),
+            headers={"User-Agent": "lockstep", **headers},
+            timeout=httpx.Timeout(timeout.total_seconds(), connect=5.0),
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
+            ),
+            follow_redirects=False,
+            verify=_tls_context() if base_url.startswith("https") else False,
+            transport=transport,
+            auth=auth,
+        )
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation: str,
+        transcript: Transcript,
+        expect: Collection[int] = (200, 201, 202, 204),
+        params: Mapping[str, str | int] | None = None,
+        body: object | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make one call; return an answer whose status is in ``expect``.
+
+        Raises:
+            ConnectorFault: classified; a lost reply is `FaultCategory.TIMEOUT`.
+        """
+        content = None if body is None else json.dumps(body).encode()
+        sent = dict(headers or {})
+        if content is not None:
+            sent["Content-Type"] = content_type
+        request = self._client.build_request(
+            method, path, params=params, content=content, headers=sent
+        )
+        try:
+            response, raw = await self._send(request)
+        except httpx.TimeoutException as error:
+            raise self._fault(FaultCategory.TIMEOUT, operation, type(error).__name__) from None
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+            # The connection died under way: the change may or may not have been applied.
+            raise self._fault(FaultCategory.TIMEOUT, operation, type(error).__name__) from None
+        except httpx.TransportError as error:
+            raise self._fault(FaultCategory.UNREACHABLE, operation, type(error).__name__) from None
+        exchange = self._record(operation, response, raw, transcript)
+        data = self._parse(operation, response, raw)
+        if response.status_code in expect:
+            return Answer(response.status_code, response.headers, data, exchange)
+        raise self._refusal(operation, response, data, exchange)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        """Send once; only a refused connection is tried again, because nothing was sent."""
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.PoolTimeout)),
+            stop=tenacity.stop_after_attempt(2),
+            wait=tenacity.wait_fixed(0.1),
+            reraise=True,
+        ):
+            with attempt:
+                response = await self._client.send(request, stream=True)
+        try:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > MAX_ANSWER_BYTES:
+                    raise ConnectorFault(
+                        FaultCategory.UNEXPECTED_ANSWER,
+                        connector=self._dialect.connector,
+                        operation="http.read",
+                        code="answer_too_large",
+                    )
+                chunks.append(chunk)
+        finally:
+            await response.aclose()
+        return response, b"".join(chunks)
+
+    def _record(
+        self, operation: str, response: httpx.Response, raw: bytes, transcript: Transcript
+    ) -> Exchange:
+        date_header = response.headers.get("date")
+        exchange = Exchange(
+            operation=operation,
+            status=response.status_code,
+            answered_at=_instant(date_header),
+            request_id=self._request_id(response.headers),
+            date_header=date_header,
+            digest=hashlib.sha256(raw).hexdigest(),
+        )
+        transcript.add(exchange)
+        return exchange
+
+    def _parse(self, operation: str, response: httpx.Response, raw: bytes) -> Any:
+        if not raw.strip():
+            return None
+        try:
+            return json.loads(raw)
+        except ValueError:
+            if response.status_code >= httpx.codes.BAD_REQUEST:
+                return None  # an error page of a proxy; its status says enough
+            raise self._fault(
+                FaultCategory.UNEXPECTED_ANSWER, operation, f"{response.status_code}.not_json"
+            ) from None
+
+    def _refusal(
+        self, operation: str, response: httpx.Response, data: object, exchange: Exchange
+    ) -> ConnectorFault:
+        code = self._error_code(data)
+        status = response.status_code
+        if code in self._dialect.protected_codes:
+            category = FaultCategory.PROTECTED_ACCOUNT
+        elif code in self._dialect.permission_codes:
+            category = FaultCategory.PERMISSION_MISSING
+        elif status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            category = FaultCategory.VENDOR_ERROR
+        else:
+            category = _BY_STATUS.get(status, FaultCategory.UNEXPECTED_ANSWER)
+        wait = retry_after(response.headers, self._dialect, datetime.now(UTC))
+        return self._fault(
+            category,
+            operation,
+            f"{status}.{code}" if code else str(status),
+            retry=wait if category in _WAITING else None,
+            request_id=exchange.request_id,
+        )
+
+    def _fault(
+        self,
+        category: FaultCategory,
+        operation: str,
+        code: str,
+        *,
+        retry: timedelta | None = None,
+        request_id: str | None = None,
+    ) -> ConnectorFault:
+        return ConnectorFault(
+            category,
+            connector=self._dialect.connector,
+            operation=operation,
+            code=self.clean(code),
+            retry_after=retry,
+            request_id=request_id,
+        )
+
+    def _error_code(self, data: object) -> str:
+        for key in self._dialect.error_code:
+            data = data.get(key) if isinstance(data, dict) else None
+        return self.clean(str(data)) if isinstance(data, str | int) else ""
+
+    def _request_id(self, headers: httpx.Headers) -> str | None:
+        for name in self._dialect.request_id_headers:
+            if found := headers.get(name):
+                return self.clean(found) or None
+        return None
+
+    def clean(self, text: str) -> str:
+        """Bound a vendor's text to a code, and drop it whole if it holds a secret."""
+        if any(secret in text for secret in self._secrets):
+            return "redacted"
+        return _CODE.sub("_", text)[:64].strip("_")
+
+
+_WAITING = frozenset({FaultCategory.RATE_LIMITED, FaultCategory.VENDOR_ERROR})
+
+
+def _instant(date_header: str | None) -> datetime:
+    """The vendor's Date if it is sane, else our clock: whole seconds against milliseconds.
+
+    HTTP dates are cut to whole seconds; when ours agrees to within two seconds ours is finer.
+    """
+    now = datetime.now(UTC)
+    if date_header is None:
+        return now
+    try:
+        theirs = parsedate_to_datetime(date_header)
+    except ValueError:
+        return now
+    if theirs.tzinfo is None:
+        return now
+    return now if abs(theirs - now) <= timedelta(seconds=2) else theirs.astimezone(UTC)
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

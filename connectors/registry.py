@@ -1,0 +1,24 @@
+"""Every built-in connector, by name. Adding one is one line here (docs/connectors.md)."""
+
+from __future__ import annotations
+
+from connectors.badge import kisi
+from connectors.base import ConnectorManifest
+from connectors.identity import okta
+from connectors.saas import aws, instant, scim
+from connectors.vpn import tailscale
+
+MANIFESTS: dict[str, ConnectorManifest] = {
+    manifest.kind: manifest
+    for manifest in (
+        okta.MANIFEST,
+        scim.MANIFEST,
+        aws.MANIFEST,
+        tailscale.MANIFEST,
+        kisi.MANIFEST,
+        instant.MANIFEST,
+    )
+}
+
+MANUAL = "manual"
+"""The connector kind of a system that a person closes and attests."""

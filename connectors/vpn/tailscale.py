@@ -1,0 +1,398 @@
+"""Tailscale: suspend the user, delete the user's keys, cut off the user's devices.
+
+Vendor rules, from https://tailscale.com/api (no pages: every list is given whole),
+https://tailscale.com/kb/1145/remove-team-members and /kb/1623/trust-credentials:
+
+- There is no search by address: the users are listed and ``loginName`` is compared.
+- An owner must hand over before leaving, and an API key cannot act on its own user.
+- Suspending twice is not described, so state is read first and a shut door is left alone.
+- The list of keys leaves out, without a word, every kind that the credential may not read.
+- A tagged device belongs to its tag and not to whoever registered it; like the OAuth clients and
+  federated identities that a person made, it survives that person: a residual without a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from connectors.base import (
+    ConnectorFault,
+    ConnectorManifest,
+    ConnectorOptions,
+    OptionSpec,
+    Transcript,
+)
+from connectors.http import Answer, Dialect, VendorHttp, require_safe_url
+from connectors.vpn.tailscale_health import SCOPES, expiry_problems, problem_of, ungranted
+from connectors.vpn.tailscale_oauth import oauth_client
+from connectors.vpn.tailscale_records import (
+    Item,
+    UserState,
+    account_of,
+    is_named,
+    state_of,
+)
+from lockstep.domain.access import (
+    Access,
+    AccessKind,
+    Account,
+    Action,
+    Category,
+    Health,
+    Location,
+    Match,
+    Observation,
+    Problem,
+    Residual,
+)
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.leavers import KeyKind, LeaverKeys
+
+KIND: Final = "tailscale"
+UNBOUNDED_S: Final = 10 * 365 * 86_400
+"""Ten years stand for "the vendor sets no end", because a residual carries a number."""
+
+_AT_ONCE: Final = 4
+_DEVICES: Final = ("expire", "deauthorize", "delete")
+_DISABLE: Final = ("suspend", "delete")
+
+# Tailscale refuses with prose only ({"message": ...}), which may hold a name: a path that matches
+# nothing keeps all of it out of our fault codes.
+_DIALECT: Final = Dialect(connector=KIND, error_code=("",))
+
+
+class Tailscale:
+    """One tailnet. See `connectors.base.Connector`."""
+
+    def __init__(
+        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        settings, secrets = options.settings, options.secrets
+        base_url = require_safe_url(
+            str(settings.get("base_url") or "https://api.tailscale.com/api/v2")
+        )
+        self._system = options.system
+        self._tailnet = quote(str(settings.get("tailnet") or "-"), safe="")
+        self._devices = _choice(settings, "devices", _DEVICES)
+        self._disable = _choice(settings, "disable", _DISABLE)
+        self._netmap_bound_s = _seconds(settings, "netmap_bound_s", 60)
+        self._api_key = secrets.get("api_key", "")
+        self._oauth = oauth_client(base_url, secrets, _DIALECT)
+        self._http = VendorHttp(
+            _DIALECT,
+            base_url,
+            headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
+            secrets=secrets.values(),
+            timeout=options.timeout,
+            transport=transport,
+            auth=self._oauth,
+        )
+
+    @property
+    def kind(self) -> str:
+        return KIND
+
+    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+        wanted = [(KeyKind.ACCOUNT_ID, value) for value in keys.account_ids(self._system)]
+        wanted += [(KeyKind.USERNAME, value) for value in keys.usernames]
+        wanted += [(KeyKind.EMAIL, value) for value in keys.emails]
+        if not wanted:
+            return Location((), ())
+        users = await self._list("users", transcript)
+        found: dict[str, Match] = {}
+        found_by_id = False
+        for kind, value in wanted:
+            hits = [user for user in users if is_named(user, kind, value)]
+            # An id that was given outweighs an address, which may belong to somebody else by now.
+            stray = found_by_id and any(user["id"] not in found for user in hits)
+            if len(hits) > 1 or (stray and kind is not KeyKind.ACCOUNT_ID):
+                raise self._fault(FaultCategory.AMBIGUOUS_MATCH, "users.list", kind.value)
+            for user in hits:
+                found.setdefault(user["id"], Match(account_of(user), kind))
+            found_by_id = found_by_id or (kind is KeyKind.ACCOUNT_ID and bool(hits))
+        return Location(tuple(found.values()), tuple(dict.fromkeys(kind for kind, _ in wanted)))
+
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        state = await self._look(account, transcript)
+        residuals = [Residual("wireguard_peers", self._netmap_bound_s)]
+        if state.has_tagged_devices:
+            residuals.append(Residual("tagged_devices", UNBOUNDED_S))
+        if state.has_oauth_clients:
+            residuals.append(Residual("oauth_clients", UNBOUNDED_S))
+        return Observation(
+            account_id=account.id,
+            exists=state.user is not None,
+            standing=state.standing(account.id),
+            residuals=tuple(residuals),
+        )
+
+    async def revoke(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        state = await self._look(account, transcript)
+        still = set(state.standing(account.id))
+        due = [access for access in before.standing if access in still]
+        is_on = any(access.kind is AccessKind.SIGN_IN for access in due)
+        if is_on and state.user and state.user.get("role") == "owner":
+            raise self._fault(FaultCategory.PROTECTED_ACCOUNT, f"users.{self._disable}")
+        if is_on and self._disable == "delete":
+            # Devices and keys go with the user (kb/1145). Whatever lags behind, the read-back
+            # shows, and the next attempt closes it by itself.
+            done = await self._shut_out(account, transcript)
+            return tuple(_actions(due, done))
+        actions: list[Action] = []
+        # One step after the other: whoever can still sign in can still make keys and add devices.
+        for kind, close in (
+            (AccessKind.SIGN_IN, lambda _: self._shut_out(account, transcript)),
+            (AccessKind.SECRET, lambda key: self._delete_key(key.ref, transcript)),
+            (AccessKind.DEVICE, lambda device: self._cut_off(state, device.ref, transcript)),
+        ):
+            chosen = [access for access in due if access.kind is kind]
+            answers = await _each(partial(close, access) for access in chosen)
+            for access, answer in zip(chosen, answers, strict=True):
+                actions += _actions([access], answer)
+        return tuple(actions)
+
+    async def health(self, transcript: Transcript) -> Health:
+        problems: list[Problem] = []
+        for area in SCOPES:
+            try:
+                items = await self._list(area, transcript, user=_NOBODY)
+            except ConnectorFault as fault:
+                problems.append(problem_of(fault))
+                if fault.category is FaultCategory.PERMISSION_MISSING:
+                    continue
+                is_silent = fault.category in {FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT}
+                return Health(reachable=not is_silent, problems=tuple(problems))
+            if area == "keys":
+                problems += expiry_problems(self._api_key, items)
+        problems += ungranted(self._oauth.scopes if self._oauth else frozenset())
+        return Health(reachable=True, problems=tuple(dict.fromkeys(problems)))
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _look(self, account: Account, transcript: Transcript) -> UserState:
+        """Read user, devices and keys at once."""
+        users, devices, keys = await _each(
+            (
+                partial(self._user, account.id, transcript),
+                partial(self._list, "devices", transcript, user=account.locator or _NOBODY),
+                partial(self._list, "keys", transcript),
+            )
+        )
+        user = users[0] if users else None
+        login = str(user.get("loginName", "")) if user else account.locator
+        if login != account.locator:
+            # Renamed since the account was pinned: the devices go by the new name.
+            devices = await self._list("devices", transcript, user=login)
+        return state_of(
+            user, login, account_id=account.id, devices=devices, keys=keys, now=datetime.now(UTC)
+        )
+
+    async def _user(self, account_id: str, transcript: Transcript) -> list[Item]:
+        """The user by id; a 404 counts only once the list of users agrees."""
+        answer = await self._call(
+            "GET", f"/users/{quote(account_id, safe='')}", "users.get", "users", transcript
+        )
+        if answer.status == httpx.codes.NOT_FOUND:
+            users = await self._list("users", transcript)
+            return [user for user in users if user["id"] == account_id]
+        if not isinstance(answer.data, dict) or str(answer.data.get("id")) != account_id:
+            raise self._fault(FaultCategory.UNEXPECTED_ANSWER, "users.get", "other_user")
+        return [answer.data]
+
+    async def _list(self, area: str, transcript: Transcript, *, user: str = "") -> list[Item]:
+        """One area, whole; of the devices, which can be many thousands, only one user's."""
+        answer = await self._call(
+            "GET",
+            f"/tailnet/{self._tailnet}/{area}",
+            f"{area}.list",
+            area,
+            transcript,
+            params=_LIST_PARAMS.get(area, {"user": user}),
+        )
+        data = answer.data
+        # An answer without its list must not read as "nobody": Go writes an empty one as null.
+        if not isinstance(data, dict) or not isinstance(data.get(area, ""), list | None):
+            raise self._fault(FaultCategory.UNEXPECTED_ANSWER, f"{area}.list", "no_list")
+        items = answer.objects(area)
+        if not all(item.get("id") for item in items):
+            raise self._fault(FaultCategory.UNEXPECTED_ANSWER, f"{area}.list", "no_id")
+        return [{**item, "id": str(item["id"])} for item in items]
+
+    async def _shut_out(self, account: Account, transcript: Transcript) -> Answer:
+        path = f"/users/{quote(account.id, safe='')}/{self._disable}"
+        return await self._call("POST", path, f"users.{self._disable}", "users", transcript)
+
+    async def _delete_key(self, key_id: str, transcript: Transcript) -> Answer:
+        path = f"/tailnet/{self._tailnet}/keys/{quote(key_id, safe='')}"
+        return await self._call("DELETE", path, "keys.delete", "keys", transcript)
+
+    async def _cut_off(self, state: UserState, device_id: str, transcript: Transcript) -> Answer:
+        path = f"/device/{quote(device_id, safe='')}"
+        call = partial(self._call, needs="devices", transcript=transcript)
+        match self._devices:
+            case "delete":
+                return await call("DELETE", path, "devices.delete")
+            case "deauthorize":
+                body = {"authorized": False}
+                return await call("POST", f"{path}/authorized", "devices.deauthorize", body=body)
+            case _:
+                if state.devices[device_id].get("keyExpiryDisabled"):
+                    # A key that never expires would outlive being expired.
+                    body = {"keyExpiryDisabled": False}
+                    await call("POST", f"{path}/key", "devices.enable_key_expiry", body=body)
+                return await call("POST", f"{path}/expire", "devices.expire")
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        needs: str,
+        transcript: Transcript,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: object | None = None,
+    ) -> Answer:
+        """Call; a 404 is an answer, because every id in a path was resolved before."""
+        listing = operation.endswith(".list")
+        try:
+            return await self._http.call(
+                method,
+                path,
+                operation=operation,
+                transcript=transcript,
+                expect=(200,) if listing else (200, 204, 404),
+                params=params,
+                body=body,
+            )
+        except ConnectorFault as fault:
+            if fault.category is not FaultCategory.PERMISSION_MISSING:
+                raise
+            raise ConnectorFault(
+                fault.category,
+                connector=KIND,
+                operation=operation,
+                code=fault.code,
+                missing=SCOPES[needs],
+                request_id=fault.request_id,
+            ) from None
+
+    def _fault(self, category: FaultCategory, operation: str, code: str = "") -> ConnectorFault:
+        return ConnectorFault(category, connector=KIND, operation=operation, code=code)
+
+
+_NOBODY: Final = "nobody@lockstep.invalid"
+_LIST_PARAMS: Final[Mapping[str, Mapping[str, str | int]]] = {
+    "users": {"type": "all"},
+    "keys": {"all": "true"},
+}
+
+
+async def _each(jobs: Iterable[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Run a few at a time, results in order; after a fault nothing new starts.
+
+    What runs is left to finish, so that every answer that a vendor gave is in the transcript.
+
+    Raises:
+        ConnectorFault: the first one.
+    """
+    gate = asyncio.Semaphore(_AT_ONCE)
+    faults: list[ConnectorFault] = []
+
+    async def run(job: Callable[[], Awaitable[Any]]) -> Any:
+        async with gate:
+            if faults:
+                return None
+            try:
+                return await job()
+            except ConnectorFault as fault:
+                faults.append(fault)
+                return None
+
+    results = await asyncio.gather(*(run(job) for job in jobs))
+    if faults:
+        raise faults[0]
+    return results
+
+
+def _actions(closed: Iterable[Access], answer: Answer) -> list[Action]:
+    """None for a 404: what it asked to close was gone already."""
+    if answer.status == httpx.codes.NOT_FOUND:
+        return []
+    exchange = answer.exchange
+    return [
+        Action(each, answer.answered_at, exchange.operation, exchange.request_id) for each in closed
+    ]
+
+
+def _choice(settings: Mapping[str, object], name: str, allowed: tuple[str, ...]) -> str:
+    value = str(settings.get(name) or allowed[0])
+    if value not in allowed:
+        raise ValueError(f"{name}: one of {', '.join(allowed)}")
+    return value
+
+
+def _seconds(settings: Mapping[str, object], name: str, default: int) -> int:
+    text = str(settings.get(name, default)).strip()
+    if not text.isdigit():
+        raise ValueError(f"{name}: whole seconds")
+    return int(text)
+
+
+MANIFEST = ConnectorManifest(
+    kind=KIND,
+    title="Tailscale",
+    category=Category.VPN,
+    build=Tailscale,
+    options=(
+        OptionSpec(
+            "base_url", "API address", required=False, default="https://api.tailscale.com/api/v2"
+        ),
+        OptionSpec("tailnet", "tailnet; - is the credential's own", required=False, default="-"),
+        OptionSpec(
+            "disable",
+            "suspend keeps the user for a restore, delete does not",
+            required=False,
+            default=_DISABLE[0],
+            choices=_DISABLE,
+        ),
+        OptionSpec(
+            "devices",
+            "what happens to the user's devices; deauthorize needs device approval",
+            required=False,
+            default=_DEVICES[0],
+            choices=_DEVICES,
+        ),
+        OptionSpec(
+            "netmap_bound_s",
+            "seconds until every peer has dropped the user's devices",
+            required=False,
+            default="60",
+        ),
+        OptionSpec("api_key", "API access token (tskey-api-)", required=False, secret=True),
+        OptionSpec("client_id", "id of a trust credential", required=False, secret=True),
+        OptionSpec("client_secret", "secret of a trust credential", required=False, secret=True),
+    ),
+    permissions=(
+        "users: list, read, suspend or delete users",
+        "devices:core: list devices, expire, deauthorize or delete them",
+        "auth_keys: list and delete the auth keys that the user made",
+        "api_access_tokens: list and delete the user's API access tokens (they end on suspension)",
+        "oauth_keys:read: report OAuth clients that the user made, which outlive the user",
+    ),
+    proves="GET /users/{id} shows status suspended (or 404, and the list of users agrees); no"
+    " untagged device of the user is authorized with an unexpired node key; no auth key that the"
+    " user made is valid. Tailscale keeps no time of suspension on the user. Tagged devices and"
+    " OAuth clients survive their maker and are reported as residuals.",
+    residual_s={"wireguard_peers": 60, "tagged_devices": UNBOUNDED_S, "oauth_clients": UNBOUNDED_S},
+)

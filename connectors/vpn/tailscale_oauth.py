@@ -1,0 +1,133 @@
+"""Bearer tokens for Tailscale by OAuth client credentials.
+
+Vendor rules: https://tailscale.com/kb/1623/trust-credentials (a token lives for one hour, and its
+scopes are those of the trust credential).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from datetime import UTC, datetime
+
+import httpx
+
+from connectors.base import ConnectorFault
+from connectors.http import Dialect, retry_after
+from lockstep.domain.faults import FaultCategory, rule_for
+
+_EARLY_S = 60.0
+
+
+class OAuthClient(httpx.Auth):
+    """Fetches one token for all callers and renews it before its end.
+
+    The token request is in no transcript: its answer is a credential, and even a digest of one
+    has no business in evidence. A refusal raises `ConnectorFault` from the call that needed it.
+
+    Args:
+        base_url: checked by the caller.
+        dialect: the connector's, for its name.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        dialect: Dialect,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = f"{base_url}/oauth/token"
+        self._form = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret,
+        }
+        self._dialect = dialect
+        self._clock = clock
+        self._fetching = asyncio.Lock()
+        self._token = ""
+        self._good_until = 0.0
+        self.scopes: frozenset[str] = frozenset()
+        """What the last token may do; empty when the vendor did not say."""
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        refused = ""
+        for _ in range(2):
+            async with self._fetching:
+                # Whoever waited here finds the token that the first caller fetched.
+                if self._token in ("", refused) or self._clock() >= self._good_until:
+                    grant = yield self._token_request(request)
+                    await grant.aread()
+                    self._accept(grant)
+                refused = self._token
+            request.headers["Authorization"] = f"Bearer {refused}"
+            answer = yield request
+            # A 401 applied nothing, so that one more try with a new token is safe.
+            if answer.status_code != httpx.codes.UNAUTHORIZED:
+                return
+
+    def _token_request(self, request: httpx.Request) -> httpx.Request:
+        # A request built by hand has no timeout of its own: it takes the waiting call's.
+        timeout = request.extensions.get("timeout")
+        extensions = {} if timeout is None else {"timeout": timeout}
+        return httpx.Request("POST", self._url, data=self._form, extensions=extensions)
+
+    def _accept(self, answer: httpx.Response) -> None:
+        if answer.status_code != httpx.codes.OK:
+            raise self._fault(answer, _category(answer.status_code))
+        try:
+            grant = answer.json()
+            token, lifetime = str(grant["access_token"]), float(grant.get("expires_in", 3600))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise self._fault(answer, FaultCategory.UNEXPECTED_ANSWER) from None
+        self._token = token
+        self._good_until = self._clock() + max(lifetime - _EARLY_S, lifetime / 2)
+        self.scopes = frozenset(str(grant.get("scope") or "").split())
+
+    def _fault(self, answer: httpx.Response, category: FaultCategory) -> ConnectorFault:
+        wait = retry_after(answer.headers, self._dialect, datetime.now(UTC))
+        return ConnectorFault(
+            category,
+            connector=self._dialect.connector,
+            operation="oauth.token",
+            code=str(answer.status_code),
+            retry_after=wait if rule_for(category).transient else None,
+        )
+
+
+def _category(status: int) -> FaultCategory:
+    """RFC 6749 section 5.2: a client that is unknown or not allowed gets 400 or 401."""
+    if status in {400, 401, 403}:
+        return FaultCategory.CREDENTIALS_REJECTED
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return FaultCategory.RATE_LIMITED
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return FaultCategory.VENDOR_ERROR
+    return FaultCategory.UNEXPECTED_ANSWER
+
+
+def oauth_client(base_url: str, secrets: Mapping[str, str], dialect: Dialect) -> OAuthClient | None:
+    """Choose the way to sign in: None for an API key.
+
+    Raises:
+        ValueError: unless exactly one way is given, whole.
+    """
+    names = ("client_id", "client_secret")
+    given = [name for name in names if secrets.get(name)]
+    if secrets.get("api_key"):
+        if given:
+            raise ValueError(f"{given[0]}: give api_key or an OAuth client, not both")
+        return None
+    if not given:
+        raise ValueError("api_key: give api_key, or client_id and client_secret")
+    for name in names:
+        if name not in given:
+            raise ValueError(f"{name}: an OAuth client needs client_id and client_secret")
+    return OAuthClient(base_url, secrets["client_id"], secrets["client_secret"], dialect=dialect)

@@ -1,0 +1,1 @@
+"""Pure wire: payloads, activity stubs, names, retry and timeout policies. No I/O."""

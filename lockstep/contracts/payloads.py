@@ -1,0 +1,200 @@
+"""One dataclass in, one out. Small: ids and instants, never documents.
+
+Histories outlive releases: add fields with defaults only, never rename or retype one.
+All instants are UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPlan:
+    """One system of a case, pinned from policy when the case opened.
+
+    ``warn_s`` and ``due_s`` count from the cutoff, in seconds.
+    """
+
+    system: str
+    required: bool
+    manual: bool
+    warn_s: int
+    due_s: int
+    start_to_close_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInput:
+    """Starts a case. ``begun`` says that the cutoff had passed when it was opened."""
+
+    case_id: str
+    cutoff: datetime
+    begun: bool
+    systems: list[SystemPlan]
+    watch_s: list[int] = field(default_factory=list)
+    partner: str = ""
+    priority: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How a case ended: a value of `CaseStatus`."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TerminationChanged:
+    """HR said something new; the database holds what. Only wakes the case up."""
+
+    event_id: str
+
+
+class BeginState(StrEnum):
+    """What a case shall do at its cutoff."""
+
+    BEGIN = "begin"
+    WAIT = "wait"
+    RESCINDED = "rescinded"
+
+
+@dataclass(frozen=True, slots=True)
+class BeginInput:
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginResult:
+    """``cutoff`` is the current one: HR may have moved it while the case slept."""
+
+    state: BeginState
+    cutoff: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeInput:
+    """One system's revocation.
+
+    ``round`` counts activities of one system within a case; ``opening`` counts how often the
+    system was opened: once, and once more whenever its access returned.
+    """
+
+    case_id: str
+    system: str
+    round: int
+    opening: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeResult:
+    """``outcome`` is a value of `Outcome`."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class RehearseInput:
+    case_id: str
+    system: str
+
+
+@dataclass(frozen=True, slots=True)
+class RehearseResult:
+    """``accounts`` found and ``problems`` seen before the last day; counts only."""
+
+    accounts: int
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchInput:
+    """A later look. ``look`` numbers the look within the case, from 1."""
+
+    case_id: str
+    system: str
+    look: int
+    opening: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WatchResult:
+    """``returned`` says that access stands again."""
+
+    returned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPersonInput:
+    """Tell operations. ``category`` is a value of `FaultCategory`."""
+
+    case_id: str
+    system: str
+    round: int
+    category: str
+    overdue: bool = False
+    opening: int = 1
+
+
+class DecisionKind(StrEnum):
+    """What a person may decide about one system of a case."""
+
+    RETRY = "retry"
+    ATTEST = "attest"
+    WAIVE = "waive"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A person's decision about one system.
+
+    Args:
+        decision_id: also the update id, so that a repeated click decides once.
+        reason: free text; encrypted in payloads and at rest, never in the ledger.
+        artefact_digest: SHA-256 (hex) of the artefact that an attestation rests on.
+        until: end of a waiver (UTC).
+    """
+
+    decision_id: str
+    kind: DecisionKind
+    system: str
+    actor: str
+    reason: str
+    second_person: str = ""
+    artefact_digest: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInput:
+    case_id: str
+    round: int
+    decision: Decision
+    opening: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionResult:
+    """``outcome`` is empty for a retry, else the value of `Outcome` that now stands."""
+
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseInput:
+    """``closing`` numbers the closings of a case, from 1: a reopened case closes again."""
+
+    case_id: str
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseResult:
+    closed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The result of an activity that only records."""

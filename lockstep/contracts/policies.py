@@ -1,0 +1,42 @@
+"""Named timeouts and retry policies: every activity call names one of these."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+VENDOR_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=5),
+    maximum_attempts=0,
+)
+"""For ever: a leaver's access is not given up. A vendor's own retry time wins over this."""
+
+RECORD_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+    maximum_attempts=0,
+)
+"""For writes to our own database: short first, for ever."""
+
+RECORD_TIMEOUT = timedelta(seconds=15)
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+"""A killed worker is noticed after this; activities beat every second."""
+
+HEARTBEAT_EVERY = timedelta(seconds=1)
+
+REHEARSE_TIMEOUT = timedelta(seconds=60)
+REHEARSE_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=5),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=10),
+    maximum_attempts=6,
+)
+"""A rehearsal that cannot be held is itself a finding, and is reported after these."""
+
+STICKY_TIMEOUT = timedelta(seconds=2)
+"""How long a workflow task waits for a worker that may be dead; the default costs 10 s."""

@@ -1,0 +1,1 @@
+"""Use cases shared by API, console and command line."""

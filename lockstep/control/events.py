@@ -1,0 +1,202 @@
+"""The generic termination event: its schema, and its way to a `Termination`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff, zone_named
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.terminations import (
+    EndDates,
+    Termination,
+    TerminationAction,
+    TerminationKind,
+)
+
+MAX_DEPTH = 12
+Text = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$"
+    ),
+]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+
+
+class EventError(ValueError):
+    """An event that cannot be used; each problem names its field and the reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Worker(_Model):
+    """Who leaves, by every key under which a system may know the person."""
+
+    id: Text = Field(description="HR's immutable id of the worker.", examples=["W-10442"])
+    name: Name = Field(default="", description="Shown to operations; stored encrypted.")
+    employee_number: Text | None = Field(default=None, examples=["10442"])
+    external_id: Text | None = Field(default=None, description="SCIM externalId, if it differs.")
+    usernames: list[Text] = Field(default_factory=list, max_length=10)
+    emails: list[Text] = Field(default_factory=list, max_length=10)
+    accounts: dict[SystemId, Text] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="Immutable account ids by configured system, where HR knows them.",
+        examples=[{"okta-prod": "00u1a2b3c4"}],
+    )
+
+    @field_validator("emails")
+    @classmethod
+    def _looks_like_mail(cls, value: list[str]) -> list[str]:
+        if any(mail.count("@") != 1 or mail.startswith("@") for mail in value):
+            raise ValueError("each e-mail needs one @")
+        return value
+
+
+class Dates(_Model):
+    """Civil dates with their meaning. Which of them ends access is decided by policy."""
+
+    zone: Text = Field(description="IANA time zone of the dates.", examples=["Asia/Manila"])
+    access_ends_at: AwareDatetime | None = Field(
+        default=None, description="An explicit instant (RFC 3339 with offset); wins over all dates."
+    )
+    last_working_day: date | None = Field(default=None, description="The last day worked.")
+    garden_leave_start: date | None = Field(
+        default=None, description="The first day of paid absence without access."
+    )
+    employment_ends_on: date | None = Field(
+        default=None, description="The last day of employment or contract."
+    )
+
+
+class TerminationEvent(_Model):
+    """HR's statement about one spell of one worker. A later statement has a higher revision."""
+
+    schema_version: Literal[1] = 1
+    action: TerminationAction = TerminationAction.TERMINATED
+    revision: int = Field(ge=1, le=2**53 - 1, description="Grows with each statement on a spell.")
+    recorded_at: AwareDatetime = Field(description="When HR recorded it (RFC 3339 with offset).")
+    kind: TerminationKind
+    worker: Worker
+    spell: Text = Field(default="1", description="Which employment or contract of the worker ends.")
+    dates: Dates
+    partner: Name = Field(default="", description="The BPO partner that employs the worker.")
+    site: Name = ""
+
+    @model_validator(mode="after")
+    def _dates_agree(self) -> TerminationEvent:
+        dates = _dates(self.dates)
+        zone_named(dates.zone)
+        check_dates(dates)
+        return self
+
+
+def parse_event(raw: bytes, *, tenant: str, source: str, event_id: str) -> Termination:
+    """Read a generic termination event.
+
+    Raises:
+        EventError: with every problem found, by field; never quotes a value.
+    """
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise EventError(["body: not JSON"]) from None
+    if not isinstance(document, dict):
+        raise EventError(["body: not a JSON object"])
+    if _depth(document) > MAX_DEPTH:
+        raise EventError([f"body: nested deeper than {MAX_DEPTH}"])
+    return to_termination(read_event(document), tenant=tenant, source=source, event_id=event_id)
+
+
+def read_event(document: dict[str, object]) -> TerminationEvent:
+    """Validate a decoded event; raises `EventError`."""
+    try:
+        return TerminationEvent.model_validate(document)
+    except ValidationError as error:
+        raise EventError(
+            [
+                ".".join(str(part) for part in problem["loc"] or ("event",)) + ": " + problem["msg"]
+                for problem in error.errors(include_url=False, include_input=False)
+            ]
+        ) from None
+
+
+def to_termination(
+    event: TerminationEvent, *, tenant: str, source: str, event_id: str
+) -> Termination:
+    """The normalised fact. Every key that was given is kept; the worker id is one of them."""
+    worker = event.worker
+    keys = [Key(KeyKind.ACCOUNT_ID, value, system) for system, value in worker.accounts.items()]
+    keys.append(Key(KeyKind.WORKER_ID, worker.id))
+    if worker.employee_number:
+        keys.append(Key(KeyKind.EMPLOYEE_NUMBER, worker.employee_number))
+    if worker.external_id:
+        keys.append(Key(KeyKind.EXTERNAL_ID, worker.external_id))
+    keys.extend(Key(KeyKind.USERNAME, name) for name in worker.usernames)
+    keys.extend(Key(KeyKind.EMAIL, mail) for mail in worker.emails)
+    return Termination(
+        tenant=tenant,
+        source=source,
+        event_id=event_id,
+        action=event.action,
+        revision=event.revision,
+        worker_id=worker.id,
+        spell=event.spell,
+        kind=event.kind,
+        recorded_at=event.recorded_at.astimezone(UTC),
+        dates=_dates(event.dates),
+        keys=LeaverKeys(tuple(keys)),
+        display_name=worker.name,
+        partner=event.partner,
+        site=event.site,
+    )
+
+
+def cutoff_of(termination: Termination, rule: CutoffRule) -> datetime:
+    """The termination's cutoff by policy.
+
+    Raises:
+        EventError: if the dates give none.
+    """
+    try:
+        return compute_cutoff(termination.dates, termination.kind, termination.recorded_at, rule)
+    except CutoffError as error:
+        raise EventError([str(error)]) from None
+
+
+def _dates(dates: Dates) -> EndDates:
+    return EndDates(
+        zone=dates.zone,
+        access_ends_at=dates.access_ends_at.astimezone(UTC) if dates.access_ends_at else None,
+        last_working_day=dates.last_working_day,
+        garden_leave_start=dates.garden_leave_start,
+        employment_ends_on=dates.employment_ends_on,
+    )
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max((_depth(item) for item in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((_depth(item) for item in value), default=0)
+    return 0

@@ -1,0 +1,313 @@
+"""From the inbox to cases: judge each event, open or change its case, wake the workflow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.common import (
+    Priority,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from lockstep.contracts import names
+from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
+from lockstep.control.events import EventError, cutoff_of, parse_event
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.policy import Policy
+from lockstep.domain.terminations import Termination, TerminationKind, Verdict, judge
+from lockstep.storage.cases import Cases, Opening, PinnedPolicy
+from lockstep.storage.inbox import CHANNEL, Disposition, Inbox, InboxEvent
+from lockstep.storage.keyring import KeyringError
+from lockstep.storage.records import CaseRow
+
+log = structlog.get_logger("lockstep.dispatcher")
+
+BATCH = 20
+"""Small, so that an urgent event waits for one batch only."""
+SCHEDULED_PRIORITY = 3
+IDLE = timedelta(seconds=2)
+"""How often the inbox is looked at when no NOTIFY came through."""
+_RETRY = (1, 2, 5, 15, 30)
+
+
+def plans(policy: Policy, kind: TerminationKind) -> list[SystemPlan]:
+    """The systems of a case as its workflow needs them."""
+    rows = []
+    for system in policy.systems:
+        sla = policy.sla_for(kind, system.tier)
+        rows.append(
+            SystemPlan(
+                system=system.system,
+                required=system.required,
+                manual=system.is_manual,
+                warn_s=int(sla.total_seconds() * policy.warn_at),
+                due_s=int(sla.total_seconds()),
+                start_to_close_s=int(system.start_to_close.total_seconds()),
+            )
+        )
+    return rows
+
+
+class CaseStarter:
+    """Starts, or wakes, the workflow of a case."""
+
+    def __init__(self, client: Client, cases: Cases) -> None:
+        self._client = client
+        self._cases = cases
+
+    async def start(self, case: CaseRow) -> None:
+        """Start the case's workflow; harmless if it runs or ran."""
+        await self._start(case, change=None)
+
+    async def wake(self, case: CaseRow, event_id: str) -> None:
+        """Tell the workflow that the database changed; starts it if it was never started."""
+        await self._start(case, change=TerminationChanged(event_id))
+
+    async def _start(self, case: CaseRow, change: TerminationChanged | None) -> None:
+        begun = case.status != CaseStatus.SCHEDULED
+        policy = await self._cases.policy(case.policy)
+        kind = TerminationKind(case.kind)
+        systems = plans(policy, kind)
+        given = CaseInput(
+            case_id=case.case_id,
+            cutoff=case.cutoff_at,
+            begun=begun,
+            systems=systems,
+            watch_s=[int(delay.total_seconds()) for delay in policy.watch],
+            partner=case.partner,
+            priority=kind.priority,
+        )
+        # A future case shows nothing: its kind, partner or date could betray a coming dismissal.
+        attributes = _attributes(case, systems) if begun else None
+        with contextlib.suppress(WorkflowAlreadyStartedError):
+            await self._client.start_workflow(
+                names.CASE_WORKFLOW,
+                given,
+                id=case.case_id,
+                task_queue=names.CASE_QUEUE,
+                result_type=CaseResult,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                # Every scheduled case ranks alike: a priority would betray the kind.
+                priority=Priority(priority_key=kind.priority if begun else SCHEDULED_PRIORITY),
+                search_attributes=attributes,
+                start_signal=names.TERMINATION_CHANGED if change else None,
+                start_signal_args=[change] if change else [],
+            )
+
+
+def _attributes(case: CaseRow, systems: Sequence[SystemPlan]) -> TypedSearchAttributes:
+    due = min((plan.due_s for plan in systems if plan.required), default=0)
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(names.STATUS, CaseStatus.REVOKING.value),
+        SearchAttributePair(names.DUE_TIME, case.cutoff_at + timedelta(seconds=due)),
+    ]
+    if case.partner:
+        pairs.append(SearchAttributePair(names.PARTNER, case.partner))
+    return TypedSearchAttributes(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    event: InboxEvent
+    termination: Termination
+    cutoff: datetime
+
+
+class Dispatcher:
+    """Drains the inbox. Any number may run; each event is worked on by one at a time."""
+
+    def __init__(
+        self,
+        *,
+        engine: AsyncEngine,
+        inbox: Inbox,
+        cases: Cases,
+        starter: CaseStarter,
+        policy: PinnedPolicy,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._cases = cases
+        self._starter = starter
+        self._policy = policy
+
+    async def run(self) -> None:
+        """Dispatch until cancelled; failures are logged and tried again, never lost."""
+        async with _Bell(self._engine).rings() as bell:
+            while True:
+                try:
+                    worked = await self.drain_once()
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("inbox_unreachable", error=type(error).__name__)
+                    worked = 0
+                    await asyncio.sleep(1)
+                except Exception:  # one bad batch must not stop all that come after it
+                    log.exception("dispatch_failed")
+                    worked = 0
+                    await asyncio.sleep(1)
+                if not worked:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(bell.wait(), IDLE.total_seconds())
+                    bell.clear()
+
+    async def drain_once(self) -> int:
+        """Dispatch one batch; return how many events were taken."""
+        events = await self._inbox.claim(BATCH)
+        if not events:
+            return 0
+        reads = [read for event in events if (read := await self._read(event)) is not None]
+        fresh, rest = await self._sort(reads)
+        await self._open(fresh)
+        for read in rest:
+            await self._guard(read, self._change(read))
+        return len(events)
+
+    async def _read(self, event: InboxEvent) -> _Read | None:
+        try:
+            termination = parse_event(
+                event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
+            )
+            return _Read(event, termination, cutoff_of(termination, self._policy.policy.cutoff))
+        except (EventError, KeyringError) as error:
+            log.warning("event_refused", inbox_id=event.id, source=event.source)
+            await self._inbox.finish([Disposition(event.id, "refused", error=str(error)[:1000])])
+            return None
+
+    async def _sort(self, reads: Sequence[_Read]) -> tuple[list[_Read], list[_Read]]:
+        """Events that surely open a case of their own, and all others, in order."""
+        indexes = [self._cases.spell_index(read.termination) for read in reads]
+        known = await self._cases.known(indexes)
+        seen: set[bytes] = set()
+        fresh: list[_Read] = []
+        rest: list[_Read] = []
+        for read, index in zip(reads, indexes, strict=True):
+            verdict = judge(
+                read.termination.action, read.termination.revision, read.termination.event_id, None
+            )
+            alone = index not in known and index not in seen and verdict is Verdict.OPEN
+            (fresh if alone else rest).append(read)
+            seen.add(index)
+        return fresh, rest
+
+    async def _open(self, reads: Sequence[_Read]) -> None:
+        """Open cases together, then start their workflows side by side."""
+        if not reads:
+            return
+        openings = [Opening(r.termination, r.event.received_at, r.cutoff) for r in reads]
+        opened = await self._cases.open(openings, self._policy)
+        started = await asyncio.gather(
+            *(
+                self._guard(read, self._start(case), finish=False)
+                for read, case in zip(reads, opened, strict=True)
+                if case is not None
+            )
+        )
+        await self._inbox.finish([done for done in started if done is not None])
+        beaten = [r.event.id for r, case in zip(reads, opened, strict=True) if case is None]
+        if beaten:
+            await self._inbox.release(beaten, after=timedelta(0))
+
+    async def _start(self, case: CaseRow) -> tuple[str, Verdict]:
+        await self._starter.start(case)
+        log.info("case_opened", case_id=case.case_id, source=case.source)
+        return case.case_id, Verdict.OPEN
+
+    async def _guard(
+        self,
+        read: _Read,
+        work: Coroutine[Any, Any, tuple[str, Verdict]],
+        *,
+        finish: bool = True,
+    ) -> Disposition | None:
+        """Run ``work``; while Temporal is away the event waits and is tried again."""
+        try:
+            case_id, verdict = await work
+        except (RPCError, RuntimeError, SQLAlchemyError) as error:
+            wait = timedelta(seconds=_RETRY[min(read.event.attempts, len(_RETRY)) - 1])
+            log.warning("dispatch_delayed", inbox_id=read.event.id, error=type(error).__name__)
+            await self._inbox.release([read.event.id], after=wait)
+            return None
+        done = Disposition(read.event.id, "done", case_id, verdict.value)
+        if finish:
+            await self._inbox.finish([done])
+        return done
+
+    async def _change(self, read: _Read) -> tuple[str, Verdict]:
+        """Apply one event whose spell may be known already."""
+        termination = read.termination
+        index = self._cases.spell_index(termination)
+        found = (await self._cases.known([index])).get(index)
+        case, known = found or (None, None)
+        verdict = judge(termination.action, termination.revision, termination.event_id, known)
+        if case is None or verdict in {Verdict.OPEN, Verdict.TOMBSTONE}:
+            return await self._open_one(read, verdict)
+        match verdict:
+            case Verdict.AMEND:
+                case = await self._cases.amend(case, termination, read.cutoff)
+            case Verdict.RESCIND | Verdict.TOO_LATE:
+                await self._cases.rescind(case, termination)
+            case _:
+                log.info("event_changes_nothing", case_id=case.case_id, verdict=verdict.value)
+        if case.status != CaseStatus.RESCINDED and verdict is not Verdict.OUTDATED:
+            await self._starter.wake(case, termination.event_id)
+        return case.case_id, verdict
+
+    async def _open_one(self, read: _Read, verdict: Verdict) -> tuple[str, Verdict]:
+        tombstone = verdict is Verdict.TOMBSTONE
+        opening = Opening(read.termination, read.event.received_at, read.cutoff, tombstone)
+        [case] = await self._cases.open([opening], self._policy)
+        if case is None:
+            raise RuntimeError("another dispatcher opened this spell: look again")
+        if not tombstone:
+            await self._starter.start(case)
+        return case.case_id, verdict
+
+
+class _Bell:
+    """Listens for the inbox's NOTIFY on a connection of its own; polling covers its absence."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        url = engine.url.set(drivername="postgresql")
+        self._conninfo = url.render_as_string(hide_password=False)
+
+    @contextlib.asynccontextmanager
+    async def rings(self) -> AsyncIterator[asyncio.Event]:
+        event = asyncio.Event()
+        task = asyncio.create_task(self._listen(event))
+        try:
+            yield event
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _listen(self, event: asyncio.Event) -> None:
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(
+                    self._conninfo, autocommit=True, connect_timeout=5
+                )
+                async with connection:
+                    await connection.execute(f"listen {CHANNEL}".encode())
+                    event.set()  # whatever came while nobody listened
+                    async for _ in connection.notifies():
+                        event.set()
+            except (psycopg.Error, OSError) as error:
+                log.warning("listen_lost", error=type(error).__name__)
+                await asyncio.sleep(1)

@@ -1,0 +1,113 @@
+"""What can go wrong in a system, and what that means for retry and for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FaultCategory(StrEnum):
+    """Closed set; the category alone decides whether a machine or a person goes on."""
+
+    UNREACHABLE = "unreachable"
+    """No answer: connection refused, TLS failure, name not found."""
+    TIMEOUT = "timeout"
+    """No answer in time: whether the change was applied is unknown until it is read back."""
+    RATE_LIMITED = "rate_limited"
+    VENDOR_ERROR = "vendor_error"
+    """The vendor says that the fault is its own (5xx)."""
+    NOT_APPLIED = "not_applied"
+    """The vendor accepted, yet the read-back still shows access."""
+    CREDENTIALS_REJECTED = "credentials_rejected"
+    """Our own credential is wrong, expired or revoked."""
+    PERMISSION_MISSING = "permission_missing"
+    PROTECTED_ACCOUNT = "protected_account"
+    """Last owner, primary administrator: the vendor refuses until somebody else takes over."""
+    AMBIGUOUS_MATCH = "ambiguous_match"
+    """The keys point at accounts of different people."""
+    MANAGED_ELSEWHERE = "managed_elsewhere"
+    """A directory or identity provider owns the account and would undo our change."""
+    UNKNOWN_WORKER = "unknown_worker"
+    """No system knows any of the keys."""
+    UNEXPECTED_ANSWER = "unexpected_answer"
+    """An answer that the vendor's documentation does not allow."""
+    MISCONFIGURED = "misconfigured"
+    MANUAL = "manual"
+    """The system has no connector: a person acts and attests."""
+    INTERNAL = "internal"
+    """A fault of Lockstep itself."""
+
+
+class Audience(StrEnum):
+    """Who can mend a fault."""
+
+    NOBODY = "nobody"
+    OPERATIONS = "operations"
+    SYSTEM_OWNER = "system_owner"
+    HR = "hr"
+    ENGINEERING = "engineering"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRule:
+    """The consequences of one category."""
+
+    transient: bool
+    audience: Audience
+    suggestion: str
+
+
+_RULES: dict[FaultCategory, FaultRule] = {
+    FaultCategory.UNREACHABLE: FaultRule(
+        True, Audience.SYSTEM_OWNER, "Wait, or check network and address: lockstep doctor."
+    ),
+    FaultCategory.TIMEOUT: FaultRule(
+        True, Audience.SYSTEM_OWNER, "Wait: the change is read back before anything is repeated."
+    ),
+    FaultCategory.RATE_LIMITED: FaultRule(
+        True, Audience.NOBODY, "Wait until the vendor's reset time, or ask for a higher limit."
+    ),
+    FaultCategory.VENDOR_ERROR: FaultRule(
+        True, Audience.SYSTEM_OWNER, "Wait, and look at the vendor's status page."
+    ),
+    FaultCategory.NOT_APPLIED: FaultRule(
+        True,
+        Audience.SYSTEM_OWNER,
+        "Look for a directory sync or a rule that gives the access back.",
+    ),
+    FaultCategory.CREDENTIALS_REJECTED: FaultRule(
+        False, Audience.OPERATIONS, "Renew the credential of this system, then retry."
+    ),
+    FaultCategory.PERMISSION_MISSING: FaultRule(
+        False, Audience.OPERATIONS, "Grant the missing permission, then retry."
+    ),
+    FaultCategory.PROTECTED_ACCOUNT: FaultRule(
+        False, Audience.SYSTEM_OWNER, "Hand the ownership to somebody else, then retry."
+    ),
+    FaultCategory.AMBIGUOUS_MATCH: FaultRule(
+        False, Audience.HR, "Confirm which account is the leaver's, amend the keys, then retry."
+    ),
+    FaultCategory.MANAGED_ELSEWHERE: FaultRule(
+        False, Audience.SYSTEM_OWNER, "Revoke in the directory that owns the account, then retry."
+    ),
+    FaultCategory.UNKNOWN_WORKER: FaultRule(
+        False, Audience.HR, "Ask HR for the right keys, amend the case, then retry; or attest."
+    ),
+    FaultCategory.UNEXPECTED_ANSWER: FaultRule(
+        False, Audience.ENGINEERING, "Revoke by hand and attest; report the vendor's answer to us."
+    ),
+    FaultCategory.MISCONFIGURED: FaultRule(
+        False, Audience.OPERATIONS, "Run lockstep doctor and correct the settings, then retry."
+    ),
+    FaultCategory.MANUAL: FaultRule(
+        False, Audience.SYSTEM_OWNER, "Revoke by hand, then attest with an artefact."
+    ),
+    FaultCategory.INTERNAL: FaultRule(
+        True, Audience.ENGINEERING, "Look at the worker's log; the work is being repeated."
+    ),
+}
+
+
+def rule_for(category: FaultCategory) -> FaultRule:
+    """Say what follows from a fault of ``category``."""
+    return _RULES[category]

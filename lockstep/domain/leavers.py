@@ -1,0 +1,78 @@
+"""Who left: the keys by which systems know the person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class KeyKind(StrEnum):
+    """Identity keys, from the most to the least trustworthy.
+
+    Immutable ids come first; an e-mail address can be renamed or recycled to somebody else,
+    so it never outweighs a key above it.
+    """
+
+    ACCOUNT_ID = "account_id"
+    WORKER_ID = "worker_id"
+    EMPLOYEE_NUMBER = "employee_number"
+    EXTERNAL_ID = "external_id"
+    USERNAME = "username"
+    EMAIL = "email"
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether a contradiction in this key proves that an account is somebody else's."""
+        return self in _STRONG_KINDS
+
+
+_STRONG_KINDS = frozenset({KeyKind.ACCOUNT_ID, KeyKind.WORKER_ID, KeyKind.EMPLOYEE_NUMBER})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One identity key. ``system`` narrows an account id to the system that issued it."""
+
+    kind: KeyKind
+    value: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaverKeys:
+    """All keys under which a leaver may be known; personal data, never logged."""
+
+    keys: tuple[Key, ...] = field(default=(), repr=False)
+
+    def of_kind(self, *kinds: KeyKind) -> tuple[str, ...]:
+        """Distinct values of the given kinds, in the order of ``kinds``."""
+        found: dict[str, None] = {}
+        for kind in kinds:
+            for key in self.keys:
+                if key.kind is kind and key.kind is not KeyKind.ACCOUNT_ID:
+                    found.setdefault(key.value)
+        return tuple(found)
+
+    def account_ids(self, system: str) -> tuple[str, ...]:
+        """Immutable account ids that HR or an operator supplied for one system."""
+        return tuple(
+            key.value
+            for key in self.keys
+            if key.kind is KeyKind.ACCOUNT_ID and key.system in (None, system)
+        )
+
+    @property
+    def emails(self) -> tuple[str, ...]:
+        return self.of_kind(KeyKind.EMAIL)
+
+    @property
+    def usernames(self) -> tuple[str, ...]:
+        return self.of_kind(KeyKind.USERNAME)
+
+    @property
+    def employee_numbers(self) -> tuple[str, ...]:
+        return self.of_kind(KeyKind.EMPLOYEE_NUMBER)
+
+    @property
+    def worker_ids(self) -> tuple[str, ...]:
+        return self.of_kind(KeyKind.WORKER_ID)

@@ -1,0 +1,128 @@
+"""What came of a revocation: nothing is "revoked" without a read-back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from lockstep.domain.access import Access, Action, Observation, Residual
+from lockstep.domain.leavers import KeyKind
+
+
+class Outcome(StrEnum):
+    """How one system's part of a case ended."""
+
+    REVOKED = "revoked"
+    ALREADY_ABSENT = "already_absent"
+    NOT_FOUND = "not_found"
+    ATTESTED = "attested"
+    WAIVED = "waived"
+
+
+class RevocationState(StrEnum):
+    """Where one system's part of a case stands."""
+
+    SCHEDULED = "scheduled"
+    REVOKING = "revoking"
+    RETRYING = "retrying"
+    NEEDS_PERSON = "needs_person"
+    SETTLED = "settled"
+    STOPPED = "stopped"
+
+
+class CaseStatus(StrEnum):
+    """Where a case stands."""
+
+    SCHEDULED = "scheduled"
+    REVOKING = "revoking"
+    NEEDS_PERSON = "needs_person"
+    CLOSED = "closed"
+    RESCINDED = "rescinded"
+
+
+class EvidenceGrade(StrEnum):
+    """How good the proof is, best first (design, "Words")."""
+
+    A = "A"
+    """The vendor's own record of the moment, and our read-back."""
+    B = "B"
+    """The API's answer, and our read-back."""
+    C = "C"
+    """A person, an artefact and a second person."""
+    D = "D"
+    """A person's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The reckoning of one system: snapshot before, observation after.
+
+    ``removed`` is everything that stood in the first snapshot and no longer stands. It is taken
+    from the two looks, not from our calls, so that a reply that was lost or a worker that was
+    killed neither hides an action nor counts one twice.
+    """
+
+    outcome: Outcome
+    removed: tuple[Access, ...]
+    accepted_at: datetime | None
+    revoked_at: datetime
+    confirmed_at: datetime
+    grade: EvidenceGrade
+    residuals: tuple[Residual, ...]
+
+
+def reckon(
+    *,
+    before: Sequence[Access],
+    after: Sequence[Observation],
+    actions: Sequence[Action],
+    confirmed_at: datetime,
+) -> Closing:
+    """Reckon a system whose read-back shows nothing standing.
+
+    Args:
+        before: what stood in all snapshots of this case in this system.
+        after: the read-back of each account.
+        actions: what the vendor accepted from us in this attempt.
+        confirmed_at: when the read-back was complete (UTC).
+
+    Raises:
+        ValueError: if anything still stands; that is no closing.
+    """
+    if any(not seen.is_closed for seen in after):
+        raise ValueError("access still stands")
+    recorded = [seen.off_since for seen in after if seen.off_since is not None]
+    vendor_says = max(recorded, default=None)
+    accepted = [action.accepted_at for action in actions]
+    residuals = {residual.what: residual for seen in after for residual in seen.residuals}
+    if not after:
+        outcome = Outcome.NOT_FOUND
+    elif before:
+        outcome = Outcome.REVOKED
+    else:
+        outcome = Outcome.ALREADY_ABSENT
+    revoked_at = max(accepted, default=None) or vendor_says or confirmed_at
+    if vendor_says is not None and accepted:
+        # The sign-in's own record is one door; the last door we closed may be later.
+        revoked_at = max(vendor_says, revoked_at)
+    return Closing(
+        outcome=outcome,
+        removed=tuple(before),
+        accepted_at=min(accepted, default=None),
+        revoked_at=min(revoked_at, confirmed_at),
+        confirmed_at=confirmed_at,
+        grade=EvidenceGrade.A if vendor_says is not None else EvidenceGrade.B,
+        residuals=tuple(residuals.values()),
+    )
+
+
+def not_found_is_clean(keys_tried: Sequence[KeyKind], *, accept_single_key: bool) -> bool:
+    """Whether "no account" may settle a system.
+
+    One key can be misspelt or renamed; two independent ones that both find nobody are evidence
+    (reference: connectors, rule 3). A system that can be searched in one way only may be
+    accepted by policy.
+    """
+    return len(set(keys_tried)) > 1 or (accept_single_key and bool(keys_tried))

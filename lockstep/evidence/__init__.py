@@ -1,0 +1,1 @@
+"""Pure evidence: entries, canonical bytes, hashes. No I/O."""

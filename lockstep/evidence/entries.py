@@ -1,0 +1,131 @@
+"""Entries of the ledger: what happened, pseudonymous, one idempotency key each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from lockstep.domain.access import Access, Account, Exchange, Residual
+from lockstep.evidence.canonical import canonical_bytes, instant_text, leaf_hash, reference
+
+FORMAT_VERSION = 1
+
+
+class EntryKind(StrEnum):
+    """subject:action of an entry. Public: never rename, only retire."""
+
+    POLICY_ADOPTED = "policy:adopted"
+    CASE_OPENED = "case:opened"
+    CASE_AMENDED = "case:amended"
+    CASE_RESCINDED = "case:rescinded"
+    CASE_RESCIND_REFUSED = "case:rescind_refused"
+    CASE_BEGUN = "case:begun"
+    CASE_CLOSED = "case:closed"
+    REVOCATION_ATTEMPT = "revocation:attempt"
+    REVOCATION_FAULT = "revocation:fault"
+    REVOCATION_OUTCOME = "revocation:outcome"
+    REVOCATION_NEEDS_PERSON = "revocation:needs_person"
+    DECISION_RETRY = "decision:retry"
+    DECISION_ATTEST = "decision:attest"
+    DECISION_WAIVE = "decision:waive"
+    WATCH_LOOK = "watch:look"
+    FINDING_RAISED = "finding:raised"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acted. ``ref`` of a person is a commitment, like every other personal reference."""
+
+    type: str = "lockstep"
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of the ledger before it is serialised.
+
+    Args:
+        key: idempotency key; the same fact written twice has the same key and stands once.
+        occurred_at: when it happened, by the clock named in ``data`` or ours (UTC).
+        subject: the random id of the leaver; never derived from personal data.
+        policy: digest of the policy pinned in the case.
+        data: kind-specific; no names, no free text, no floats.
+    """
+
+    kind: EntryKind
+    key: str
+    tenant: str
+    occurred_at: datetime
+    recorded_at: datetime
+    case_id: str = ""
+    subject: str = ""
+    system: str = ""
+    policy: str = ""
+    actor: Actor = Actor()
+    data: Mapping[str, object] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The exact bytes that are stored, hashed and exported; empty members are left out."""
+        document: dict[str, object] = {
+            "v": FORMAT_VERSION,
+            "kind": self.kind.value,
+            "key": self.key,
+            "tenant": self.tenant,
+            "occurred_at": instant_text(self.occurred_at),
+            "recorded_at": instant_text(self.recorded_at),
+            "actor": {
+                "type": self.actor.type,
+                **({"ref": self.actor.ref} if self.actor.ref else {}),
+            },
+        }
+        optional = {
+            "case": self.case_id,
+            "subject": self.subject,
+            "system": self.system,
+            "policy": self.policy,
+            "data": dict(self.data),
+        }
+        document.update({name: value for name, value in optional.items() if value})
+        return canonical_bytes(document)
+
+
+def sealed(entry: Entry) -> tuple[bytes, bytes]:
+    """The entry's canonical bytes and its leaf hash."""
+    raw = entry.to_bytes()
+    return raw, leaf_hash(raw)
+
+
+def access_data(salt: bytes, system: str, standing: Sequence[Access]) -> list[dict[str, str]]:
+    """Standing access as evidence: its kind in clear, its vendor id as a commitment."""
+    return [
+        {"kind": item.kind.value, "ref": reference(salt, system, item.kind.value, item.ref)}
+        for item in standing
+    ]
+
+
+def account_data(salt: bytes, system: str, accounts: Sequence[Account]) -> list[str]:
+    """Accounts as commitments to their immutable ids."""
+    return [reference(salt, system, "account", account.id) for account in accounts]
+
+
+def exchange_data(exchanges: Sequence[Exchange], *, dropped: int = 0) -> dict[str, object]:
+    """Calls to the vendor, as an auditor finds them in the vendor's own log."""
+    rows: list[dict[str, object]] = []
+    for call in exchanges:
+        row: dict[str, object] = {"op": call.operation, "status": call.status}
+        row["at"] = instant_text(call.answered_at)
+        if call.request_id:
+            row["request_id"] = call.request_id
+        if call.date_header:
+            row["date"] = call.date_header
+        if call.digest:
+            row["sha256"] = call.digest
+        rows.append(row)
+    return {"calls": rows, **({"calls_dropped": dropped} if dropped else {})}
+
+
+def residual_data(residuals: Sequence[Residual]) -> list[dict[str, object]]:
+    """What outlives the revocation, with its bound in seconds."""
+    return [{"what": residual.what, "bound_s": residual.bound_s} for residual in residuals]

@@ -1,0 +1,94 @@
+"""Structured logs on standard error: an allow-list of fields, never a name or a secret."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+ALLOWED = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "case_id", "system", "attempt", "round", "fault",
+        "audience", "operation", "code", "error", "activity", "source", "inbox_id", "verdict",
+        "look", "status", "count", "seconds", "port", "address", "revision", "policy", "secret_age",
+        "connector", "exception", "path", "method",
+    }
+)  # fmt: skip
+"""Everything else is dropped: what is not allowed cannot leak."""
+
+_LONG = re.compile(
+    r"(?i)(bearer|ssws|kisi-login|basic)\s+\S+|whsec_\S+|tskey-\S+|AKIA[0-9A-Z]{12,}"
+)
+_LIMIT = 2000
+
+
+def _allow(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    return {name: _clean(value) for name, value in event.items() if name in ALLOWED}
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return _LONG.sub("[redacted]", value)[:_LIMIT]
+    return value if isinstance(value, int | float | bool | None) else str(value)[:_LIMIT]
+
+
+def _where(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace a traceback by its places: messages and values of an exception may be personal."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        places = []
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            places.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        event["exception"] = f"{type(error).__name__} at {' > '.join(places[-8:])}"
+    return event
+
+
+def configure_logging(*, level: str = "info", text: bool = False) -> None:
+    """Set up structlog and the standard library alike; call once per process."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if text
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, _where, _allow, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _where,
+                _allow,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    # httpx names full URLs, which hold e-mail addresses; never at any level.
+    for noisy in ("httpx", "httpcore", "botocore", "boto3", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)

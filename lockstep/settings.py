@@ -1,0 +1,390 @@
+"""One file, `lockstep.toml`; environment variables win; secrets come by reference only.
+
+``LOCKSTEP_DATABASE__URL`` overrides ``[database] url``, and so on. A secret is ``env:NAME`` or
+``file:PATH``; a literal in the file is refused, because files get copied.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connectors.base import ConnectorOptions
+from connectors.registry import MANIFESTS, MANUAL
+from lockstep.control.temporal import TemporalAddress
+from lockstep.domain.access import Category
+from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.policy import DEFAULT_SLA, DEFAULT_WATCH, Policy, SystemPolicy, Tier
+from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.keyring import Keyring, KeyringError
+
+DEFAULT_FILE = Path("lockstep.toml")
+SYSTEM_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
+_DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_MAX_SECRET = 64 * 1024
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; every line names the key, the reason and the fix."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        found = _DURATION.match(value.strip())
+        if not found:
+            raise ValueError('a duration is written like "90s", "30m", "4h" or "7d"')
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return value
+
+
+def _reference(value: str) -> str:
+    if value.startswith(("env:", "file:")) and value.partition(":")[2]:
+        return value
+    raise ValueError("a secret is given as env:NAME or file:PATH, never as its value")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+SecretRef = Annotated[str, AfterValidator(_reference)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class DatabaseTable(_Table):
+    """``embedded`` runs PostgreSQL beside us; ``external`` uses any PostgreSQL by URL."""
+
+    mode: Literal["embedded", "external"] = "embedded"
+    url: str = Field(default="", repr=False)
+    owner_url: str = Field(default="", repr=False)
+    pool_size: int = Field(default=10, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _complete(self) -> DatabaseTable:
+        if self.mode == "external" and not self.url:
+            raise ValueError("url is needed with mode = external (env:NAME, file:PATH or a URL)")
+        return self
+
+
+class TemporalTable(_Table):
+    """``embedded`` runs the Temporal dev server; ``external`` uses any server or cloud."""
+
+    mode: Literal["embedded", "external"] = "embedded"
+    address: str = "127.0.0.1:7233"
+    namespace: str = "default"
+    port: int = Field(default=7233, ge=0, le=65535)
+    ui_port: int | None = Field(default=None, ge=0, le=65535)
+    binary: Path | None = None
+    tls: bool = False
+    api_key: SecretRef | None = None
+    server_ca: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+
+class WebTable(_Table):
+    bind: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=1024 * 1024)
+
+
+class SourceTable(_Table):
+    """An HR system. Two secrets may be active, so that one can be rotated without a gap."""
+
+    kind: Literal["standard-webhooks"] = "standard-webhooks"
+    secrets: list[SecretRef] = Field(min_length=1, max_length=2)
+
+
+class PolicyTable(_Table):
+    version: str = Field(default="1", min_length=1, max_length=40)
+    end_of_day: time = time(18, 0)
+    involuntary_at_notice: bool = False
+    warn_at: float = Field(default=0.5, gt=0, le=1)
+    watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
+    sla: dict[TerminationKind, dict[Tier, Duration]] = Field(default_factory=dict)
+
+
+class SystemTable(BaseModel):
+    """One system. Further keys are the connector's own options."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    connector: str
+    tier: Tier = Tier.ONE
+    category: Category | None = None
+    required: bool = True
+    accept_single_key: bool = False
+    start_to_close: Duration = timedelta(seconds=60)
+    timeout: Duration = timedelta(seconds=20)
+    concurrency: int = Field(default=20, ge=1, le=200)
+
+    @model_validator(mode="after")
+    def _known(self) -> SystemTable:
+        if self.connector != MANUAL and self.connector not in MANIFESTS:
+            known = ", ".join(sorted([*MANIFESTS, MANUAL]))
+            raise ValueError(f"connector: there is none named so; known are {known}")
+        if self.connector == MANUAL:
+            self.tier = Tier.MANUAL
+        return self
+
+
+class LogTable(_Table):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Settings(BaseSettings):
+    """All settings, validated as a whole; see `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOCKSTEP_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    tenant: str = Field(min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9-]*$")
+    data_dir: Path = Path(".lockstep")
+    keyring: SecretRef
+    database: DatabaseTable = Field(default_factory=DatabaseTable)
+    temporal: TemporalTable = Field(default_factory=TemporalTable)
+    web: WebTable = Field(default_factory=WebTable)
+    log: LogTable = Field(default_factory=LogTable)
+    policy: PolicyTable = Field(default_factory=PolicyTable)
+    sources: dict[str, SourceTable] = Field(default_factory=dict)
+    systems: dict[str, SystemTable] = Field(min_length=1)
+
+    _home: Path = Path()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _names(self) -> Settings:
+        for table, names in (("systems", self.systems), ("sources", self.sources)):
+            for name in names:
+                if not SYSTEM_ID.match(name):
+                    raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
+        return self
+
+    def path(self, path: Path) -> Path:
+        """A path as written in the file: relative to the file, not to the working directory."""
+        return path if path.is_absolute() else self._home / path
+
+    def secret(self, reference: str, *, key: str) -> str:
+        """Resolve ``env:NAME`` or ``file:PATH``.
+
+        Raises:
+            SettingsError: if there is no such variable or file; never quotes a value.
+        """
+        kind, _, place = reference.partition(":")
+        if kind == "env":
+            value = os.environ.get(place, "")
+            if not value:
+                raise SettingsError([f"{key}: the environment variable {place} is not set: set it"])
+            return value
+        path = self.path(Path(place))
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise SettingsError([f"{key}: cannot read {path} ({reason}): create it"]) from None
+        if len(text) > _MAX_SECRET or not text.strip():
+            raise SettingsError([f"{key}: {path} is empty or too large: put the secret in it"])
+        return text.strip()
+
+    def database_url(self, *, owner: bool = False) -> str:
+        """The URL of an external database, by reference or literal."""
+        value = (self.database.owner_url or self.database.url) if owner else self.database.url
+        if value.startswith(("env:", "file:")):
+            return self.secret(value, key="database.owner_url" if owner else "database.url")
+        return value
+
+    def open_keyring(self) -> Keyring:
+        try:
+            return Keyring.parse(self.secret(self.keyring, key="keyring"))
+        except KeyringError as error:
+            raise SettingsError([f"keyring: {error}: restore it from your backup"]) from None
+
+    def temporal_address(self) -> TemporalAddress:
+        table = self.temporal
+        embedded = table.mode == "embedded"
+        return TemporalAddress(
+            address=f"127.0.0.1:{table.port}" if embedded else table.address,
+            namespace=table.namespace,
+            tls=table.tls and not embedded,
+            api_key=self.secret(table.api_key, key="temporal.api_key") if table.api_key else "",
+            server_ca=self._optional(table.server_ca),
+            client_certificate=self._optional(table.client_certificate),
+            client_key=self._optional(table.client_key),
+        )
+
+    def source_secrets(self, name: str) -> tuple[str, ...]:
+        return tuple(
+            self.secret(reference, key=f"sources.{name}.secrets")
+            for reference in self.sources[name].secrets
+        )
+
+    def to_policy(self) -> Policy:
+        """The policy that new cases are pinned to."""
+        sla = dict(DEFAULT_SLA)
+        for kind, tiers in self.policy.sla.items():
+            sla.update({(kind, tier): limit for tier, limit in tiers.items()})
+        return Policy(
+            version=self.policy.version,
+            systems=tuple(
+                SystemPolicy(
+                    system=name,
+                    connector=table.connector,
+                    category=table.category or _category(table.connector),
+                    tier=table.tier,
+                    required=table.required,
+                    accept_single_key=table.accept_single_key,
+                    start_to_close=table.start_to_close,
+                )
+                for name, table in sorted(self.systems.items())
+            ),
+            cutoff=CutoffRule(
+                end_of_day=self.policy.end_of_day,
+                involuntary_at_notice=self.policy.involuntary_at_notice,
+            ),
+            sla=sla,
+            warn_at=self.policy.warn_at,
+            watch=tuple(self.policy.watch),
+        )
+
+    def connector_options(self, name: str) -> ConnectorOptions:
+        """What one system's connector is built from.
+
+        Raises:
+            SettingsError: naming each option that is unknown, missing or wrong.
+        """
+        table = self.systems[name]
+        manifest = MANIFESTS[table.connector]
+        given: Mapping[str, object] = table.model_extra or {}
+        problems = []
+        specs = {spec.name: spec for spec in manifest.options}
+        for option in sorted(set(given) - set(specs)):
+            known = ", ".join(sorted(specs))
+            problems.append(
+                f"systems.{name}.{option}: {table.connector} has no such option: use {known}"
+            )
+        plain: dict[str, object] = {}
+        secrets: dict[str, str] = {}
+        for spec in manifest.options:
+            key = f"systems.{name}.{spec.name}"
+            value = given.get(spec.name, spec.default)
+            try:
+                if value is None:
+                    if spec.required:
+                        problems.append(f"{key}: missing: {spec.summary}")
+                elif spec.secret:
+                    secrets[spec.name] = self.secret(_reference(str(value)), key=key)
+                elif spec.choices and value not in spec.choices:
+                    problems.append(f"{key}: must be one of {', '.join(spec.choices)}")
+                else:
+                    plain[spec.name] = value
+            except SettingsError as error:
+                problems.extend(error.problems)
+            except ValueError as error:
+                problems.append(f"{key}: {error}")
+        if problems:
+            raise SettingsError(problems)
+        return ConnectorOptions(name, plain, secrets, table.timeout)
+
+    def _optional(self, path: Path | None) -> Path | None:
+        return self.path(path) if path else None
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read and validate the settings file and the environment.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    chosen = path or Path(os.environ.get("LOCKSTEP_CONFIG", DEFAULT_FILE))
+    try:
+        document: dict[str, Any] = tomllib.loads(chosen.read_text())
+    except FileNotFoundError:
+        raise SettingsError(
+            [f"{chosen}: there is no settings file: write one with `lockstep init`"]
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError([f"{chosen}: cannot be read: {error}"]) from None
+    try:
+        settings = Settings(**document)
+    except ValidationError as error:
+        raise SettingsError([_problem(row) for row in error.errors(include_input=False)]) from None
+    settings._home = chosen.resolve().parent  # noqa: SLF001 - set once, here
+    return settings
+
+
+def check_settings(settings: Settings) -> list[str]:
+    """Everything that validation of the file alone cannot see: secrets, connector options."""
+    problems: list[str] = []
+    for name, table in settings.systems.items():
+        if table.connector == MANUAL:
+            continue
+        try:
+            MANIFESTS[table.connector].build(settings.connector_options(name))
+        except SettingsError as error:
+            problems.extend(error.problems)
+        except ValueError as error:
+            problems.append(f"systems.{name}: {error}")
+    for name in settings.sources:
+        try:
+            settings.source_secrets(name)
+        except SettingsError as error:
+            problems.extend(error.problems)
+    for resolve in (settings.open_keyring, settings.temporal_address, settings.database_url):
+        try:
+            resolve()
+        except SettingsError as error:
+            problems.extend(error.problems)
+    return problems
+
+
+def _category(connector: str) -> Category:
+    manifest = MANIFESTS.get(connector)
+    return manifest.category if manifest else Category.SAAS
+
+
+def _problem(row: Any) -> str:
+    key = ".".join(str(part) for part in row["loc"]) or "lockstep.toml"
+    reason = str(row["msg"]).removeprefix("Value error, ")
+    match row["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key: remove it or correct its spelling"
+        case "missing":
+            return f"{key}: missing: add it (see `lockstep init --print`)"
+        case _:
+            return f"{key}: {reason}"

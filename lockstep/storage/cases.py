@@ -1,0 +1,549 @@
+"""Cases: opening, amending, rescinding, beginning, closing, deciding."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput, DecisionKind
+from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, RevocationState
+from lockstep.domain.policy import Policy, SystemPolicy, Tier
+from lockstep.domain.terminations import KnownCase, Termination
+from lockstep.evidence.canonical import canonical_bytes, instant_text, reference
+from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.ledger import Append, Change, append_all
+from lockstep.storage.records import CaseRow
+from lockstep.storage.revocations import REOPEN, outcome_of
+from lockstep.storage.subjects import Subject
+from lockstep.storage.tables import cases, decisions, findings, policies, revocations, subjects
+
+_CASE_COLUMNS = [cases.c[item.name] for item in fields(CaseRow)]
+
+
+class UnknownCaseError(LookupError):
+    """No case has this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedPolicy:
+    """A policy and the digest under which cases refer to it."""
+
+    policy: Policy
+    digest: str
+
+
+def pin(policy: Policy) -> PinnedPolicy:
+    """Digest a policy: SHA-256 of its RFC 8785 bytes, in hex."""
+    return PinnedPolicy(policy, hashlib.sha256(canonical_bytes(policy.as_document())).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One termination that opens a case. ``tombstone`` remembers a rescission that came first."""
+
+    termination: Termination
+    received_at: datetime
+    cutoff: datetime
+    tombstone: bool = False
+
+
+def new_case_id() -> str:
+    """A random id that people can read out: ``c`` and 12 characters, 60 bits."""
+    return "c" + base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
+
+
+class Cases:
+    """Writes to cases; every write explains itself in the ledger, in the same transaction."""
+
+    def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
+        self._engine = engine
+        self._ring = ring
+        self._policies: dict[str, Policy] = {}
+
+    def spell_index(self, termination: Termination) -> bytes:
+        """Finds a spell without storing worker id or spell."""
+        return self._ring.blind_index(
+            "spell", termination.tenant, termination.worker_id, termination.spell
+        )
+
+    def worker_index(self, tenant: str, worker_id: str) -> bytes:
+        return self._ring.blind_index("worker", tenant, worker_id)
+
+    async def known(self, indexes: Sequence[bytes]) -> dict[bytes, tuple[CaseRow, KnownCase]]:
+        """The latest case of each spell that has one."""
+        query = (
+            select(cases.c.spell_index, *_CASE_COLUMNS)
+            .where(cases.c.spell_index.in_(indexes))
+            .order_by(cases.c.opened_at)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return {bytes(row["spell_index"]): _known(_case(row)) for row in rows}
+
+    async def adopt(self, pinned: PinnedPolicy, tenant: str) -> None:
+        """Store a policy and say so in the ledger; once per digest."""
+        now = datetime.now(UTC)
+        statement = (
+            pg_insert(policies)
+            .values(
+                digest=pinned.digest,
+                version=pinned.policy.version,
+                document=pinned.policy.as_document(),
+                adopted_at=now,
+            )
+            .on_conflict_do_nothing()
+        )
+        entry = Entry(
+            kind=EntryKind.POLICY_ADOPTED,
+            key=f"policy:{pinned.digest}",
+            tenant=tenant,
+            occurred_at=now,
+            recorded_at=now,
+            policy=pinned.digest,
+            data={"version": pinned.policy.version, "document": pinned.policy.as_document()},
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+            await append_all(connection, [Append(entry)])
+
+    async def policy(self, digest: str) -> Policy:
+        """The policy that a case has pinned; read once per process, because it never changes."""
+        if digest not in self._policies:
+            query = select(policies.c.document).where(policies.c.digest == digest)
+            async with self._engine.connect() as connection:
+                document = (await connection.execute(query)).scalar_one()
+            self._policies[digest] = Policy.from_document(document)
+        return self._policies[digest]
+
+    async def open(self, openings: Sequence[Opening], pinned: PinnedPolicy) -> list[CaseRow | None]:
+        """Open cases in one transaction; None where another dispatcher was first."""
+        now = datetime.now(UTC)
+        made = [self._new_rows(opening, pinned, now) for opening in openings]
+        if not made:
+            return []
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(subjects), [row.subject for row in made])
+            statement = (
+                pg_insert(cases)
+                .on_conflict_do_nothing(
+                    index_elements=["spell_index"], index_where=cases.c.status != "rescinded"
+                )
+                .returning(cases.c.case_id)
+            )
+            won = set((await connection.scalars(statement, [row.case for row in made])).all())
+            winners = [row for row in made if row.case["case_id"] in won]
+            losers = [row for row in made if row.case["case_id"] not in won]
+            if losers:  # no personal data without a case
+                ids = [row.subject["subject_id"] for row in losers]
+                await connection.execute(delete(subjects).where(subjects.c.subject_id.in_(ids)))
+            doors = [door for row in winners for door in row.revocations]
+            if doors:
+                await connection.execute(insert(revocations), doors)
+            await append_all(connection, [Append(row.entry) for row in winners])
+        return [_case(row.case) if row.case["case_id"] in won else None for row in made]
+
+    async def amend(self, case: CaseRow, termination: Termination, cutoff: datetime) -> CaseRow:
+        """Take over new dates and keys. The cutoff moves only while the case is scheduled."""
+        async with self._engine.begin() as connection:
+            current = await self._locked(connection, case.case_id)
+            subject = await self._subject(connection, current)
+            merged = Subject(
+                subject.subject_id,
+                subject.key,
+                subject.salt,
+                termination.keys,
+                termination.display_name or subject.display_name,
+            )
+            movable = current.status == CaseStatus.SCHEDULED
+            new_cutoff = cutoff if movable else current.cutoff_at
+            await connection.execute(
+                update(subjects)
+                .where(subjects.c.subject_id == current.subject_id)
+                .values(private=merged.private())
+            )
+            await connection.execute(
+                update(cases)
+                .where(cases.c.case_id == case.case_id)
+                .values(
+                    revision=termination.revision,
+                    last_event_id=termination.event_id,
+                    cutoff_at=new_cutoff,
+                    updated_at=func.now(),
+                )
+            )
+            if movable:
+                await self._move_deadlines(connection, case.case_id, new_cutoff - current.cutoff_at)
+            data = {
+                "revision": termination.revision,
+                "cutoff_at": instant_text(new_cutoff),
+                "asked_cutoff_at": instant_text(cutoff),
+                "hr_recorded_at": instant_text(termination.recorded_at),
+            }
+            await self._say(connection, current, EntryKind.CASE_AMENDED, termination.revision, data)
+            return await self._locked(connection, case.case_id)
+
+    async def rescind(self, case: CaseRow, termination: Termination) -> CaseStatus:
+        """Stop a case before its cutoff; afterwards record the wish and change nothing."""
+        async with self._engine.begin() as connection:
+            current = await self._locked(connection, case.case_id)
+            in_time = current.status == CaseStatus.SCHEDULED
+            values: dict[str, object] = {
+                "revision": termination.revision,
+                "last_event_id": termination.event_id,
+                "updated_at": func.now(),
+            }
+            if in_time:
+                values["status"] = CaseStatus.RESCINDED.value
+                await connection.execute(
+                    update(revocations)
+                    .where(revocations.c.case_id == case.case_id)
+                    .values(state=RevocationState.STOPPED.value, updated_at=func.now())
+                )
+            await connection.execute(
+                update(cases).where(cases.c.case_id == case.case_id).values(**values)
+            )
+            kind = EntryKind.CASE_RESCINDED if in_time else EntryKind.CASE_RESCIND_REFUSED
+            data = {"revision": termination.revision}
+            await self._say(connection, current, kind, termination.revision, data)
+        return CaseStatus.RESCINDED if in_time else CaseStatus(current.status)
+
+    async def begin(self, case_id: str) -> BeginResult:
+        """The one place that decides between a cutoff that has come and HR's last-second word."""
+        now = datetime.now(UTC)
+        async with self._engine.begin() as connection:
+            current = await self._locked(connection, case_id)
+            if current.status == CaseStatus.RESCINDED:
+                return BeginResult(BeginState.RESCINDED, current.cutoff_at)
+            # Clocks of database host and worker may differ by a little; never wait for a second.
+            if current.status == CaseStatus.SCHEDULED:
+                if current.cutoff_at > now + timedelta(seconds=1):
+                    return BeginResult(BeginState.WAIT, current.cutoff_at)
+                await connection.execute(
+                    update(cases)
+                    .where(cases.c.case_id == case_id)
+                    .values(status=CaseStatus.REVOKING.value, begun_at=now, updated_at=func.now())
+                )
+                await self._say(connection, current, EntryKind.CASE_BEGUN, "", {})
+        return BeginResult(BeginState.BEGIN, current.cutoff_at)
+
+    async def close(self, case_id: str, closing: int) -> datetime:
+        """Close a case; the same closing asked twice closes once."""
+        now = datetime.now(UTC)
+        async with self._engine.begin() as connection:
+            current = await self._locked(connection, case_id)
+            if current.closings >= closing and current.closed_at is not None:
+                return current.closed_at
+            await connection.execute(
+                update(cases)
+                .where(cases.c.case_id == case_id)
+                .values(
+                    status=CaseStatus.CLOSED.value,
+                    closed_at=now,
+                    closings=closing,
+                    updated_at=func.now(),
+                )
+            )
+            await connection.execute(
+                update(findings)
+                .where(findings.c.case_id == case_id, findings.c.resolved_at.is_(None))
+                .values(resolved_at=now)
+            )
+            data = {"closing": closing}
+            await self._say(connection, current, EntryKind.CASE_CLOSED, closing, data)
+        return now
+
+    async def decide(self, given: DecisionInput) -> str:
+        """Record a person's decision; return the outcome that now stands, or ""."""
+        choice = given.decision
+        now = datetime.now(UTC)
+        outcome = outcome_of(choice.kind)
+        async with self._engine.begin() as connection:
+            current = await self._locked(connection, given.case_id)
+            subject = await self._subject(connection, current)
+            private = subject.encrypt(
+                {
+                    "actor": choice.actor,
+                    "second_person": choice.second_person,
+                    "reason": choice.reason,
+                },
+                context=choice.decision_id,
+            )
+            grade = None
+            if choice.kind is DecisionKind.ATTEST:
+                strong = choice.artefact_digest and choice.second_person
+                grade = EvidenceGrade.C if strong else EvidenceGrade.D
+            entry = self._decision_entry(given, current, subject, grade, now)
+            row = {
+                "decision_id": choice.decision_id,
+                "case_id": given.case_id,
+                "system": choice.system,
+                "kind": choice.kind.value,
+                "decided_at": now,
+                "until": choice.until,
+                "artefact_digest": choice.artefact_digest,
+                "private": private,
+            }
+            changes = [Change(_DECIDED, row)]
+            if outcome is not None:
+                changes.append(
+                    Change(
+                        _DECIDED_OUTCOME,
+                        {
+                            "k_case": given.case_id,
+                            "k_system": choice.system,
+                            "n_outcome": outcome.value,
+                            "n_grade": grade.value if grade else None,
+                            "n_at": now if choice.kind is DecisionKind.ATTEST else None,
+                        },
+                    )
+                )
+            await append_all(connection, [Append(entry, tuple(changes))])
+        return outcome.value if outcome else ""
+
+    async def raise_finding(
+        self, case_id: str, system: str, *, look: int, opening: int, entry: Entry
+    ) -> None:
+        """Access came back: raise a finding and reopen system and case, clocks unchanged."""
+        now = datetime.now(UTC)
+        finding = {
+            "finding_id": f"{case_id}:{system}:{look}",
+            "case_id": case_id,
+            "system": system,
+            "kind": "access_returned",
+            "raised_at": now,
+        }
+        reopened = {"k_case": case_id, "k_system": system, "n_opening": opening + 1}
+        changes = (
+            Change(_FINDING, finding),
+            Change(REOPEN, reopened),
+            Change(_REOPEN_CASE, {"k_case": case_id}),
+        )
+        async with self._engine.begin() as connection:
+            await append_all(connection, [Append(entry, changes)])
+
+    async def _locked(self, connection: AsyncConnection, case_id: str) -> CaseRow:
+        query = select(*_CASE_COLUMNS).where(cases.c.case_id == case_id).with_for_update()
+        row = (await connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise UnknownCaseError(f"no case {case_id}")
+        return _case(row)
+
+    async def _subject(self, connection: AsyncConnection, case: CaseRow) -> Subject:
+        query = select(subjects).where(subjects.c.subject_id == case.subject_id)
+        row = (await connection.execute(query)).one()
+        return Subject.open(self._ring, case.subject_id, row.wrapped_key, row.private)
+
+    async def _move_deadlines(
+        self, connection: AsyncConnection, case_id: str, by: timedelta
+    ) -> None:
+        await connection.execute(
+            update(revocations)
+            .where(revocations.c.case_id == case_id)
+            .values(warn_at=revocations.c.warn_at + by, due_at=revocations.c.due_at + by)
+        )
+
+    async def _say(
+        self,
+        connection: AsyncConnection,
+        case: CaseRow,
+        kind: EntryKind,
+        number: object,
+        data: Mapping[str, object],
+    ) -> None:
+        now = datetime.now(UTC)
+        entry = Entry(
+            kind=kind,
+            key=":".join(str(part) for part in (case.case_id, kind.value, number) if part != ""),
+            tenant=case.tenant,
+            occurred_at=now,
+            recorded_at=now,
+            case_id=case.case_id,
+            subject=str(case.subject_id),
+            policy=case.policy,
+            data=data,
+        )
+        await append_all(connection, [Append(entry)])
+
+    def _decision_entry(
+        self,
+        given: DecisionInput,
+        case: CaseRow,
+        subject: Subject,
+        grade: EvidenceGrade | None,
+        now: datetime,
+    ) -> Entry:
+        choice = given.decision
+        data: dict[str, object] = {"round": given.round, "decision": choice.decision_id}
+        if grade:
+            data["grade"] = grade.value
+        if choice.artefact_digest:
+            data["artefact_sha256"] = choice.artefact_digest
+        if choice.second_person:
+            data["second_person"] = reference(subject.salt, "person", choice.second_person)
+        if choice.until:
+            data["until"] = instant_text(choice.until)
+        return Entry(
+            kind=EntryKind(f"decision:{choice.kind.value}"),
+            key=f"{given.case_id}:{choice.system}:decision:{choice.decision_id}",
+            tenant=case.tenant,
+            occurred_at=now,
+            recorded_at=now,
+            case_id=case.case_id,
+            subject=str(case.subject_id),
+            system=choice.system,
+            policy=case.policy,
+            actor=Actor("person", reference(subject.salt, "person", choice.actor)),
+            data=data,
+        )
+
+    def _new_rows(self, opening: Opening, pinned: PinnedPolicy, now: datetime) -> _NewRows:
+        termination = opening.termination
+        subject = Subject.new(termination.keys, termination.display_name)
+        case_id = new_case_id()
+        status = CaseStatus.SCHEDULED if opening.cutoff > now else CaseStatus.REVOKING
+        if opening.tombstone:
+            status = CaseStatus.RESCINDED
+        row: dict[str, Any] = {
+            "case_id": case_id,
+            "tenant": termination.tenant,
+            "subject_id": subject.subject_id,
+            "worker_index": self.worker_index(termination.tenant, termination.worker_id),
+            "spell_index": self.spell_index(termination),
+            "status": status.value,
+            "kind": termination.kind.value,
+            "source": termination.source,
+            "partner": termination.partner,
+            "site": termination.site,
+            "zone": termination.dates.zone,
+            "policy": pinned.digest,
+            "revision": termination.revision,
+            "last_event_id": termination.event_id,
+            "recorded_at": termination.recorded_at,
+            "cutoff_at": opening.cutoff,
+            "received_at": opening.received_at,
+            "opened_at": now,
+            "begun_at": now if status is CaseStatus.REVOKING else None,
+            "closed_at": None,
+            "closings": 0,
+        }
+        doors = [
+            _door_row(case_id, system, pinned.policy, opening)
+            for system in pinned.policy.systems
+            if not opening.tombstone
+        ]
+        return _NewRows(
+            subject={
+                "subject_id": subject.subject_id,
+                "tenant": termination.tenant,
+                "wrapped_key": subject.wrapped_key(self._ring),
+                "private": subject.private(),
+                "created_at": now,
+            },
+            case=row,
+            revocations=doors,
+            entry=_opened_entry(row, opening, [door["system"] for door in doors], now),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _NewRows:
+    subject: dict[str, Any]
+    case: dict[str, Any]
+    revocations: list[dict[str, Any]]
+    entry: Entry
+
+
+_DECIDED = insert(decisions)
+_FINDING = pg_insert(findings).on_conflict_do_nothing()
+_REOPEN_CASE = (
+    update(cases)
+    .where(cases.c.case_id == bindparam("k_case"))
+    .values(status=CaseStatus.REVOKING.value, closed_at=None, updated_at=func.now())
+)
+_DECIDED_OUTCOME = (
+    update(revocations)
+    .where(revocations.c.case_id == bindparam("k_case"))
+    .where(revocations.c.system == bindparam("k_system"))
+    .where(revocations.c.state != RevocationState.SETTLED.value)
+    .values(
+        state=RevocationState.SETTLED.value,
+        outcome=bindparam("n_outcome"),
+        grade=bindparam("n_grade"),
+        revoked_at=bindparam("n_at"),
+        confirmed_at=bindparam("n_at"),
+        needs_person_since=None,
+        retry_at=None,
+        updated_at=func.now(),
+    )
+)
+
+
+def _case(row: Mapping[Any, Any]) -> CaseRow:
+    return CaseRow(**{item.name: row[item.name] for item in fields(CaseRow)})
+
+
+def _known(case: CaseRow) -> tuple[CaseRow, KnownCase]:
+    return case, KnownCase(
+        revision=case.revision,
+        last_event_id=case.last_event_id,
+        is_rescinded=case.status == CaseStatus.RESCINDED,
+        cutoff_passed=case.status != CaseStatus.SCHEDULED,
+    )
+
+
+def _door_row(
+    case_id: str, system: SystemPolicy, policy: Policy, opening: Opening
+) -> dict[str, Any]:
+    sla = policy.sla_for(opening.termination.kind, system.tier)
+    manual = system.tier is Tier.MANUAL
+    return {
+        "case_id": case_id,
+        "system": system.system,
+        "connector": system.connector,
+        "category": system.category.value,
+        "tier": system.tier.value,
+        "required": system.required,
+        "accept_single_key": system.accept_single_key,
+        "state": RevocationState.SCHEDULED.value,
+        "warn_at": opening.cutoff + (timedelta(0) if manual else sla * policy.warn_at),
+        "due_at": opening.cutoff + sla,
+    }
+
+
+def _opened_entry(
+    row: Mapping[str, Any], opening: Opening, systems: Sequence[str], now: datetime
+) -> Entry:
+    termination = opening.termination
+    kind = EntryKind.CASE_RESCINDED if opening.tombstone else EntryKind.CASE_OPENED
+    return Entry(
+        kind=kind,
+        key=f"{row['case_id']}:{kind.value}",
+        tenant=row["tenant"],
+        occurred_at=opening.received_at,
+        recorded_at=now,
+        case_id=row["case_id"],
+        subject=str(row["subject_id"]),
+        policy=row["policy"],
+        data={
+            "termination": termination.kind.value,
+            "source": termination.source,
+            "partner": termination.partner,
+            "site": termination.site,
+            "revision": termination.revision,
+            "zone": termination.dates.zone,
+            "hr_recorded_at": instant_text(termination.recorded_at),
+            "received_at": instant_text(opening.received_at),
+            "cutoff_at": instant_text(opening.cutoff),
+            "systems": sorted(systems),
+        },
+    )

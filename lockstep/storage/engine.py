@@ -1,0 +1,67 @@
+"""The database engine, and what must be true of a connection before anything is written."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_SERVER_OPTIONS = "-c timezone=utc -c statement_timeout=15000 -c lock_timeout=5000"
+
+
+class StorageError(RuntimeError):
+    """The database is not fit for use; the text says why and what to do."""
+
+
+def create_engine(url: str, *, pool_size: int = 10, application: str = "lockstep") -> AsyncEngine:
+    """An engine for ``postgresql+psycopg://``; parameters never appear in errors or logs.
+
+    Raises:
+        StorageError: for any other kind of URL.
+    """
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "postgresql+psycopg":
+        raise StorageError("database.url: only postgresql:// is supported")
+    return create_async_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=10,
+        pool_recycle=1800,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": application,
+            "options": _SERVER_OPTIONS,
+        },
+    )
+
+
+async def check_fitness(connection: AsyncConnection, *, expected_revision: str | None) -> None:
+    """Refuse a database that is not migrated, or a role that could rewrite the ledger.
+
+    Raises:
+        StorageError: naming the command or the setting that mends it.
+    """
+    exists = await connection.scalar(text("select to_regclass('alembic_version') is not null"))
+    found = (
+        await connection.scalar(text("select version_num from alembic_version")) if exists else None
+    )
+    if expected_revision is not None and found != expected_revision:
+        raise StorageError(
+            f"the schema is at {found or 'nothing'}, this release needs {expected_revision}: "
+            "run `lockstep migrate`"
+        )
+    may_change = await connection.scalar(
+        text(
+            "select bool_or(has_table_privilege(current_user, 'ledger_entries', p))"
+            " from unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) as p"
+        )
+    )
+    if may_change:
+        raise StorageError(
+            "database.url: this role may change the ledger; use one that is only a member of "
+            "lockstep_app (docs/operations.md, Database roles)"
+        )

@@ -1,0 +1,175 @@
+"""The inbox: every acknowledged event, encrypted, until it has become a case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.tables import inbox
+
+CHANNEL = "lockstep_inbox"
+"""NOTIFY channel that wakes the dispatcher."""
+
+CLAIM = timedelta(seconds=15)
+"""A dispatcher that died keeps its events to itself for this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEvent:
+    """One event to be dispatched; ``body`` is the raw bytes as received."""
+
+    id: int
+    tenant: str
+    source: str
+    dedupe_key: str
+    received_at: datetime
+    attempts: int
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What became of one event: ``state`` is ``done`` or ``refused``."""
+
+    id: int
+    state: str
+    case_id: str | None = None
+    verdict: str | None = None
+    error: str | None = None
+
+
+_INSERT = (
+    insert(inbox)
+    .on_conflict_do_nothing(index_elements=["source", "dedupe_key"])
+    .returning(inbox.c.id)
+)
+_FINISH = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("event"))
+    .values(
+        state=bindparam("new_state"),
+        case_id=bindparam("new_case"),
+        verdict=bindparam("new_verdict"),
+        error=bindparam("new_error"),
+        claimed_until=None,
+    )
+)
+
+
+class Inbox:
+    """Stores, claims and finishes events."""
+
+    def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
+        self._engine = engine
+        self._ring = ring
+
+    async def store(
+        self,
+        *,
+        tenant: str,
+        source: str,
+        dedupe_key: str,
+        received_at: datetime,
+        body: bytes,
+        priority: int,
+        refused: str | None = None,
+    ) -> bool:
+        """Commit one event; False if it is here already. ``refused`` keeps it for people only."""
+        row = {
+            "tenant": tenant,
+            "source": source,
+            "dedupe_key": dedupe_key,
+            "received_at": received_at,
+            "priority": priority,
+            "body": self._ring.encrypt(body, context=_context(source, dedupe_key)),
+            "state": "refused" if refused else "pending",
+            "error": refused,
+        }
+        async with self._engine.begin() as connection:
+            inserted = await connection.scalar(_INSERT, row)
+            if inserted is not None and not refused:
+                await connection.execute(text(f"notify {CHANNEL}"))
+        return inserted is not None
+
+    async def claim(self, limit: int) -> list[InboxEvent]:
+        """Take the most urgent waiting events for `CLAIM`; other dispatchers skip them."""
+        free = or_(inbox.c.claimed_until.is_(None), inbox.c.claimed_until < func.now())
+        chosen = (
+            select(inbox.c.id)
+            .where(inbox.c.state == "pending", free)
+            .order_by(inbox.c.priority, inbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("chosen")
+        )
+        statement = (
+            update(inbox)
+            .where(inbox.c.id == chosen.c.id)
+            .values(claimed_until=func.now() + CLAIM, attempts=inbox.c.attempts + 1)
+            .returning(
+                inbox.c.id,
+                inbox.c.tenant,
+                inbox.c.source,
+                inbox.c.dedupe_key,
+                inbox.c.received_at,
+                inbox.c.attempts,
+                inbox.c.body,
+                inbox.c.priority,
+            )
+        )
+        async with self._engine.begin() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [
+            InboxEvent(
+                id=row.id,
+                tenant=row.tenant,
+                source=row.source,
+                dedupe_key=row.dedupe_key,
+                received_at=row.received_at,
+                attempts=row.attempts,
+                body=self._ring.decrypt(row.body, context=_context(row.source, row.dedupe_key)),
+            )
+            for row in sorted(rows, key=lambda row: (row.priority, row.id))
+        ]
+
+    async def finish(self, dispositions: Sequence[Disposition]) -> None:
+        """Record what became of events."""
+        if not dispositions:
+            return
+        values = [
+            {
+                "event": row.id,
+                "new_state": row.state,
+                "new_case": row.case_id,
+                "new_verdict": row.verdict,
+                "new_error": row.error,
+            }
+            for row in dispositions
+        ]
+        async with self._engine.begin() as connection:
+            await connection.execute(_FINISH, values)
+
+    async def release(self, ids: Sequence[int], *, after: timedelta) -> None:
+        """Give events back, to be tried again after a while."""
+        statement = (
+            update(inbox).where(inbox.c.id.in_(ids)).values(claimed_until=func.now() + after)
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def counts(self) -> dict[str, int]:
+        """Events by state."""
+        query = select(inbox.c.state, func.count()).group_by(inbox.c.state)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return {row.state: row[1] for row in rows}
+
+
+def _context(source: str, dedupe_key: str) -> bytes:
+    return f"inbox\x00{source}\x00{dedupe_key}".encode()

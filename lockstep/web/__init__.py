@@ -1,0 +1,1 @@
+"""FastAPI: hooks now; API and console stand beside them."""

@@ -1,0 +1,168 @@
+"""The worker: dispatches the inbox, runs the cases, and speaks to every system."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.access import AccessActivities
+from activities.record import RecordActivities
+from connectors.base import Connector
+from connectors.registry import MANIFESTS, MANUAL
+from lockstep.contracts import names
+from lockstep.contracts.policies import STICKY_TIMEOUT
+from lockstep.control.intake import CaseStarter, Dispatcher
+from lockstep.settings import Settings
+from lockstep.storage.cases import Cases, pin
+from lockstep.storage.engine import check_fitness, create_engine
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.ledger import Ledger
+from lockstep.storage.migrate import newest_revision
+from lockstep.storage.revocations import Revocations
+from workflows.case import CaseWorkflow
+
+log = structlog.get_logger("lockstep.worker")
+
+GRACE = timedelta(seconds=10)
+"""How long running activities may finish when the worker is asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of; tests replace single parts before the worker is built."""
+
+    engine: AsyncEngine
+    inbox: Inbox
+    cases: Cases
+    revocations: Revocations
+    connectors: Mapping[str, Connector]
+
+
+def build_connectors(settings: Settings) -> dict[str, Connector]:
+    """One connector per system that has one; raises `SettingsError` or ValueError."""
+    return {
+        name: MANIFESTS[table.connector].build(settings.connector_options(name))
+        for name, table in settings.systems.items()
+        if table.connector != MANUAL
+    }
+
+
+def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
+    """Build everything that needs no running server yet."""
+    engine = create_engine(database_url, pool_size=settings.database.pool_size)
+    return Parts(
+        engine=engine,
+        inbox=Inbox(engine, ring),
+        cases=Cases(engine, ring),
+        revocations=Revocations(engine, ring, Ledger(engine)),
+        connectors=build_connectors(settings),
+    )
+
+
+def sandboxed() -> SandboxedWorkflowRunner:
+    """The default sandbox; our pure packages pass through instead of being imported per case."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "lockstep.contracts", "lockstep.domain"
+        )
+    )
+
+
+def build_workers(
+    client: Client, parts: Parts, *, concurrency: Callable[[str], int] = lambda _: 20
+) -> list[Worker]:
+    """One worker for the cases' queue, and one per system: its own bulkhead and rate limit."""
+    record = RecordActivities(parts.cases, parts.revocations)
+    workers = [
+        Worker(
+            client,
+            task_queue=names.CASE_QUEUE,
+            workflows=[CaseWorkflow],
+            activities=[
+                record.begin_revoking,
+                record.record_needs_person,
+                record.record_decision,
+                record.close_case,
+            ],
+            workflow_runner=sandboxed(),
+            max_cached_workflows=1000,
+            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+            graceful_shutdown_timeout=GRACE,
+        )
+    ]
+    for system, connector in parts.connectors.items():
+        access = AccessActivities(system, connector, parts.revocations, parts.cases)
+        workers.append(
+            Worker(
+                client,
+                task_queue=names.system_queue(system),
+                activities=[access.revoke_access, access.rehearse_access, access.watch_access],
+                max_concurrent_activities=concurrency(system),
+                graceful_shutdown_timeout=GRACE,
+            )
+        )
+    return workers
+
+
+@contextlib.asynccontextmanager
+async def running(workers: Sequence[Worker], dispatcher: Dispatcher) -> AsyncIterator[None]:
+    """Workers and dispatcher, stopped in order: first take nothing new, then finish."""
+    async with contextlib.AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        task = asyncio.create_task(dispatcher.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def run_worker(
+    settings: Settings,
+    client: Client,
+    parts: Parts,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], Any] = lambda: None,
+) -> None:
+    """Run until ``stop`` is set.
+
+    Raises:
+        StorageError: if the database is not migrated, or the role may change the ledger.
+    """
+    async with parts.engine.connect() as connection:
+        await check_fitness(connection, expected_revision=newest_revision())
+    pinned = pin(settings.to_policy())
+    await parts.cases.adopt(pinned, settings.tenant)
+    dispatcher = Dispatcher(
+        engine=parts.engine,
+        inbox=parts.inbox,
+        cases=parts.cases,
+        starter=CaseStarter(client, parts.cases),
+        policy=pinned,
+    )
+    workers = build_workers(
+        client, parts, concurrency=lambda system: settings.systems[system].concurrency
+    )
+    try:
+        async with running(workers, dispatcher):
+            log.info("worker_ready", count=len(workers))
+            ready()
+            await stop.wait()
+    finally:
+        for connector in parts.connectors.values():
+            await connector.aclose()
+        await parts.engine.dispose()

@@ -1,0 +1,1 @@
+"""The schema's history (alembic): dated, one step down tested, safe beside running code."""

@@ -1,0 +1,21 @@
+"""Simulated vendor systems with state, sessions and faults, for demonstrations, tests, benchmarks.
+
+Nothing here talks to a real vendor and nobody in it exists. It stands beside Lockstep and imports
+nothing of it, so that both sides cannot share a misunderstanding.
+"""
+
+from sandbox.people import Person, demo_people, generate
+from sandbox.running import Options, Sandbox, Urls, running, start_in_thread
+from sandbox.settings import Credentials
+
+__all__ = [
+    "Credentials",
+    "Options",
+    "Person",
+    "Sandbox",
+    "Urls",
+    "demo_people",
+    "generate",
+    "running",
+    "start_in_thread",
+]

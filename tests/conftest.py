@@ -1,0 +1,129 @@
+"""Real servers for the tests: one PostgreSQL and one Temporal per session and xdist worker."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.contracts.names import SEARCH_ATTRIBUTES
+from lockstep.control.temporal import TemporalAddress, connect
+from lockstep.embedded.postgres import EmbeddedPostgres
+from lockstep.embedded.supervisor import Supervisor
+from lockstep.embedded.temporal import TemporalDevServer
+from lockstep.storage.engine import create_engine
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.migrate import migrate
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of its own. ``app_url`` may not change the ledger."""
+
+    app_url: str
+    owner_url: str
+    superuser_url: str
+
+
+def search_attribute_types() -> dict[str, str]:
+    """Names and types as the Temporal command line takes them."""
+    types = {"INDEXED_VALUE_TYPE_KEYWORD": "Keyword", "INDEXED_VALUE_TYPE_DATETIME": "Datetime"}
+    return {
+        key.name: types[f"INDEXED_VALUE_TYPE_{key.indexed_value_type.name}"]
+        for key in SEARCH_ATTRIBUTES
+    }
+
+
+@pytest.fixture(scope="session")
+def session_home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def servers(session_home: Path) -> AsyncIterator[Supervisor]:
+    async with Supervisor(session_home / "servers", stop_signals=()) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="session")
+async def postgres(servers: Supervisor, session_home: Path) -> EmbeddedPostgres:
+    """A running PostgreSQL with one migrated database, which serves as template."""
+    server = EmbeddedPostgres(session_home / "pg")
+    server.prepare()
+    # Each test has a database of its own, which the shipped rights rightly refuse.
+    rights = session_home / "pg_hba.conf"
+    rights.write_text("local all all trust\n")
+    rights.chmod(0o644)
+    (server.data_dir / "local.conf").write_text(f"hba_file = '{rights}'\nfsync = off\n")
+    await servers.start(server.child_spec(log_path=session_home / "pg.log"))
+    migrate(server.owner_url)
+    return server
+
+
+def _at(url: str, *, database: str | None = None, user: str | None = None) -> str:
+    parsed = make_url(url)
+    parsed = parsed.set(database=database or parsed.database, username=user or parsed.username)
+    return parsed.render_as_string(hide_password=False)
+
+
+def _plain(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """A fresh copy of the migrated database."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    admin = _plain(_at(postgres.owner_url, database="postgres", user="postgres"))
+    template = make_url(postgres.owner_url).database
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(
+            f"create database {name} template {template} owner lockstep_owner".encode()
+        )
+    yield Database(
+        app_url=_at(postgres.app_url, database=name),
+        owner_url=_at(postgres.owner_url, database=name),
+        superuser_url=_at(postgres.owner_url, database=name, user="postgres"),
+    )
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
+    """The application's engine on a fresh database."""
+    made = create_engine(database.app_url)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture(scope="session")
+def ring() -> Keyring:
+    return Keyring.generate()
+
+
+@pytest.fixture(scope="session")
+async def temporal(servers: Supervisor, session_home: Path) -> TemporalDevServer:
+    """A running Temporal dev server, tuned as in production of one machine."""
+    server = TemporalDevServer(
+        None, 0, log_file=session_home / "temporal.log", search_attributes=search_attribute_types()
+    )
+    await servers.start(server.child_spec())
+    return server
+
+
+@pytest.fixture
+async def client(temporal: TemporalDevServer, ring: Keyring):
+    """A client whose payloads are encrypted."""
+    return await connect(TemporalAddress(temporal.address), ring)

@@ -1,0 +1,90 @@
+"""One harness per connector, one peer per session."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+
+from connectors.base import Connector, Transcript
+from lockstep.domain.access import Account, Observation
+from lockstep.domain.leavers import LeaverKeys
+from tests.connectors.harness import Harness, HarnessFactory
+
+# By name, so that one harness that cannot be imported fails its own connector and no other.
+HARNESSES: tuple[tuple[str, str], ...] = (
+    ("okta", "tests.connectors.harness_okta"),
+    ("scim", "tests.connectors.harness_scim"),
+    ("aws", "tests.connectors.harness_aws"),
+    ("tailscale", "tests.connectors.harness_tailscale"),
+    ("kisi", "tests.connectors.harness_kisi"),
+    ("instant", "tests.connectors.harness_instant"),
+)
+
+
+def harness_factory(kind: str) -> HarnessFactory:
+    """The `harness` function of one connector's harness file."""
+    factory: HarnessFactory = importlib.import_module(dict(HARNESSES)[kind]).harness
+    return factory
+
+
+@pytest.fixture(scope="session", params=[kind for kind, _ in HARNESSES])
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with harness_factory(request.param)() as made:
+        yield made
+
+
+@dataclass(slots=True)
+class Leaver:
+    """A person hired for one test, located and looked at."""
+
+    keys: LeaverKeys = field(repr=False)
+    account: Account
+    before: Observation
+
+
+@dataclass(slots=True)
+class Scene:
+    """One test's use of a harness: fresh people, its own connectors, an empty script."""
+
+    harness: Harness
+    transcript: Transcript = field(default_factory=Transcript)
+    opened: list[Connector] = field(default_factory=list)
+
+    @property
+    def effects(self) -> list[str]:
+        return self.harness.script.effects
+
+    def connect(self, *, secret: str | None = None) -> Connector:
+        connector = self.harness.connector(secret=secret)
+        self.opened.append(connector)
+        return connector
+
+    async def hire(self) -> LeaverKeys:
+        return await self.harness.hire(f"w{uuid4().hex[:12]}")
+
+    async def leaver(self, connector: Connector) -> Leaver:
+        """Hire somebody, find the account, take the snapshot."""
+        keys = await self.hire()
+        location = await connector.locate(keys, self.transcript)
+        assert len(location.matches) == 1
+        account = location.matches[0].account
+        return Leaver(keys, account, await connector.read_back(account, self.transcript))
+
+    def quiet(self) -> None:
+        """Forget faults that were not used up, and the effects so far."""
+        self.harness.script.pending.clear()
+        self.harness.script.effects.clear()
+
+
+@pytest.fixture
+async def scene(harness: Harness) -> AsyncIterator[Scene]:
+    made = Scene(harness)
+    made.quiet()
+    yield made
+    made.quiet()
+    for connector in made.opened:
+        await connector.aclose()

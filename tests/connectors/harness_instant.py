@@ -1,0 +1,61 @@
+"""The Instant connector against the sandbox's simulated vendor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from connectors.base import Connector, ConnectorOptions
+from connectors.saas.instant import MANIFEST, InstantConnector
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from sandbox.running import Options, running
+from sandbox.settings import Credentials
+from tests.connectors.harness import FaultScript, FaultTransport
+
+
+class InstantHarness:
+    """The sandbox's Instant; everybody has an account there from the start."""
+
+    kind = MANIFEST.kind
+
+    def __init__(self, base_url: str, peer: httpx.AsyncClient, token: str) -> None:
+        self.script = FaultScript()
+        self.secret = token
+        self._base_url = base_url
+        self._peer = peer
+
+    def connector(self, *, secret: str | None = None) -> Connector:
+        transport = FaultTransport(
+            self.script, rate_limit_headers=lambda wait_s: {"Retry-After": str(wait_s)}
+        )
+        options = ConnectorOptions(
+            "instant-test",
+            {"base_url": self._base_url},
+            {"token": self.secret if secret is None else secret},
+        )
+        return InstantConnector(options, transport=transport)
+
+    async def hire(self, worker: str) -> LeaverKeys:
+        return LeaverKeys((Key(KeyKind.WORKER_ID, worker),))
+
+    async def still_in(self, keys: LeaverKeys) -> bool:
+        state = await self._peer.get(f"/sandbox/state/{keys.worker_ids[0]}")
+        standing = state.raise_for_status().json()["accounts"][0]["standing"]
+        return bool(standing["sign_in"] or standing["sessions"])
+
+    async def give_back(self, keys: LeaverKeys) -> None:
+        restored = await self._peer.post("/sandbox/restore", json={"user": keys.worker_ids[0]})
+        restored.raise_for_status()
+
+
+@asynccontextmanager
+async def harness() -> AsyncIterator[InstantHarness]:
+    """Run the sandbox in this event loop."""
+    credentials = Credentials()
+    async with (
+        running(Options(credentials=credentials)) as urls,
+        httpx.AsyncClient(base_url=urls.instant) as peer,
+    ):
+        yield InstantHarness(urls.instant, peer, credentials.instant_token)

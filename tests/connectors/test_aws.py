@@ -1,0 +1,472 @@
+"""AWS against a real moto server: locate, revoke, read back, and every fault on the wire."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from connectors.base import Connector, ConnectorFault, Transcript
+from connectors.saas.aws import MANIFEST, AwsConnector
+from lockstep.domain.access import AccessKind, Account, Action, Location, Observation
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from tests.connectors.harness import FaultKind, Injected
+from tests.connectors.harness_aws import (
+    ACCESS_KEY_ID,
+    DENY_ALL,
+    SECRET,
+    AwsHarness,
+    aws_harness,
+)
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+async def aws() -> AsyncIterator[AwsHarness]:
+    async with aws_harness() as harness:
+        yield harness
+
+
+@pytest.fixture
+def worker() -> str:
+    return f"leaver-{next(_numbers)}"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_wire(aws: AwsHarness) -> None:
+    aws.script.pending.clear()
+    aws.script.effects.clear()
+
+
+@asynccontextmanager
+async def opened(connector: AwsConnector) -> AsyncIterator[AwsConnector]:
+    try:
+        yield connector
+    finally:
+        await connector.aclose()
+
+
+async def both(connector: Connector, keys: LeaverKeys) -> tuple[Account, Account]:
+    """The IAM user and the Identity Center user."""
+    location = await connector.locate(keys, Transcript())
+    iam, identity_center = location.matches
+    return iam.account, identity_center.account
+
+
+async def close(connector: Connector, account: Account) -> tuple[Action, ...]:
+    before = await connector.read_back(account, Transcript())
+    return await connector.revoke(account, before, Transcript())
+
+
+def kinds(observation: Observation) -> list[AccessKind]:
+    return [access.kind for access in observation.standing]
+
+
+async def test_locate_finds_both_users_once(aws, worker):
+    """Several keys that lead to the same two users give two accounts, each once."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        location = await connector.locate(keys, Transcript())
+    assert [match.found_by for match in location.matches] == [
+        KeyKind.EMPLOYEE_NUMBER,
+        KeyKind.USERNAME,
+    ]
+    assert location.keys_tried == (KeyKind.EMPLOYEE_NUMBER, KeyKind.USERNAME, KeyKind.EMAIL)
+    iam = location.matches[0].account
+    assert iam.id == aws.iam.get_user(UserName=worker)["User"]["UserId"]
+    assert Key(KeyKind.EMPLOYEE_NUMBER, f"E-{worker}") in iam.known_keys
+
+
+async def _locate(aws: AwsHarness, *keys: Key, **settings: object) -> Location:
+    async with opened(aws.connector(**settings)) as connector:
+        return await connector.locate(LeaverKeys(keys), Transcript())
+
+
+async def test_locate_by_account_id(aws, worker):
+    """An immutable id supplied for this system finds its user, in either half."""
+    await aws.hire(worker)
+    iam_id = aws.iam.get_user(UserName=worker)["User"]["UserId"]
+    for wanted in (iam_id, aws.store_user(worker)):
+        location = await _locate(aws, Key(KeyKind.ACCOUNT_ID, wanted, "aws-test"))
+        assert [match.account.id for match in location.matches] == [wanted]
+
+
+async def test_locate_by_email(aws, worker):
+    """An e-mail address finds the Identity Center user, and an IAM user only of that very name."""
+    await aws.hire(worker)
+    email = Key(KeyKind.EMAIL, f"{worker}@example.test")
+    location = await _locate(aws, email)
+    assert [match.account.id for match in location.matches] == [aws.store_user(worker)]
+
+
+async def test_local_part_only_on_request(aws, worker):
+    """The part before the @ is taken for a user name only where the option says so."""
+    await aws.hire(worker)
+    email = Key(KeyKind.EMAIL, f"{worker.upper()}@elsewhere.test")
+    assert not (await _locate(aws, email)).matches
+    location = await _locate(aws, email, match_email_local_part=True)
+    assert [match.account.locator for match in location.matches] == [worker]
+
+
+async def test_locate_without_keys_makes_no_call(aws):
+    """Without a usable key nothing is searched, and the location says that nothing was tried."""
+    transcript = Transcript()
+    async with opened(aws.connector()) as connector:
+        location = await connector.locate(LeaverKeys(), transcript)
+    assert (location.matches, location.keys_tried, transcript.exchanges) == ((), (), [])
+
+
+async def test_unknown_person_is_not_found(aws):
+    """Nobody found is no fault: the kinds of keys tried are told."""
+    location = await _locate(
+        aws, Key(KeyKind.USERNAME, "nobody"), Key(KeyKind.EMAIL, "nobody@example.test")
+    )
+    assert location == Location((), (KeyKind.USERNAME, KeyKind.EMAIL))
+
+
+async def test_two_users_with_one_number_are_ambiguous(aws, worker):
+    """Two users that bear the leaver's employee number are for a person to tell apart."""
+    keys = await aws.hire(worker)
+    tag = {"Key": "employee_number", "Value": f"E-{worker}"}
+    aws.iam.create_user(UserName=f"{worker}-twin", Tags=[tag])
+    async with opened(aws.connector()) as connector:
+        with pytest.raises(ConnectorFault) as caught:
+            await connector.locate(keys, Transcript())
+    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
+
+
+async def test_recycled_user_name_is_ambiguous(aws, worker):
+    """A user of the right name who bears another employee number is somebody else's."""
+    await aws.hire(worker)
+    with pytest.raises(ConnectorFault) as caught:
+        await _locate(
+            aws, Key(KeyKind.USERNAME, worker), Key(KeyKind.EMPLOYEE_NUMBER, "E-of-another")
+        )
+    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
+
+
+async def test_revoke_closes_every_door(aws, worker):
+    """After a revocation nothing stands by our read-back, and nobody gets in by the peer's."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        for account in await both(connector, keys):
+            before = await connector.read_back(account, Transcript())
+            actions = await connector.revoke(account, before, Transcript())
+            assert {action.access for action in actions} == set(before.standing)
+            assert (await connector.read_back(account, Transcript())).is_closed
+    assert not await aws.still_in(keys)
+
+
+async def test_order_of_an_iam_revocation(aws, worker):
+    """Sign-in and sessions end before secrets, secrets before factors, factors before grants."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, _ = await both(connector, keys)
+        actions = await close(connector, iam)
+    order = list(dict.fromkeys(action.access.kind for action in actions))
+    assert order == [
+        AccessKind.SIGN_IN,
+        AccessKind.SESSION,
+        AccessKind.SECRET,
+        AccessKind.FACTOR,
+        AccessKind.ROLE,
+        AccessKind.GROUP,
+    ]
+    assert set(aws.script.effects[:2]) == {"DeleteLoginProfile", "AttachUserPolicy"}
+    assert all(action.request_id and action.accepted_at.tzinfo for action in actions)
+
+
+async def test_identity_center_user_goes_last(aws, worker):
+    """Assignments and memberships are removed while the user exists to list them by."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        _, user = await both(connector, keys)
+        assert aws.assignments(user.id)
+        await close(connector, user)
+    assert aws.script.effects[-1] == "DeleteUser"
+    assert not aws.assignments(user.id)
+
+
+async def test_revoking_twice_acts_once(aws, worker):
+    """A second revocation, even with the first one's snapshot, changes nothing."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        for account in await both(connector, keys):
+            before = await connector.read_back(account, Transcript())
+            await connector.revoke(account, before, Transcript())
+            aws.script.effects.clear()
+            assert await connector.revoke(account, before, Transcript()) == ()
+            assert aws.script.effects == []
+
+
+async def test_only_what_the_snapshot_shows_is_closed(aws, worker):
+    """A revocation closes what the snapshot shows and leaves the rest to the next read-back."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, _ = await both(connector, keys)
+        before = await connector.read_back(iam, Transcript())
+        sign_in = [access for access in before.standing if access.kind is AccessKind.SIGN_IN]
+        narrow = Observation(iam.id, exists=True, standing=tuple(sign_in))
+        await connector.revoke(iam, narrow, Transcript())
+    assert aws.script.effects == ["DeleteLoginProfile"]
+
+
+async def test_lost_replies_end_closed(aws, worker):
+    """However often a reply is lost after the change was applied, trying again ends closed."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        for account in await both(connector, keys):
+            before = await connector.read_back(account, Transcript())
+            for _ in before.standing:
+                aws.script.inject(Injected(FaultKind.LOST_AFTER, effects_only=True))
+                try:
+                    await connector.revoke(account, before, Transcript())
+                except ConnectorFault as fault:
+                    assert fault.category is FaultCategory.TIMEOUT  # noqa: PT017 - each of many
+                aws.script.pending.clear()
+            assert (await connector.read_back(account, Transcript())).is_closed
+    assert not await aws.still_in(keys)
+
+
+async def test_accepted_is_not_proven(aws, worker):
+    """When AWS accepts and nothing happens, the read-back says what still stands."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        for account in await both(connector, keys):
+            before = await connector.read_back(account, Transcript())
+            aws.script.inject(Injected(FaultKind.DONE_NOT, times=20, effects_only=True))
+            assert await connector.revoke(account, before, Transcript())
+            aws.script.pending.clear()
+            assert (await connector.read_back(account, Transcript())) == before
+
+
+async def test_access_given_back_is_seen(aws, worker):
+    """What somebody gives back after a revocation stands again in the next read-back."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, user = await both(connector, keys)
+        await close(connector, iam)
+        await close(connector, user)
+        await aws.give_back(keys)
+        assert {AccessKind.SIGN_IN, AccessKind.SECRET} <= set(
+            kinds(await connector.read_back(iam, Transcript()))
+        )
+        _, again = await both(connector, keys)
+        assert again.id != user.id
+
+
+async def test_deleted_users_are_gone(aws, worker):
+    """A pinned id that exists no more is absent with nothing standing."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, user = await both(connector, keys)
+        bare = Account("AIDASYNTHETICGONE0001", "never-was")
+        aws.store.delete_user(IdentityStoreId=aws.store_id, UserId=user.id)
+        for account in (bare, user):
+            observation = await connector.read_back(account, Transcript())
+            assert (observation.exists, observation.standing) == (False, ())
+            assert await connector.revoke(account, observation, Transcript()) == ()
+        assert (await connector.read_back(iam, Transcript())).exists
+
+
+async def test_renamed_user_is_followed_by_id(aws, worker):
+    """A rename after the search changes nothing, and a newcomer of the old name is not touched."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, _ = await both(connector, keys)
+        before = await connector.read_back(iam, Transcript())
+        aws.iam.create_user(UserName=f"{worker}-newcomer")
+        aws.iam.create_login_profile(UserName=f"{worker}-newcomer", Password="Synthetic-1-Pass")
+        recycled = Account(iam.id, f"{worker}-newcomer", iam.known_keys)
+        assert (await connector.read_back(recycled, Transcript())) == before
+        await connector.revoke(recycled, before, Transcript())
+    assert not aws.iam_open(worker)
+    assert aws.iam_open(f"{worker}-newcomer")
+
+
+async def test_keys_are_deleted_on_request(aws, worker):
+    """With keys = "delete" even a dead key stands until it is deleted."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, _ = await both(connector, keys)
+        await close(connector, iam)
+    assert len(aws.iam.list_access_keys(UserName=worker)["AccessKeyMetadata"]) == 1
+    async with opened(aws.connector(keys="delete")) as connector:
+        assert set(kinds(await connector.read_back(iam, Transcript()))) == {AccessKind.SECRET}
+        await close(connector, iam)
+        assert (await connector.read_back(iam, Transcript())).is_closed
+    assert aws.iam.list_access_keys(UserName=worker)["AccessKeyMetadata"] == []
+    assert aws.iam.list_ssh_public_keys(UserName=worker)["SSHPublicKeys"] == []
+    assert aws.iam.list_signing_certificates(UserName=worker)["Certificates"] == []
+
+
+async def test_without_deny_the_residual_says_so(aws, worker):
+    """With deny = "none" temporary credentials are a residual of 36 hours, never claimed closed."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector(deny="none", strip_policies=False)) as connector:
+        iam, _ = await both(connector, keys)
+        await close(connector, iam)
+        after = await connector.read_back(iam, Transcript())
+    assert after.is_closed
+    assert "temporary_credentials" in [residual.what for residual in after.residuals]
+    attached = aws.iam.list_attached_user_policies(UserName=worker)["AttachedPolicies"]
+    arns = [policy["PolicyArn"] for policy in attached]
+    assert arns == ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
+
+
+async def test_deny_survives_the_stripping(aws, worker):
+    """Stripping the user's policies removes every policy but the deny."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        iam, _ = await both(connector, keys)
+        await close(connector, iam)
+    attached = aws.iam.list_attached_user_policies(UserName=worker)["AttachedPolicies"]
+    assert [policy["PolicyArn"] for policy in attached] == [DENY_ALL]
+    assert aws.iam.list_user_policies(UserName=worker)["PolicyNames"] == []
+
+
+async def test_own_key_is_protected(aws, worker):
+    """The user whose key we sign with is never revoked: nothing is changed."""
+    keys = await aws.hire(worker)
+    own = aws.iam.list_access_keys(UserName=worker)["AccessKeyMetadata"][0]["AccessKeyId"]
+    async with opened(aws.connector(access_key_id=own)) as connector:
+        iam, _ = await both(connector, keys)
+        with pytest.raises(ConnectorFault) as caught:
+            await close(connector, iam)
+    assert caught.value.category is FaultCategory.PROTECTED_ACCOUNT
+    assert aws.script.effects == []
+
+
+async def test_kept_user_needs_a_person(aws, worker):
+    """With identity_center_user = "keep" grants fall, and sign-in is handed to a person."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector(identity_center_user="keep")) as connector:
+        _, user = await both(connector, keys)
+        with pytest.raises(ConnectorFault) as caught:
+            await close(connector, user)
+        assert kinds(await connector.read_back(user, Transcript())) == [AccessKind.SIGN_IN]
+    assert (caught.value.category, caught.value.code) == (
+        FaultCategory.MANUAL,
+        "disable_in_console",
+    )
+
+
+async def test_directory_user_is_managed_elsewhere(aws, worker):
+    """A directory's user loses what AWS owns; the rest is said to be the directory's."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector(identity_source="external")) as connector:
+        _, user = await both(connector, keys)
+        with pytest.raises(ConnectorFault) as caught:
+            await close(connector, user)
+        after = await connector.read_back(user, Transcript())
+    assert caught.value.category is FaultCategory.MANAGED_ELSEWHERE
+    assert kinds(after) == [AccessKind.SIGN_IN, AccessKind.GROUP]
+    assert aws.script.effects == ["DeleteAccountAssignment"]
+
+
+FAULTS = {
+    FaultKind.UNAUTHORIZED: FaultCategory.CREDENTIALS_REJECTED,
+    FaultKind.FORBIDDEN: FaultCategory.PERMISSION_MISSING,
+    FaultKind.RATE_LIMITED_WITH_TIME: FaultCategory.RATE_LIMITED,
+    FaultKind.RATE_LIMITED_BARE: FaultCategory.RATE_LIMITED,
+    FaultKind.SERVER_ERROR: FaultCategory.VENDOR_ERROR,
+    FaultKind.ECHO_SECRET: FaultCategory.VENDOR_ERROR,
+    FaultKind.LOST_BEFORE: FaultCategory.TIMEOUT,
+    FaultKind.NOT_JSON: FaultCategory.UNEXPECTED_ANSWER,
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("effects_only", [False, True], ids=["read", "effect"])
+@pytest.mark.parametrize("half", [0, 1], ids=["iam", "identity_center"])
+async def test_faults_are_classified(aws, worker, kind, effects_only, half):
+    """Every refusal or silence, of a read or an effect, is a fault of its category, no secret."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        account = (await both(connector, keys))[half]
+        before = await connector.read_back(account, Transcript())
+        aws.script.inject(Injected(kind, times=30, effects_only=effects_only))
+        with pytest.raises(ConnectorFault) as caught:
+            await connector.revoke(account, before, Transcript())
+    fault = caught.value
+    timed = kind is FaultKind.RATE_LIMITED_WITH_TIME
+    assert (fault.category, fault.retry_after) == (
+        FAULTS[kind],
+        timedelta(seconds=7) if timed else None,
+    )
+    assert not any(private in str(fault) for private in (SECRET, ACCESS_KEY_ID, worker))
+    assert not aws.script.effects
+    if fault.category is FaultCategory.PERMISSION_MISSING:
+        assert fault.missing == fault.operation.replace("sso-admin.", "sso:").replace(".", ":")
+
+
+@pytest.mark.parametrize("half", [0, 1], ids=["iam", "identity_center"])
+async def test_empty_answers_prove_nothing(aws, worker, half):
+    """A success without the data that AWS always gives is a fault, not an empty list."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector()) as connector:
+        account = (await both(connector, keys))[half]
+        aws.script.inject(Injected(FaultKind.DONE_NOT, times=30))
+        with pytest.raises(ConnectorFault) as caught:
+            await connector.read_back(account, Transcript())
+    assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
+
+
+async def test_wrong_secret_is_said_everywhere(aws, worker):
+    """A rejected credential is a fault of every method, and a problem in the health."""
+    keys = await aws.hire(worker)
+    async with opened(aws.connector(secret="synthetic-wrong-secret")) as connector:
+        with pytest.raises(ConnectorFault) as caught:
+            await connector.locate(keys, Transcript())
+        health = await connector.health(Transcript())
+    assert caught.value.category is FaultCategory.CREDENTIALS_REJECTED
+    assert "synthetic-wrong-secret" not in str(caught.value)
+    assert [problem.code for problem in health.problems] == ["credentials_rejected"]
+    assert not health.is_ready
+
+
+async def test_health_of_a_working_system(aws):
+    """A working credential is ready; what moto cannot tell, and what we do not look at, is said."""
+    async with opened(aws.connector()) as connector:
+        health = await connector.health(Transcript())
+    assert health.is_ready
+    assert [problem.code for problem in health.problems] == [
+        "permissions_not_simulated",
+        "service_credentials_not_checked",
+        "applications_not_checked",
+    ]
+    assert aws.script.effects == []
+
+
+async def test_health_names_the_missing_permission(aws):
+    """A refused probe is a problem that names the action to allow."""
+    async with opened(aws.connector(users="identity_center")) as connector:
+        await connector.locate(LeaverKeys((Key(KeyKind.USERNAME, "nobody"),)), Transcript())
+        aws.script.inject(Injected(FaultKind.FORBIDDEN))
+        health = await connector.health(Transcript())
+    assert not health.is_ready
+    assert "sts:GetCallerIdentity" in health.problems[0].fix
+
+
+async def test_importing_costs_no_aws_client():
+    """A worker without an AWS system imports none of botocore's client machinery."""
+    code = "import connectors.saas.aws, sys; print('botocore.session' in sys.modules)"
+    done = subprocess.run(  # noqa: ASYNC221 - a quarter of a second
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_manifest_builds_what_it_describes(aws):
+    """The manifest's factory builds the connector, and every residual it can report is bounded."""
+    connector = aws.connector()
+    assert isinstance(connector, Connector)
+    assert connector.kind == MANIFEST.kind
+    assert "temporary_credentials" in MANIFEST.residual_s

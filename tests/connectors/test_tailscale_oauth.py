@@ -1,0 +1,167 @@
+"""Tailscale by OAuth client: one token for all, renewed in time, never told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from connectors.base import ConnectorFault, ConnectorOptions, Transcript
+from connectors.http import Dialect
+from connectors.vpn.tailscale import Tailscale
+from connectors.vpn.tailscale_oauth import OAuthClient
+from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from tests.connectors.harness_tailscale import CREDENTIALS, SYSTEM, TailscaleHarness, harness
+
+OAUTH = {
+    "client_id": CREDENTIALS.tailscale_client_id,
+    "client_secret": CREDENTIALS.tailscale_client_secret,
+}
+
+
+@pytest.fixture(scope="module")
+async def tailnet() -> AsyncIterator[TailscaleHarness]:
+    async with harness() as made:
+        yield made
+
+
+async def fault_of(connector: Tailscale) -> ConnectorFault:
+    keys = LeaverKeys((Key(KeyKind.EMAIL, "first@corp.example.test"),))
+    with pytest.raises(ConnectorFault) as caught:
+        await connector.locate(keys, Transcript())
+    return caught.value
+
+
+class Granting:
+    """A token endpoint and an API that takes only the tokens it is told to take."""
+
+    def __init__(self, *, lifetime: int = 3600) -> None:
+        self.lifetime = lifetime
+        self.granted = 0
+        self.refused: set[str] = set()
+        self.status = 200
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # lets other callers in between, as a network would
+        if request.url.path.endswith("/oauth/token"):
+            self.granted += 1
+            grant = {"access_token": f"synthetic-{self.granted}", "expires_in": self.lifetime}
+            return httpx.Response(self.status, headers={"Retry-After": "5"}, json=grant)
+        if request.headers["Authorization"] in self.refused:
+            return httpx.Response(401, json={"message": "token invalid"})
+        return httpx.Response(200, json={"users": []})
+
+
+def client(peer: Granting, clock: Callable[[], float]) -> httpx.AsyncClient:
+    base_url = "https://api.tailscale.test/api/v2"
+    dialect = Dialect(connector="tailscale")
+    auth = OAuthClient(base_url, "synthetic-id", "synthetic-secret", dialect=dialect, clock=clock)
+    return httpx.AsyncClient(base_url=base_url, transport=httpx.MockTransport(peer), auth=auth)
+
+
+async def test_one_token_serves_all_callers() -> None:
+    """Ten calls at once fetch one token."""
+    peer = Granting()
+    async with client(peer, lambda: 0.0) as http:
+        answers = await asyncio.gather(*(http.get("/users") for _ in range(10)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert peer.granted == 1
+
+
+async def test_a_token_is_renewed_before_it_ends() -> None:
+    """Within the last minute of its life a token is replaced."""
+    peer, now = Granting(), [0.0]
+    async with client(peer, lambda: now[0]) as http:
+        for moment in (0.0, 3539.0, 3540.0):
+            now[0] = moment
+            await http.get("/users")
+
+    assert peer.granted == 2
+
+
+async def test_a_token_that_is_refused_is_replaced_once() -> None:
+    """A 401 fetches one new token, for all who met it; a second 401 is the answer."""
+    peer = Granting()
+    async with client(peer, lambda: 0.0) as http:
+        await http.get("/users")
+        peer.refused = {"Bearer synthetic-1"}
+        renewed = await asyncio.gather(*(http.get("/users") for _ in range(5)))
+        after_first = peer.granted
+        peer.refused = {"Bearer synthetic-2", "Bearer synthetic-3"}
+        refused = await http.get("/users")
+
+    assert {answer.status_code for answer in renewed} == {200}
+    assert after_first == 2
+    assert refused.status_code == 401
+    assert peer.granted == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "category", "wait"),
+    [
+        (401, FaultCategory.CREDENTIALS_REJECTED, None),
+        (400, FaultCategory.CREDENTIALS_REJECTED, None),
+        (429, FaultCategory.RATE_LIMITED, timedelta(seconds=5)),
+        (503, FaultCategory.VENDOR_ERROR, timedelta(seconds=5)),
+        (302, FaultCategory.UNEXPECTED_ANSWER, None),
+    ],
+)
+async def test_a_refused_client_is_classified(
+    status: int, category: FaultCategory, wait: timedelta | None
+) -> None:
+    """What the token endpoint refuses is told apart, without a word of its answer."""
+    peer = Granting()
+    peer.status = status
+    secrets = {"client_id": "synthetic-id", "client_secret": "synthetic-secret"}
+    options = ConnectorOptions(SYSTEM, {}, secrets)
+    connector = Tailscale(options, transport=httpx.MockTransport(peer))
+    fault = await fault_of(connector)
+
+    assert fault.category is category
+    assert fault.retry_after == wait
+    assert str(fault) == f"tailscale oauth.token: {category.value} ({status})"
+
+
+async def test_the_token_request_is_in_no_transcript(tailnet: TailscaleHarness) -> None:
+    """With an OAuth client a whole revocation works, and no exchange tells of the token."""
+    keys = await tailnet.hire("by-oauth")
+    connector, transcript = tailnet.connect(httpx.AsyncHTTPTransport(), OAUTH), Transcript()
+    (match,) = (await connector.locate(keys, transcript)).matches
+    before = await connector.read_back(match.account, transcript)
+    await connector.revoke(match.account, before, transcript)
+    await connector.aclose()
+
+    assert not await tailnet.still_in(keys)
+    assert not [each for each in transcript.exchanges if "oauth" in each.operation]
+
+
+async def test_a_wrong_oauth_client_is_our_credential(tailnet: TailscaleHarness) -> None:
+    """A client secret that the vendor refuses needs operations, and is never shown."""
+    wrong = {**OAUTH, "client_secret": "tskey-client-wrong"}
+    connector = tailnet.connect(httpx.AsyncHTTPTransport(), wrong)
+    fault = await fault_of(connector)
+    health = await connector.health(Transcript())
+    await connector.aclose()
+
+    assert fault.category is FaultCategory.CREDENTIALS_REJECTED
+    assert "tskey" not in str(fault)
+    assert not health.is_ready
+
+
+async def test_health_says_what_a_token_may_not_see(tailnet: TailscaleHarness) -> None:
+    """Keys that are left out of the list without a word are a limit, told by the token's scope."""
+    connector = tailnet.connect(httpx.AsyncHTTPTransport(), OAUTH)
+    health = await connector.health(Transcript())
+    await connector.aclose()
+
+    assert health.is_ready
+    assert {problem.code: problem.severity for problem in health.problems} == {
+        "permission_missing.api_access_tokens": ProblemSeverity.LIMITS,
+        "permission_missing.oauth_keys:read": ProblemSeverity.LIMITS,
+    }

@@ -1,0 +1,41 @@
+import socket
+
+import pytest
+
+from lockstep.embedded.errors import EmbeddedError
+from lockstep.embedded.ports import free_port, port_or_free, require_free_port
+
+
+def test_a_free_port_can_be_bound():
+    """The port that is handed out is free."""
+    require_free_port(free_port(), setting="any")
+
+
+def test_zero_asks_for_a_free_port_and_another_number_is_kept():
+    """Only 0 is replaced."""
+    assert port_or_free(0) > 0
+    assert port_or_free(7233) == 7233
+
+
+def test_a_port_in_use_names_the_setting():
+    """The operator reads which port it is and which key changes it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+
+        with pytest.raises(EmbeddedError, match=rf"Port {port} .* in use.*`temporal\.port`"):
+            require_free_port(port, setting="temporal.port")
+
+
+def test_a_port_that_the_system_refuses_names_the_setting(monkeypatch):
+    """Any other refusal, as of a low port, is explained as well."""
+
+    class Refusing(socket.socket):
+        def bind(self, address):
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lockstep.embedded.ports.socket.socket", Refusing)
+
+    with pytest.raises(EmbeddedError, match=r"cannot be used: Permission denied.*`web\.port`"):
+        require_free_port(80, setting="web.port")

@@ -1,0 +1,99 @@
+"""A supervisor as a process of its own, with both real servers, ended in every way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from lockstep.embedded.runstate import STATE_NAME, running_pid
+
+COMMAND = [sys.executable, "-m", "tests.embedded.supervised"]
+
+
+def start(home) -> subprocess.Popen[str]:
+    return subprocess.Popen([*COMMAND, str(home)], stdout=subprocess.PIPE, text=True)
+
+
+def wait_up(process: subprocess.Popen[str]) -> list[str]:
+    lines = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        if lines[-1] == "all up":
+            return lines
+    raise AssertionError(lines)
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = psutil.Process(process.pid).children(recursive=True)
+    assert {"postgres", "temporal"} <= {child.name() for child in found}
+    return found
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_sigterm_ends_every_child_within_its_grace(home):
+    """Even the child that ignores it; and the folder is left clean."""
+    with start(home) as process:
+        lines = wait_up(process)
+        children = family(process)
+        began = time.monotonic()
+        process.terminate()
+        rest = process.stdout.read()
+
+        assert process.wait(timeout=15) == 0
+    assert time.monotonic() - began < 10
+    assert alive(children) == []
+    assert not (home / STATE_NAME).exists()
+    assert any(line.startswith("postgres ready in ") for line in lines)
+    assert "deaf did not stop and was killed" in rest
+    assert rest.endswith("all down\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the leash watches; see test_leash")
+def test_a_killed_supervisor_leaves_no_child_and_the_next_one_recovers(home):
+    """After kill -9 the kernel ends the children, and a new start needs no help."""
+    with start(home) as process:
+        wait_up(process)
+        children = family(process)
+        process.kill()
+        process.wait()
+        psutil.wait_procs(children, timeout=10)
+    assert alive(children) == []
+    assert (home / STATE_NAME).exists()
+    assert running_pid(home) is None
+
+    with start(home) as process:
+        lines = wait_up(process)
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+
+    assert "ended without stopping; recovering" in lines[0]
+
+
+def test_a_second_start_is_refused_and_ctrl_c_ends_the_first(home):
+    """The second says who runs there, and touches nothing; SIGINT reaches the first alone."""
+    with start(home) as first:
+        wait_up(first)
+        children = family(first)
+        second = subprocess.run(
+            [*COMMAND, str(home)], check=False, capture_output=True, text=True, timeout=30
+        )
+
+        assert second.returncode == 1
+        assert f"already running in {home} (process {first.pid})" in second.stderr
+        assert alive(children) == children
+        assert running_pid(home) == first.pid
+        sessions = {os.getsid(child.pid) for child in psutil.Process(first.pid).children()}
+        first.send_signal(signal.SIGINT)
+        first.stdout.read()
+
+        assert first.wait(timeout=15) == 0
+    # Ctrl-C goes to a terminal's whole session; ours has no child in it, so we order the ends.
+    assert len(sessions) == 3
+    assert os.getsid(0) not in sessions

@@ -1,0 +1,1 @@
+"""Deterministic sequence: imports temporalio, lockstep.contracts and lockstep.domain only."""

@@ -1,0 +1,297 @@
+"""The case of one leaver: open, sleep until the cutoff, revoke at once, close, watch.
+
+The database decides what the case is (dates, rescission); this workflow decides when to look.
+One workflow per case and one activity per system: a child workflow per system costs five times
+the CPU (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import Priority
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+
+from lockstep.contracts import names, policies, stubs
+from lockstep.contracts import payloads as p
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.outcomes import CaseStatus, Outcome
+from workflows.door import Door
+
+
+@workflow.defn(name=names.CASE_WORKFLOW)
+class CaseWorkflow:
+    """See the module. Its history holds ids and instants only."""
+
+    @workflow.init
+    def __init__(self, given: p.CaseInput) -> None:
+        self._given = given
+        self._cutoff = given.cutoff
+        self._doors = {plan.system: Door(plan) for plan in given.systems}
+        self._changed = False
+        self._closings = 0
+        # A case that begins at once is started with its search attributes already set.
+        self._status = CaseStatus.REVOKING if given.begun else CaseStatus.SCHEDULED
+
+    @workflow.run
+    async def run(self, given: p.CaseInput) -> p.CaseResult:
+        if not given.begun and not await self._await_cutoff():
+            return p.CaseResult(CaseStatus.RESCINDED)
+        work = {name: asyncio.create_task(self._settle(door)) for name, door in self._doors.items()}
+        required = [work[name] for name, door in self._doors.items() if door.plan.required]
+        await asyncio.gather(*required)
+        await self._close()
+        await self._watch()
+        await asyncio.gather(*work.values())
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return p.CaseResult(CaseStatus.CLOSED)
+
+    @workflow.signal(name=names.TERMINATION_CHANGED)
+    def termination_changed(self, change: p.TerminationChanged) -> None:  # noqa: ARG002
+        """Wake up and read the current dates; what changed stands in the database."""
+        self._changed = True
+
+    @workflow.update(name=names.DECIDE)
+    async def decide(self, decision: p.Decision) -> p.DecisionResult:
+        """Take a person's decision about one system; answers when it is recorded."""
+        door = self._doors[decision.system]
+        result = await workflow.execute_activity(
+            stubs.record_decision,
+            p.DecisionInput(self._given.case_id, door.round, decision, door.opening),
+            start_to_close_timeout=policies.RECORD_TIMEOUT,
+            retry_policy=policies.RECORD_RETRY,
+        )
+        door.decision = decision
+        return result
+
+    @decide.validator
+    def check_decision(self, decision: p.Decision) -> None:
+        """Refuse, without a trace in the history, what cannot be decided now."""
+        door = self._doors.get(decision.system)
+        if door is None:
+            raise ApplicationError(f"no system {decision.system!r} in this case", type="refused")
+        if door.round == 0:
+            raise ApplicationError("the cutoff has not come yet", type="refused")
+        if door.is_settled:
+            raise ApplicationError(f"already settled: {door.outcome}", type="refused")
+        if door.decision is not None:
+            raise ApplicationError("another decision is being carried out", type="refused")
+        if decision.kind is p.DecisionKind.RETRY and door.plan.manual:
+            raise ApplicationError("a manual system cannot be retried; attest it", type="refused")
+        if decision.kind is p.DecisionKind.WAIVE:
+            due = self._cutoff + timedelta(seconds=door.plan.due_s)
+            if workflow.now() >= due:
+                raise ApplicationError("a waiver must come before the deadline", type="refused")
+
+    async def _await_cutoff(self) -> bool:
+        """Sleep until access must be gone; return False if the case is rescinded before."""
+        rehearsal = asyncio.create_task(self._rehearse())
+        while True:
+            wait = self._cutoff - workflow.now()
+            if wait > timedelta(0):
+                with contextlib.suppress(TimeoutError):  # the cutoff has come
+                    await workflow.wait_condition(lambda: self._changed, timeout=wait)
+            # Before the read, not after it: a change during the read must be read again.
+            self._changed = False
+            begin = await workflow.execute_activity(
+                stubs.begin_revoking,
+                p.BeginInput(self._given.case_id),
+                start_to_close_timeout=policies.RECORD_TIMEOUT,
+                retry_policy=policies.RECORD_RETRY,
+            )
+            self._cutoff = begin.cutoff
+            if begin.state is p.BeginState.WAIT:
+                continue
+            rehearsal.cancel()
+            if begin.state is p.BeginState.RESCINDED:
+                return False
+            self._show(CaseStatus.REVOKING, opening=True)
+            return True
+
+    async def _rehearse(self) -> None:
+        """Look now for what would hinder on the last day. Never changes anything."""
+        await asyncio.gather(
+            *(
+                workflow.execute_activity(
+                    stubs.rehearse_access,
+                    p.RehearseInput(self._given.case_id, plan.system),
+                    task_queue=names.system_queue(plan.system),
+                    start_to_close_timeout=policies.REHEARSE_TIMEOUT,
+                    retry_policy=policies.REHEARSE_RETRY,
+                )
+                for plan in self._given.systems
+                if not plan.manual
+            ),
+            return_exceptions=True,
+        )
+
+    async def _settle(self, door: Door) -> None:
+        """Carry one system through to an outcome; never raises, so that no other is disturbed."""
+        while not door.is_settled:
+            door.round += 1
+            door.decision = None
+            if door.plan.manual:
+                await self._ask_person(door, FaultCategory.MANUAL)
+                await self._decided(door)
+            else:
+                await self._attempt(door)
+            decision = door.decision
+            if decision is not None and decision.kind is p.DecisionKind.ATTEST:
+                door.outcome = Outcome.ATTESTED
+            elif decision is not None and decision.kind is p.DecisionKind.WAIVE:
+                door.outcome = Outcome.WAIVED
+        door.needs_person = False
+        self._show_progress()
+
+    async def _attempt(self, door: Door) -> None:
+        """One round: the activity until it settles, fails for good, or a person decides."""
+        work = workflow.start_activity(
+            stubs.revoke_access,
+            p.RevokeInput(self._given.case_id, door.plan.system, door.round, door.opening),
+            task_queue=names.system_queue(door.plan.system),
+            activity_id=f"{door.plan.system}.{door.round}",
+            start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
+            schedule_to_close_timeout=self._until_warning(door),
+            heartbeat_timeout=policies.HEARTBEAT_TIMEOUT,
+            retry_policy=policies.VENDOR_RETRY,
+            priority=Priority(priority_key=self._given.priority),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        await workflow.wait_condition(lambda: work.done() or door.decision is not None)
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        try:
+            door.outcome = (await work).outcome
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                return
+            category = category_of(error)
+            door.overdue = door.overdue or rule_for(category).transient
+            await self._ask_person(door, category)
+            if not rule_for(category).transient:
+                await self._decided(door)
+            # A transient fault past its warning time is retried on, while a person is told.
+
+    def _until_warning(self, door: Door) -> timedelta | None:
+        """How long Temporal may retry before operations are told; None once they have been."""
+        if door.overdue:
+            return None
+        warn_at = self._cutoff + timedelta(seconds=door.plan.warn_s)
+        # A backdated case is late from the start: give its first attempts a fair minute.
+        return max(warn_at - workflow.now(), timedelta(seconds=60))
+
+    async def _ask_person(self, door: Door, category: FaultCategory) -> None:
+        door.needs_person = True
+        self._show_progress()
+        await workflow.execute_activity(
+            stubs.record_needs_person,
+            p.NeedsPersonInput(
+                self._given.case_id,
+                door.plan.system,
+                door.round,
+                category,
+                door.overdue,
+                door.opening,
+            ),
+            start_to_close_timeout=policies.RECORD_TIMEOUT,
+            retry_policy=policies.RECORD_RETRY,
+        )
+
+    async def _decided(self, door: Door) -> None:
+        await workflow.wait_condition(lambda: door.decision is not None)
+
+    async def _close(self) -> None:
+        """Close, unless nobody anywhere knew the person: then the keys are doubtful."""
+        while nobody_known(self._doors.values()):
+            door = next(door for door in self._doors.values() if not door.plan.manual)
+            door.reopen()
+            await self._ask_person(door, FaultCategory.UNKNOWN_WORKER)
+            await self._decided(door)
+            if door.decision is not None and door.decision.kind is not p.DecisionKind.RETRY:
+                kind = door.decision.kind
+                door.outcome = Outcome.ATTESTED if kind is p.DecisionKind.ATTEST else Outcome.WAIVED
+                break
+            again = [d for d in self._doors.values() if d is door or d.was_closed_by_us]
+            for other in again:
+                other.reopen()
+            await asyncio.gather(*(self._settle(other) for other in again))
+        self._closings += 1
+        await workflow.execute_activity(
+            stubs.close_case,
+            p.CloseInput(self._given.case_id, self._closings),
+            start_to_close_timeout=policies.RECORD_TIMEOUT,
+            retry_policy=policies.RECORD_RETRY,
+        )
+        self._show(CaseStatus.CLOSED)
+
+    async def _watch(self) -> None:
+        """Read back after one sync cycle, a day, a week, a month; reopen what came back."""
+        closed_at = workflow.now()
+        for look, delay_s in enumerate(self._given.watch_s, start=1):
+            wait = closed_at + timedelta(seconds=delay_s) - workflow.now()
+            if wait > timedelta(0):
+                await workflow.sleep(wait)
+            doors = [door for door in self._doors.values() if door.was_closed_by_us]
+            returned = await asyncio.gather(*(self._look(door, look) for door in doors))
+            reopened = [door for door, back in zip(doors, returned, strict=True) if back]
+            if not reopened:
+                continue
+            for door in reopened:
+                door.reopen()
+            self._show(CaseStatus.REVOKING)
+            await asyncio.gather(*(self._settle(door) for door in reopened))
+            await self._close()
+
+    async def _look(self, door: Door, look: int) -> bool:
+        seen = await workflow.execute_activity(
+            stubs.watch_access,
+            p.WatchInput(self._given.case_id, door.plan.system, look, door.opening),
+            task_queue=names.system_queue(door.plan.system),
+            start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
+            retry_policy=policies.VENDOR_RETRY,
+        )
+        return seen.returned
+
+    def _show_progress(self) -> None:
+        waiting = any(door.needs_person for door in self._doors.values())
+        self._show(CaseStatus.NEEDS_PERSON if waiting else CaseStatus.REVOKING)
+
+    def _show(self, status: CaseStatus, *, opening: bool = False) -> None:
+        """Upsert search attributes, only on change: each upsert is an event."""
+        if self._status == status:
+            return
+        self._status = status
+        workflow.upsert_search_attributes([names.STATUS.value_set(status)])
+        if not opening:
+            return
+        due = min((d.plan.due_s for d in self._doors.values() if d.plan.required), default=0)
+        workflow.upsert_search_attributes(
+            [names.DUE_TIME.value_set(self._cutoff + timedelta(seconds=due))]
+        )
+        if self._given.partner:
+            workflow.upsert_search_attributes([names.PARTNER.value_set(self._given.partner)])
+
+
+def nobody_known(doors: Iterable[Door]) -> bool:
+    """Whether every system with a connector says that it has never heard of the person."""
+    looked = [door for door in doors if not door.plan.manual]
+    return bool(looked) and all(door.outcome == Outcome.NOT_FOUND for door in looked)
+
+
+def category_of(error: ActivityError) -> FaultCategory:
+    """The fault category that an activity failed with; Temporal's own timeouts are timeouts."""
+    cause = error.cause
+    if isinstance(cause, TemporalTimeoutError):
+        cause = cause.cause if isinstance(cause.cause, ApplicationError) else cause
+    if isinstance(cause, ApplicationError) and cause.type:
+        try:
+            return FaultCategory(cause.type)
+        except ValueError:
+            return FaultCategory.INTERNAL
+    return FaultCategory.TIMEOUT
