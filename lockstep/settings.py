@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from connectors.base import ConnectorOptions
 from connectors.registry import MANIFESTS, MANUAL
+from lockstep.control.events import LOCAL_SOURCE
 from lockstep.control.temporal import TemporalAddress
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
@@ -64,6 +65,11 @@ def _reference(value: str) -> str:
     raise ValueError("a secret is given as env:NAME or file:PATH, never as its value")
 
 
+def _tier(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+TierName = Annotated[Tier, BeforeValidator(_tier)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 SecretRef = Annotated[str, AfterValidator(_reference)]
 
@@ -122,7 +128,7 @@ class PolicyTable(_Table):
     involuntary_at_notice: bool = False
     warn_at: float = Field(default=0.5, gt=0, le=1)
     watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
-    sla: dict[TerminationKind, dict[Tier, Duration]] = Field(default_factory=dict)
+    sla: dict[TerminationKind, dict[TierName, Duration]] = Field(default_factory=dict)
 
 
 class SystemTable(BaseModel):
@@ -131,7 +137,7 @@ class SystemTable(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     connector: str
-    tier: Tier = Tier.ONE
+    tier: TierName = Tier.ONE
     category: Category | None = None
     required: bool = True
     accept_single_key: bool = False
@@ -147,6 +153,18 @@ class SystemTable(BaseModel):
         if self.connector == MANUAL:
             self.tier = Tier.MANUAL
         return self
+
+
+class SandboxTable(_Table):
+    """Ports of the simulated and local systems that `lockstep up --sandbox` starts."""
+
+    okta_port: int = Field(default=8101, ge=1, le=65535)
+    tailscale_port: int = Field(default=8102, ge=1, le=65535)
+    kisi_port: int = Field(default=8103, ge=1, le=65535)
+    instant_port: int = Field(default=8104, ge=1, le=65535)
+    scim_port: int = Field(default=8105, ge=1, le=65535)
+    aws_port: int = Field(default=8106, ge=1, le=65535)
+    latency_ms: int = Field(default=0, ge=0, le=60_000)
 
 
 class LogTable(_Table):
@@ -172,6 +190,7 @@ class Settings(BaseSettings):
     web: WebTable = Field(default_factory=WebTable)
     log: LogTable = Field(default_factory=LogTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
+    sandbox: SandboxTable = Field(default_factory=SandboxTable)
     sources: dict[str, SourceTable] = Field(default_factory=dict)
     systems: dict[str, SystemTable] = Field(min_length=1)
 
@@ -194,6 +213,8 @@ class Settings(BaseSettings):
             for name in names:
                 if not SYSTEM_ID.match(name):
                     raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
+        if LOCAL_SOURCE in self.sources:
+            raise ValueError(f"sources.{LOCAL_SOURCE}: this name is our own: choose another")
         return self
 
     def path(self, path: Path) -> Path:

@@ -11,10 +11,16 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
-from temporalio.common import Priority
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.common import Priority, SearchAttributeUpdate
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    RetryState,
+    is_cancelled_exception,
+)
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from lockstep.contracts import names, policies, stubs
@@ -60,13 +66,21 @@ class CaseWorkflow:
     async def decide(self, decision: p.Decision) -> p.DecisionResult:
         """Take a person's decision about one system; answers when it is recorded."""
         door = self._doors[decision.system]
-        result = await workflow.execute_activity(
-            stubs.record_decision,
-            p.DecisionInput(self._given.case_id, door.round, decision, door.opening),
-            start_to_close_timeout=policies.RECORD_TIMEOUT,
-            retry_policy=policies.RECORD_RETRY,
-        )
-        door.decision = decision
+        opening = door.opening
+        door.is_deciding = True  # before the first await: a second decision must be refused
+        try:
+            result = await workflow.execute_activity(
+                stubs.record_decision,
+                p.DecisionInput(self._given.case_id, door.round, decision, opening),
+                start_to_close_timeout=policies.RECORD_TIMEOUT,
+                retry_policy=policies.RECORD_RETRY,
+            )
+        finally:
+            door.is_deciding = False
+        # The system may have settled while the decision was written; then there is nothing left
+        # to decide, least of all about a later opening.
+        if door.opening == opening and not door.is_settled:
+            door.decision = decision
         return result
 
     @decide.validator
@@ -79,7 +93,7 @@ class CaseWorkflow:
             raise ApplicationError("the cutoff has not come yet", type="refused")
         if door.is_settled:
             raise ApplicationError(f"already settled: {door.outcome}", type="refused")
-        if door.decision is not None:
+        if door.is_deciding or door.decision is not None:
             raise ApplicationError("another decision is being carried out", type="refused")
         if decision.kind is p.DecisionKind.RETRY and door.plan.manual:
             raise ApplicationError("a manual system cannot be retried; attest it", type="refused")
@@ -91,8 +105,9 @@ class CaseWorkflow:
     async def _await_cutoff(self) -> bool:
         """Sleep until access must be gone; return False if the case is rescinded before."""
         rehearsal = asyncio.create_task(self._rehearse())
+        pause = timedelta(0)
         while True:
-            wait = self._cutoff - workflow.now()
+            wait = max(self._cutoff - workflow.now(), pause)
             if wait > timedelta(0):
                 with contextlib.suppress(TimeoutError):  # the cutoff has come
                     await workflow.wait_condition(lambda: self._changed, timeout=wait)
@@ -106,6 +121,8 @@ class CaseWorkflow:
             )
             self._cutoff = begin.cutoff
             if begin.state is p.BeginState.WAIT:
+                # Told to wait although our clock says that the cutoff has come: do not spin.
+                pause = policies.CLOCK_SKEW_PAUSE
                 continue
             rehearsal.cancel()
             if begin.state is p.BeginState.RESCINDED:
@@ -140,11 +157,7 @@ class CaseWorkflow:
                 await self._decided(door)
             else:
                 await self._attempt(door)
-            decision = door.decision
-            if decision is not None and decision.kind is p.DecisionKind.ATTEST:
-                door.outcome = Outcome.ATTESTED
-            elif decision is not None and decision.kind is p.DecisionKind.WAIVE:
-                door.outcome = Outcome.WAIVED
+            door.take_decision()
         door.needs_person = False
         self._show_progress()
 
@@ -172,9 +185,10 @@ class CaseWorkflow:
             if is_cancelled_exception(error):
                 return
             category = category_of(error)
-            door.overdue = door.overdue or rule_for(category).transient
+            goes_on = keeps_trying(error, category)
+            door.overdue = door.overdue or goes_on
             await self._ask_person(door, category)
-            if not rule_for(category).transient:
+            if not goes_on:
                 await self._decided(door)
             # A transient fault past its warning time is retried on, while a person is told.
 
@@ -209,18 +223,18 @@ class CaseWorkflow:
     async def _close(self) -> None:
         """Close, unless nobody anywhere knew the person: then the keys are doubtful."""
         while nobody_known(self._doors.values()):
-            door = next(door for door in self._doors.values() if not door.plan.manual)
+            found_none = [door for door in self._doors.values() if door.was_closed_by_us]
+            door = found_none[0]
             door.reopen()
             await self._ask_person(door, FaultCategory.UNKNOWN_WORKER)
             await self._decided(door)
-            if door.decision is not None and door.decision.kind is not p.DecisionKind.RETRY:
-                kind = door.decision.kind
-                door.outcome = Outcome.ATTESTED if kind is p.DecisionKind.ATTEST else Outcome.WAIVED
+            door.take_decision()
+            if door.is_settled:
+                door.needs_person = False
                 break
-            again = [d for d in self._doors.values() if d is door or d.was_closed_by_us]
-            for other in again:
+            for other in found_none[1:]:
                 other.reopen()
-            await asyncio.gather(*(self._settle(other) for other in again))
+            await asyncio.gather(*(self._settle(other) for other in found_none))
         self._closings += 1
         await workflow.execute_activity(
             stubs.close_case,
@@ -249,16 +263,31 @@ class CaseWorkflow:
             await self._close()
 
     async def _look(self, door: Door, look: int) -> bool:
-        seen = await workflow.execute_activity(
-            stubs.watch_access,
-            p.WatchInput(self._given.case_id, door.plan.system, look, door.opening),
-            task_queue=names.system_queue(door.plan.system),
-            start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
-            retry_policy=policies.VENDOR_RETRY,
-        )
+        """Whether access stands again; a look that cannot be had ends neither case nor watch."""
+        try:
+            seen = await workflow.execute_activity(
+                stubs.watch_access,
+                p.WatchInput(self._given.case_id, door.plan.system, look, door.opening),
+                task_queue=names.system_queue(door.plan.system),
+                start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
+                schedule_to_close_timeout=policies.WATCH_PATIENCE,
+                retry_policy=policies.VENDOR_RETRY,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.error(
+                "look_failed: system=%s look=%d fault=%s",
+                door.plan.system,
+                look,
+                category_of(error),
+            )
+            return False
         return seen.returned
 
     def _show_progress(self) -> None:
+        if self._status is CaseStatus.CLOSED:
+            return  # an optional system that is still at work does not open the case again
         waiting = any(door.needs_person for door in self._doors.values())
         self._show(CaseStatus.NEEDS_PERSON if waiting else CaseStatus.REVOKING)
 
@@ -267,21 +296,33 @@ class CaseWorkflow:
         if self._status == status:
             return
         self._status = status
-        workflow.upsert_search_attributes([names.STATUS.value_set(status)])
-        if not opening:
-            return
-        due = min((d.plan.due_s for d in self._doors.values() if d.plan.required), default=0)
-        workflow.upsert_search_attributes(
-            [names.DUE_TIME.value_set(self._cutoff + timedelta(seconds=due))]
-        )
-        if self._given.partner:
-            workflow.upsert_search_attributes([names.PARTNER.value_set(self._given.partner)])
+        shown: list[SearchAttributeUpdate[Any]] = [names.STATUS.value_set(status)]
+        if opening:
+            due = min((d.plan.due_s for d in self._doors.values() if d.plan.required), default=0)
+            shown.append(names.DUE_TIME.value_set(self._cutoff + timedelta(seconds=due)))
+            if self._given.partner:
+                shown.append(names.PARTNER.value_set(self._given.partner))
+        workflow.upsert_search_attributes(shown)
 
 
 def nobody_known(doors: Iterable[Door]) -> bool:
-    """Whether every system with a connector says that it has never heard of the person."""
-    looked = [door for door in doors if not door.plan.manual]
-    return bool(looked) and all(door.outcome == Outcome.NOT_FOUND for door in looked)
+    """Whether every connector that has answered says that it has never heard of the person.
+
+    An optional system that has not answered yet is no reason to believe the keys.
+    """
+    answered = [door for door in doors if door.is_settled and not door.plan.manual]
+    return bool(answered) and all(door.outcome == Outcome.NOT_FOUND for door in answered)
+
+
+def keeps_trying(error: ActivityError, category: FaultCategory) -> bool:
+    """Whether the machine goes on by itself after ``error``.
+
+    A failure that the server was told not to retry would fail again at once, whatever its
+    category: starting the next round without a person would spin.
+    """
+    if error.retry_state is RetryState.NON_RETRYABLE_FAILURE:
+        return False
+    return rule_for(category).transient
 
 
 def category_of(error: ActivityError) -> FaultCategory:

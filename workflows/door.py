@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lockstep.contracts.payloads import Decision, SystemPlan
+from lockstep.contracts.payloads import Decision, DecisionKind, SystemPlan
 from lockstep.domain.outcomes import Outcome
 
 
@@ -19,6 +19,8 @@ class Door:
     needs_person: bool = False
     overdue: bool = False
     decision: Decision | None = None
+    is_deciding: bool = False
+    """A decision is being written; it is in ``decision`` when it stands."""
 
     @property
     def is_settled(self) -> bool:
@@ -33,4 +35,17 @@ class Door:
         self.opening += 1
         self.outcome = ""
         self.needs_person = False
+        self.overdue = False  # else nobody is told when it hangs again
         self.decision = None
+
+    def take_decision(self) -> None:
+        """Settle by a person's decision, unless the connector was faster or a retry is meant."""
+        if self.is_settled or self.decision is None:
+            return
+        match self.decision.kind:
+            case DecisionKind.ATTEST:
+                self.outcome = Outcome.ATTESTED
+            case DecisionKind.WAIVE:
+                self.outcome = Outcome.WAIVED
+            case DecisionKind.RETRY:
+                pass

@@ -142,7 +142,9 @@ class Revocation:
             await self._read_again()
             if self._user.is_deactivated:
                 return
-            raise self._from_directory(fault) from fault
+            if (refusal := self._from_directory(fault)) is fault:
+                raise
+            raise refusal from fault
         if answer is None:
             return
         if was_open:
@@ -158,7 +160,12 @@ class Revocation:
             await self._deactivate()
 
     async def _clear_sessions(self) -> None:
-        if not self._before[AccessKind.SESSION]:
+        """Clear what the snapshot shows, and what somebody may have left who only suspended.
+
+        Whether suspending ends sessions Okta does not say; deactivating leaves nobody to hold one.
+        """
+        is_kept = self._was_blocked and self._options.disable is Disable.SUSPEND
+        if not self._before[AccessKind.SESSION] and not (is_kept and any(self._before.values())):
             return
         answer = await self._api.clear_sessions(self._user.id, self._transcript)
         if answer is not None:
@@ -242,7 +249,13 @@ class Revocation:
         is_refused = fault.category is FaultCategory.UNEXPECTED_ANSWER
         if not (self._user.is_directory_owned and is_refused):
             return fault
-        return fault_of(FaultCategory.MANAGED_ELSEWHERE, fault.operation, fault.code)
+        return ConnectorFault(
+            FaultCategory.MANAGED_ELSEWHERE,
+            connector=fault.connector,
+            operation=fault.operation,
+            code=fault.code,
+            request_id=fault.request_id,
+        )
 
     def _record(self, kind: AccessKind, ref: str, answer: Answer) -> None:
         self._actions.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Mapping
@@ -109,19 +110,23 @@ class AwsCalls:
         heard: list[Exchange] = []
         context = copy_context()
         context.run(_HEARD.set, heard)
+        fault: ConnectorFault | None = None
+        data: dict[str, Any] = {}
         try:
-            data: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(
+            data = await asyncio.get_running_loop().run_in_executor(
                 self._threads, context.run, self._invoke, service, operation, params
             )
         except exceptions.ClientError as error:
-            raise self._faults.refusal(service, error) from None
+            fault = self._faults.refusal(service, error)
         except exceptions.BotoCoreError as error:
-            raise self._faults.silence(name, error) from None
+            fault = self._faults.silence(name, error)
         except _UnreadableError:
-            raise self._faults.unreadable(name, heard[-1] if heard else None) from None
+            fault = self._faults.unreadable(name, heard[-1] if heard else None)
         finally:
             for exchange in tuple(heard):
                 transcript.add(exchange)
+        if fault is not None:
+            raise fault  # here, not above: botocore's exception quotes the answer as its context
         data.pop("ResponseMetadata", None)
         if not heard or heard[-1].request_id is None:
             # A proxy's page with status 200 parses as an empty success; AWS signs with an id.
@@ -205,6 +210,8 @@ class AwsCalls:
             DeferredRefreshableCredentials,
         )
 
+        # botocore's debug log holds whole answers: temporary secrets and personal data.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         keys = self._settings.static_keys
         source = self._bare_session(own_credentials=keys is not None)
         if keys is not None:
@@ -224,9 +231,10 @@ class AwsCalls:
         no_file = (None, None, os.devnull, None)
         own: Any = {"profile": nothing, "config_file": no_file, "credentials_file": no_file}
         session = Session(session_vars=own if own_credentials else None)
-        session.register("before-parse", _hear)
+        register: Any = session.register  # the stubs want handlers without named arguments
+        register("before-parse", _hear)
         if self._before_send is not None:
-            session.register("before-send", self._before_send)
+            register("before-send", self._before_send)
         return session
 
     def _assume_role(self) -> dict[str, Any]:
@@ -237,11 +245,14 @@ class AwsCalls:
         }
         if self._settings.role_external_id:
             wanted["ExternalId"] = self._settings.role_external_id
+        refusal: ConnectorFault | None = None
+        given: dict[str, Any] = {}
         try:
             given = sts.assume_role(**wanted)["Credentials"]
         except exceptions.ClientError as error:
-            # botocore logs whatever this raises: let it be our text, not the vendor's.
-            raise self._faults.refusal("sts", error) from None
+            refusal = self._faults.refusal("sts", error)
+        if refusal is not None:
+            raise refusal  # botocore logs whatever this raises: our text, not the vendor's
         return {
             "access_key": given["AccessKeyId"],
             "secret_key": given["SecretAccessKey"],
@@ -272,7 +283,8 @@ def _unexpected(operation: str, code: str, request_id: str | None = None) -> Con
 def _config(timeout_s: float) -> Config:
     from botocore.config import Config  # noqa: PLC0415 - see the module's docstring
 
-    return Config(
+    build: Any = Config  # the stubs lack the newest arguments
+    config: Config = build(
         connect_timeout=_CONNECT_S,
         read_timeout=timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -281,6 +293,7 @@ def _config(timeout_s: float) -> Config:
         # An AWS_ENDPOINT_URL in the environment must not redirect our credential.
         ignore_configured_endpoint_urls=True,
     )
+    return config
 
 
 def _give(session: Session, credentials: Any) -> None:

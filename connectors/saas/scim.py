@@ -91,7 +91,8 @@ class ScimConnector:
         """Search by id, employee number, externalId, userName and e-mail address.
 
         A server that refuses an attribute, or ignores filters, is listed instead, unless the
-        person was found by another key.
+        person was found by another key. An account id given for this system is a person's word on
+        whose account it is: it settles what would otherwise be ambiguous.
         """
         found: _Found = {}
         given = keys.account_ids(self._system)
@@ -113,9 +114,9 @@ class ScimConnector:
             for search in unanswered:
                 tried.add(search.kind)
                 _pin(search, everybody, found)
-        if any(wire.contradicts(user, keys) for user, _ in found.values()):
-            raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", "employee_number")
-        matches = tuple(Match(wire.account_of(user), kind) for user, kind in found.values())
+        matches = tuple(
+            Match(wire.account_of(user), kind) for user, kind in _settled(found, keys).values()
+        )
         return Location(matches, tuple(kind for kind in KeyKind if kind in tried))
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
@@ -189,13 +190,37 @@ def _pin(search: Search, users: Iterable[dict[str, Any]], found: _Found) -> None
     """Take over the users that really hold the searched value.
 
     Raises:
-        ConnectorFault: several users hold it.
+        ConnectorFault: several users hold it, and nobody said which is the leaver's.
     """
     hits = {str(user["id"]): user for user in users if search.hits(user)}
-    if len(hits) > 1:
+    if len(hits) > 1 and not _is_pinned(found):
         raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", search.kind.value)
     for user_id, user in hits.items():
         found.setdefault(user_id, (user, search.kind))
+
+
+def _settled(found: _Found, keys: LeaverKeys) -> _Found:
+    """The leaver's accounts among those found.
+
+    Raises:
+        ConnectorFault: one is somebody else's by its employee number, or was found beside another
+            one by a name or an address only, which may have been recycled.
+    """
+    if _is_pinned(found):
+        return {
+            user_id: (user, kind)
+            for user_id, (user, kind) in found.items()
+            if kind is KeyKind.ACCOUNT_ID or (kind.is_strong and not wire.contradicts(user, keys))
+        }
+    if any(wire.contradicts(user, keys) for user, _ in found.values()):
+        raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", "employee_number")
+    if len(found) > 1 and not all(kind.is_strong for _, kind in found.values()):
+        raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", "several_users")
+    return found
+
+
+def _is_pinned(found: _Found) -> bool:
+    return any(kind is KeyKind.ACCOUNT_ID for _, kind in found.values())
 
 
 _GROUPS_FIX = "Let the token read and write /Groups, or set strip_groups = false."

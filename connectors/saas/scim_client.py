@@ -70,18 +70,12 @@ class ScimClient:
                 content_type=wire.CONTENT_TYPE,
                 **sent,
             )
-        except ConnectorFault as fault:
-            if fault.category is not FaultCategory.PERMISSION_MISSING or fault.missing:
+        except ConnectorFault as refusal:
+            if refusal.category is not FaultCategory.PERMISSION_MISSING:
                 raise
-            told = fault
-        raise ConnectorFault(
-            told.category,
-            connector=KIND,
-            operation=operation,
-            code=told.code,
-            missing=_NEEDS[method],
-            request_id=told.request_id,
-        )
+            told = refusal
+        missing, request_id = _NEEDS[method], told.request_id
+        raise fault(told.category, operation, told.code, missing=missing, request_id=request_id)
 
     async def supports(self, feature: str, transcript: Transcript) -> bool:
         """Whether the server promises ``patch`` or ``filter``; silence counts as a promise."""
@@ -93,19 +87,21 @@ class ScimClient:
                 transcript,
                 expect=(200, *_NO_CONFIG),
             )
-            known = answer.status == 200 and isinstance(answer.data, dict)  # noqa: PLR2004
+            known = answer.status not in _NO_CONFIG and isinstance(answer.data, dict)
             self._config = answer.data if known else {}
         promise = self._config.get(feature)
         return not (isinstance(promise, dict) and promise.get("supported") is False)
 
     async def search(self, search: Search, transcript: Transcript) -> list[dict[str, Any]] | None:
         """Users under one filter; None when the server refuses or ignores the filter."""
-        wanted = {"operation": "users.search", "only": search.filter}
-        page = await self._page("/Users", transcript, **wanted)
+        operation, only = "users.search", search.filter
+        page = await self._page("/Users", transcript, operation=operation, only=only)
         if page is None or not all(search.hits(user) for user in page[0]):
             return None
         users, total = page
-        return users if total <= len(users) else await self._pages("/Users", transcript, **wanted)
+        if total <= len(users):
+            return users
+        return await self._pages("/Users", transcript, operation=operation, only=only)
 
     async def everybody(self, transcript: Transcript) -> list[dict[str, Any]]:
         return await self._pages("/Users", transcript, operation="users.list") or []
@@ -248,7 +244,8 @@ class ScimClient:
         elif answer.status in _NO_METHOD or told in _OTHER_DIALECT:
             category = FaultCategory.MISCONFIGURED
         code = self._http.clean(f"{answer.status}.{told}" if told else str(answer.status))
-        return fault(category, answer.exchange.operation, code, answer.exchange.request_id)
+        exchange = answer.exchange
+        return fault(category, exchange.operation, code, request_id=exchange.request_id)
 
     async def _groups_where(
         self, attribute: str, user_id: str, transcript: Transcript
@@ -280,7 +277,13 @@ class ScimClient:
         )
 
     async def _pages(
-        self, path: str, transcript: Transcript, *, operation: str, **narrowed: str
+        self,
+        path: str,
+        transcript: Transcript,
+        *,
+        operation: str,
+        only: str | None = None,
+        attributes: str | None = None,
     ) -> list[dict[str, Any]] | None:
         """Every resource of a list; None when the server refuses the filter.
 
@@ -290,7 +293,9 @@ class ScimClient:
         found: dict[str, dict[str, Any]] = {}
         start = 1
         for _ in range(MOST_PAGES):
-            page = await self._page(path, transcript, operation=operation, start=start, **narrowed)
+            page = await self._page(
+                path, transcript, operation=operation, only=only, attributes=attributes, start=start
+            )
             if page is None:
                 return None
             resources, total = page
@@ -341,12 +346,9 @@ def active(user: Answer) -> bool:
     return said
 
 
-def fault(
-    category: FaultCategory, operation: str, code: str, request_id: str | None = None
-) -> ConnectorFault:
-    return ConnectorFault(
-        category, connector=KIND, operation=operation, code=code, request_id=request_id
-    )
+def fault(category: FaultCategory, operation: str, code: str, **more: Any) -> ConnectorFault:
+    """A fault of this connector; ``more`` is ``missing`` and ``request_id``."""
+    return ConnectorFault(category, connector=KIND, operation=operation, code=code, **more)
 
 
 async def together(work: Iterable[Awaitable[_T]]) -> list[_T]:

@@ -38,5 +38,11 @@ REHEARSE_RETRY = RetryPolicy(
 )
 """A rehearsal that cannot be held is itself a finding, and is reported after these."""
 
+WATCH_PATIENCE = timedelta(hours=24)
+"""How long a later look is tried; a vendor that is gone must not stop the looks after it."""
+
+CLOCK_SKEW_PAUSE = timedelta(seconds=1)
+"""Between two questions whether a case may begin, when two clocks disagree about the cutoff."""
+
 STICKY_TIMEOUT = timedelta(seconds=2)
 """How long a workflow task waits for a worker that may be dead; the default costs 10 s."""

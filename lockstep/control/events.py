@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
@@ -27,13 +28,17 @@ from lockstep.domain.terminations import (
 )
 
 MAX_DEPTH = 12
+LOCAL_SOURCE = "cli"
+"""Source of events that a person here entered; no webhook may use this name."""
 Text = Annotated[
     str,
     StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$"
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
     ),
 ]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
@@ -126,6 +131,32 @@ def parse_event(raw: bytes, *, tenant: str, source: str, event_id: str) -> Termi
     if _depth(document) > MAX_DEPTH:
         raise EventError([f"body: nested deeper than {MAX_DEPTH}"])
     return to_termination(read_event(document), tenant=tenant, source=source, event_id=event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One event of the inbox, read: what is said and, for a local one, by whom and why."""
+
+    termination: Termination
+    actor: str = ""
+    reason: str = field(default="", repr=False)
+
+
+def local_body(event: TerminationEvent, *, actor: str, reason: str) -> bytes:
+    """The inbox body of an event that a person entered here."""
+    document = {"event": event.model_dump(mode="json"), "actor": actor, "reason": reason}
+    return json.dumps(document).encode()
+
+
+def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> Statement:
+    """Read a stored event of any source; raises `EventError`."""
+    if source != LOCAL_SOURCE:
+        return Statement(parse_event(raw, tenant=tenant, source=source, event_id=event_id))
+    document = json.loads(raw)
+    termination = to_termination(
+        read_event(document["event"]), tenant=tenant, source=source, event_id=event_id
+    )
+    return Statement(termination, document["actor"], document["reason"])
 
 
 def read_event(document: dict[str, object]) -> TerminationEvent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,11 +26,17 @@ from temporalio.service import RPCError
 
 from lockstep.contracts import names
 from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
-from lockstep.control.events import EventError, cutoff_of, parse_event
+from lockstep.control.events import EventError, cutoff_of, parse_statement
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.policy import Policy
-from lockstep.domain.terminations import Termination, TerminationKind, Verdict, judge
-from lockstep.storage.cases import Cases, Opening, PinnedPolicy
+from lockstep.domain.terminations import (
+    Termination,
+    TerminationAction,
+    TerminationKind,
+    Verdict,
+    judge,
+)
+from lockstep.storage.cases import Cases, Opening, PinnedPolicy, Said
 from lockstep.storage.inbox import CHANNEL, Disposition, Inbox, InboxEvent
 from lockstep.storage.keyring import KeyringError
 from lockstep.storage.records import CaseRow
@@ -127,6 +133,11 @@ class _Read:
     event: InboxEvent
     termination: Termination
     cutoff: datetime
+    said: Said | None
+
+    @property
+    def opening(self) -> Opening:
+        return Opening(self.termination, self.event.received_at, self.cutoff, said=self.said)
 
 
 class Dispatcher:
@@ -180,10 +191,13 @@ class Dispatcher:
 
     async def _read(self, event: InboxEvent) -> _Read | None:
         try:
-            termination = parse_event(
+            statement = parse_statement(
                 event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
             )
-            return _Read(event, termination, cutoff_of(termination, self._policy.policy.cutoff))
+            termination = statement.termination
+            cutoff = cutoff_of(termination, self._policy.policy.cutoff)
+            said = Said(statement.actor, statement.reason) if statement.actor else None
+            return _Read(event, termination, cutoff, said)
         except (EventError, KeyringError) as error:
             log.warning("event_refused", inbox_id=event.id, source=event.source)
             await self._inbox.finish([Disposition(event.id, "refused", error=str(error)[:1000])])
@@ -209,8 +223,7 @@ class Dispatcher:
         """Open cases together, then start their workflows side by side."""
         if not reads:
             return
-        openings = [Opening(r.termination, r.event.received_at, r.cutoff) for r in reads]
-        opened = await self._cases.open(openings, self._policy)
+        opened = await self._cases.open([read.opening for read in reads], self._policy)
         started = await asyncio.gather(
             *(
                 self._guard(read, self._start(case), finish=False)
@@ -254,14 +267,19 @@ class Dispatcher:
         index = self._cases.spell_index(termination)
         found = (await self._cases.known([index])).get(index)
         case, known = found or (None, None)
-        verdict = judge(termination.action, termination.revision, termination.event_id, known)
+        if known and read.said and termination.action is not TerminationAction.TERMINATED:
+            # A person's word stands beside HR's revisions and must not use one up.
+            verdict = judge(termination.action, known.revision + 1, termination.event_id, known)
+            termination = replace(termination, revision=known.revision)
+        else:
+            verdict = judge(termination.action, termination.revision, termination.event_id, known)
         if case is None or verdict in {Verdict.OPEN, Verdict.TOMBSTONE}:
             return await self._open_one(read, verdict)
         match verdict:
             case Verdict.AMEND:
-                case = await self._cases.amend(case, termination, read.cutoff)
+                case = await self._cases.amend(case, termination, read.cutoff, read.said)
             case Verdict.RESCIND | Verdict.TOO_LATE:
-                await self._cases.rescind(case, termination)
+                await self._cases.rescind(case, termination, read.said)
             case _:
                 log.info("event_changes_nothing", case_id=case.case_id, verdict=verdict.value)
         if case.status != CaseStatus.RESCINDED and verdict is not Verdict.OUTDATED:
@@ -270,7 +288,7 @@ class Dispatcher:
 
     async def _open_one(self, read: _Read, verdict: Verdict) -> tuple[str, Verdict]:
         tombstone = verdict is Verdict.TOMBSTONE
-        opening = Opening(read.termination, read.event.received_at, read.cutoff, tombstone)
+        opening = replace(read.opening, tombstone=tombstone)
         [case] = await self._cases.open([opening], self._policy)
         if case is None:
             raise RuntimeError("another dispatcher opened this spell: look again")

@@ -7,18 +7,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_BAD_MEMBER = (DataError, IntegrityError, ProgrammingError, TypeError, ValueError)
 
 
 class Batcher(Generic[Item, Result]):
     """Collects concurrent calls and runs them together; each caller gets its own result.
 
     Alone, a call runs at once. Under load the batch grows by itself up to ``limit``. A batch that
-    the database refuses because of one member is run again member by member, so that a bad
-    member fails alone.
+    is refused because of one member, by the database or on its way there, is run again member by
+    member, so that a bad member fails alone.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Batcher(Generic[Item, Result]):
             return
         try:
             results = await self._run([item for item, _ in batch])
-        except (DataError, IntegrityError) as error:
+        except _BAD_MEMBER as error:
             if len(batch) == 1:
                 _fail(batch[0][1], error)
                 return

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,10 @@ class UnknownCaseError(LookupError):
     """No case has this id."""
 
 
+class StaleCaseError(RuntimeError):
+    """Another statement was applied since this one was judged: judge it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class PinnedPolicy:
     """A policy and the digest under which cases refer to it."""
@@ -48,6 +52,14 @@ def pin(policy: Policy) -> PinnedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """Who of our own people asked for a change, and why; kept encrypted."""
+
+    actor: str
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """One termination that opens a case. ``tombstone`` remembers a rescission that came first."""
 
@@ -55,6 +67,7 @@ class Opening:
     received_at: datetime
     cutoff: datetime
     tombstone: bool = False
+    said: Said | None = None
 
 
 def new_case_id() -> str:
@@ -140,7 +153,9 @@ class Cases:
                 )
                 .returning(cases.c.case_id)
             )
-            won = set((await connection.scalars(statement, [row.case for row in made])).all())
+            # In one order everywhere: two dispatchers with the same spells would deadlock.
+            rows = sorted((row.case for row in made), key=lambda row: bytes(row["spell_index"]))
+            won = set((await connection.scalars(statement, rows)).all())
             winners = [row for row in made if row.case["case_id"] in won]
             losers = [row for row in made if row.case["case_id"] not in won]
             if losers:  # no personal data without a case
@@ -149,20 +164,26 @@ class Cases:
             doors = [door for row in winners for door in row.revocations]
             if doors:
                 await connection.execute(insert(revocations), doors)
-            await append_all(connection, [Append(row.entry) for row in winners])
+            await append_all(connection, [Append(row.entry, row.changes) for row in winners])
         return [_case(row.case) if row.case["case_id"] in won else None for row in made]
 
-    async def amend(self, case: CaseRow, termination: Termination, cutoff: datetime) -> CaseRow:
-        """Take over new dates and keys. The cutoff moves only while the case is scheduled."""
+    async def amend(
+        self, case: CaseRow, termination: Termination, cutoff: datetime, said: Said | None = None
+    ) -> CaseRow:
+        """Take over new dates and keys. The cutoff moves only while the case is scheduled.
+
+        Raises:
+            StaleCaseError: if the case is no longer as ``case`` shows it.
+        """
         async with self._engine.begin() as connection:
-            current = await self._locked(connection, case.case_id)
+            current = await self._as_judged(connection, case)
+            if current.status == CaseStatus.RESCINDED:
+                raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
             subject = await self._subject(connection, current)
-            merged = Subject(
-                subject.subject_id,
-                subject.key,
-                subject.salt,
-                termination.keys,
-                termination.display_name or subject.display_name,
+            merged = replace(
+                subject,
+                keys=termination.keys,
+                display_name=termination.display_name or subject.display_name,
             )
             movable = current.status == CaseStatus.SCHEDULED
             new_cutoff = cutoff if movable else current.cutoff_at
@@ -189,13 +210,23 @@ class Cases:
                 "asked_cutoff_at": instant_text(cutoff),
                 "hr_recorded_at": instant_text(termination.recorded_at),
             }
-            await self._say(connection, current, EntryKind.CASE_AMENDED, termination.revision, data)
+            kind = EntryKind.CASE_AMENDED
+            event = termination.event_id
+            await self._say(
+                connection, current, kind, _short(event), data, subject=subject, said=said
+            )
             return await self._locked(connection, case.case_id)
 
-    async def rescind(self, case: CaseRow, termination: Termination) -> CaseStatus:
-        """Stop a case before its cutoff; afterwards record the wish and change nothing."""
+    async def rescind(
+        self, case: CaseRow, termination: Termination, said: Said | None = None
+    ) -> CaseStatus:
+        """Stop a case before its cutoff; afterwards record the wish and change nothing.
+
+        Raises:
+            StaleCaseError: if another statement came first.
+        """
         async with self._engine.begin() as connection:
-            current = await self._locked(connection, case.case_id)
+            current = await self._as_judged(connection, case)
             in_time = current.status == CaseStatus.SCHEDULED
             values: dict[str, object] = {
                 "revision": termination.revision,
@@ -214,7 +245,11 @@ class Cases:
             )
             kind = EntryKind.CASE_RESCINDED if in_time else EntryKind.CASE_RESCIND_REFUSED
             data = {"revision": termination.revision}
-            await self._say(connection, current, kind, termination.revision, data)
+            event = termination.event_id
+            subject = await self._subject(connection, current)
+            await self._say(
+                connection, current, kind, _short(event), data, subject=subject, said=said
+            )
         return CaseStatus.RESCINDED if in_time else CaseStatus(current.status)
 
     async def begin(self, case_id: str) -> BeginResult:
@@ -331,6 +366,13 @@ class Cases:
         async with self._engine.begin() as connection:
             await append_all(connection, [Append(entry, changes)])
 
+    async def _as_judged(self, connection: AsyncConnection, case: CaseRow) -> CaseRow:
+        """Lock a case that was judged without a lock: order of delivery must not matter."""
+        current = await self._locked(connection, case.case_id)
+        if (current.revision, current.last_event_id) != (case.revision, case.last_event_id):
+            raise StaleCaseError(f"case {case.case_id} was changed meanwhile")
+        return current
+
     async def _locked(self, connection: AsyncConnection, case_id: str) -> CaseRow:
         query = select(*_CASE_COLUMNS).where(cases.c.case_id == case_id).with_for_update()
         row = (await connection.execute(query)).mappings().one_or_none()
@@ -359,8 +401,17 @@ class Cases:
         kind: EntryKind,
         number: object,
         data: Mapping[str, object],
+        *,
+        subject: Subject | None = None,
+        said: Said | None = None,
     ) -> None:
+        """Append an entry about the whole case and, with it, what a person said."""
         now = datetime.now(UTC)
+        changes: tuple[Change, ...] = ()
+        actor = Actor()
+        if said is not None and subject is not None:
+            actor = Actor("person", reference(subject.salt, "person", said.actor))
+            changes = (_spoken(case.case_id, kind, str(number), said=said, subject=subject),)
         entry = Entry(
             kind=kind,
             key=":".join(str(part) for part in (case.case_id, kind.value, number) if part != ""),
@@ -370,9 +421,10 @@ class Cases:
             case_id=case.case_id,
             subject=str(case.subject_id),
             policy=case.policy,
+            actor=actor,
             data=data,
         )
-        await append_all(connection, [Append(entry)])
+        await append_all(connection, [Append(entry, changes)])
 
     def _decision_entry(
         self,
@@ -408,7 +460,7 @@ class Cases:
 
     def _new_rows(self, opening: Opening, pinned: PinnedPolicy, now: datetime) -> _NewRows:
         termination = opening.termination
-        subject = Subject.new(termination.keys, termination.display_name)
+        subject = Subject.new(termination.keys, termination.display_name, termination.spell)
         case_id = new_case_id()
         status = CaseStatus.SCHEDULED if opening.cutoff > now else CaseStatus.REVOKING
         if opening.tombstone:
@@ -441,6 +493,14 @@ class Cases:
             for system in pinned.policy.systems
             if not opening.tombstone
         ]
+        said = opening.said
+        actor = Actor()
+        changes: tuple[Change, ...] = ()
+        if said is not None:
+            actor = Actor("person", reference(subject.salt, "person", said.actor))
+            kind = EntryKind.CASE_OPENED
+            number = _short(termination.event_id)
+            changes = (_spoken(case_id, kind, number, said=said, subject=subject),)
         return _NewRows(
             subject={
                 "subject_id": subject.subject_id,
@@ -451,7 +511,8 @@ class Cases:
             },
             case=row,
             revocations=doors,
-            entry=_opened_entry(row, opening, [door["system"] for door in doors], now),
+            entry=_opened_entry(row, opening, [door["system"] for door in doors], now, actor),
+            changes=changes,
         )
 
 
@@ -461,6 +522,7 @@ class _NewRows:
     case: dict[str, Any]
     revocations: list[dict[str, Any]]
     entry: Entry
+    changes: tuple[Change, ...]
 
 
 _DECIDED = insert(decisions)
@@ -486,6 +548,30 @@ _DECIDED_OUTCOME = (
         updated_at=func.now(),
     )
 )
+
+
+def _short(event_id: str) -> str:
+    """An event's id as part of a ledger key: a sender may put anything into it."""
+    return hashlib.sha256(event_id.encode()).hexdigest()[:16]
+
+
+def _spoken(case_id: str, kind: EntryKind, number: str, *, said: Said, subject: Subject) -> Change:
+    """The row that keeps who said what about a whole case."""
+    decision_id = f"{case_id}:{kind.value}:{number}"
+    private = subject.encrypt(
+        {"actor": said.actor, "second_person": "", "reason": said.reason}, context=decision_id
+    )
+    row = {
+        "decision_id": decision_id,
+        "case_id": case_id,
+        "system": "",
+        "kind": kind.value,
+        "decided_at": datetime.now(UTC),
+        "until": None,
+        "artefact_digest": "",
+        "private": private,
+    }
+    return Change(_DECIDED, row)
 
 
 def _case(row: Mapping[Any, Any]) -> CaseRow:
@@ -521,7 +607,11 @@ def _door_row(
 
 
 def _opened_entry(
-    row: Mapping[str, Any], opening: Opening, systems: Sequence[str], now: datetime
+    row: Mapping[str, Any],
+    opening: Opening,
+    systems: Sequence[str],
+    now: datetime,
+    actor: Actor,
 ) -> Entry:
     termination = opening.termination
     kind = EntryKind.CASE_RESCINDED if opening.tombstone else EntryKind.CASE_OPENED
@@ -534,6 +624,7 @@ def _opened_entry(
         case_id=row["case_id"],
         subject=str(row["subject_id"]),
         policy=row["policy"],
+        actor=actor,
         data={
             "termination": termination.kind.value,
             "source": termination.source,

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, text, update
+import structlog
+from sqlalchemy import Row, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.tables import inbox
+
+log = structlog.get_logger("lockstep.storage")
 
 CHANNEL = "lockstep_inbox"
 """NOTIFY channel that wakes the dispatcher."""
@@ -98,7 +102,11 @@ class Inbox:
         return inserted is not None
 
     async def claim(self, limit: int) -> list[InboxEvent]:
-        """Take the most urgent waiting events for `CLAIM`; other dispatchers skip them."""
+        """Take the most urgent waiting events for `CLAIM`; other dispatchers skip them.
+
+        An event that the keyring does not open stays pending: refusing it could lose it, because
+        the fault may be the keyring's; holding up the others would be worse.
+        """
         free = or_(inbox.c.claimed_until.is_(None), inbox.c.claimed_until < func.now())
         chosen = (
             select(inbox.c.id)
@@ -125,18 +133,24 @@ class Inbox:
         )
         async with self._engine.begin() as connection:
             rows = (await connection.execute(statement)).all()
-        return [
-            InboxEvent(
-                id=row.id,
-                tenant=row.tenant,
-                source=row.source,
-                dedupe_key=row.dedupe_key,
-                received_at=row.received_at,
-                attempts=row.attempts,
-                body=self._ring.decrypt(row.body, context=_context(row.source, row.dedupe_key)),
-            )
-            for row in sorted(rows, key=lambda row: (row.priority, row.id))
-        ]
+        opened = (self._open(row) for row in sorted(rows, key=lambda row: (row.priority, row.id)))
+        return [event for event in opened if event is not None]
+
+    def _open(self, row: Row[Any]) -> InboxEvent | None:
+        try:
+            body = self._ring.decrypt(row.body, context=_context(row.source, row.dedupe_key))
+        except KeyringError:
+            log.error("event_unreadable", inbox_id=row.id, source=row.source)  # noqa: TRY400 - no traceback
+            return None
+        return InboxEvent(
+            id=row.id,
+            tenant=row.tenant,
+            source=row.source,
+            dedupe_key=row.dedupe_key,
+            received_at=row.received_at,
+            attempts=row.attempts,
+            body=body,
+        )
 
     async def finish(self, dispositions: Sequence[Disposition]) -> None:
         """Record what became of events."""

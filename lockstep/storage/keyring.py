@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _NONCE = 12
 _KEY_BYTES = 32
 _ID_BYTES = 1
+_KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class KeyringError(ValueError):
@@ -55,8 +57,10 @@ class Keyring:
             }
             current = str(document["current"])
             index = base64.b64decode(document["index"], validate=True)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise KeyringError("the keyring is not what `lockstep init` writes") from None
+        if not all(_KEY_NAME.fullmatch(name) for name in keys):  # it stands in every ciphertext
+            raise KeyringError("a key's name may have 40 characters: A-Z, a-z, 0-9, _ and -")
         if current not in keys:
             raise KeyringError("the keyring's current key is not among its keys")
         if any(len(key) != _KEY_BYTES for key in [*keys.values(), index]):

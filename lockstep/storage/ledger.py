@@ -37,6 +37,8 @@ async def append_all(connection: AsyncConnection, appends: Sequence[Append]) -> 
     An entry whose key stands already is left alone, and so are its changes: the transaction that
     wrote it wrote them. This makes every retry of an activity harmless.
     """
+    if not appends:
+        return []
     rows = [_row(append.entry) for append in appends]
     statement = (
         insert(ledger_entries)
@@ -44,13 +46,17 @@ async def append_all(connection: AsyncConnection, appends: Sequence[Append]) -> 
         .returning(ledger_entries.c.key)
     )
     inserted = set((await connection.scalars(statement, rows)).all())
-    fresh = [append.entry.key in inserted for append in appends]
-    by_statement: dict[Executable, list[Mapping[str, object]]] = defaultdict(list)
+    fresh = []
+    for append in appends:
+        fresh.append(append.entry.key in inserted)
+        inserted.discard(append.entry.key)  # the same key twice in one commit: the first stands
+    # By place first: within an append the order counts, as in "reopen, then needs a person".
+    steps: dict[tuple[int, Executable], list[Mapping[str, object]]] = defaultdict(list)
     for append, is_new in zip(appends, fresh, strict=True):
         if is_new:
-            for change in append.changes:
-                by_statement[change.statement].append(change.values)
-    for change_statement, values in by_statement.items():
+            for place, change in enumerate(append.changes):
+                steps[place, change.statement].append(change.values)
+    for (_, change_statement), values in sorted(steps.items(), key=lambda step: step[0][0]):
         await connection.execute(change_statement, values)
     return fresh
 

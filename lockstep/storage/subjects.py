@@ -21,11 +21,17 @@ class Subject:
     salt: bytes = field(repr=False)
     keys: LeaverKeys = field(repr=False)
     display_name: str = field(repr=False, default="")
+    spell: str = field(repr=False, default="")
 
     @classmethod
-    def new(cls, keys: LeaverKeys, display_name: str) -> Subject:
+    def new(cls, keys: LeaverKeys, display_name: str, spell: str) -> Subject:
         return cls(
-            uuid.uuid4(), secrets.token_bytes(32), secrets.token_bytes(32), keys, display_name
+            subject_id=uuid.uuid4(),
+            key=secrets.token_bytes(32),
+            salt=secrets.token_bytes(32),
+            keys=keys,
+            display_name=display_name,
+            spell=spell,
         )
 
     @classmethod
@@ -48,6 +54,7 @@ class Subject:
         document = {
             "salt": self.salt.hex(),
             "display_name": self.display_name,
+            "spell": self.spell,
             "keys": [[key.kind.value, key.value, key.system] for key in self.keys.keys],
         }
         return seal(self.key, json.dumps(document).encode(), self.subject_id.bytes)

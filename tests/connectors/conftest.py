@@ -72,7 +72,9 @@ class Scene:
         location = await connector.locate(keys, self.transcript)
         assert len(location.matches) == 1
         account = location.matches[0].account
-        return Leaver(keys, account, await connector.read_back(account, self.transcript))
+        before = await connector.read_back(account, self.transcript)
+        assert not before.is_closed
+        return Leaver(keys, account, before)
 
     def quiet(self) -> None:
         """Forget faults that were not used up, and the effects so far."""

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -257,8 +257,9 @@ _moto: MotoServer | None = None
 
 @dataclass(slots=True)
 class AwsHarness:
-    """AWS users in moto: every worker is an IAM user and an Identity Center user."""
+    """AWS users in moto: a worker is an IAM user, an Identity Center user, or both."""
 
+    users: str = "both"
     kind: str = "aws"
     secret: str = SECRET
     script: FaultScript = field(default_factory=FaultScript)
@@ -317,7 +318,9 @@ class AwsHarness:
             system="aws-test",
             settings={
                 "endpoint_url": self.server.url,
+                "users": self.users,
                 "employee_number_tag": "employee_number",
+                "email_tag": "email",
                 "service_credentials": False,  # moto: 500
                 "applications": False,  # moto: 500
                 **settings,
@@ -328,9 +331,11 @@ class AwsHarness:
         return AwsConnector(options, before_send=Scripted(wire, replies) if replies else wire)
 
     async def hire(self, worker: str) -> LeaverKeys:
-        """An IAM user and an Identity Center user with every kind of access moto knows."""
-        self._hire_iam(worker)
-        self._hire_identity_center(worker)
+        """A user of either kind with every kind of access moto knows."""
+        if self.users != "identity_center":
+            self._hire_iam(worker)
+        if self.users != "iam":
+            self._hire_identity_center(worker)
         return LeaverKeys(
             (
                 Key(KeyKind.EMPLOYEE_NUMBER, f"E-{worker}"),
@@ -342,18 +347,21 @@ class AwsHarness:
     async def still_in(self, keys: LeaverKeys) -> bool:
         """Asked of moto: any way left to sign in, sign a request, or be assigned."""
         (worker,) = keys.usernames
-        return self.iam_open(worker) or self.store_user(worker) is not None
+        iam = self.users != "identity_center" and self.iam_open(worker)
+        return iam or (self.users != "iam" and self.store_user(worker) is not None)
 
     async def give_back(self, keys: LeaverKeys) -> None:
-        """Console sign-in, the keys, and a new Identity Center user of the same name."""
+        """Console sign-in and the keys; a deleted Identity Center user comes back with a new id."""
         (worker,) = keys.usernames
+        if self.users != "iam" and self.store_user(worker) is None:
+            self._hire_identity_center(worker)
+        if self.users == "identity_center":
+            return
         self.iam.create_login_profile(UserName=worker, Password="Synthetic-1-Passphrase")
         for key in self.iam.list_access_keys(UserName=worker)["AccessKeyMetadata"]:
             self.iam.update_access_key(
                 UserName=worker, AccessKeyId=key["AccessKeyId"], Status="Active"
             )
-        if self.store_user(worker) is None:
-            self._hire_identity_center(worker)
 
     def iam_open(self, worker: str) -> bool:
         """Any live credential of the IAM user, or no deny over the temporary ones."""
@@ -390,8 +398,7 @@ class AwsHarness:
         return True
 
     def _hire_iam(self, worker: str) -> None:
-        tags = [{"Key": "employee_number", "Value": f"E-{worker}"}]
-        self.iam.create_user(UserName=worker, Tags=tags)
+        self._create_iam_user(worker)
         self.iam.create_login_profile(UserName=worker, Password="Synthetic-1-Passphrase")
         self.iam.create_access_key(UserName=worker)
         self.iam.upload_ssh_public_key(UserName=worker, SSHPublicKeyBody=f"ssh-rsa {worker}")
@@ -410,6 +417,16 @@ class AwsHarness:
         allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         self.iam.put_user_policy(UserName=worker, PolicyName="own", PolicyDocument=document)
+
+    def _create_iam_user(self, worker: str) -> None:
+        """A user whose id holds a hex digit near its end, so that the suite can alter the id."""
+        tags = {"employee_number": f"E-{worker}", "email": f"{worker}@example.test"}
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        while True:
+            user = self.iam.create_user(UserName=worker, Tags=listed)["User"]
+            if set(user["UserId"][-8:]) & set("0123456789abcdef"):
+                return
+            self.iam.delete_user(UserName=worker)
 
     def _hire_identity_center(self, worker: str) -> None:
         user_id = self.store.create_user(
@@ -433,14 +450,19 @@ class AwsHarness:
 
 
 @asynccontextmanager
-async def aws_harness() -> AsyncIterator[AwsHarness]:
+async def aws_harness(users: str = "both") -> AsyncIterator[AwsHarness]:
     """Reuse this process's moto server and yield a harness of its own."""
-    harness = AwsHarness()
-    harness.open()
+    made = AwsHarness(users)
+    made.open()
     try:
-        yield harness
+        yield made
     finally:
-        harness.close()
+        made.close()
+
+
+def harness() -> AbstractAsyncContextManager[AwsHarness]:
+    """For the conformance suite, in which a leaver has one account: the IAM user."""
+    return aws_harness("iam")
 
 
 def _certificate() -> str:

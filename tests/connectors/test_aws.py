@@ -99,11 +99,22 @@ async def test_locate_by_account_id(aws, worker):
 
 
 async def test_locate_by_email(aws, worker):
-    """An e-mail address finds the Identity Center user, and an IAM user only of that very name."""
+    """An e-mail address finds the tagged IAM user and the Identity Center user."""
     await aws.hire(worker)
-    email = Key(KeyKind.EMAIL, f"{worker}@example.test")
-    location = await _locate(aws, email)
-    assert [match.account.id for match in location.matches] == [aws.store_user(worker)]
+    location = await _locate(aws, Key(KeyKind.EMAIL, f"{worker}@example.test"))
+    assert [match.account.id for match in location.matches] == [
+        aws.iam.get_user(UserName=worker)["User"]["UserId"],
+        aws.store_user(worker),
+    ]
+
+
+async def test_email_may_be_the_user_name(aws, worker):
+    """Without tags, an IAM user whose name is the e-mail address is found, in any case."""
+    name = f"{worker}@example.test"
+    aws.iam.create_user(UserName=name)
+    email = Key(KeyKind.EMAIL, name.upper())
+    location = await _locate(aws, email, employee_number_tag="", email_tag="", users="iam")
+    assert [match.account.locator for match in location.matches] == [name]
 
 
 async def test_local_part_only_on_request(aws, worker):

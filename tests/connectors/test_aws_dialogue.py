@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -55,7 +56,7 @@ async def test_service_credentials_are_closed(aws):
         "<ServiceSpecificCredentialId>ACCASYNTHETIC0000001</ServiceSpecificCredentialId>"
         "</member></ServiceSpecificCredentials><IsTruncated>false</IsTruncated>"
     )
-    asked: list[bytes] = []
+    asked: list[str] = []
 
     def update(request, event_name):
         asked.append(request.body)
@@ -76,7 +77,7 @@ async def test_service_credentials_are_closed(aws):
     assert Access(AccessKind.SECRET, "service_credential:ACCASYNTHETIC0000001") in [
         action.access for action in actions
     ]
-    assert b"Status=Inactive" in asked[0]
+    assert "Status=Inactive" in asked[0]
     assert after.is_closed
 
 
@@ -281,7 +282,7 @@ async def test_pages_are_followed_to_a_bound(aws):
     first = says_xml(page.format(name="a", more="true", marker="<Marker>next</Marker>"))
     last = says_xml(page.format(name="b", more="false", marker=""))
     wanted = LeaverKeys((Key(KeyKind.ACCOUNT_ID, f"arn:aws:iam::{ACCOUNT}:user/b"),))
-    settings = {"users": "iam", "employee_number_tag": ""}
+    settings = {"users": "iam", "employee_number_tag": "", "email_tag": ""}
     finite = {"ListUsers": [first, last]}
     async with opened(aws.connector(replies=finite, **settings)) as connector:
         assert len((await connector.locate(wanted, Transcript())).matches) == 1
@@ -309,7 +310,7 @@ async def test_health_simulates_the_role_behind_the_session(aws):
     )
 
     def simulate(request, event_name):
-        asked.append(request.body.decode())
+        asked.append(request.body)
         decision = "implicitDeny" if "DeleteLoginProfile" in asked[-1] else "allowed"
         return says_xml(results.format(decision))(request, event_name)
 
@@ -366,8 +367,9 @@ async def test_exchanges_are_evidence(aws):
     assert transcript.exchanges[-1].request_id == caught.value.request_id
 
 
-async def test_a_role_is_assumed_once(aws):
-    """With a role, one AssumeRole with its external id precedes the calls, and is recorded."""
+async def test_a_role_is_assumed_once(aws, caplog):
+    """With a role, one recorded AssumeRole precedes the calls; no body or key is ever logged."""
+    caplog.set_level(logging.DEBUG)
     transcript = Transcript()
     options = _options(aws, role_arn=f"arn:aws:iam::{ACCOUNT}:role/lockstep")
     keys = LeaverKeys((Key(KeyKind.USERNAME, "nobody"), Key(KeyKind.EMAIL, "nobody@example.test")))
@@ -377,10 +379,11 @@ async def test_a_role_is_assumed_once(aws):
     operations = [exchange.operation for exchange in transcript.exchanges]
     assert operations.count("sts.AssumeRole") == 1
     assert operations.count("iam.ListUsers") == 2
+    assert not [record for record in caplog.records if record.name.startswith("botocore")]
 
 
-async def test_a_refused_role_is_sts_refusal(aws):
-    """A role that may not be assumed is named as the missing permission."""
+async def test_a_refused_role_is_sts_refusal(aws, caplog):
+    """A role that may not be assumed is named as the missing permission, in our words only."""
     replies = {"AssumeRole": [refuses("AccessDenied", status=403)]}
     role = f"arn:aws:iam::{ACCOUNT}:role/lockstep"
     keys = LeaverKeys((Key(KeyKind.USERNAME, "nobody"),))
@@ -388,6 +391,8 @@ async def test_a_refused_role_is_sts_refusal(aws):
         with pytest.raises(ConnectorFault) as caught:
             await connector.locate(keys, Transcript())
     assert (caught.value.operation, caught.value.missing) == ("sts.AssumeRole", "sts:AssumeRole")
+    assert caught.value.__context__ is None
+    assert "An error occurred" not in caplog.text  # how botocore begins to quote an answer
 
 
 async def test_environment_redirects_nothing(aws, monkeypatch):
@@ -395,16 +400,18 @@ async def test_environment_redirects_nothing(aws, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "does-not-exist")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFSOMEBODYELSE")
-    used: list[str] = []
+    sent: list[tuple[str, str]] = []
 
-    def spy(request, **_):
-        used.append(request.headers["Authorization"].decode())
+    def spy(request, event_name, **_):
+        sent.append((request.url, request.headers["Authorization"].decode()))
+        return refuses("AccessDenied", status=403)(request, event_name)
 
-    connector = AwsConnector(_options(aws), before_send=spy)
+    connector = AwsConnector(_options(aws, endpoint_url=""), before_send=spy)
     async with opened(connector):
         await connector.health(Transcript())
-    assert used
-    assert all("AKIALOCKSTEPOWN/" in header for header in used)
+    ((url, authorization),) = sent
+    assert url == "https://sts.us-east-1.amazonaws.com/"
+    assert "AKIALOCKSTEPOWN/" in authorization
 
 
 async def test_nobody_listens(aws):

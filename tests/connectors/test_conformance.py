@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
+from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
 
@@ -103,12 +104,23 @@ def assert_speaks_properly(fault: ConnectorFault, scene: Scene, keys: LeaverKeys
     assert not [value for value in personal(keys) if value in told]
 
 
+# Every digit and every letter becomes another of its kind, so that the vendor still parses the id.
+TURNED = str.maketrans(
+    digits + ascii_lowercase + ascii_uppercase,
+    digits[5:]
+    + digits[:5]
+    + ascii_lowercase[13:]
+    + ascii_lowercase[:13]
+    + ascii_uppercase[13:]
+    + ascii_uppercase[:13],
+)
+
+
 def gone(account: Account) -> Account:
     """An account that looks like ``account`` and does not exist."""
 
     def other(text: str) -> str:
-        turned = str.maketrans("0123456789abcdef", "5678901234bcdefa")
-        return text[:-8] + text[-8:].translate(turned)
+        return text[:-8] + text[-8:].translate(TURNED)
 
     return replace(account, id=other(account.id), locator=other(account.locator))
 

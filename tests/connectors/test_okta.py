@@ -13,7 +13,7 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.identity.okta import OktaConnector
 from lockstep.domain.access import AccessKind, Account, Observation
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.leavers import LeaverKeys
 from tests.connectors.harness_okta import SYSTEM, TOKEN, OktaHarness
 
 EFFECTS = 11
@@ -98,7 +98,7 @@ async def test_everything_that_stands_is_closed_and_proved(okta: OktaHarness) ->
 
 
 async def test_the_block_comes_first_and_deactivation_last(url: str, okta: OktaHarness) -> None:
-    """Sign-in is blocked before anything else; what deactivation makes impossible is done by then."""
+    """Sign-in is blocked before anything else, and factors are reset before deactivation."""
     keys, wire = await okta.hire("ordered"), Wire()
     connector = connect(url, wire)
     account = await locate(connector, keys)
@@ -193,7 +193,7 @@ async def test_access_that_came_back_is_seen_and_closed_again(okta: OktaHarness)
 
 
 async def test_a_suspended_user_still_has_apps_to_lose(okta: OktaHarness) -> None:
-    """Where policy deactivates, an earlier suspension leaves assignments; no factor is forgotten."""
+    """Where policy deactivates, an earlier suspension leaves assignments and factors to close."""
     keys, connector = await okta.hire("early", status="SUSPENDED"), okta.connector()
     account = await locate(connector, keys)
 
@@ -205,6 +205,18 @@ async def test_a_suspended_user_still_has_apps_to_lose(okta: OktaHarness) -> Non
     (state,) = await okta.accounts(keys)
     assert state["standing"]["status"] == "DEPROVISIONED"
     assert state["standing"]["factors"] == 0
+
+
+async def test_sessions_left_by_an_earlier_suspension_are_cleared(suspending: OktaHarness) -> None:
+    """Who was suspended by hand may still hold a session; with other access it is cleared too."""
+    keys, connector = await suspending.hire("byhand", status="SUSPENDED"), suspending.connector()
+    account = await locate(connector, keys)
+
+    before = await connector.read_back(account, Transcript())
+    await connector.revoke(account, before, Transcript())
+
+    assert AccessKind.SESSION not in kinds(before)
+    assert not await suspending.still_in(keys)
 
 
 @pytest.mark.parametrize("status", ["PASSWORD_EXPIRED", "LOCKED_OUT", "RECOVERY", "STAGED"])
@@ -350,74 +362,6 @@ async def test_what_is_not_to_be_stripped_is_not_asked_for(url: str, okta: OktaH
     assert (state["standing"]["groups"], state["standing"]["factors"]) == (3, 2)
 
 
-async def test_every_key_finds_the_account(okta: OktaHarness) -> None:
-    """Account id, employee number, login and e-mail each find the same account alone."""
-    keys, connector = await okta.hire("found"), okta.connector()
-    account = await locate(connector, keys)
-    email = keys.emails[0].upper()
-    alone = [
-        Key(KeyKind.ACCOUNT_ID, account.id, SYSTEM),
-        Key(KeyKind.EMPLOYEE_NUMBER, keys.employee_numbers[0]),
-        Key(KeyKind.USERNAME, email),
-        Key(KeyKind.EMAIL, email),
-    ]
-
-    found = [await connector.locate(LeaverKeys((key,)), Transcript()) for key in alone]
-
-    assert [match.account for each in found for match in each.matches] == [account] * 4
-    assert [each.matches[0].found_by for each in found] == [key.kind for key in alone]
-    assert [each.keys_tried for each in found] == [(key.kind,) for key in alone]
-    assert {key.kind for key in account.known_keys} == {
-        KeyKind.EMPLOYEE_NUMBER,
-        KeyKind.USERNAME,
-        KeyKind.EMAIL,
-    }
-
-
-async def test_unknown_keys_find_nothing(okta: OktaHarness) -> None:
-    """A leaver whom Okta does not know is an empty location with the keys tried, and no fault."""
-    nobody = LeaverKeys(
-        (
-            Key(KeyKind.ACCOUNT_ID, "00uNOBODY", SYSTEM),
-            Key(KeyKind.ACCOUNT_ID, "other", "elsewhere"),
-            Key(KeyKind.EMPLOYEE_NUMBER, "0"),
-            Key(KeyKind.EMAIL, "nobody@corp.example.test"),
-        )
-    )
-
-    found = await okta.connector().locate(nobody, Transcript())
-
-    assert found.matches == ()
-    assert found.keys_tried == (KeyKind.ACCOUNT_ID, KeyKind.EMPLOYEE_NUMBER, KeyKind.EMAIL)
-
-
-async def test_a_shared_employee_number_is_ambiguous_until_a_person_pins_one(
-    okta: OktaHarness,
-) -> None:
-    """Two users of one employee number are AMBIGUOUS_MATCH; a given account id settles it."""
-    keys, connector = await okta.hire("shared", ambiguous=True), okta.connector()
-    with pytest.raises(ConnectorFault) as caught:
-        await connector.locate(keys, Transcript())
-    chosen = (await okta.accounts(keys))[0]["id"]
-    pinned = LeaverKeys((*keys.keys, Key(KeyKind.ACCOUNT_ID, chosen, SYSTEM)))
-
-    account = await locate(connector, pinned)
-
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
-    assert account.id == chosen
-
-
-async def test_a_recycled_address_is_noticed(okta: OktaHarness) -> None:
-    """An address whose user has another employee number is AMBIGUOUS_MATCH, never a leaver."""
-    theirs = await okta.hire("recycled")
-    ours = LeaverKeys((Key(KeyKind.EMPLOYEE_NUMBER, "0815"), Key(KeyKind.EMAIL, theirs.emails[0])))
-
-    with pytest.raises(ConnectorFault) as caught:
-        await okta.connector().locate(ours, Transcript())
-
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
-
-
 async def test_an_id_that_okta_does_not_know_is_gone(okta: OktaHarness) -> None:
     """A pinned id that Okta answers with its own 404 does not exist, and there is nothing to do."""
     connector, account = okta.connector(), Account("00uGONE")
@@ -428,48 +372,3 @@ async def test_an_id_that_okta_does_not_know_is_gone(okta: OktaHarness) -> None:
     assert not seen.exists
     assert seen.is_closed
     assert actions == ()
-
-
-async def test_a_good_token_is_ready(okta: OktaHarness) -> None:
-    """With every permission nothing hinders a revocation, and health changes nothing."""
-    keys = await okta.hire("healthy")
-
-    health = await okta.connector().health(Transcript())
-
-    assert health.is_ready
-    assert okta.script.effects == []
-    assert await okta.still_in(keys)
-
-
-@pytest.mark.parametrize(
-    ("area", "code"),
-    [
-        ("users", "users_forbidden"),
-        ("groups", "groups_forbidden"),
-        ("grants", "clients_forbidden"),
-        ("factors", "factors_forbidden"),
-        ("roles", "roles_forbidden"),
-    ],
-)
-async def test_each_missing_permission_is_a_problem(
-    okta: OktaHarness, area: str, code: str
-) -> None:
-    """Health names each list that the token may not read, with a fix, and is not ready."""
-    await okta.hire("sample")
-    await okta.limit_token(f"lacks-{area}", area)
-
-    health = await okta.connector(secret=f"lacks-{area}").health(Transcript())
-
-    assert code in {problem.code for problem in health.problems}
-    assert all("okta." in problem.fix for problem in health.problems if problem.code == code)
-    assert not health.is_ready
-
-
-async def test_a_wrong_token_is_a_problem_and_never_shown(okta: OktaHarness) -> None:
-    """A rejected token is one problem that says how to make a new one, not an exception."""
-    health = await okta.connector(secret="wrong-token-value").health(Transcript())
-
-    assert [problem.code for problem in health.problems] == ["token_rejected"]
-    assert health.reachable
-    assert not health.is_ready
-    assert "wrong-token-value" not in repr(health)

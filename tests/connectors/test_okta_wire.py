@@ -4,87 +4,28 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 
-from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.identity.okta import MANIFEST, OktaConnector
-from lockstep.domain.access import Access, AccessKind, Account, Observation, ProblemSeverity
+from connectors.base import ConnectorFault, Transcript
+from lockstep.domain.access import Access, AccessKind, Account
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-
-BASE = "https://example.okta.test"
-TOKEN = "a-token-that-must-not-show"
-ID = "00u1"
-USER = f"GET /api/v1/users/{ID}"
-LISTS = ("clients", "factors", "roles", "groups")
-SEARCH = "GET /api/v1/users"
-OPEN = Observation(
-    ID, exists=True, standing=(Access(AccessKind.SIGN_IN, ID), Access(AccessKind.SESSION, "all"))
+from tests.connectors.okta_dialogue import (
+    BASE,
+    ID,
+    OPEN,
+    TOKEN,
+    USER,
+    Dialogue,
+    answer,
+    connect,
+    error,
+    lists,
+    read,
+    revoke_fault,
+    user,
 )
-
-
-class Dialogue(httpx.AsyncBaseTransport):
-    """Answers by method and path, each list in turn and its last for ever; refuses all else."""
-
-    def __init__(self, answers: dict[str, Any]) -> None:
-        self._answers = {
-            name: list(given) if isinstance(given, list) else [given]
-            for name, given in answers.items()
-        }
-        self.requests: list[httpx.Request] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        name = f"{request.method} {request.url.path}"
-        assert name in self._answers, f"unexpected call {name}"
-        self.requests.append(request)
-        given = self._answers[name]
-        answer = given.pop(0) if len(given) > 1 else given[0]
-        answer = answer(request) if callable(answer) else answer
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
-
-    @property
-    def calls(self) -> list[str]:
-        return [f"{request.method} {request.url.path}" for request in self.requests]
-
-
-def answer(body: object = None, status: int = 200, **headers: str) -> httpx.Response:
-    return httpx.Response(status, json=body, headers=headers)
-
-
-def error(status: int, code: str) -> httpx.Response:
-    return answer({"errorCode": code, "errorSummary": "someone@corp.example.test"}, status)
-
-
-def user(status: str = "ACTIVE", **more: Any) -> dict[str, Any]:
-    profile = {"login": "lea@corp.example.test", "email": "lea@corp.example.test"}
-    return {"id": ID, "status": status, "profile": {**profile, **more.pop("profile", {})}, **more}
-
-
-def lists(**found: object) -> dict[str, Any]:
-    """The user's lists, empty unless given."""
-    return {f"{USER}/{name}": found.get(name, answer([])) for name in LISTS}
-
-
-def connect(dialogue: Dialogue, **settings: object) -> OktaConnector:
-    options = ConnectorOptions("okta", {"base_url": BASE, **settings}, {"token": TOKEN})
-    return OktaConnector(options, transport=dialogue)
-
-
-async def read(dialogue: Dialogue, **settings: object) -> Observation:
-    return await connect(dialogue, **settings).read_back(Account(ID), Transcript())
-
-
-async def revoke_fault(dialogue: Dialogue, **settings: object) -> ConnectorFault:
-    with pytest.raises(ConnectorFault) as caught:
-        await connect(dialogue, **settings).revoke(Account(ID), OPEN, Transcript())
-    return caught.value
-
-
-def keys(*pairs: tuple[KeyKind, str]) -> LeaverKeys:
-    return LeaverKeys(tuple(Key(kind, value) for kind, value in pairs))
 
 
 async def test_a_running_transition_still_stands() -> None:
@@ -327,130 +268,3 @@ async def test_a_refused_change_of_a_directorys_user_is_the_directorys() -> None
     fault = await revoke_fault(dialogue)
 
     assert fault.category is FaultCategory.MANAGED_ELSEWHERE
-
-
-async def test_search_values_are_quoted() -> None:
-    """A quote or backslash in a key cannot change the search expression."""
-    dialogue = Dialogue({SEARCH: answer([])})
-
-    await connect(dialogue).locate(
-        keys((KeyKind.EMPLOYEE_NUMBER, 'x" or status eq "ACTIVE\\')), Transcript()
-    )
-
-    (request,) = dialogue.requests
-    assert request.url.params["search"] == (
-        'profile.employeeNumber eq "x\\" or status eq \\"ACTIVE\\\\"'
-    )
-
-
-async def test_the_index_is_not_believed() -> None:
-    """A user whom the lagging index still finds, but who has another address now, is no match."""
-    stale = user(profile={"email": "old@corp.example.test"})
-    dialogue = Dialogue(
-        {
-            SEARCH: answer([stale]),
-            USER: answer(user()),
-            "GET /api/v1/users/old@corp.example.test": error(404, "E0000007"),
-        }
-    )
-
-    found = await connect(dialogue).locate(
-        keys((KeyKind.EMAIL, "old@corp.example.test")), Transcript()
-    )
-
-    assert found.matches == ()
-
-
-async def test_a_login_with_a_slash_is_searched_for() -> None:
-    """Okta cannot read a login with a slash by path; search is the only way, confirmed by id."""
-    odd = user(profile={"login": "corp/lea"})
-    dialogue = Dialogue({SEARCH: answer([odd]), USER: answer(odd)})
-
-    found = await connect(dialogue).locate(keys((KeyKind.USERNAME, "corp/lea")), Transcript())
-
-    assert [match.account.id for match in found.matches] == [ID]
-
-
-async def test_the_owner_of_the_token_is_not_found_by_the_word_me() -> None:
-    """A leaver whose user name is "me" must not find the administrator who made our token."""
-    owner = user(profile={"login": "admin@corp.example.test"})
-    dialogue = Dialogue({"GET /api/v1/users/me": answer(owner)})
-
-    found = await connect(dialogue).locate(
-        keys((KeyKind.USERNAME, "me"), (KeyKind.ACCOUNT_ID, "me")), Transcript()
-    )
-
-    assert found.matches == ()
-
-
-async def test_a_worker_id_is_searched_for_where_it_has_an_attribute() -> None:
-    """With worker_id_attribute the worker id is a key, and becomes a known key."""
-    known = user(profile={"hrId": "W-1"})
-    dialogue = Dialogue({SEARCH: answer([known]), USER: answer(known)})
-
-    found = await connect(dialogue, worker_id_attribute="hrId").locate(
-        keys((KeyKind.WORKER_ID, "W-1")), Transcript()
-    )
-
-    assert found.keys_tried == (KeyKind.WORKER_ID,)
-    assert Key(KeyKind.WORKER_ID, "W-1") in found.matches[0].account.known_keys
-
-
-async def test_a_token_that_may_only_read_is_a_problem() -> None:
-    """A token of a read-only administrator reads everything, and health still says no."""
-    dialogue = Dialogue(
-        {
-            SEARCH: answer([user()]),
-            "GET /api/v1/groups": answer([]),
-            "GET /api/v1/users/me": answer(user()),
-            **lists(roles=answer([{"id": "r1", "type": "READ_ONLY_ADMIN"}])),
-        }
-    )
-
-    health = await connect(dialogue).health(Transcript())
-
-    assert [problem.code for problem in health.problems] == ["token_cannot_change_users"]
-    assert health.problems[0].severity is ProblemSeverity.BLOCKS
-
-
-async def test_no_answer_at_all_is_not_reachable() -> None:
-    """A refused connection is health without reach, not an exception."""
-
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused", request=request)
-
-    health = await connect(Dialogue({SEARCH: refuse})).health(Transcript())
-
-    assert not health.reachable
-    assert [problem.code for problem in health.problems] == ["unreachable"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "secrets", "named"),
-    [
-        ({}, {"token": TOKEN}, "base_url"),
-        ({"base_url": "http://example.okta.test"}, {"token": TOKEN}, "base_url"),
-        ({"base_url": BASE}, {}, "token"),
-        ({"base_url": BASE, "disable": "delete"}, {"token": TOKEN}, "disable"),
-        ({"base_url": BASE, "ad_mastered": "no"}, {"token": TOKEN}, "ad_mastered"),
-        ({"base_url": BASE, "strip_roles": "maybe"}, {"token": TOKEN}, "strip_roles"),
-        ({"base_url": BASE, "access_token_s": -1}, {"token": TOKEN}, "access_token_s"),
-        ({"base_url": BASE, "worker_id_attribute": "a b"}, {"token": TOKEN}, "worker_id_attribute"),
-        ({"base_url": BASE, "disabel": "suspend"}, {"token": TOKEN}, "disabel"),
-    ],
-)
-def test_a_wrong_option_is_named(
-    settings: dict[str, object], secrets: dict[str, str], named: str
-) -> None:
-    """A missing, wrong or misspelt option is a ValueError that begins with its name."""
-    with pytest.raises(ValueError, match=f"^{named}: "):
-        MANIFEST.build(ConnectorOptions("okta", settings, secrets))
-
-
-def test_the_manifest_describes_what_is_parsed() -> None:
-    """Every option's default in the manifest is one that the connector accepts."""
-    defaults = {spec.name: spec.default for spec in MANIFEST.options if spec.default is not None}
-
-    MANIFEST.build(ConnectorOptions("okta", {"base_url": BASE, **defaults}, {"token": TOKEN}))
-
-    assert [spec.name for spec in MANIFEST.options if spec.required] == ["base_url", "token"]

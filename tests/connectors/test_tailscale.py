@@ -193,14 +193,31 @@ async def test_deleting_is_proved_by_id_and_by_list(tailnet: TailscaleHarness) -
         httpx.AsyncHTTPTransport(), {"api_key": tailnet.secret}, disable="delete"
     )
     account, before = await look(connector, keys)
-    await connector.revoke(account, before, Transcript())
+    actions = await connector.revoke(account, before, Transcript())
     transcript = Transcript()
     after = await connector.read_back(account, transcript)
     await connector.aclose()
 
+    assert {action.access for action in actions} == set(before.standing)
+    assert {action.operation for action in actions} == {"users.delete"}
     assert not after.exists
     assert after.is_closed
     assert "users.list" in [each.operation for each in transcript.exchanges]
+
+
+async def test_what_a_deleted_user_leaves_behind_still_stands() -> None:
+    """A device or key that the vendor has not removed yet is seen, and closed by itself."""
+    peer = Tailnet()
+    peer.user, peer.users = None, []
+    peer.device(1)
+    peer.keys = [{"id": "k1", "keyType": "auth", "userId": "u1"}]
+    connector = scripted(peer, disable="delete")
+    left = await connector.read_back(pinned(), Transcript())
+    await connector.revoke(pinned(), left, Transcript())
+
+    assert not left.exists
+    assert left.standing == (Access(AccessKind.SECRET, "k1"), Access(AccessKind.DEVICE, "n1"))
+    assert peer.changes == ["DELETE /tailnet/-/keys/k1", "POST /device/n1/expire"]
 
 
 async def test_a_404_that_the_list_contradicts_is_not_gone() -> None:

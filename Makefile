@@ -1,0 +1,41 @@
+# The ways in. Everything is set up by these targets; see README.md.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test check bench format lock clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## One sample leaver, from webhook to closed doors (ONCE=1 ends by itself)
+	@$(BIN)/lockstep demo $(if $(ONCE),--once)
+
+test: check ## Every test: real servers, real processes
+	$(PYTEST) -n $(or $(JOBS),2) --dist loadfile
+
+check: $(STAMP) ## The fast part: format, lint, types, imports, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -q tests/domain tests/evidence tests/architecture
+
+bench: $(STAMP) ## Measure against bare Temporal; writes bench/RESULTS.md
+	$(BIN)/python -m bench
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP) ## Refresh the hashed locks (needs uv)
+	@sh scripts/lock.sh
+
+$(STAMP): locks/dev.txt pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh $(VENV)
+	@touch $@
+
+clean: ## Remove the virtual environment and caches, never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The benchmark: Lockstep beside bare Temporal, alternately, on one machine (`python -m bench`)."""

@@ -1,0 +1,315 @@
+"""`lockstep cases`, `case show`, `stuck`, `retry`, `attest`, `waive`, `amend`, `rescind`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.markup import escape
+
+from lockstep.cli import render
+from lockstep.cli.context import (
+    UNUSABLE,
+    ConfigOption,
+    Context,
+    JsonOption,
+    die,
+    finish,
+    opened,
+    out,
+    print_json,
+    run,
+    settings_or_die,
+    whoami,
+)
+from lockstep.contracts.payloads import DecisionKind, DecisionResult
+from lockstep.control.desk import Person, RefusedError
+from lockstep.control.events import Dates
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.storage.records import CaseView
+
+MAX_ARTEFACT = 50 * 1024 * 1024
+CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]
+SystemArgument = Annotated[str, typer.Argument(help="System of the case, for instance okta-prod.")]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
+ActorOption = Annotated[
+    str, typer.Option("--as", help="Who decides [default: the operating system's user].")
+]
+SecondOption = Annotated[str, typer.Option("--second", help="The second person who agreed.")]
+
+case_app = typer.Typer(no_args_is_help=True, help="One case.")
+
+
+def list_cases(
+    status: Annotated[CaseStatus | None, typer.Option(help="Only cases with this status.")] = None,
+    partner: Annotated[str | None, typer.Option(help="Only cases of this partner.")] = None,
+    worker: Annotated[str | None, typer.Option(help="Only cases of this worker id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List cases, newest first."""
+    settings = settings_or_die(config)
+
+    async def work() -> list[CaseView]:
+        async with opened(settings) as context:
+            return await context.views.list_cases(
+                status=status,
+                partner=partner,
+                worker=(settings.tenant, worker) if worker else None,
+                limit=limit,
+            )
+
+    views = run(work())
+    if as_json:
+        print_json([render.as_data(view) for view in views])
+    elif views:
+        out.print(render.case_table(views))
+    else:
+        out.print("No cases. Report a leaver with `lockstep terminate --help`.")
+
+
+@case_app.command("show")
+def show_case(
+    case_id: CaseArgument,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Print the ledger entries too.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show one case: its clocks, each system, what was removed, what remains."""
+    settings = settings_or_die(config)
+
+    async def work() -> tuple[CaseView, list[bytes]]:
+        async with opened(settings) as context:
+            view = await context.desk.find(case_id)
+            entries = await context.ledger.entries(view.case.case_id) if ledger else []
+            return view, entries
+
+    view, entries = run(work())
+    if as_json:
+        data = render.as_data(view)
+        if ledger:
+            data["ledger"] = [entry.decode() for entry in entries]
+        print_json(data)
+        return
+    print_case(view)
+    for entry in entries:
+        out.print(escape(entry.decode()), soft_wrap=True)
+
+
+def print_case(view: CaseView) -> None:
+    """A case for people."""
+    times = render.times_of(view)
+    case = view.case
+    growing = " and growing" if times.is_open and case.begun_at else ""
+    out.print(
+        f"[bold]{case.case_id}[/]  {render.coloured(render.status_of(view))}  "
+        f"{escape(view.leaver)}  {case.kind.replace('_', ' ')}  {escape(case.partner)}"
+    )
+    out.print(
+        f"cutoff {render.instant(case.cutoff_at)} ({escape(case.zone)})   "
+        f"HR recorded {render.instant(case.recorded_at)}   "
+        f"received {render.instant(case.received_at)}   closed {render.instant(case.closed_at)}"
+    )
+    out.print(
+        f"HR lag {render.duration(times.hr_lag_ms)}   "
+        f"time to revocation {render.duration(times.time_to_revocation_ms)}{growing}   "
+        f"exposure {render.duration(times.exposure_ms)}{growing} account-time\n"
+    )
+    out.print(render.system_table(view))
+    for row in view.revocations:
+        if row.fault:
+            text = row.fault_text or row.fault
+            out.print(f"\n[yellow]{row.system}[/]: {escape(text)}\n  {render.suggestion(row)}")
+        for problem in row.rehearsal_problems or ():
+            out.print(
+                f"\n[yellow]{row.system}[/] rehearsal: {escape(problem['summary'])}\n"
+                f"  {escape(problem['fix'])}"
+            )
+
+
+def stuck(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """List what needs somebody, most urgent first, with the reason and what to do."""
+    settings = settings_or_die(config)
+
+    async def work() -> list[CaseView]:
+        async with opened(settings) as context:
+            return await context.views.stuck()
+
+    views = run(work())
+    if as_json:
+        print_json([render.as_data(view) for view in views])
+    elif views:
+        out.print(render.stuck_table(views))
+    else:
+        out.print("Nothing is stuck.")
+
+
+def retry(
+    case_id: CaseArgument,
+    system: SystemArgument,
+    reason: ReasonOption,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Try a system again now, after its cause was mended."""
+    person = Person(actor or whoami(), reason)
+    _decide(config, case_id, system, DecisionKind.RETRY, person, as_json=as_json)
+
+
+def attest(
+    case_id: CaseArgument,
+    system: SystemArgument,
+    reason: ReasonOption,
+    artefact: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Proof; its SHA-256 goes on record."),
+    ] = None,
+    second: SecondOption = "",
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say that access was ended by hand. Grade C with an artefact and a second person, else D."""
+    digest = ""
+    if artefact is not None:
+        if artefact.stat().st_size > MAX_ARTEFACT:
+            die(f"{artefact}: larger than 50 MiB")
+        digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
+    person = Person(actor or whoami(), reason, second)
+    _decide(config, case_id, system, DecisionKind.ATTEST, person, as_json=as_json, digest=digest)
+
+
+def waive(
+    case_id: CaseArgument,
+    system: SystemArgument,
+    reason: ReasonOption,
+    until: Annotated[datetime, typer.Option(help="End of the waiver (UTC), 90 days at most.")],
+    second: SecondOption,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Leave a system open for a bounded time; before its deadline, with a second person."""
+    person = Person(actor or whoami(), reason, second)
+    end = until.replace(tzinfo=UTC)
+    _decide(config, case_id, system, DecisionKind.WAIVE, person, as_json=as_json, until=end)
+
+
+def amend(
+    case_id: CaseArgument,
+    reason: ReasonOption,
+    zone: Annotated[str, typer.Option(help="IANA zone of the dates [default: the case's].")] = "",
+    last_day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last working day.")
+    ] = None,
+    access_ends_at: Annotated[
+        str | None, typer.Option(help="Exact instant, RFC 3339 with offset; or `now`.")
+    ] = None,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Move the cutoff of a case that has not begun."""
+    settings = settings_or_die(config)
+    person = Person(actor or whoami(), reason)
+
+    async def work() -> str:
+        async with opened(settings) as context:
+            view = await context.desk.find(case_id)
+            dates = make_dates(
+                zone=zone or view.case.zone,
+                last_day=last_day.date() if last_day else None,
+                access_ends_at=access_ends_at,
+            )
+            event = await context.desk.amend(case_id, dates, person)
+            return await _await_event(context, event)
+
+    _report(run(work()), as_json=as_json)
+
+
+def rescind(
+    case_id: CaseArgument,
+    reason: ReasonOption,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Stop a case before its cutoff. Afterwards nothing is ever re-enabled by us."""
+    settings = settings_or_die(config)
+    person = Person(actor or whoami(), reason)
+
+    async def work() -> str:
+        async with opened(settings) as context:
+            event = await context.desk.rescind(case_id, person)
+            return await _await_event(context, event)
+
+    _report(run(work()), as_json=as_json)
+
+
+def make_dates(*, zone: str, last_day: date | None, access_ends_at: str | None) -> Dates:
+    """Dates from options; ``now`` means this instant. Raises `RefusedError`."""
+    ends: object = access_ends_at
+    if access_ends_at == "now":
+        ends = datetime.now(UTC)
+    if ends is None and last_day is None:
+        raise RefusedError("give --last-day or --access-ends-at (an instant, or `now`)")
+    try:
+        return Dates.model_validate(
+            {"zone": zone, "last_working_day": last_day, "access_ends_at": ends}
+        )
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        raise RefusedError(f"{problem['loc'][0]}: {problem['msg']}") from None
+
+
+async def _await_event(context: Context, event_id: str) -> str:
+    """Wait a little for the dispatcher, so that the answer can say what came of it."""
+    for _ in range(50):
+        found = (await context.views.by_event("cli", [event_id])).get(event_id)
+        if found and found["state"] != "pending":
+            return str(found["verdict"] or found["error"])
+        await asyncio.sleep(0.1)
+    return "stored; it is carried out as soon as a worker runs"
+
+
+def _report(verdict: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"verdict": verdict})
+    else:
+        out.print(verdict.replace("_", " "))
+
+
+def _decide(
+    config: Path | None,
+    case_id: str,
+    system: str,
+    kind: DecisionKind,
+    person: Person,
+    *,
+    as_json: bool,
+    digest: str = "",
+    until: datetime | None = None,
+) -> None:
+    settings = settings_or_die(config)
+    if not person.reason.strip():
+        die("give a reason with --reason: it is kept with the decision", code=UNUSABLE)
+
+    async def work() -> DecisionResult:
+        async with opened(settings, temporal=True) as context:
+            return await context.desk.decide(
+                case_id, system, kind, person, artefact_digest=digest, until=until
+            )
+
+    result = run(work())
+    if as_json:
+        print_json({"decision": kind.value, "outcome": result.outcome or None})
+    else:
+        out.print(f"{kind.value} recorded" + (f": {result.outcome}" if result.outcome else ""))
+    finish()

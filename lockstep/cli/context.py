@@ -1,0 +1,149 @@
+"""What commands share: settings, connections, errors that end with a line and not a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.control.desk import Desk, RefusedError
+from lockstep.control.events import EventError
+from lockstep.control.temporal import connect
+from lockstep.embedded.errors import EmbeddedError
+from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
+from lockstep.logging import configure_logging
+from lockstep.settings import Settings, SettingsError, load_settings
+from lockstep.storage.engine import StorageError, create_engine
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.ledger import Ledger
+from lockstep.storage.views import CaseViews
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+Result = TypeVar("Result")
+
+FAILED = 1
+UNUSABLE = 2
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file [default: lockstep.toml]."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Open connections of one command."""
+
+    settings: Settings
+    ring: Keyring
+    engine: AsyncEngine
+    views: CaseViews
+    inbox: Inbox
+    ledger: Ledger
+    desk: Desk
+
+
+def die(message: str, *, code: int = FAILED) -> NoReturn:
+    """End the command with one clear line on standard error."""
+    for line in message.splitlines():
+        err.print(f"[bold red]error:[/] {line}", markup=True, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def settings_or_die(config: Path | None, *, level: str | None = None) -> Settings:
+    """Load settings, or end with every problem found."""
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        die(str(error), code=UNUSABLE)
+    configure_logging(level=level or settings.log.level, text=settings.log.format == "text")
+    return settings
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The PostgreSQL of this installation; computes places only, starts nothing."""
+    return EmbeddedPostgres(choose_data_dir(settings.path(settings.data_dir) / "postgres"))
+
+
+def database_url(settings: Settings, *, owner: bool = False) -> str:
+    """The URL of the database, embedded or external; raises `SettingsError`."""
+    if settings.database.mode == "external":
+        return settings.database_url(owner=owner)
+    server = embedded_postgres(settings)
+    return server.owner_url if owner else server.app_url
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator[Context]:
+    """Connect for one command; Temporal connects when it is first needed."""
+    ring = settings.open_keyring()
+    engine = create_engine(database_url(settings), pool_size=2, application="lockstep-cli")
+    client = await connect(settings.temporal_address(), ring, lazy=True) if temporal else None
+    views = CaseViews(engine, ring)
+    inbox = Inbox(engine, ring)
+    desk = Desk(
+        tenant=settings.tenant,
+        views=views,
+        inbox=inbox,
+        rule=settings.to_policy().cutoff,
+        client=client,
+    )
+    try:
+        yield Context(settings, ring, engine, views, inbox, Ledger(engine), desk)
+    finally:
+        await engine.dispose()
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's work; known errors become one line, and the exit is clean.
+
+    Temporal's native library can abort while the interpreter ends; `finish` avoids that.
+    """
+    try:
+        return asyncio.run(work)
+    except SettingsError as error:
+        die(str(error), code=UNUSABLE)
+    except (RefusedError, EventError, EmbeddedError, StorageError) as error:
+        die(str(error))
+    except SQLAlchemyError as error:
+        die(
+            f"the database cannot be used ({type(error).__name__}): is `lockstep up` running? "
+            "See `lockstep doctor`"
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def finish(code: int = 0) -> NoReturn:
+    """End the process without running destructors of native libraries."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def print_json(value: object) -> None:
+    """JSON on standard output: instants as RFC 3339, everything else as it is."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def whoami() -> str:
+    """The operating system's user: the command line's only proof of who acts."""
+    try:
+        return f"os:{getpass.getuser()}"
+    except (OSError, KeyError):
+        return f"os:uid-{os.getuid()}"

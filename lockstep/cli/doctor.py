@@ -1,0 +1,191 @@
+"""`lockstep doctor`: what is reachable, misconfigured or missing, per system, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from connectors.base import Connector, ConnectorFault, Transcript
+from connectors.registry import MANIFESTS, MANUAL
+from lockstep.cli.context import (
+    FAILED,
+    ConfigOption,
+    JsonOption,
+    database_url,
+    finish,
+    out,
+    print_json,
+    run,
+    settings_or_die,
+)
+from lockstep.contracts import names
+from lockstep.control.temporal import connect
+from lockstep.domain.access import ProblemSeverity
+from lockstep.embedded.runstate import running_pid
+from lockstep.settings import Settings, SettingsError, check_settings
+from lockstep.storage.engine import StorageError, check_fitness, create_engine
+from lockstep.storage.migrate import newest_revision
+
+_PATIENCE_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: ``level`` is ok, warning or problem."""
+
+    part: str
+    level: str
+    says: str
+    fix: str = ""
+
+
+def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Check settings, database, Temporal, workers and every system; exit 1 if anything is wrong."""
+    settings = settings_or_die(config, level="error")
+    checks = run(examine(settings))
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        _print(checks)
+    finish(FAILED if any(check.level == "problem" for check in checks) else 0)
+
+
+async def examine(settings: Settings) -> list[Check]:
+    """Everything that can be checked from here; never raises for what it finds."""
+    checks = [Check("settings", "problem", problem) for problem in check_settings(settings)]
+    checks = checks or [Check("settings", "ok", "valid; every secret can be read")]
+    home = settings.path(settings.data_dir)
+    if "embedded" in {settings.database.mode, settings.temporal.mode}:
+        if (pid := running_pid(home)) is not None:
+            checks.append(Check("lockstep up", "ok", f"running as process {pid}"))
+        else:
+            checks.append(Check("lockstep up", "problem", "not running", "Start `lockstep up`."))
+    checks.append(await _database(settings))
+    checks.extend(await _temporal(settings))
+    systems = await asyncio.gather(*(_system(settings, name) for name in sorted(settings.systems)))
+    return checks + [check for found in systems for check in found]
+
+
+async def _database(settings: Settings) -> Check:
+    try:
+        engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
+    except (StorageError, SettingsError) as error:
+        return Check("database", "problem", str(error))
+    try:
+        async with engine.connect() as connection:
+            await check_fitness(connection, expected_revision=newest_revision())
+    except StorageError as error:
+        return Check("database", "problem", str(error))
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+        return Check("database", "problem", reason, "Check database.url and that it is running.")
+    finally:
+        await engine.dispose()
+    return Check("database", "ok", "reachable, migrated; the application cannot change the ledger")
+
+
+async def _temporal(settings: Settings) -> list[Check]:
+    where = settings.temporal_address()
+    part = "temporal"
+    try:
+        client = await asyncio.wait_for(connect(where, settings.open_keyring()), _PATIENCE_S)
+    except (RuntimeError, TimeoutError, SettingsError):
+        fix = "Start `lockstep up`, or correct temporal.address, tls and api_key."
+        return [Check(part, "problem", f"{where.address} does not answer", fix)]
+    try:
+        await client.count_workflows(f"WorkflowType = '{names.CASE_WORKFLOW}'")
+        listed = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=where.namespace)
+        )
+        missing = {key.name for key in names.SEARCH_ATTRIBUTES} - set(listed.custom_attributes)
+        if missing:
+            wanted = ", ".join(sorted(missing))
+            fix = "temporal operator search-attribute create (docs/operations.md)"
+            return [Check(part, "problem", f"search attributes are missing: {wanted}", fix)]
+        checks = [Check(part, "ok", f"{where.address}, namespace {where.namespace}")]
+        queues = [names.CASE_QUEUE, *map(names.system_queue, _connected(settings))]
+        checks.extend(await asyncio.gather(*(_queue(client, where.namespace, q) for q in queues)))
+    except RPCError as error:
+        fix = "Check temporal.namespace and the rights of the key."
+        return [Check(part, "problem", f"{where.namespace}: {error.status.name}", fix)]
+    return checks
+
+
+async def _queue(client: Client, namespace: str, queue: str) -> Check:
+    kinds = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+    if queue == names.CASE_QUEUE:
+        kinds = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+    described = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=namespace, task_queue=TaskQueue(name=queue), task_queue_type=kinds
+        )
+    )
+    part = f"queue {queue}"
+    if described.pollers:
+        return Check(part, "ok", "a worker listens")
+    return Check(part, "problem", "no worker listens", "Start `lockstep worker`.")
+
+
+def _connected(settings: Settings) -> list[str]:
+    return [name for name, table in settings.systems.items() if table.connector != MANUAL]
+
+
+async def _system(settings: Settings, name: str) -> list[Check]:
+    part = f"system {name}"
+    table = settings.systems[name]
+    if table.connector == MANUAL:
+        return [Check(part, "ok", "manual: a person revokes and attests")]
+    try:
+        connector = MANIFESTS[table.connector].build(settings.connector_options(name))
+    except (SettingsError, ValueError) as error:
+        return [Check(part, "problem", str(error))]
+    try:
+        return await asyncio.wait_for(_health(part, connector), _PATIENCE_S)
+    except ConnectorFault as fault:
+        return [Check(part, "problem", str(fault))]
+    except TimeoutError:
+        return [Check(part, "problem", "no answer in time", "Check network and address.")]
+    finally:
+        await connector.aclose()
+
+
+async def _health(part: str, connector: Connector) -> list[Check]:
+    health = await connector.health(Transcript())
+    checks = [
+        Check(
+            part,
+            "problem" if problem.severity is ProblemSeverity.BLOCKS else "warning",
+            problem.summary,
+            problem.fix,
+        )
+        for problem in health.problems
+    ]
+    if not health.reachable and not checks:
+        checks.append(Check(part, "problem", "cannot be reached", "Check network and address."))
+    return checks or [Check(part, "ok", f"{connector.kind}: reachable, every permission is there")]
+
+
+def _print(checks: list[Check]) -> None:
+    marks = {
+        "ok": "[green]ok[/]",
+        "warning": "[yellow]warning[/]",
+        "problem": "[bold red]problem[/]",
+    }
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "part", "says", "what to do"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        table.add_row(marks[check.level], check.part, escape(check.says), escape(check.fix))
+    out.print(table)
+    bad = sum(check.level == "problem" for check in checks)
+    out.print("\nEverything is in order." if not bad else f"\n{bad} to mend.")

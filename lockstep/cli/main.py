@@ -1,0 +1,61 @@
+"""The `lockstep` command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import lockstep
+from lockstep.cli import cases, demo, doctor, init, servers, terminate, up
+
+app = typer.Typer(
+    name="lockstep",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback could show personal data
+    help="Revokes a leaver's access everywhere at once, reads it back, and keeps the proof.",
+)
+
+_RUN = "Run"
+_WORK = "Work with cases"
+app.command(rich_help_panel=_RUN)(init.init)
+app.command(rich_help_panel=_RUN)(up.up)
+app.command(rich_help_panel=_RUN)(doctor.doctor)
+app.command(rich_help_panel=_RUN)(demo.demo)
+app.command(rich_help_panel=_RUN)(servers.worker)
+app.command(rich_help_panel=_RUN)(servers.web)
+app.command(rich_help_panel=_RUN)(servers.migrate)
+app.command(rich_help_panel=_WORK)(terminate.terminate)
+app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
+app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
+app.command(rich_help_panel=_WORK)(cases.stuck)
+app.command(rich_help_panel=_WORK)(cases.retry)
+app.command(rich_help_panel=_WORK)(cases.attest)
+app.command(rich_help_panel=_WORK)(cases.waive)
+app.command(rich_help_panel=_WORK)(cases.amend)
+app.command(rich_help_panel=_WORK)(cases.rescind)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback form
+    if wanted:
+        typer.echo(f"lockstep {lockstep.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Revokes a leaver's access everywhere at once, reads it back, and keeps the proof."""
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    app(prog_name="lockstep")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Cases as tables for people and as plain data for scripts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from rich.markup import escape
+from rich.table import Table
+
+from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.storage.records import CaseView, RevocationRow
+
+NONE = "–"
+_COLOURS = {
+    "settled": "green",
+    "closed": "green",
+    "needs_person": "bold yellow",
+    "retrying": "yellow",
+    "revoking": "cyan",
+    "scheduled": "dim",
+    "rescinded": "dim",
+    "stopped": "dim",
+}
+
+
+def duration(milliseconds: int) -> str:
+    """A duration for people: 850 ms, 4.2 s, 3 min 05 s, 2 h 10 min, 3 d 4 h."""
+    seconds = milliseconds / 1000
+    if milliseconds < 1000:  # noqa: PLR2004
+        return f"{milliseconds} ms"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:  # noqa: PLR2004
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def instant(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if moment else NONE
+
+
+def status_of(view: CaseView) -> str:
+    """The case's status; a required system that waits for a person shows through."""
+    waiting = any(row.state == RevocationState.NEEDS_PERSON for row in view.revocations)
+    if view.case.status == CaseStatus.REVOKING and waiting:
+        return CaseStatus.NEEDS_PERSON.value
+    return view.case.status
+
+
+def times_of(view: CaseView, now: datetime | None = None) -> CaseTimes:
+    """The case's clocks; what is open counts up to ``now``."""
+    return case_times(
+        recorded_at=view.case.recorded_at,
+        cutoff=view.case.cutoff_at,
+        now=now or datetime.now(UTC),
+        systems=[
+            SystemClock(row.system, row.required, row.accounts, row.revoked_at)
+            for row in view.revocations
+        ],
+    )
+
+
+def coloured(word: str) -> str:
+    return f"[{_COLOURS.get(word, 'white')}]{word.replace('_', ' ')}[/]"
+
+
+def case_table(views: list[CaseView]) -> Table:
+    """One line per case."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("case", "status", "leaver", "kind", "partner", "cutoff", "closed", "open"):
+        table.add_column(name)
+    for view in views:
+        left = sum(row.state != RevocationState.SETTLED for row in view.revocations)
+        table.add_row(
+            view.case.case_id,
+            coloured(status_of(view)),
+            escape(view.leaver),
+            view.case.kind.replace("_", " "),
+            escape(view.case.partner) or NONE,
+            instant(view.case.cutoff_at),
+            instant(view.case.closed_at),
+            f"{left} of {len(view.revocations)}",
+        )
+    return table
+
+
+def system_table(view: CaseView) -> Table:
+    """One line per system of a case: what came of it and how we know."""
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "system",
+        "state",
+        "outcome",
+        "actions",
+        "time to revocation",
+        "grade",
+        "residual",
+    ):
+        table.add_column(name, justify="right" if name == "actions" else "left")
+    for row in view.revocations:
+        off = row.revoked_at
+        spent = duration(time_to_revocation(view.case.cutoff_at, off)) if off else NONE
+        table.add_row(
+            row.system,
+            coloured(row.state),
+            (row.outcome or NONE).replace("_", " "),
+            str(row.actions),
+            spent,
+            row.grade or NONE,
+            f"≤ {duration(row.residual_s * 1000)}" if row.residual_s else NONE,
+        )
+    return table
+
+
+def stuck_table(views: list[CaseView]) -> Table:
+    """One line per system that waits, most urgent first, with reason and remedy."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("case", "system", "state", "why", "due", "what to do"):
+        table.add_column(name, overflow="fold")
+    now = datetime.now(UTC)
+    for view in views:
+        for row in sorted(view.revocations, key=lambda row: row.due_at):
+            if row.state == RevocationState.SETTLED:
+                continue
+            left = row.due_at - now
+            late = "[red]overdue " if left.total_seconds() < 0 else "in "
+            table.add_row(
+                view.case.case_id,
+                row.system,
+                coloured(row.state),
+                escape(row.fault_text or row.fault or NONE),
+                late + duration(int(abs(left.total_seconds())) * 1000),
+                suggestion(row),
+            )
+    return table
+
+
+def suggestion(row: RevocationRow) -> str:
+    return rule_for(FaultCategory(row.fault)).suggestion if row.fault else "Wait."
+
+
+def as_data(view: CaseView) -> dict[str, object]:
+    """A case as plain data, clocks included; the JSON of every command."""
+    times = times_of(view)
+    case = asdict(view.case)
+    case["subject_id"] = str(view.case.subject_id)
+    case["status"] = status_of(view)
+    systems = []
+    for row in view.revocations:
+        off = row.revoked_at
+        systems.append(
+            {
+                **asdict(row),
+                "time_to_revocation_ms": (
+                    time_to_revocation(view.case.cutoff_at, off) if off else None
+                ),
+                "suggestion": suggestion(row) if row.fault else None,
+            }
+        )
+    return {
+        **case,
+        "leaver": view.leaver,
+        "worker_id": view.worker_id,
+        "hr_lag_ms": times.hr_lag_ms,
+        "time_to_revocation_ms": times.time_to_revocation_ms,
+        "operational_ms": times.operational_ms,
+        "exposure_ms": times.exposure_ms,
+        "times_still_growing": times.is_open,
+        "systems": systems,
+    }

@@ -1,0 +1,138 @@
+"""`lockstep worker`, `web`, `migrate`: the parts by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+
+from lockstep.cli.context import (
+    ConfigOption,
+    database_url,
+    die,
+    finish,
+    out,
+    run,
+    settings_or_die,
+)
+from lockstep.control.temporal import connect
+from lockstep.settings import Settings, SettingsError, check_settings
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.migrate import migrate as migrate_schema
+from lockstep.web.app import build_app
+from lockstep.worker import build_parts, run_worker
+
+log = structlog.get_logger("lockstep.cli")
+
+READY_VARIABLE = "LOCKSTEP_READY_FILE"
+"""A supervisor sets it; the file appears when the process is ready."""
+_RECONNECT_S = 2.0
+
+
+def worker(config: ConfigOption = None) -> None:
+    """Dispatch the inbox, run the cases, speak to every system. Stops cleanly on SIGTERM."""
+    settings = checked_settings(config)
+
+    async def work() -> None:
+        stop = stop_event()
+        ring = settings.open_keyring()
+        client = await _connect_patiently(settings, ring, stop)
+        if client is None:
+            return
+        parts = build_parts(settings, database_url(settings), ring)
+        await run_worker(settings, client, parts, stop=stop, ready=say_ready)
+
+    try:
+        run(work())
+    except typer.Exit as error:
+        finish(error.exit_code)
+    finish()
+
+
+def web(config: ConfigOption = None) -> None:
+    """Serve the webhooks. Temporal is not needed for this."""
+    settings = checked_settings(config)
+    try:
+        app = build_app(settings, database_url(settings), settings.open_keyring())
+    except SettingsError as error:
+        die(str(error))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.web.bind,
+            port=settings.web.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=500,
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=32 * 1024,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    server.run()
+    if not server.started:
+        die(f"web.port: cannot listen on {settings.web.bind}:{settings.web.port}: is it in use?")
+
+
+def migrate(
+    revision: Annotated[str, typer.Argument(help="`head`, `-1`, or a revision.")] = "head",
+    config: ConfigOption = None,
+) -> None:
+    """Bring the database schema to this release, as the database's owner."""
+    settings = settings_or_die(config)
+    try:
+        before, after = migrate_schema(database_url(settings, owner=True), revision)
+    except SettingsError as error:
+        die(str(error))
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0][:300]
+        die(f"database.owner_url: {reason}")
+    out.print(f"schema: {before or 'empty'} -> {after or 'empty'}")
+
+
+def checked_settings(config: Path | None) -> Settings:
+    """Settings of a server: secrets and connector options are checked before it starts."""
+    settings = settings_or_die(config)
+    if problems := check_settings(settings):
+        die("\n".join(problems))
+    return settings
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def say_ready() -> None:
+    """Tell a supervisor that the process is ready."""
+    if place := os.environ.get(READY_VARIABLE):
+        Path(place).touch()
+
+
+async def _connect_patiently(
+    settings: Settings, ring: Keyring, stop: asyncio.Event
+) -> Client | None:
+    """Wait for Temporal: events are safe in the inbox meanwhile. None if told to stop."""
+    where = settings.temporal_address()
+    while not stop.is_set():
+        try:
+            return await connect(where, ring)
+        except RuntimeError:
+            log.warning("temporal_unreachable", address=where.address)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _RECONNECT_S)
+    return None

@@ -1,0 +1,192 @@
+"""`lockstep up`: everything on one machine, in one process tree."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from lockstep.cli.context import ConfigOption, embedded_postgres, out, run
+from lockstep.cli.servers import READY_VARIABLE, checked_settings
+from lockstep.contracts.names import SEARCH_ATTRIBUTES
+from lockstep.embedded.child import ChildSpec
+from lockstep.embedded.errors import EmbeddedError
+from lockstep.embedded.events import Event
+from lockstep.embedded.supervisor import Supervisor
+from lockstep.embedded.temporal import TemporalDevServer
+from lockstep.settings import DEFAULT_FILE, Settings
+from lockstep.storage.migrate import migrate
+
+_POLL_S = 0.05
+_TYPES = {"KEYWORD": "Keyword", "DATETIME": "Datetime"}
+SCIM_TOKEN_NAME = "sandbox-scim"  # noqa: S105 - the name of a file
+
+
+def up(
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Start the simulated systems as well.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Start PostgreSQL, Temporal, worker and web; Ctrl-C stops all, a restart goes on."""
+    settings = checked_settings(config)
+    file = config or Path(os.environ.get("LOCKSTEP_CONFIG", DEFAULT_FILE))
+
+    async def work() -> None:
+        home = settings.path(settings.data_dir)
+        async with Supervisor(home, on_event=_print_event) as supervisor:
+            try:
+                await start_all(supervisor, settings, file, sandbox=sandbox)
+            except EmbeddedError:
+                if not supervisor.stop_requested:
+                    raise
+                return
+            base = f"http://{settings.web.bind}:{settings.web.port}"
+            out.print(f"[bold green]Lockstep is up.[/] HR posts to {base}/hooks/<source>")
+            await supervisor.wait()
+
+    run(work())
+
+
+async def start_all(
+    supervisor: Supervisor, settings: Settings, file: Path, *, sandbox: bool
+) -> None:
+    """Start every part in order, each when the one before is ready.
+
+    Raises:
+        EmbeddedError: if a part does not become ready.
+    """
+    logs = settings.path(settings.data_dir) / "logs"
+    if settings.database.mode == "embedded":
+        server = embedded_postgres(settings)
+        await supervisor.start(server.child_spec(log_path=logs / "postgres.log"))
+        await asyncio.to_thread(migrate, server.owner_url)
+    if sandbox:
+        await asyncio.gather(
+            *(supervisor.start(spec) for spec in _sandbox_children(settings, logs))
+        )
+    if settings.temporal.mode == "embedded":
+        await supervisor.start(temporal_server(settings, logs).child_spec())
+    await supervisor.start(_own_child("worker", settings, file, logs))
+    await supervisor.start(_own_child("web", settings, file, logs))
+
+
+def temporal_server(settings: Settings, logs: Path) -> TemporalDevServer:
+    """The embedded Temporal, persisted to a file."""
+    table = settings.temporal
+    return TemporalDevServer(
+        settings.path(settings.data_dir) / "temporal.db",
+        table.port,
+        table.ui_port,
+        log_file=logs / "temporal.log",
+        namespace=table.namespace,
+        search_attributes={
+            key.name: _TYPES[key.indexed_value_type.name] for key in SEARCH_ATTRIBUTES
+        },
+        binary=settings.path(table.binary) if table.binary else None,
+    )
+
+
+def _own_child(name: str, settings: Settings, file: Path, logs: Path) -> ChildSpec:
+    flag = settings.path(settings.data_dir) / f"{name}.ready"
+    argv = (sys.executable, "-m", "lockstep.cli.main", name, "--config", str(file.resolve()))
+    ready = _file_appears(flag)
+    if name == "web":
+        ready = _answers(f"http://{settings.web.bind}:{settings.web.port}/healthz")
+    return ChildSpec(
+        name=name,
+        argv=argv,
+        log_path=logs / f"{name}.log",
+        ready=ready,
+        prepare=lambda: flag.unlink(missing_ok=True),
+        env={**os.environ, READY_VARIABLE: str(flag)},
+        ports={"web": settings.web.port} if name == "web" else {},
+        stop_grace_s=20,
+    )
+
+
+def _sandbox_children(settings: Settings, logs: Path) -> list[ChildSpec]:
+    """Simulated vendors, and real local peers: a SCIM server and moto."""
+    table = settings.sandbox
+    data = settings.path(settings.data_dir)
+    bin_dir = Path(sys.executable).parent
+    ports = {"okta": table.okta_port, "tailscale": table.tailscale_port, "kisi": table.kisi_port}
+    flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+    simulators = [
+        *(sys.executable, "-m", "sandbox", "--host", "127.0.0.1", *flags),
+        *("--instant-port", str(table.instant_port), "--latency-ms", str(table.latency_ms)),
+        *("--state-file", str(data / "sandbox-state.json")),
+    ]
+    token = (data / SCIM_TOKEN_NAME).read_text().strip()
+    scim = [
+        *(str(bin_dir / "scim2-server"), "--hostname", "127.0.0.1"),
+        *("--port", str(table.scim_port), "--bearer-token", token),
+    ]
+    aws = [str(bin_dir / "moto_server"), "-H", "127.0.0.1", "-p", str(table.aws_port)]
+    return [
+        _peer("sandbox", simulators, table.okta_port, logs),
+        _peer("scim", scim, table.scim_port, logs),
+        # The connector attaches AWS's own deny policy, which moto loads only on request.
+        _peer("aws", aws, table.aws_port, logs, MOTO_IAM_LOAD_MANAGED_POLICIES="true"),
+    ]
+
+
+def _peer(name: str, argv: list[str], port: int, logs: Path, **env: str) -> ChildSpec:
+    if not Path(argv[0]).exists():
+        raise EmbeddedError(f"{argv[0]} is not installed: pip install 'lockstep[peers]'")
+    return ChildSpec(
+        name=name,
+        argv=tuple(argv),
+        log_path=logs / f"{name}.log",
+        ready=_accepts(port),
+        env={**os.environ, **env},
+        ports={name: port},
+        stop_grace_s=3,
+    )
+
+
+def _file_appears(flag: Path) -> Callable[[], Awaitable[None]]:
+    async def ready() -> None:
+        while not flag.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+            await asyncio.sleep(_POLL_S)
+
+    return ready
+
+
+def _answers(url: str) -> Callable[[], Awaitable[None]]:
+    async def ready() -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    if (await client.get(url)).is_success:
+                        return
+                except httpx.HTTPError:
+                    pass
+                await asyncio.sleep(_POLL_S)
+
+    return ready
+
+
+def _accepts(port: int) -> Callable[[], Awaitable[None]]:
+    async def ready() -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(_POLL_S)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
+
+    return ready
+
+
+def _print_event(event: Event) -> None:
+    out.print(f"  {event}", markup=False)

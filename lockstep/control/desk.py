@@ -1,0 +1,237 @@
+"""What people do with cases: report, decide, amend, rescind. Shared by command line and console."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from lockstep.contracts import names
+from lockstep.contracts.payloads import Decision, DecisionKind, DecisionResult
+from lockstep.control.events import (
+    LOCAL_SOURCE,
+    Dates,
+    TerminationEvent,
+    Worker,
+    cutoff_of,
+    local_body,
+    to_termination,
+)
+from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.terminations import TerminationAction, TerminationKind
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.records import CaseRow, CaseView
+from lockstep.storage.subjects import Subject
+from lockstep.storage.views import CaseViews
+
+LONGEST_WAIVER = timedelta(days=90)
+_DECISION_TIMEOUT = timedelta(seconds=20)
+
+
+class RefusedError(ValueError):
+    """Something that a person asked for and that cannot be done; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks: recorded with the decision. ``second`` is somebody else who agreed."""
+
+    actor: str
+    reason: str
+    second: str = ""
+
+
+class Desk:
+    """Use cases of operations. ``client`` may be None where only the database is needed."""
+
+    def __init__(
+        self,
+        *,
+        tenant: str,
+        views: CaseViews,
+        inbox: Inbox,
+        rule: CutoffRule,
+        client: Client | None = None,
+    ) -> None:
+        self._tenant = tenant
+        self._views = views
+        self._inbox = inbox
+        self._rule = rule
+        self._client = client
+
+    async def find(self, case_id: str) -> CaseView:
+        """One case.
+
+        Raises:
+            RefusedError: if there is none, or the beginning of the id fits several.
+        """
+        try:
+            view = await self._views.show(case_id)
+        except LookupError as error:
+            raise RefusedError(str(error)) from None
+        if view is None:
+            raise RefusedError(f"there is no case {case_id!r}: see `lockstep cases`")
+        return view
+
+    def cutoff(self, event: TerminationEvent) -> datetime:
+        """The cutoff that the event would get; raises `EventError`."""
+        termination = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
+        return cutoff_of(termination, self._rule)
+
+    async def report(self, events: Sequence[TerminationEvent], person: Person) -> list[str]:
+        """Put events into the inbox; return their ids. Works while Temporal is down."""
+        ids = []
+        for event in events:
+            event_id = f"cli-{secrets.token_hex(8)}"
+            await self._store(event, event_id, person)
+            ids.append(event_id)
+        return ids
+
+    async def amend(self, case_id: str, dates: Dates, person: Person) -> str:
+        """Move the dates of a case that has not begun; return the event's id."""
+        view = await self.find(case_id)
+        self._require_waiting(view.case)
+        event = await self._restate(view.case, TerminationAction.AMENDED, dates)
+        self.cutoff(event)
+        return (await self.report([event], person))[0]
+
+    async def rescind(self, case_id: str, person: Person) -> str:
+        """Stop a case that has not begun; return the event's id."""
+        view = await self.find(case_id)
+        self._require_waiting(view.case)
+        dates = Dates(zone=view.case.zone, access_ends_at=view.case.cutoff_at)
+        event = await self._restate(view.case, TerminationAction.RESCINDED, dates)
+        return (await self.report([event], person))[0]
+
+    async def decide(
+        self,
+        case_id: str,
+        system: str,
+        kind: DecisionKind,
+        person: Person,
+        *,
+        artefact_digest: str = "",
+        until: datetime | None = None,
+        decision_id: str = "",
+    ) -> DecisionResult:
+        """Retry, attest or waive one system of a case.
+
+        Raises:
+            RefusedError: by our rules, by the workflow's, or because Temporal is away.
+        """
+        _check_decision(kind, person, until)
+        view = await self.find(case_id)
+        if system not in {row.system for row in view.revocations}:
+            known = ", ".join(row.system for row in view.revocations)
+            raise RefusedError(f"case {view.case.case_id} has no system {system!r}: it has {known}")
+        if self._client is None:
+            raise RefusedError("this needs Temporal, which is not configured here")
+        decision = Decision(
+            decision_id=decision_id or f"d-{secrets.token_hex(8)}",
+            kind=kind,
+            system=system,
+            actor=person.actor,
+            reason=person.reason,
+            second_person=person.second,
+            artefact_digest=artefact_digest,
+            until=until,
+        )
+        handle = self._client.get_workflow_handle(view.case.case_id)
+        try:
+            result: DecisionResult = await handle.execute_update(
+                names.DECIDE,
+                decision,
+                id=decision.decision_id,
+                result_type=DecisionResult,
+                rpc_timeout=_DECISION_TIMEOUT,
+            )
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            text = cause.message if isinstance(cause, ApplicationError) else str(cause)
+            raise RefusedError(text) from None
+        except RPCError as error:
+            raise RefusedError(_explain(error, view.case)) from None
+        except RuntimeError:
+            raise RefusedError("Temporal cannot be reached: see `lockstep doctor`") from None
+        return result
+
+    async def _store(self, event: TerminationEvent, event_id: str, person: Person) -> None:
+        await self._inbox.store(
+            tenant=self._tenant,
+            source=LOCAL_SOURCE,
+            dedupe_key=event_id,
+            received_at=datetime.now(UTC),
+            body=local_body(event, actor=person.actor, reason=person.reason),
+            priority=event.kind.priority,
+        )
+
+    async def _restate(
+        self, case: CaseRow, action: TerminationAction, dates: Dates
+    ) -> TerminationEvent:
+        subject = await self._views.subject(case)
+        if subject is None:
+            raise RefusedError("the leaver's data were erased")
+        return TerminationEvent(
+            action=action,
+            revision=case.revision,
+            recorded_at=datetime.now(UTC),
+            kind=TerminationKind(case.kind),
+            worker=_worker(subject),
+            spell=subject.spell,
+            dates=dates,
+            partner=case.partner,
+            site=case.site,
+        )
+
+    def _require_waiting(self, case: CaseRow) -> None:
+        if case.status != CaseStatus.SCHEDULED:
+            raise RefusedError(
+                f"case {case.case_id} is {case.status}: dates move, and cases stop, only before the"
+                " cutoff; nothing is ever re-enabled here"
+            )
+
+
+def _check_decision(kind: DecisionKind, person: Person, until: datetime | None) -> None:
+    if not person.reason.strip():
+        raise RefusedError("give a reason: it is kept with the decision")
+    if person.second and person.second.casefold() == person.actor.casefold():
+        raise RefusedError("the second person must be somebody else")
+    if kind is not DecisionKind.WAIVE:
+        return
+    now = datetime.now(UTC)
+    if until is None or not now < until <= now + LONGEST_WAIVER:
+        raise RefusedError(f"a waiver needs an end, {LONGEST_WAIVER.days} days ahead at most")
+    if not person.second:
+        raise RefusedError("a waiver needs a second person")
+
+
+def _explain(error: RPCError, case: CaseRow) -> str:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return f"case {case.case_id} has no running workflow: it is {case.status}"
+    return "Temporal or the worker does not answer: see `lockstep doctor`"
+
+
+def _worker(subject: Subject) -> Worker:
+    keys: Sequence[Key] = subject.keys.keys
+
+    def first(kind: KeyKind) -> str | None:
+        return next((key.value for key in keys if key.kind is kind), None)
+
+    return Worker(
+        id=first(KeyKind.WORKER_ID) or "unknown",
+        name=subject.display_name,
+        employee_number=first(KeyKind.EMPLOYEE_NUMBER),
+        external_id=first(KeyKind.EXTERNAL_ID),
+        usernames=list(subject.keys.usernames),
+        emails=list(subject.keys.emails),
+        accounts={
+            key.system: key.value for key in keys if key.kind is KeyKind.ACCOUNT_ID and key.system
+        },
+    )

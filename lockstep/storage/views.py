@@ -1,0 +1,154 @@
+"""Reading cases for people: lists, one case, what is stuck. Every list is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.domain.leavers import KeyKind
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.records import CaseRow, CaseView, RevocationRow
+from lockstep.storage.subjects import Subject
+from lockstep.storage.tables import cases, inbox, revocations, subjects
+
+MOST_ROWS = 1000
+_CASE = [cases.c[item.name] for item in fields(CaseRow)]
+_REVOCATION = [revocations.c[item.name] for item in fields(RevocationRow)]
+
+
+class AmbiguousCaseError(LookupError):
+    """The beginning of an id fits several cases."""
+
+
+class CaseViews:
+    """Reads only."""
+
+    def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
+        self._engine = engine
+        self._ring = ring
+
+    async def list_cases(
+        self,
+        *,
+        status: str | None = None,
+        partner: str | None = None,
+        worker: tuple[str, str] | None = None,
+        limit: int = 50,
+    ) -> list[CaseView]:
+        """Newest first. ``worker`` is (tenant, worker id); found by blind index."""
+        query = select(*_CASE).order_by(cases.c.opened_at.desc())
+        if status == CaseStatus.NEEDS_PERSON:
+            query = query.where(_waits_for_person())
+        elif status:
+            query = query.where(cases.c.status == status)
+        if partner:
+            query = query.where(cases.c.partner == partner)
+        if worker:
+            query = query.where(cases.c.worker_index == self._ring.blind_index("worker", *worker))
+        return await self._views(query.limit(min(limit, MOST_ROWS)))
+
+    async def stuck(self, *, limit: int = 200) -> list[CaseView]:
+        """Cases that need somebody, most urgent first."""
+        earliest = (
+            select(func.min(revocations.c.due_at))
+            .where(revocations.c.case_id == cases.c.case_id)
+            .where(revocations.c.state != RevocationState.SETTLED.value)
+            .scalar_subquery()
+        )
+        late = exists().where(
+            and_(
+                revocations.c.case_id == cases.c.case_id,
+                revocations.c.state.in_(
+                    [RevocationState.RETRYING.value, RevocationState.REVOKING.value]
+                ),
+                revocations.c.warn_at < func.now(),
+            )
+        )
+        running = cases.c.status == CaseStatus.REVOKING.value
+        query = (
+            select(*_CASE)
+            .where(running & (_waits_for_person() | late))
+            .order_by(earliest)
+            .limit(min(limit, MOST_ROWS))
+        )
+        return await self._views(query)
+
+    async def show(self, case_id: str) -> CaseView | None:
+        """One case by its id or the beginning of it; None if there is none.
+
+        Raises:
+            AmbiguousCaseError: if several cases begin so.
+        """
+        beginning = case_id.replace("\\", "").replace("%", "").replace("_", "")
+        query = select(*_CASE).where(cases.c.case_id.startswith(beginning)).limit(2)
+        found = await self._views(query)
+        exact = [view for view in found if view.case.case_id == case_id]
+        if exact or len(found) <= 1:
+            return next(iter(exact or found), None)
+        raise AmbiguousCaseError(f"{case_id!r} is the beginning of several cases: give more of it")
+
+    async def by_event(self, source: str, dedupe_keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What became of stored events: state, case, verdict and error by dedupe key."""
+        query = select(
+            inbox.c.dedupe_key, inbox.c.state, inbox.c.case_id, inbox.c.verdict, inbox.c.error
+        ).where(inbox.c.source == source, inbox.c.dedupe_key.in_(dedupe_keys))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return {row["dedupe_key"]: dict(row) for row in rows}
+
+    async def subject(self, case: CaseRow) -> Subject | None:
+        """The leaver's personal data; None once erased."""
+        query = select(subjects).where(subjects.c.subject_id == case.subject_id)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).one()
+        if row.wrapped_key is None:
+            return None
+        return Subject.open(self._ring, case.subject_id, row.wrapped_key, row.private)
+
+    async def _views(self, query: Select[Any]) -> list[CaseView]:
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            found = [CaseRow(**row) for row in rows]
+            ids = [case.case_id for case in found]
+            doors = (
+                select(*_REVOCATION)
+                .where(revocations.c.case_id.in_(ids))
+                .order_by(revocations.c.case_id, revocations.c.system)
+            )
+            door_rows = (await connection.execute(doors)).mappings().all()
+            people = (
+                await connection.execute(
+                    select(subjects).where(
+                        subjects.c.subject_id.in_([case.subject_id for case in found])
+                    )
+                )
+            ).all()
+        by_case: dict[str, list[RevocationRow]] = {}
+        for row in door_rows:
+            by_case.setdefault(row["case_id"], []).append(RevocationRow(**row))
+        names = {row.subject_id: self._name(row) for row in people}
+        return [
+            CaseView(case, tuple(by_case.get(case.case_id, ())), *names[case.subject_id])
+            for case in found
+        ]
+
+    def _name(self, row: Any) -> tuple[str, str]:
+        if row.wrapped_key is None:
+            return "(erased)", ""
+        subject = Subject.open(self._ring, row.subject_id, row.wrapped_key, row.private)
+        worker = next(iter(subject.keys.of_kind(KeyKind.WORKER_ID)), "")
+        return subject.display_name or worker, worker
+
+
+def _waits_for_person() -> Any:
+    return exists().where(
+        and_(
+            revocations.c.case_id == cases.c.case_id,
+            revocations.c.state == RevocationState.NEEDS_PERSON.value,
+        )
+    )

@@ -1,0 +1,82 @@
+"""Writes the part of docs/connectors.md that the manifests decide.
+
+``python -m tests.connectors.connector_docs`` rewrites it; a test compares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from connectors.base import ConnectorManifest, OptionSpec
+from connectors.registry import MANIFESTS
+
+PAGE = Path(__file__).parents[2] / "docs" / "connectors.md"
+BEGIN = "<!-- from the manifests: python -m tests.connectors.connector_docs -->\n"
+END = "<!-- end -->"
+
+# The peer of each harness. A simulation is called one.
+PEERS = {
+    "okta": "simulated Okta of the sandbox",
+    "scim": "scim2-server, an independent implementation of RFC 7644",
+    "aws": "moto server, an independent emulation of AWS",
+    "tailscale": "simulated Tailscale of the sandbox",
+    "kisi": "simulated Kisi of the sandbox",
+    "instant": "simulated vendor of the sandbox; there is no product of this name",
+}
+
+
+def described(manifests: Iterable[ConnectorManifest]) -> str:
+    """A table of connectors, then what each needs and proves."""
+    known = list(manifests)
+    rows = [
+        "| kind | system | category | proved against | residuals (bound) |",
+        "|---|---|---|---|---|",
+        *(
+            f"| `{one.kind}` | {one.title} | {one.category} | {PEERS[one.kind]} "
+            f"| {_residuals(one)} |"
+            for one in known
+        ),
+    ]
+    return "\n".join([*rows, *(line for one in known for line in _section(one)), ""])
+
+
+def page_with(text: str, page: str) -> str:
+    """``page`` with ``text`` between the marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{text}{END}{after}"
+
+
+def _residuals(manifest: ConnectorManifest) -> str:
+    bounds = (f"`{what}` ({seconds} s)" for what, seconds in manifest.residual_s.items())
+    return ", ".join(bounds) or "none"
+
+
+def _section(manifest: ConnectorManifest) -> list[str]:
+    return [
+        "",
+        f"### `{manifest.kind}`: {manifest.title}",
+        "",
+        f"Read-back: {manifest.proves}",
+        "",
+        "Permissions:",
+        "",
+        *(f"- {permission}" for permission in manifest.permissions),
+        "",
+        "Options:",
+        "",
+        *(f"- `{option.name}`{_nature(option)}: {option.summary}" for option in manifest.options),
+    ]
+
+
+def _nature(option: OptionSpec) -> str:
+    words = ["secret"] if option.secret else []
+    words += ["required"] if option.required else []
+    words += [f"default {option.default}"] if option.default is not None else []
+    return f" ({', '.join(words)})" if words else ""
+
+
+if __name__ == "__main__":
+    text = described(MANIFESTS.values())
+    PAGE.write_text(page_with(text, PAGE.read_text("utf-8")), "utf-8")

@@ -1,0 +1,215 @@
+"""The time-skipping server, workers with doubles, and a factory of cases."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import SearchAttributeKey, TypedSearchAttributes
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from lockstep.contracts import names
+from lockstep.contracts import payloads as p
+from lockstep.control.temporal import data_converter
+from lockstep.storage.keyring import Keyring
+from lockstep.worker import sandboxed
+from tests.workflows.doubles import BOUND_S, Doubles, World
+from workflows.case import CaseWorkflow
+
+SYSTEMS = ("badge", "okta", "vpn")
+CACHED, UNCACHED = "cases-cached", "cases-uncached"
+HOUR = 3600
+
+
+def plan(system: str, **changes: Any) -> p.SystemPlan:
+    """A required system with a connector, warned about after 30 minutes, due after an hour."""
+    values = {
+        "required": True,
+        "manual": False,
+        "warn_s": HOUR // 2,
+        "due_s": HOUR,
+        "start_to_close_s": 60,
+    }
+    return p.SystemPlan(system, **{**values, **changes})
+
+
+@dataclass
+class Case:
+    """One running case, its script, and what a person may do to it."""
+
+    env: WorkflowEnvironment
+    world: World
+    handle: WorkflowHandle[Any, p.CaseResult]
+
+    async def status(self) -> str:
+        """The status as its queue shows it, or '' while it shows nothing."""
+        return (await self.shown(names.STATUS)) or ""
+
+    async def shown(self, key: SearchAttributeKey[Any]) -> Any:
+        return (await self.handle.describe()).typed_search_attributes.get(key)
+
+    async def attributes(self) -> TypedSearchAttributes:
+        return (await self.handle.describe()).typed_search_attributes
+
+    async def decide(
+        self, system: str, kind: p.DecisionKind, *, decision_id: str = "", **more: Any
+    ) -> p.DecisionResult:
+        decision_id = decision_id or uuid.uuid4().hex
+        decision = p.Decision(decision_id, kind, system, "operator", "reason", **more)
+        return await self.handle.execute_update(
+            names.DECIDE, decision, id=decision_id, result_type=p.DecisionResult
+        )
+
+    async def refusal(self, system: str, kind: p.DecisionKind) -> str:
+        """The text with which a decision is refused; fails if it is taken."""
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await self.decide(system, kind)
+        assert refused.value.cause.type == "refused"
+        return str(refused.value.cause)
+
+    async def change(self, event_id: str = "e2") -> None:
+        await self.handle.signal(names.TERMINATION_CHANGED, p.TerminationChanged(event_id))
+
+    async def sleep(self, **duration: float) -> None:
+        """Let the server's clock run on; timers and retries that fall due are carried out."""
+        await self.env.sleep(timedelta(**duration))
+
+    async def result(self) -> str:
+        return (await self.handle.result()).status
+
+
+@dataclass
+class Clinic:
+    """Opens cases on one of the two case queues."""
+
+    env: WorkflowEnvironment
+    doubles: Doubles
+    queue: str
+    opened: list[Case] = field(default_factory=list)
+
+    async def now(self) -> datetime:
+        return await self.env.get_current_time()
+
+    async def open(
+        self,
+        *plans: p.SystemPlan,
+        ahead: timedelta = timedelta(0),
+        watch_s: tuple[int, ...] = (),
+        partner: str = "",
+        **script: Any,
+    ) -> Case:
+        """Start a case whose cutoff lies ``ahead``; without ``ahead`` it begins at once.
+
+        Args:
+            script: further fields of its `World`, by name.
+        """
+        case_id = f"c-{uuid.uuid4().hex[:10]}"
+        cutoff = await self.now() + ahead
+        begun = ahead <= timedelta(0)
+        world = World(case_id, cutoff)
+        for name, value in script.items():
+            if isinstance(value, dict):
+                getattr(world, name).update(value)
+            else:
+                setattr(world, name, value)
+        self.doubles.worlds[case_id] = world
+        given = p.CaseInput(
+            case_id,
+            cutoff,
+            begun,
+            list(plans) or [plan(system) for system in SYSTEMS],
+            watch_s=list(watch_s),
+            partner=partner,
+        )
+        handle = await self.env.client.start_workflow(
+            names.CASE_WORKFLOW,
+            given,
+            id=case_id,
+            task_queue=self.queue,
+            result_type=p.CaseResult,
+        )
+        case = Case(self.env, world, handle)
+        self.opened.append(case)
+        return case
+
+    async def leave(self) -> None:
+        """Let every case end by itself: all tests share one server and one clock.
+
+        Terminating one in the middle of a task would stop this server's clock from skipping.
+        """
+        for case in self.opened:
+            case.world.steps.clear()
+            case.world.gates.clear()
+            case.world.rescinded = True
+            with contextlib.suppress(RPCError):  # it has ended already
+                await case.change("the test is over")
+                for system in SYSTEMS:
+                    with contextlib.suppress(WorkflowUpdateFailedError):  # nothing to decide
+                        await case.decide(system, p.DecisionKind.ATTEST)
+            async with asyncio.timeout(BOUND_S):
+                await case.handle.result()
+
+
+@pytest.fixture(scope="session")
+async def skipping(ring: Keyring) -> AsyncIterator[WorkflowEnvironment]:
+    """One time-skipping server per session, with payloads encrypted as in production."""
+    binary = Path(sys.executable).parent / "temporal-test-server"
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(binary), data_converter=data_converter(ring)
+    ) as env:
+        await env.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=env.client.namespace,
+                search_attributes={
+                    key.name: key.indexed_value_type for key in names.SEARCH_ATTRIBUTES
+                },
+            )
+        )
+        yield env
+
+
+@pytest.fixture(scope="session")
+async def doubles(skipping: WorkflowEnvironment) -> AsyncIterator[Doubles]:
+    """Workers for both case queues and every system's queue."""
+    made = Doubles()
+    async with contextlib.AsyncExitStack() as stack:
+        for queue, cached in ((CACHED, 100), (UNCACHED, 0)):
+            worker = Worker(
+                skipping.client,
+                task_queue=queue,
+                workflows=[CaseWorkflow],
+                activities=made.of_cases(),
+                workflow_runner=sandboxed(),
+                max_cached_workflows=cached,
+            )
+            await stack.enter_async_context(worker)
+        for system in SYSTEMS:
+            worker = Worker(
+                skipping.client,
+                task_queue=names.system_queue(system),
+                activities=made.of_systems(),
+            )
+            await stack.enter_async_context(worker)
+        yield made
+
+
+@pytest.fixture(params=[CACHED, UNCACHED], ids=["cache", "no-cache"])
+async def clinic(
+    request: pytest.FixtureRequest, skipping: WorkflowEnvironment, doubles: Doubles
+) -> AsyncIterator[Clinic]:
+    """Every test runs with the worker's cache and without, where each task replays the whole."""
+    made = Clinic(skipping, doubles, request.param)
+    yield made
+    await made.leave()

@@ -1,0 +1,185 @@
+"""Doubles of every activity, registered by name: each case is answered from a script of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.faults import as_failure
+from connectors.base import ConnectorFault
+from lockstep.contracts import payloads as p
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.outcomes import Outcome
+
+Asked = TypeVar("Asked")
+BOUND_S = 20
+
+
+@dataclass(frozen=True)
+class Always:
+    """A step that never ends: every further attempt meets the same fault."""
+
+    category: FaultCategory
+
+
+@dataclass(frozen=True)
+class Hang:
+    """The attempt stays inside the vendor's call until it is cancelled."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A failure that is not one of our classified faults and may not be retried."""
+
+
+Step = Outcome | FaultCategory | Always | Hang | Broken
+
+
+@dataclass
+class World:
+    """One case's systems, HR and database: what they answer, and what they were asked.
+
+    ``steps`` holds per system what the next attempts meet; afterwards every attempt revokes.
+    ``returned`` holds per system the looks that find access standing; ``blind`` those that fail.
+    """
+
+    case_id: str
+    cutoff: datetime
+    rescinded: bool = False
+    lag: timedelta = timedelta(0)
+    """How far the database host's clock is behind the server's."""
+    steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
+    returned: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    blind: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    asked: list[Any] = field(default_factory=list)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    """An activity name here waits for its event before it answers."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, given: object) -> None:
+        self.asked.append(given)
+        self._news.set()
+
+    def of(self, kind: type[Asked], system: str = "") -> list[Asked]:
+        """What was asked of one activity, by its input's type, in order."""
+        return [
+            given
+            for given in self.asked
+            if isinstance(given, kind) and system in {"", getattr(given, "system", "")}
+        ]
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Wait until something asked makes ``holds`` true; fails after `BOUND_S`."""
+        async with asyncio.timeout(BOUND_S):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+    async def until_asked(self, kind: type[Asked], system: str = "", times: int = 1) -> Asked:
+        """Wait for the ``times``-th question of this kind, and return it."""
+        await self.until(lambda: len(self.of(kind, system)) >= times)
+        return self.of(kind, system)[times - 1]
+
+    def step(self, system: str) -> Step:
+        steps = self.steps[system]
+        if not steps:
+            return Outcome.REVOKED
+        return steps[0] if isinstance(steps[0], Always | Hang) else steps.pop(0)
+
+
+def failure(category: FaultCategory) -> ApplicationError:
+    """The failure that the real activity raises for a fault of this category."""
+    return as_failure(
+        ConnectorFault(category, connector="double", operation="revoke", code="scripted")
+    )
+
+
+class Doubles:
+    """The activities of all queues; a question of an unknown case fails for good."""
+
+    def __init__(self) -> None:
+        self.worlds: dict[str, World] = {}
+
+    async def _world(self, given: Any) -> World:
+        world = self.worlds.get(given.case_id)
+        if world is None:
+            raise ApplicationError("no script for this case", non_retryable=True)
+        world.note(given)
+        gate = world.gates.get(activity.info().activity_type)
+        if gate is not None:
+            await gate.wait()
+        return world
+
+    @activity.defn(name="begin_revoking")
+    async def begin_revoking(self, given: p.BeginInput) -> p.BeginResult:
+        world = await self._world(given)
+        now = activity.info().started_time - world.lag  # the server's clock, which tests skip
+        if world.rescinded:
+            return p.BeginResult(p.BeginState.RESCINDED, world.cutoff)
+        waits = world.cutoff > now + timedelta(seconds=1)
+        return p.BeginResult(p.BeginState.WAIT if waits else p.BeginState.BEGIN, world.cutoff)
+
+    @activity.defn(name="revoke_access")
+    async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
+        step = (await self._world(given)).step(given.system)
+        match step:
+            case Hang():
+                while True:
+                    activity.heartbeat()
+                    await asyncio.sleep(0.2)
+            case Always(category):
+                raise failure(category)
+            case FaultCategory():
+                raise failure(step)
+            case Broken():
+                raise ApplicationError("unclassified", type="Surprise", non_retryable=True)
+            case _:
+                return p.RevokeResult(step.value)
+
+    @activity.defn(name="rehearse_access")
+    async def rehearse_access(self, given: p.RehearseInput) -> p.RehearseResult:
+        await self._world(given)
+        return p.RehearseResult(accounts=1, problems=0)
+
+    @activity.defn(name="watch_access")
+    async def watch_access(self, given: p.WatchInput) -> p.WatchResult:
+        world = await self._world(given)
+        if given.look in world.blind[given.system]:
+            raise failure(FaultCategory.CREDENTIALS_REJECTED)
+        return p.WatchResult(returned=given.look in world.returned[given.system])
+
+    @activity.defn(name="record_needs_person")
+    async def record_needs_person(self, given: p.NeedsPersonInput) -> p.Nothing:
+        await self._world(given)
+        return p.Nothing()
+
+    @activity.defn(name="record_decision")
+    async def record_decision(self, given: p.DecisionInput) -> p.DecisionResult:
+        await self._world(given)
+        outcomes = {p.DecisionKind.ATTEST: Outcome.ATTESTED, p.DecisionKind.WAIVE: Outcome.WAIVED}
+        return p.DecisionResult(str(outcomes.get(given.decision.kind, "")))
+
+    @activity.defn(name="close_case")
+    async def close_case(self, given: p.CloseInput) -> p.CloseResult:
+        await self._world(given)
+        return p.CloseResult(datetime(2026, 1, 1, tzinfo=UTC))
+
+    def of_cases(self) -> Sequence[Callable[..., Any]]:
+        """What runs on the cases' own queue."""
+        return [
+            self.begin_revoking,
+            self.record_needs_person,
+            self.record_decision,
+            self.close_case,
+        ]
+
+    def of_systems(self) -> Sequence[Callable[..., Any]]:
+        """What runs on each system's queue."""
+        return [self.revoke_access, self.rehearse_access, self.watch_access]
