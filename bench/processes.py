@@ -38,6 +38,10 @@ def _stop_on_signal() -> asyncio.Event:
     return stop
 
 
+def _say_ready(flag: Path) -> None:
+    flag.touch()
+
+
 async def run_bare(address: str, activities: int, ready: Path) -> None:
     """The baseline's worker: workflow queue and one queue per activity, in one process."""
     stop = _stop_on_signal()
@@ -59,7 +63,7 @@ async def run_bare(address: str, activities: int, ready: Path) -> None:
                 graceful_shutdown_timeout=_GRACE,
             )
         )
-        ready.touch()
+        _say_ready(ready)
         await stop.wait()
 
 
@@ -76,7 +80,7 @@ async def run_ours(config: Path, ready: Path, profile: Path | None) -> None:
     def on_ready() -> None:
         if sampler:
             sampler.start()
-        ready.touch()
+        _say_ready(ready)
 
     try:
         await run_worker(settings, client, parts, stop=stop, ready=on_ready)

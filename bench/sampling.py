@@ -8,44 +8,72 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 
+_SHOWN = 120
+_STANDARD = "python"
+_IMPORTING = "_bootstrap_external"
 OURS = ("lockstep", "activities", "workflows", "connectors")
 _ROOT = str(Path(__file__).resolve().parents[1]) + os.sep
+
+
+def _seconds() -> defaultdict[str, float]:
+    return defaultdict(float)
 
 
 @dataclass(slots=True)
 class Profile:
     """Seconds of CPU by place."""
 
-    own: Counter[str] = field(default_factory=Counter)
-    inclusive: Counter[str] = field(default_factory=Counter)
-    package: Counter[str] = field(default_factory=Counter)
-    owner: Counter[str] = field(default_factory=Counter)
+    own: defaultdict[str, float] = field(default_factory=_seconds)
+    inclusive: defaultdict[str, float] = field(default_factory=_seconds)
+    package: defaultdict[str, float] = field(default_factory=_seconds)
+    owner: defaultdict[str, float] = field(default_factory=_seconds)
     threads: dict[str, float] = field(default_factory=dict)
 
 
 class CpuSampler(threading.Thread):
-    """Samples every Python thread but its own."""
+    """Samples every Python thread but its own; start it in the main thread.
+
+    The main thread, where the event loop runs, is sampled by a signal: between two bytecodes, so
+    that a call into C counts for the function that made it. Other threads are looked at from
+    here, which only works while they let go of the interpreter.
+    """
 
     def __init__(self, interval_s: float = 0.002) -> None:
         super().__init__(name="cpu-sampler", daemon=True)
         self._interval = interval_s
         self._ended = threading.Event()
+        self._main = threading.main_thread().ident
+        self._main_spent = 0.0
         self._names: dict[CodeType, tuple[str, str]] = {}
         self.profile = Profile()
+
+    def start(self) -> None:
+        sys.setswitchinterval(self._interval / 4)
+        self._main_spent = time.thread_time()
+        signal.signal(signal.SIGPROF, self._on_signal)
+        signal.setitimer(signal.ITIMER_PROF, self._interval, self._interval)
+        super().start()
+
+    def _on_signal(self, _number: int, frame: FrameType | None) -> None:
+        now = time.thread_time()
+        spent, self._main_spent = now - self._main_spent, now
+        self._count(frame, spent)
 
     def run(self) -> None:
         last: dict[int, float] = {}
         while not self._ended.wait(self._interval):
             for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the documented way
-                if ident == self.ident:
+                if ident in (self.ident, self._main):
                     continue
                 now = time.clock_gettime(time.pthread_getcpuclockid(ident))
                 spent = now - last.get(ident, now)
@@ -55,36 +83,41 @@ class CpuSampler(threading.Thread):
 
     def write(self, path: Path) -> None:
         """End, and write what was seen."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
         self._ended.set()
         self.join(timeout=5)
         seen = self.profile
         seen.threads = thread_seconds()
         document = {
-            "own": dict(seen.own.most_common(80)),
-            "inclusive": dict(seen.inclusive.most_common(120)),
-            "package": dict(seen.package.most_common(30)),
-            "owner": dict(seen.owner.most_common(60)),
+            "own": _most(seen.own),
+            "inclusive": _most(seen.inclusive),
+            "package": _most(seen.package),
+            "owner": _most(seen.owner),
             "threads": seen.threads,
         }
         path.write_text(json.dumps(document, indent=1))
 
     def _count(self, frame: FrameType | None, spent: float) -> None:
-        place, package = self._name(frame.f_code) if frame else ("?", "?")
+        place, package = self._place(frame.f_code) if frame else ("?", "?")
         self.profile.own[place] += spent
         self.profile.package[package] += spent
         seen: set[str] = set()
-        owner = ""
+        owner = library = ""
         while frame is not None:
-            place, package = self._name(frame.f_code)
+            place, package = self._place(frame.f_code)
             if package in OURS:
                 owner = owner or place
                 seen.add(place)
+            elif _IMPORTING in place:
+                library = "(importing the workflow's modules into its sandbox)"
+            elif package != _STANDARD:
+                library = library or f"(in {package}, called by none of ours)"
             frame = frame.f_back
-        self.profile.owner[owner or "(none of ours)"] += spent
+        self.profile.owner[owner or library or "(event loop, standard library)"] += spent
         for place in seen:
             self.profile.inclusive[place] += spent
 
-    def _name(self, code: CodeType) -> tuple[str, str]:
+    def _place(self, code: CodeType) -> tuple[str, str]:
         known = self._names.get(code)
         if known is None:
             known = self._names[code] = describe(code)
@@ -99,7 +132,7 @@ def describe(code: CodeType) -> tuple[str, str]:
     elif path.startswith(_ROOT):
         path = path.removeprefix(_ROOT)
     else:
-        path = "python/" + Path(path).name
+        path = f"{_STANDARD}/{Path(path).name}"
     package = path.partition(os.sep)[0]
     return f"{path}:{code.co_firstlineno} {code.co_qualname}", package
 
@@ -107,7 +140,7 @@ def describe(code: CodeType) -> tuple[str, str]:
 def thread_seconds() -> dict[str, float]:
     """CPU seconds of this process by name of thread, as Linux keeps them."""
     tick = os.sysconf("SC_CLK_TCK")
-    found: Counter[str] = Counter()
+    found = _seconds()
     for task in Path("/proc/self/task").iterdir():
         try:
             text = (task / "stat").read_text()
@@ -116,4 +149,8 @@ def thread_seconds() -> dict[str, float]:
         name = text[text.index("(") + 1 : text.rindex(")")]
         rest = text[text.rindex(")") + 2 :].split()
         found[name.rstrip("0123456789-")] += (int(rest[11]) + int(rest[12])) / tick
-    return {name: round(seconds, 2) for name, seconds in found.most_common()}
+    return {name: round(seconds, 2) for name, seconds in _most(found).items()}
+
+
+def _most(seconds: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(seconds.items(), key=lambda item: -item[1])[:_SHOWN])

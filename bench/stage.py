@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from base64 import b64encode
@@ -64,6 +65,14 @@ class Stage:
     def profile_path(self) -> Path:
         return self.home / "profile.json"
 
+    def stop_our_worker(self) -> None:
+        """Ask it to end, which writes its profile."""
+        os.kill(self.groups()["our-worker"], signal.SIGTERM)
+
+    async def has_profile(self) -> bool:
+        """Whether the worker under the profiler has ended and written it."""
+        return "our-worker" not in self.groups()
+
 
 @dataclass(frozen=True, slots=True)
 class _Places:
@@ -76,8 +85,7 @@ class _Places:
 @contextlib.asynccontextmanager
 async def staged(*, systems: int = 8, profiled: bool = False) -> AsyncIterator[Stage]:
     """Start everything, yield, stop everything and remove the folder."""
-    home = Path(tempfile.mkdtemp(prefix="lk-bench-"))
-    home.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root
+    home = _new_home()
     try:
         async with Supervisor(home, stop_signals=()) as supervisor:
             places = await _start_servers(supervisor, home)
@@ -99,6 +107,12 @@ async def staged(*, systems: int = 8, profiled: bool = False) -> AsyncIterator[S
             await engine.dispose()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _new_home() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="lk-bench-"))
+    home.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root
+    return home
 
 
 async def _start_servers(supervisor: Supervisor, home: Path) -> _Places:
@@ -160,9 +174,8 @@ async def _start_processes(
 ) -> None:
     config = str(home / "lockstep.toml")
     instant = ("-m", "sandbox", "--instant-port", str(places.instant))
-    ours = ("ours", "--config", config)
-    if profiled:
-        ours += ("--profile", str(home / "profile.json"))
+    profile = ("--profile", str(home / "profile.json")) if profiled else ()
+    ours = ("ours", "--config", config, *profile)
     bare = ("bare", "--address", places.temporal, "--activities", str(systems))
     web = ("web", "--config", config, "--port", str(places.web))
     await supervisor.start(_python(home, "sandbox", instant, _listening(places.instant)))
@@ -206,7 +219,7 @@ def _python(
 
 def _exists(flag: Path) -> Callable[[], Awaitable[None]]:
     async def wait() -> None:
-        while not flag.exists():  # noqa: ASYNC110 - another process makes it
+        while not await asyncio.to_thread(flag.exists):  # noqa: ASYNC110 - made elsewhere
             await asyncio.sleep(0.05)
 
     return wait

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from lockstep.domain.access import (
@@ -190,10 +190,3 @@ class ConnectorManifest:
     permissions: tuple[str, ...]
     proves: str
     residual_s: Mapping[str, int] = field(default_factory=dict)
-
-
-def utc(moment: datetime) -> datetime:
-    """Refuse naive instants at the edge: a vendor time without a zone is not evidence."""
-    if moment.tzinfo is None:
-        raise ValueError("an instant without a zone")
-    return moment

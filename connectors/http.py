@@ -81,6 +81,8 @@ def require_safe_url(url: str, *, option: str = "base_url") -> str:
         ValueError: unless it is https, or http to loopback (sandbox and tests).
     """
     parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError(f"{option}: an address names a host")
     loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
     if parts.scheme == "https" or (parts.scheme == "http" and loopback):
         if parts.username or parts.password:
@@ -94,21 +96,28 @@ def retry_after(headers: Mapping[str, str], dialect: Dialect, now: datetime) -> 
 
     ``Retry-After`` in seconds or as an HTTP date: RFC 9110 section 10.2.3.
     """
-    wait: timedelta | None = None
-    plain = headers.get("retry-after")
-    reset = headers.get(dialect.reset_epoch_header) if dialect.reset_epoch_header else None
-    try:
-        if plain is not None and plain.strip().isdigit():
-            wait = timedelta(seconds=int(plain))
-        elif plain is not None:
-            wait = parsedate_to_datetime(plain) - now
-        elif reset is not None:
-            wait = datetime.fromtimestamp(float(reset), tz=UTC) - now
-    except (ValueError, TypeError, OverflowError, OSError):
-        return None
+    wait = _plain_wait(headers.get("retry-after"), now)
+    if wait is None and dialect.reset_epoch_header:
+        wait = _reset_wait(headers.get(dialect.reset_epoch_header), now)
     if wait is None:
         return None
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def _plain_wait(value: str | None, now: datetime) -> timedelta | None:
+    try:
+        if value is None or value.strip().isdigit():
+            return timedelta(seconds=int(value)) if value else None
+        return parsedate_to_datetime(value) - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _reset_wait(value: str | None, now: datetime) -> timedelta | None:
+    try:
+        return datetime.fromtimestamp(float(value), tz=UTC) - now if value else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 class VendorHttp:
@@ -134,15 +143,17 @@ class VendorHttp:
     ) -> None:
         self._dialect = dialect
         self._secrets = tuple(secret for secret in secrets if secret)
+        address = require_safe_url(base_url)
         self._client = httpx.AsyncClient(
-            base_url=require_safe_url(base_url),
+            base_url=address,
             headers={"User-Agent": "lockstep", **headers},
             timeout=httpx.Timeout(timeout.total_seconds(), connect=5.0),
             limits=httpx.Limits(
                 max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
             ),
             follow_redirects=False,
-            verify=_tls_context() if base_url.startswith("https") else False,
+            # Plain http has been let through to loopback only; a context costs 20 ms to make.
+            verify=_tls_context() if urlsplit(address).scheme == "https" else False,
             transport=transport,
             auth=auth,
         )
@@ -172,16 +183,10 @@ class VendorHttp:
         request = self._client.build_request(
             method, path, params=params, content=content, headers=sent
         )
-        try:
-            response, raw = await self._send(request)
-        except httpx.TimeoutException as error:
-            raise self._fault(FaultCategory.TIMEOUT, operation, type(error).__name__) from None
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            # The connection died under way: the change may or may not have been applied.
-            raise self._fault(FaultCategory.TIMEOUT, operation, type(error).__name__) from None
-        except httpx.TransportError as error:
-            raise self._fault(FaultCategory.UNREACHABLE, operation, type(error).__name__) from None
+        response, raw = await self._exchange(operation, request)
         exchange = self._record(operation, response, raw, transcript)
+        if len(raw) > MAX_ANSWER_BYTES:
+            raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, "answer_too_large")
         data = self._parse(operation, response, raw)
         if response.status_code in expect:
             return Answer(response.status_code, response.headers, data, exchange)
@@ -190,8 +195,33 @@ class VendorHttp:
     async def aclose(self) -> None:
         await self._client.aclose()
 
+    async def _exchange(
+        self, operation: str, request: httpx.Request
+    ) -> tuple[httpx.Response, bytes]:
+        """Send and receive; every library error becomes a fault.
+
+        The fault is raised outside the except block: an httpx error kept as its context would
+        carry the request, whose address may hold an e-mail.
+        """
+        category = FaultCategory.TIMEOUT
+        try:
+            return await self._send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            category, code = FaultCategory.UNREACHABLE, type(error).__name__  # nothing was sent
+        except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            # The connection died under way: the change may or may not have been applied.
+            code = type(error).__name__
+        except httpx.DecodingError as error:
+            category, code = FaultCategory.UNEXPECTED_ANSWER, type(error).__name__
+        except httpx.TransportError as error:
+            category, code = FaultCategory.UNREACHABLE, type(error).__name__
+        raise self._fault(category, operation, code)
+
     async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        """Send once; only a refused connection is tried again, because nothing was sent."""
+        """Send once; only a refused connection is tried again, because nothing was sent.
+
+        Returns one byte more than allowed of an answer that is too large, and reads no further.
+        """
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.PoolTimeout)),
             stop=tenacity.stop_after_attempt(2),
@@ -200,22 +230,15 @@ class VendorHttp:
         ):
             with attempt:
                 response = await self._client.send(request, stream=True)
+        raw = bytearray()
         try:
-            chunks: list[bytes] = []
-            size = 0
             async for chunk in response.aiter_bytes():
-                size += len(chunk)
-                if size > MAX_ANSWER_BYTES:
-                    raise ConnectorFault(
-                        FaultCategory.UNEXPECTED_ANSWER,
-                        connector=self._dialect.connector,
-                        operation="http.read",
-                        code="answer_too_large",
-                    )
-                chunks.append(chunk)
+                raw += chunk
+                if len(raw) > MAX_ANSWER_BYTES:
+                    break
         finally:
             await response.aclose()
-        return response, b"".join(chunks)
+        return response, bytes(raw[: MAX_ANSWER_BYTES + 1])
 
     def _record(
         self, operation: str, response: httpx.Response, raw: bytes, transcript: Transcript
@@ -224,9 +247,9 @@ class VendorHttp:
         exchange = Exchange(
             operation=operation,
             status=response.status_code,
-            answered_at=_instant(date_header),
+            answered_at=answer_instant(date_header),
             request_id=self._request_id(response.headers),
-            date_header=date_header,
+            date_header=date_header[:64] if date_header else None,
             digest=hashlib.sha256(raw).hexdigest(),
         )
         transcript.add(exchange)
@@ -237,7 +260,7 @@ class VendorHttp:
             return None
         try:
             return json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             if response.status_code >= httpx.codes.BAD_REQUEST:
                 return None  # an error page of a proxy; its status says enough
             raise self._fault(
@@ -302,10 +325,21 @@ class VendorHttp:
         return _CODE.sub("_", text)[:64].strip("_")
 
 
+def vendor_instant(text: object) -> datetime | None:
+    """An instant (UTC) as vendors write it in JSON: RFC 3339; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else None
+
+
 _WAITING = frozenset({FaultCategory.RATE_LIMITED, FaultCategory.VENDOR_ERROR})
 
 
-def _instant(date_header: str | None) -> datetime:
+def answer_instant(date_header: str | None) -> datetime:
     """The vendor's Date if it is sane, else our clock: whole seconds against milliseconds.
 
     HTTP dates are cut to whole seconds; when ours agrees to within two seconds ours is finer.
@@ -314,12 +348,13 @@ def _instant(date_header: str | None) -> datetime:
     if date_header is None:
         return now
     try:
-        theirs = parsedate_to_datetime(date_header)
-    except ValueError:
+        stated = parsedate_to_datetime(date_header)
+        theirs = stated.astimezone(UTC)
+    except (ValueError, OverflowError):
         return now
-    if theirs.tzinfo is None:
+    if stated.tzinfo is None:
         return now
-    return now if abs(theirs - now) <= timedelta(seconds=2) else theirs.astimezone(UTC)
+    return now if abs(theirs - now) <= timedelta(seconds=2) else theirs
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -14,7 +14,6 @@ Vendor rules, from https://api.kisi.io/docs and docs.kisi.io (remove access righ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 import httpx
@@ -42,7 +41,7 @@ from connectors.base import (
     OptionSpec,
     Transcript,
 )
-from connectors.http import Answer, VendorHttp
+from connectors.http import Answer, VendorHttp, vendor_instant
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -121,7 +120,7 @@ class Kisi:
         if user is None:
             return Observation(account.id, exists=False, standing=(), residuals=residuals)
         standing = [Access(AccessKind.SIGN_IN, flag) for flag in _flags_on(user)]
-        off_since = None if standing else _instant(user.get("updated_at"))
+        off_since = None if standing else vendor_instant(user.get("updated_at"))
         logins = await self._api.held(LOGINS, account.id, transcript)
         # A login of the mobile app opens doors like a session; one of an API is a long-lived key.
         for kind, is_api in ((AccessKind.SESSION, False), (AccessKind.SECRET, True)):
@@ -215,15 +214,6 @@ def _flags_on(user: Item) -> list[str]:
 def _action(access: Access, answer: Answer) -> Action:
     exchange = answer.exchange
     return Action(access, answer.answered_at, exchange.operation, exchange.request_id)
-
-
-def _instant(text: object) -> datetime | None:
-    """The last change of the user: off since then at the latest, which never flatters us."""
-    try:
-        moment = datetime.fromisoformat(str(text or ""))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _problem(fault: ConnectorFault) -> Problem:

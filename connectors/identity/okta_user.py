@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from connectors.base import utc
-from connectors.http import Answer
+from connectors.http import Answer, vendor_instant
 from connectors.identity.okta_faults import unexpected
 
 ACTIVE = "ACTIVE"
@@ -83,17 +82,7 @@ def read_user(data: Any, answer: Answer, operation: str) -> OktaUser:
         status=status,
         seen_at=answer.answered_at,
         transitioning_to=None if transition is None else str(transition),
-        status_changed=_instant(data.get("statusChanged")),
+        status_changed=vendor_instant(data.get("statusChanged")),
         provider=str(provider.get("type", "")) if isinstance(provider, dict) else "",
         profile=profile if isinstance(profile, dict) else {},
     )
-
-
-def _instant(text: object) -> datetime | None:
-    """Okta's time; None when it is missing or has no zone, which is not evidence."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return utc(datetime.fromisoformat(text))
-    except ValueError:
-        return None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore import exceptions, xform_name
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.http import _instant
+from connectors.http import answer_instant
 from connectors.saas.aws_faults import Faults, GoneFault, bounded
 from connectors.saas.aws_settings import AwsSettings
 from lockstep.domain.access import Exchange
@@ -322,7 +322,7 @@ def _hear(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -
         Exchange(
             operation=f"{operation_model.service_model.service_name}.{operation_model.name}",
             status=response_dict["status_code"],
-            answered_at=_instant(date_header),
+            answered_at=answer_instant(date_header),
             request_id=bounded(request_id) if request_id else None,
             date_header=date_header,
             digest=hashlib.sha256(body if isinstance(body, bytes) else b"").hexdigest(),

@@ -6,7 +6,6 @@ call to locate, one to look, one to close. It is not a product, and its manifest
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -18,9 +17,8 @@ from connectors.base import (
     ConnectorOptions,
     OptionSpec,
     Transcript,
-    utc,
 )
-from connectors.http import Answer, Dialect, VendorHttp
+from connectors.http import Answer, Dialect, VendorHttp, vendor_instant
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -110,7 +108,7 @@ class InstantConnector:
         if answer is None:
             return Observation(account.id, exists=False, standing=())
         standing = _standing(answer.data)
-        off_since = None if standing else _instant(answer.data.get("changed_at"))
+        off_since = None if standing else vendor_instant(answer.data.get("changed_at"))
         return Observation(account.id, exists=True, standing=standing, off_since=off_since)
 
     async def revoke(
@@ -186,13 +184,6 @@ def _standing(account: dict[str, Any]) -> tuple[Access, ...]:
     if account.get("sessions") not in (0, []):
         ways.append(Access(AccessKind.SESSION, _SESSIONS))
     return tuple(ways)
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        return utc(datetime.fromisoformat(text)) if isinstance(text, str) else None
-    except ValueError:
-        return None
 
 
 def _fault(

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import structlog
 import typer
-import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 
@@ -28,8 +27,6 @@ from lockstep.control.temporal import connect
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate as migrate_schema
-from lockstep.web.app import build_app
-from lockstep.worker import build_parts, run_worker
 
 log = structlog.get_logger("lockstep.cli")
 
@@ -40,6 +37,8 @@ _RECONNECT_S = 2.0
 
 def worker(config: ConfigOption = None) -> None:
     """Dispatch the inbox, run the cases, speak to every system. Stops cleanly on SIGTERM."""
+    from lockstep.worker import build_parts, run_worker  # noqa: PLC0415 - see below
+
     settings = checked_settings(config)
 
     async def work() -> None:
@@ -60,6 +59,11 @@ def worker(config: ConfigOption = None) -> None:
 
 def web(config: ConfigOption = None) -> None:
     """Serve the webhooks. Temporal is not needed for this."""
+    # Late, here and above: these take half a second that every other command would wait for.
+    import uvicorn  # noqa: PLC0415
+
+    from lockstep.web.app import build_app  # noqa: PLC0415
+
     settings = checked_settings(config)
     try:
         app = build_app(settings, database_url(settings), settings.open_keyring())

@@ -91,7 +91,6 @@ async def test_an_oversize_answer_is_not_read_to_its_end() -> None:
     assert stream.closed
 
 
-@pytest.mark.xfail(reason="connectors.http names every oversize answer http.read", strict=True)
 async def test_an_oversize_answer_names_the_operation() -> None:
     """The fault of an oversize answer says which call it was."""
     fault = await fault_of(lambda _: httpx.Response(200, stream=Endless()))
@@ -155,10 +154,7 @@ def test_waiting_time_is_the_vendors_within_an_hour(
         "https://user:word@vendor.example.test",
         "https://user@vendor.example.test",
         "http://user:word@127.0.0.1",
-        pytest.param(
-            "https:///path",
-            marks=pytest.mark.xfail(reason="connectors.http accepts no host", strict=True),
-        ),
+        "https:///path",
     ],
 )
 def test_an_unsafe_address_is_refused(url: str) -> None:
@@ -185,12 +181,7 @@ def test_a_safe_address_loses_its_trailing_slash(url: str) -> None:
     "scheme",
     [
         "https",
-        pytest.param(
-            "HTTPS",
-            marks=pytest.mark.xfail(
-                reason="connectors.http turns certificate checks off for HTTPS://", strict=True
-            ),
-        ),
+        "HTTPS",
     ],
 )
 async def test_certificates_are_checked(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +365,6 @@ async def test_our_clock_where_the_vendors_says_nothing_finer(date: str | None) 
         pytest.param({"content": b"[" * 100_000}, id="deep"),
     ],
 )
-@pytest.mark.xfail(reason="connectors.http lets the library's own error out", strict=True)
 async def test_garbage_is_a_fault_and_nothing_else(answer: dict[str, object]) -> None:
     """Whatever bytes a vendor sends, the caller sees an answer or a ConnectorFault."""
     try:

@@ -58,6 +58,8 @@ class World:
     steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     returned: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     blind: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    unwritable: set[str] = field(default_factory=set)
+    """Decisions that the database refuses for good, by id."""
     asked: list[Any] = field(default_factory=list)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     """An activity name here waits for its event before it answers."""
@@ -162,7 +164,9 @@ class Doubles:
 
     @activity.defn(name="record_decision")
     async def record_decision(self, given: p.DecisionInput) -> p.DecisionResult:
-        await self._world(given)
+        world = await self._world(given)
+        if given.decision.decision_id in world.unwritable:
+            raise ApplicationError("refused by the database", non_retryable=True)
         outcomes = {p.DecisionKind.ATTEST: Outcome.ATTESTED, p.DecisionKind.WAIVE: Outcome.WAIVED}
         return p.DecisionResult(str(outcomes.get(given.decision.kind, "")))
 

@@ -1,0 +1,87 @@
+"""`python -m bench`: measure Lockstep beside bare Temporal, and judge the result by its targets."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import patterns
+from bench.load import Ours, closed_loop, until
+from bench.plan import FULL, QUICK, Plan
+from bench.report import print_outcome, print_profile, write_results
+from bench.stage import ROOT, Stage, staged
+from bench.verdicts import Outcome, judge
+
+RESULTS = ROOT / "bench" / "RESULTS.md"
+
+
+async def measure(stage: Stage, plan: Plan, console: Console) -> Outcome:
+    """Run every pattern of ``plan``."""
+    console.print("warming up")
+    await patterns.in_turn(stage, cases=plan.warm_up, in_flight=8, pairs=1, attempts=1)
+    bounds = {"pairs": plan.pairs, "attempts": plan.attempts}
+    console.print("one case at a time")
+    low = await patterns.in_turn(stage, cases=plan.low_cases, in_flight=1, **bounds)
+    console.print("saturated")
+    full = await patterns.in_turn(stage, cases=plan.full_cases, in_flight=plan.in_flight, **bounds)
+    console.print("slow systems")
+    slow = await patterns.against_slow_systems(
+        stage,
+        answer_ms=plan.answer_ms,
+        cases=plan.slow_cases,
+        in_flight=plan.slow_in_flight,
+        pairs=plan.slow_pairs,
+        attempts=plan.slow_attempts,
+    )
+    console.print("urgent behind a queue")
+    urgent = await patterns.overtaking(stage, queued=plan.queued, urgent=plan.urgent)
+    return judge(low, full, slow, urgent)
+
+
+async def compare(plan: Plan, console: Console) -> Outcome:
+    """Start everything, measure, stop everything."""
+    async with staged(systems=plan.systems) as stage:
+        return await measure(stage, plan, console)
+
+
+async def profile(plan: Plan, console: Console) -> None:
+    """Saturate the worker under the sampling profiler, and show where its CPU goes."""
+    async with staged(systems=plan.systems, profiled=True) as stage:
+        async with Ours(stage).watching() as ours:
+            run = await closed_loop(stage, ours, cases=plan.full_cases, in_flight=plan.in_flight)
+        used = run.usage.per_case_ms(run.cases)
+        console.print(f"{run.cases_per_s:.1f} cases/s (the profiler slows it down)")
+        console.print("CPU ms per case: " + ", ".join(f"{k} {v:.1f}" for k, v in used.items()))
+        stage.stop_our_worker()
+        await until(stage.has_profile)
+        seen = json.loads(stage.profile_path.read_text())
+    print_profile(seen, run.cases, console)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 when every target was met."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about a minute; writes no results")
+    parser.add_argument("--profile", action="store_true", help="only show where the CPU goes")
+    parser.add_argument("--output", type=Path, help=f"write results here [{RESULTS.name}]")
+    given = parser.parse_args(arguments)
+    plan = QUICK if given.quick else FULL
+    console = Console(width=140)
+    if given.profile:
+        asyncio.run(profile(plan, console))
+        return 0
+    outcome = asyncio.run(compare(plan, console))
+    print_outcome(outcome, console)
+    output = given.output or (None if given.quick else RESULTS)
+    if output is not None:
+        write_results(outcome, plan, output)
+    return 0 if all(row.passed for row in outcome.measures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""How much to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes of every pattern. ``attempts`` bounds how often noisy pairs are run again."""
+
+    systems: int = 8
+    warm_up: int = 30
+    pairs: int = 5
+    attempts: int = 12
+    low_cases: int = 40
+    full_cases: int = 300
+    in_flight: int = 30
+    answer_ms: int = 300
+    slow_cases: int = 40
+    slow_in_flight: int = 4
+    slow_pairs: int = 2
+    slow_attempts: int = 5
+    queued: int = 600
+    urgent: int = 5
+
+
+FULL = Plan()
+QUICK = Plan(
+    warm_up=10,
+    pairs=1,
+    attempts=1,
+    low_cases=15,
+    full_cases=60,
+    in_flight=20,
+    slow_cases=8,
+    slow_pairs=1,
+    slow_attempts=1,
+    queued=100,
+    urgent=2,
+)
+"""About a minute: shows that everything works, not how fast it is."""

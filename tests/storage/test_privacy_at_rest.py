@@ -1,0 +1,154 @@
+"""Nobody who reads the database's files, dumps or replicas learns who left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.domain.access import Access, AccessKind, Account, Action, Exchange, Location, Match
+from lockstep.domain.access import Observation
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.leavers import KeyKind
+from lockstep.domain.outcomes import reckon
+from lockstep.storage.revocations import Snapshot
+from tests.support.casework import (
+    EMAIL,
+    NAME,
+    OTHER,
+    SYSTEM,
+    WORKER,
+    everything_stored,
+    leaver_keys,
+    revised,
+    termination,
+)
+
+ACTOR = "olivia.operations@example.com"
+REASON = "Maria handed in her badge to Olivia"
+VENDOR_ID = "00u-maria-evangelista"
+PLANTED = [
+    *(NAME, EMAIL, WORKER, VENDOR_ID, ACTOR, REASON),
+    *("Evangelista", "evangelista", "Olivia", "m.married@example.com"),
+]
+
+
+async def a_full_life(work) -> str:
+    """Use every column that a case can fill."""
+    account = Account(VENDOR_ID, EMAIL)
+    access = Access(AccessKind.DEVICE, f"{NAME}'s phone")
+    location = Location((Match(account, KeyKind.EMAIL),), (KeyKind.WORKER_ID, KeyKind.EMAIL))
+    snapshot = Snapshot((account,), {VENDOR_ID: (access,)})
+    now = datetime.now(UTC)
+    calls = [Exchange("memory.revoke", 200, now, "req-1")]
+    await work.inbox.store(
+        tenant="acme",
+        source="hr",
+        dedupe_key="evt-1",
+        received_at=now,
+        body=f'{{"worker": {{"id": "{WORKER}", "name": "{NAME}", "e": "{EMAIL}"}}}}'.encode(),
+        priority=1,
+    )
+    case = await work.open()
+    keys = leaver_keys(email="m.married@example.com")
+    case = await work.cases.amend(case, revised(termination(), 2, keys=keys), case.cutoff_at)
+    item = await work.revocations.load(case.case_id, SYSTEM, 1)
+    await work.revocations.attempt(
+        item, round_=1, attempt=1, location=location, snapshot=snapshot
+    )
+    await work.revocations.fault(
+        item,
+        round_=1,
+        attempt=1,
+        category=FaultCategory.TIMEOUT,
+        text="memory revoke: timeout",
+        retry_at=now,
+        exchanges=calls,
+    )
+    await work.revocations.needs_person(
+        item, round_=1, category=FaultCategory.TIMEOUT, overdue=True
+    )
+    closing = reckon(
+        before=[access],
+        after=[Observation(VENDOR_ID, exists=True, standing=())],
+        actions=[Action(access, now, "memory.close")],
+        confirmed_at=now,
+    )
+    await work.revocations.outcome(
+        item,
+        round_=1,
+        attempt=2,
+        closing=closing,
+        snapshot=snapshot,
+        location=location,
+        actions=[Action(access, now, "memory.close")],
+        exchanges=calls,
+        dropped=0,
+    )
+    decision = Decision("d1", DecisionKind.ATTEST, OTHER, ACTOR, REASON, ACTOR, "ab" * 32)
+    await work.cases.decide(DecisionInput(case.case_id, 1, decision))
+    await work.cases.close(case.case_id, 1)
+    return case.case_id
+
+
+def sightings(stored: dict[str, bytes], wanted: list[str]) -> list[str]:
+    return [
+        f"{column} holds {secret!r}"
+        for column, raw in stored.items()
+        for secret in wanted
+        if secret.encode() in raw
+    ]
+
+
+async def test_no_column_of_any_table_shows_the_person(work, database):
+    """Names, e-mails, worker ids, vendor ids and free text are in no column, text or binary."""
+    await a_full_life(work)
+    stored = everything_stored(database.superuser_url)
+    filled = {column.partition(".")[0] for column, raw in stored.items() if raw}
+
+    assert {"inbox", "subjects", "cases", "revocations", "decisions", "ledger_entries"} <= filled
+    assert sightings(stored, PLANTED) == []
+
+
+async def test_the_search_would_find_them(work, database):
+    """The search above sees text, binary and JSON columns alike."""
+    await a_full_life(work)
+    async with work.engine.begin() as connection:
+        await connection.execute(text("update inbox set error = :x"), {"x": f"bad: {EMAIL}"})
+        await connection.execute(text("update inbox set body = :x"), {"x": NAME.encode()})
+        await connection.execute(
+            text("update revocations set rehearsal_problems = cast(:x as jsonb)"),
+            {"x": f'[{{"code": "{WORKER}"}}]'},
+        )
+    found = sightings(everything_stored(database.superuser_url), [EMAIL, NAME, WORKER])
+
+    assert sorted(line.partition(" ")[0] for line in found) == [
+        "inbox.body",
+        "inbox.error",
+        "revocations.rehearsal_problems",
+    ]
+
+
+@pytest.mark.parametrize("secret", [WORKER, EMAIL, VENDOR_ID])
+async def test_a_short_key_cannot_be_guessed_from_the_ledger(work, secret):
+    """References differ between two leavers with the same vendor id: they are salted."""
+    first = await a_full_life(work)
+    raw = b"".join(await work.ledger.entries(first))
+
+    assert secret.encode() not in raw
+    async with work.engine.connect() as connection:
+        private = bytes(await connection.scalar(text("select private from subjects")))
+    assert secret.encode() not in private
+
+
+async def test_errors_of_the_database_show_no_parameters(work):
+    """A refused statement, as it would reach a log, names no value."""
+    said = termination(partner="bad\x00partner")
+    with pytest.raises(Exception, match="NUL") as caught:
+        await work.open(said)
+
+    for secret in (NAME, EMAIL, WORKER):
+        assert secret not in str(caught.value)
+        assert secret not in repr(caught.value)

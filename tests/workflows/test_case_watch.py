@@ -1,0 +1,89 @@
+"""The watch: later looks, access that returned, looks that cannot be had."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from lockstep.contracts import payloads as p
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.outcomes import CaseStatus
+from tests.workflows.conftest import HOUR, Clinic, plan
+from tests.workflows.doubles import Always
+
+DAY = 24 * HOUR
+WATCH = (HOUR, DAY, 7 * DAY, 30 * DAY)
+
+
+async def test_every_system_is_looked_at_after_each_delay(clinic: Clinic) -> None:
+    """Four looks over a month, each at every system that a connector closed."""
+    begun = await clinic.now()
+    case = await clinic.open(plan("okta"), plan("vpn"), watch_s=WATCH)
+    assert await case.result() == CaseStatus.CLOSED
+    looks = [(row.look, row.system) for row in case.world.of(p.WatchInput)]
+    assert sorted(looks) == [(n, s) for n in (1, 2, 3, 4) for s in ("okta", "vpn")]
+    assert len(case.world.of(p.CloseInput)) == 1
+    assert timedelta(days=30) <= await clinic.now() - begun < timedelta(days=31)
+
+
+async def test_access_that_returned_is_revoked_again(clinic: Clinic) -> None:
+    """Only the system concerned is opened again; the case closes a second time."""
+    case = await clinic.open(
+        plan("okta"), plan("vpn"), watch_s=(HOUR, DAY), returned={"okta": {1}}
+    )
+    assert await case.result() == CaseStatus.CLOSED
+    revoked = [(row.system, row.opening, row.round) for row in case.world.of(p.RevokeInput)]
+    assert sorted(revoked) == [("okta", 1, 1), ("okta", 2, 2), ("vpn", 1, 1)]
+    assert [row.closing for row in case.world.of(p.CloseInput)] == [1, 2]
+    second = [row.opening for row in case.world.of(p.WatchInput, "okta")]
+    assert second == [1, 2], "the later look knows the new opening"
+    assert await case.status() == CaseStatus.CLOSED
+
+
+async def test_a_reopened_case_shows_that_it_is_open(clinic: Clinic) -> None:
+    """The status goes back to revoking, or to needs_person when it hangs again."""
+    case = await clinic.open(plan("okta"), watch_s=(HOUR,), returned={"okta": {1}})
+    await case.world.until_asked(p.CloseInput)
+    case.world.steps["okta"] = [FaultCategory.MANAGED_ELSEWHERE]
+    await case.sleep(hours=1, seconds=2)
+    asked = await case.world.until_asked(p.NeedsPersonInput, "okta")
+    assert asked.opening == 2
+    assert await case.status() == CaseStatus.NEEDS_PERSON
+    await case.decide("okta", DecisionKind.RETRY)
+    assert await case.result() == CaseStatus.CLOSED
+
+
+async def test_a_reopened_system_that_hangs_tells_people_again(clinic: Clinic) -> None:
+    """Being overdue in the first opening does not silence the second."""
+    case = await clinic.open(
+        plan("okta"),
+        watch_s=(HOUR,),
+        returned={"okta": {1}},
+        steps={"okta": [Always(FaultCategory.UNREACHABLE)]},
+    )
+    await case.sleep(hours=1)
+    await case.world.until_asked(p.NeedsPersonInput)
+    case.world.steps["okta"].clear()
+    await case.sleep(minutes=10)
+    await case.world.until_asked(p.CloseInput)
+    case.world.steps["okta"] = [Always(FaultCategory.UNREACHABLE)]
+    await case.sleep(hours=2)
+    again = await case.world.until_asked(p.NeedsPersonInput, times=2)
+    assert (again.opening, again.overdue) == (2, True)
+    case.world.steps["okta"].clear()
+    assert await case.result() == CaseStatus.CLOSED
+
+
+async def test_a_look_that_cannot_be_had_ends_neither_case_nor_watch(clinic: Clinic) -> None:
+    """A credential that is refused at one look stops neither the other system nor later looks."""
+    case = await clinic.open(
+        plan("okta"),
+        plan("vpn"),
+        watch_s=(HOUR, DAY),
+        blind={"okta": {1}},
+        returned={"vpn": {1}, "okta": {2}},
+    )
+    assert await case.result() == CaseStatus.CLOSED
+    revoked = [(row.system, row.opening) for row in case.world.of(p.RevokeInput)]
+    assert sorted(revoked) == [("okta", 1), ("okta", 2), ("vpn", 1), ("vpn", 2)]
+    assert [row.closing for row in case.world.of(p.CloseInput)] == [1, 2, 3]
