@@ -171,6 +171,12 @@ def list_groups(call: Call) -> Response:
     return ok(call.account.parts["groups"]) if call.account else missing(call)
 
 
+def list_all_groups(_: Call) -> Response:
+    """The organisation's groups: Everyone, as in every organisation; the others are not kept."""
+    everyone = {"id": "00geveryone", "type": "BUILT_IN", "profile": {"name": "Everyone"}}
+    return ok([everyone])
+
+
 def leave_group(call: Call) -> Response:
     """Remove the user from a group.
 
@@ -243,6 +249,7 @@ ACCESS_ROUTES: Final = (
     Route("DELETE", f"{USER}/factors/{{factor}}", "factors", delete_factor),
     Route("POST", f"{USER}/lifecycle/reset_factors", "factors", reset_factors),
     Route("GET", f"{USER}/groups", "groups", list_groups),
+    Route("GET", "/api/v1/groups", "groups", list_all_groups),
     Route("DELETE", "/api/v1/groups/{group}/users/{user}", "groups", leave_group),
     Route("GET", f"{USER}/roles", "roles", list_roles),
     Route("DELETE", f"{USER}/roles/{{role}}", "roles", remove_role),

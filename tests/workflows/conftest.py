@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import SearchAttributeKey, TypedSearchAttributes
@@ -25,12 +26,19 @@ from lockstep.contracts import payloads as p
 from lockstep.control.temporal import data_converter
 from lockstep.storage.keyring import Keyring
 from lockstep.worker import sandboxed
-from tests.workflows.doubles import BOUND_S, Doubles, World
+from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
 from workflows.case import CaseWorkflow
 
 SYSTEMS = ("badge", "okta", "vpn")
 CACHED, UNCACHED = "cases-cached", "cases-uncached"
 HOUR = 3600
+ACTIVITY_OF: dict[type[Any], str] = {
+    p.BeginInput: "begin_revoking",
+    p.CloseInput: "close_case",
+    p.NeedsPersonInput: "record_needs_person",
+    p.RehearseInput: "rehearse_access",
+    p.RevokeInput: "revoke_access",
+}
 
 
 def plan(system: str, **changes: Any) -> p.SystemPlan:
@@ -81,6 +89,27 @@ class Case:
 
     async def change(self, event_id: str = "e2") -> None:
         await self.handle.signal(names.TERMINATION_CHANGED, p.TerminationChanged(event_id))
+
+    async def done(self, asked: type[Asked], system: str = "", times: int = 1) -> Asked:
+        """Wait until the ``times``-th question of this kind is answered, and return it.
+
+        The server's clock may be moved over a question that is only asked: it would time out.
+        """
+        answered, scheduled = 0, set()
+        async with asyncio.timeout(BOUND_S):
+            async for event in self.handle.fetch_history_events(wait_new_event=True):
+                ask = event.activity_task_scheduled_event_attributes
+                if (
+                    event.event_type is EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+                    and ask.activity_type.name == ACTIVITY_OF[asked]
+                    and (not system or ask.task_queue.name == names.system_queue(system))
+                ):
+                    scheduled.add(event.event_id)
+                completed = event.activity_task_completed_event_attributes
+                answered += completed.scheduled_event_id in scheduled
+                if answered == times:
+                    break
+        return self.world.of(asked, system)[times - 1]
 
     async def sleep(self, **duration: float) -> None:
         """Let the server's clock run on; timers and retries that fall due are carried out."""

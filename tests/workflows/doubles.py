@@ -61,12 +61,15 @@ class World:
     unwritable: set[str] = field(default_factory=set)
     """Decisions that the database refuses for good, by id."""
     asked: list[Any] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+    """When each question came, by the server's clock."""
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     """An activity name here waits for its event before it answers."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def note(self, given: object) -> None:
+    def note(self, given: object, when: datetime) -> None:
         self.asked.append(given)
+        self.times.append(when)
         self._news.set()
 
     def of(self, kind: type[Asked], system: str = "") -> list[Asked]:
@@ -76,6 +79,11 @@ class World:
             for given in self.asked
             if isinstance(given, kind) and system in {"", getattr(given, "system", "")}
         ]
+
+    def asked_at(self, kind: type[Any]) -> list[datetime]:
+        """When each question of this kind came."""
+        pairs = zip(self.asked, self.times, strict=True)
+        return [when for given, when in pairs if isinstance(given, kind)]
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something asked makes ``holds`` true; fails after `BOUND_S`."""
@@ -113,7 +121,7 @@ class Doubles:
         world = self.worlds.get(given.case_id)
         if world is None:
             raise ApplicationError("no script for this case", non_retryable=True)
-        world.note(given)
+        world.note(given, activity.info().started_time)
         gate = world.gates.get(activity.info().activity_type)
         if gate is not None:
             await gate.wait()

@@ -30,12 +30,12 @@ async def test_a_case_whose_cutoff_passed_revokes_everywhere_and_closes(clinic: 
 async def test_a_future_case_rehearses_at_once_and_revokes_at_its_cutoff(clinic: Clinic) -> None:
     """The rehearsal is held on the day HR speaks; nothing is revoked before the last day."""
     case = await clinic.open(plan("okta"), plan("vpn", manual=True, required=False), ahead=MONTH)
-    await case.world.until_asked(p.RehearseInput, "okta")
+    await case.done(p.RehearseInput, "okta")
     await case.sleep(days=29)
     assert not case.world.of(p.BeginInput)
     assert not case.world.of(p.RevokeInput)
     await case.sleep(days=1, seconds=2)
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     assert len(case.world.of(p.RehearseInput)) == 1, "a manual system has nothing to rehearse"
     assert len(case.world.of(p.RevokeInput)) == 1
 
@@ -45,7 +45,7 @@ async def test_a_future_case_shows_nothing_before_its_cutoff(clinic: Clinic) -> 
     case = await clinic.open(
         plan("okta"), plan("vpn", required=False, due_s=60), ahead=MONTH, partner="acme"
     )
-    await case.world.until_asked(p.RehearseInput, "vpn")
+    await case.done(p.RehearseInput, "vpn")
     await case.sleep(days=15)
     assert not (await case.attributes()).search_attributes
     assert await case.result() == CaseStatus.CLOSED
@@ -58,34 +58,34 @@ async def test_a_future_case_shows_nothing_before_its_cutoff(clinic: Clinic) -> 
 async def test_a_case_that_moved_earlier_begins_earlier(clinic: Clinic) -> None:
     """HR's new date takes effect while the case sleeps."""
     case = await clinic.open(plan("okta"), ahead=MONTH)
-    await case.world.until_asked(p.RehearseInput)
+    await case.done(p.RehearseInput)
     case.world.cutoff -= timedelta(days=28)
     await case.change()
-    await case.world.until_asked(p.BeginInput)
+    await case.done(p.BeginInput)
     assert not case.world.of(p.RevokeInput), "two days are left"
     await case.sleep(days=2, seconds=2)
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     assert await clinic.now() < case.world.cutoff + timedelta(days=1)
 
 
 async def test_a_case_that_moved_later_waits_longer(clinic: Clinic) -> None:
     """At the old cutoff nothing happens; the answers to `begin_revoking` are WAIT, then BEGIN."""
     case = await clinic.open(plan("okta"), ahead=timedelta(days=2))
-    await case.world.until_asked(p.RehearseInput)
+    await case.done(p.RehearseInput)
     case.world.cutoff += timedelta(days=5)
     await case.change()
-    await case.world.until_asked(p.BeginInput)
+    await case.done(p.BeginInput)
     await case.sleep(days=6)
     assert not case.world.of(p.RevokeInput)
     await case.sleep(days=1, seconds=2)
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     assert len(case.world.of(p.BeginInput)) == 2
 
 
 async def test_a_cutoff_that_moved_unannounced_is_noticed_at_the_old_one(clinic: Clinic) -> None:
     """The database decides: a lost signal costs nothing when the date moved later."""
     case = await clinic.open(plan("okta"), ahead=timedelta(days=2))
-    await case.world.until_asked(p.RehearseInput)
+    await case.done(p.RehearseInput)
     case.world.cutoff += timedelta(days=1)
     await case.sleep(days=2, hours=12)
     assert not case.world.of(p.RevokeInput)
@@ -102,7 +102,7 @@ async def test_a_change_while_the_date_is_being_read_is_read_again(clinic: Clini
     await case.change("e3")
     case.world.gates.clear()
     gate.set()
-    await case.world.until_asked(p.BeginInput, times=2)
+    await case.done(p.BeginInput, times=2)
     assert not case.world.of(p.RevokeInput)
 
 
@@ -113,14 +113,14 @@ async def test_clocks_that_disagree_about_the_cutoff_do_not_make_a_case_spin(
     case = await clinic.open(plan("okta"), ahead=timedelta(hours=1))
     case.world.lag = timedelta(seconds=5)
     await case.sleep(hours=1, seconds=7)
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     assert 2 <= len(case.world.of(p.BeginInput)) <= 6
 
 
 async def test_a_rescinded_case_stops_without_a_trace(clinic: Clinic) -> None:
     """Nothing is revoked, closed or shown when HR takes it back in time."""
     case = await clinic.open(ahead=MONTH, rescinded=True)
-    await case.world.until_asked(p.RehearseInput, "okta")
+    await case.done(p.RehearseInput, times=len(SYSTEMS))
     await case.change()
     assert await case.result() == CaseStatus.RESCINDED
     assert not case.world.of(p.RevokeInput)
@@ -131,7 +131,7 @@ async def test_a_rescinded_case_stops_without_a_trace(clinic: Clinic) -> None:
 async def test_a_change_after_the_cutoff_disturbs_nothing(clinic: Clinic) -> None:
     """After the cutoff HR's word is recorded elsewhere; the case goes on and closes."""
     case = await clinic.open(plan("okta"), watch_s=(HOUR,))
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     case.world.rescinded = True
     await case.change()
     assert await case.result() == CaseStatus.CLOSED
@@ -151,7 +151,7 @@ async def test_transient_faults_are_retried_by_the_machine(clinic: Clinic) -> No
 async def test_one_systems_failure_disturbs_no_other(clinic: Clinic) -> None:
     """While one system fails for good, the others are settled in their first round."""
     case = await clinic.open(steps={"okta": [FaultCategory.PERMISSION_MISSING]})
-    await case.world.until_asked(p.NeedsPersonInput, "okta")
+    await case.done(p.NeedsPersonInput, "okta")
     await case.world.until_asked(p.RevokeInput, "badge")
     await case.world.until_asked(p.RevokeInput, "vpn")
     assert not case.world.of(p.CloseInput)

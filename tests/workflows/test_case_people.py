@@ -19,7 +19,9 @@ PERMANENT = [category for category in FaultCategory if not rule_for(category).tr
 
 
 async def _asked(case: Case, system: str, *, times: int = 1) -> p.NeedsPersonInput:
-    return await case.world.until_asked(p.NeedsPersonInput, system, times=times)
+    asked = await case.world.until_asked(p.NeedsPersonInput, system, times=times)
+    await case.done(p.NeedsPersonInput, times=len(case.world.of(p.NeedsPersonInput)))
+    return asked
 
 
 async def test_every_permanent_fault_asks_a_person_and_a_retry_goes_on(clinic: Clinic) -> None:
@@ -73,7 +75,7 @@ async def test_an_optional_system_does_not_hold_up_closing(clinic: Clinic) -> No
         plan("vpn", required=False),
         steps={"vpn": [FaultCategory.PERMISSION_MISSING, FaultCategory.MISCONFIGURED]},
     )
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     await _asked(case, "vpn")
     await case.decide("vpn", DecisionKind.RETRY)
     await _asked(case, "vpn", times=2)
@@ -153,8 +155,8 @@ async def test_what_cannot_be_decided_is_refused(clinic: Clinic) -> None:
     case = await clinic.open(
         plan("okta"), plan("badge", manual=True), plan("vpn", manual=True, due_s=2 * HOUR)
     )
-    await _asked(case, "badge")
-    await case.world.until_asked(p.RevokeInput, "okta")
+    await case.done(p.NeedsPersonInput, times=2)
+    await case.done(p.RevokeInput)
     assert "no system" in await case.refusal("nonsense", DecisionKind.RETRY)
     assert "cannot be retried" in await case.refusal("badge", DecisionKind.RETRY)
     await case.sleep(hours=1, seconds=1)
@@ -189,9 +191,7 @@ async def test_a_repeated_click_decides_once(clinic: Clinic) -> None:
     """The decision's id is the update's id: the repetition gets the first answer."""
     case = await clinic.open(plan("okta"), plan("vpn", manual=True), watch_s=(HOUR,))
     await _asked(case, "vpn")
-    answers = [
-        await case.decide("vpn", DecisionKind.ATTEST, decision_id="d-1") for _ in range(3)
-    ]
+    answers = [await case.decide("vpn", DecisionKind.ATTEST, decision_id="d-1") for _ in range(3)]
     assert {answer.outcome for answer in answers} == {Outcome.ATTESTED}
     assert len(case.world.of(p.DecisionInput)) == 1
 
@@ -212,7 +212,7 @@ async def test_a_system_that_settles_while_a_decision_is_written_stays_as_it_set
     await case.world.until_asked(p.DecisionInput)
     await case.sleep(seconds=5)
     await case.world.until_asked(p.RevokeInput, "okta", times=2)
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     gate.set()
     await decision
     assert await case.result() == CaseStatus.CLOSED

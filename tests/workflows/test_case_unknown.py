@@ -57,7 +57,7 @@ async def test_an_attestation_closes_the_case(clinic: Clinic) -> None:
     )
     await _asked(case)
     await case.decide("okta", DecisionKind.ATTEST)
-    await case.world.until_asked(p.CloseInput)
+    await case.done(p.CloseInput)
     assert [row.system for row in case.world.of(p.RevokeInput)].count("okta") == 1
     case.world.steps["vpn"] = [Always(FaultCategory.VENDOR_ERROR)]
     await case.sleep(hours=1, seconds=5)
@@ -76,7 +76,7 @@ async def test_one_system_that_knows_the_person_is_enough(clinic: Clinic) -> Non
 async def test_manual_systems_say_nothing_about_the_keys(clinic: Clinic) -> None:
     """An attested manual system does not hide that every connector found nobody."""
     case = await clinic.open(plan("okta"), plan("vpn", manual=True), steps={"okta": [NOBODY]})
-    await case.world.until_asked(p.NeedsPersonInput, "vpn")
+    await case.done(p.NeedsPersonInput)
     await case.decide("vpn", DecisionKind.ATTEST)
     await _asked(case)
     await case.decide("okta", DecisionKind.WAIVE)

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Starts the server with its password from a file: it can only read the environment, and what
+# stands in docker-compose.yml can be read by `docker inspect`.
+set -eu
+
+: "${POSTGRES_PWD_FILE:?}"
+POSTGRES_PWD=$(cat "$POSTGRES_PWD_FILE")
+export POSTGRES_PWD
+exec /etc/temporal/entrypoint.sh
