@@ -181,8 +181,9 @@ class AccessActivities:
     async def _read_back(
         self, seen: _Seen, actions: Sequence[Action], transcript: Transcript
     ) -> list[Observation]:
-        if not actions:  # nothing was done since the look that showed nothing standing
-            return list(seen.current.values())
+        looked = list(seen.current.values())
+        if not actions and not any(look.standing for look in looked):
+            return looked  # nothing was done since the look that showed nothing standing
         return list(
             await asyncio.gather(
                 *(

@@ -21,12 +21,13 @@ QUIET_CORES = 0.1
 """More than this used by strangers, and a run says more about them than about us."""
 
 _FIRST_ATTEMPT = text(
-    "select l.recorded_at from cases c join ledger_entries l on l.case_id = c.case_id"
+    "select c.opened_at, l.recorded_at from cases c join ledger_entries l on l.case_id = c.case_id"
     " where c.last_event_id = :key and l.kind = 'revocation:attempt' order by l.id limit 1"
 )
 _OPEN = text(
-    "select (select count(*) from inbox where state = 'pending')"
-    " + (select count(*) from cases where closed_at is null)"
+    "select (select count(*) from cases where closed_at is null)"
+    " + (select count(*) from inbox i where state = 'pending' and not exists"
+    " (select from cases c where c.last_event_id = i.dedupe_key))"
 )
 
 
@@ -61,11 +62,13 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class Urgent:
-    """One involuntary leaver behind a queue: milliseconds to the first ATTEMPT."""
+    """One involuntary leaver behind a queue: milliseconds from the post to each step."""
 
     ahead: int
-    seen_ms: float
+    answered_ms: float
+    opened_ms: float
     written_ms: float
+    seen_ms: float
 
 
 async def alternate(
@@ -165,19 +168,20 @@ async def _overtake(stage: Stage, web: httpx.AsyncClient) -> Urgent:
     }
     posted, began = datetime.now(UTC), time.perf_counter()
     answer = await web.post(f"/hooks/{SOURCE}", content=body, headers=headers)
+    answered = (time.perf_counter() - began) * 1000
     answer.raise_for_status()
-    written: datetime | None = None
+    steps: list[datetime] = []
 
     async def attempted() -> bool:
-        nonlocal written
         async with stage.engine.connect() as connection:
-            written = await connection.scalar(_FIRST_ATTEMPT, {"key": key})
-        return written is not None
+            row = (await connection.execute(_FIRST_ATTEMPT, {"key": key})).first()
+        steps.extend(row or ())
+        return row is not None
 
     await until(attempted, every_s=0.01)
     seen = (time.perf_counter() - began) * 1000
-    assert written is not None
-    return Urgent(ahead, seen, (written - posted).total_seconds() * 1000)
+    opened, written = ((step - posted).total_seconds() * 1000 for step in steps)
+    return Urgent(ahead, answered, opened, written, seen)
 
 
 async def _still_open(stage: Stage) -> int:

@@ -104,9 +104,15 @@ def write_results(outcome: Outcome, plan: Plan, path: Path, *, now: datetime | N
         "## Urgent, one by one",
         "",
         *_markdown(
-            ("open cases ahead", "seen committed after", "written after"),
+            ("open cases ahead", "web answered ms", "case opened ms", "ATTEMPT ms", "seen ms"),
             [
-                (str(row.ahead), f"{row.seen_ms:.0f} ms", f"{row.written_ms:.0f} ms")
+                (
+                    str(row.ahead),
+                    f"{row.answered_ms:.0f}",
+                    f"{row.opened_ms:.0f}",
+                    f"{row.written_ms:.0f}",
+                    f"{row.seen_ms:.0f}",
+                )
                 for row in outcome.urgent
             ],
         ),

@@ -402,6 +402,8 @@ def _category(connector: str) -> Category:
 def _problem(row: Any) -> str:
     key = ".".join(str(part) for part in row["loc"]) or "lockstep.toml"
     reason = str(row["msg"]).removeprefix("Value error, ")
+    if key == "systems" and row["type"] == "missing":
+        return "systems: none is configured yet: uncomment one in the file and complete it"
     match row["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key: remove it or correct its spelling"

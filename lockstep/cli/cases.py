@@ -30,7 +30,7 @@ from lockstep.cli.context import (
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
 from lockstep.control.desk import Person, RefusedError
 from lockstep.control.events import Dates
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.storage.records import CaseView
 
 MAX_ARTEFACT = 50 * 1024 * 1024
@@ -41,6 +41,12 @@ ActorOption = Annotated[
     str, typer.Option("--as", help="Who decides [default: the operating system's user].")
 ]
 SecondOption = Annotated[str, typer.Option("--second", help="The second person who agreed.")]
+
+_VERDICTS = {
+    "amend": "The case was amended.",
+    "rescind": "The case was rescinded: it stops, nothing was revoked.",
+    "too_late": "Too late: the cutoff has passed. Recorded; nothing is ever re-enabled here.",
+}
 
 case_app = typer.Typer(no_args_is_help=True, help="One case.")
 
@@ -123,7 +129,7 @@ def print_case(view: CaseView) -> None:
     )
     out.print(render.system_table(view))
     for row in view.revocations:
-        if row.fault:
+        if row.fault and row.state != RevocationState.SETTLED:
             text = row.fault_text or row.fault
             out.print(f"\n[yellow]{row.system}[/]: {escape(text)}\n  {render.suggestion(row)}")
         for problem in row.rehearsal_problems or ():
@@ -145,7 +151,8 @@ def stuck(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     if as_json:
         print_json([render.as_data(view) for view in views])
     elif views:
-        out.print(render.stuck_table(views))
+        for line in render.stuck_lines(views):
+            out.print(line, soft_wrap=True)
     else:
         out.print("Nothing is stuck.")
 
@@ -283,7 +290,7 @@ def _report(verdict: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"verdict": verdict})
     else:
-        out.print(verdict.replace("_", " "))
+        out.print(_VERDICTS.get(verdict, verdict.replace("_", " ")))
 
 
 def _decide(

@@ -31,7 +31,10 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Ledger
 from lockstep.storage.views import CaseViews
 
-out = Console(highlight=False)
+WIDE = 120
+"""Columns where no terminal says otherwise: a file or a pipe has no edge."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False)
 Result = TypeVar("Result")
 

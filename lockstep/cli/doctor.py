@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import asdict, dataclass
 
 from rich.markup import escape
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -176,16 +175,11 @@ async def _health(part: str, connector: Connector) -> list[Check]:
 
 
 def _print(checks: list[Check]) -> None:
-    marks = {
-        "ok": "[green]ok[/]",
-        "warning": "[yellow]warning[/]",
-        "problem": "[bold red]problem[/]",
-    }
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "part", "says", "what to do"):
-        table.add_column(column, overflow="fold")
+    marks = {"ok": "[green]     ok[/]", "warning": "[yellow]warning[/]"}
     for check in checks:
-        table.add_row(marks[check.level], check.part, escape(check.says), escape(check.fix))
-    out.print(table)
+        mark = marks.get(check.level, "[bold red]problem[/]")
+        out.print(f"{mark}  [bold]{check.part}[/]  {escape(check.says)}", soft_wrap=True)
+        if check.fix:
+            out.print(f"         [dim]{escape(check.fix)}[/]", soft_wrap=True)
     bad = sum(check.level == "problem" for check in checks)
     out.print("\nEverything is in order." if not bad else f"\n{bad} to mend.")

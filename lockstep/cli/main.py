@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import lockstep
 from lockstep.cli import cases, demo, doctor, init, servers, terminate, up
+from lockstep.cli.context import FAILED
 
 app = typer.Typer(
     name="lockstep",
@@ -53,8 +57,16 @@ def root(
 
 
 def main() -> None:
-    """Entry point of the installed command."""
-    app(prog_name="lockstep")
+    """Entry point of the installed command. A traceback could show personal data: places only."""
+    try:
+        app(prog_name="lockstep")
+    except Exception as error:  # noqa: BLE001 - the last resort of a command
+        places = traceback.extract_tb(error.__traceback__)[-4:]
+        trail = " > ".join(f"{Path(place.filename).name}:{place.lineno}" for place in places)
+        typer.echo(
+            f"error: this is a fault of Lockstep: {type(error).__name__} at {trail}", err=True
+        )
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

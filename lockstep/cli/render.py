@@ -76,7 +76,7 @@ def case_table(views: list[CaseView]) -> Table:
     """One line per case."""
     table = Table(box=None, pad_edge=False)
     for name in ("case", "status", "leaver", "kind", "partner", "cutoff", "closed", "open"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in {"case", "status"})
     for view in views:
         left = sum(row.state != RevocationState.SETTLED for row in view.revocations)
         table.add_row(
@@ -104,7 +104,8 @@ def system_table(view: CaseView) -> Table:
         "grade",
         "residual",
     ):
-        table.add_column(name, justify="right" if name == "actions" else "left")
+        right = name == "actions"
+        table.add_column(name, justify="right" if right else "left", no_wrap=name == "system")
     for row in view.revocations:
         off = row.revoked_at
         spent = duration(time_to_revocation(view.case.cutoff_at, off)) if off else NONE
@@ -120,27 +121,22 @@ def system_table(view: CaseView) -> Table:
     return table
 
 
-def stuck_table(views: list[CaseView]) -> Table:
-    """One line per system that waits, most urgent first, with reason and remedy."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("case", "system", "state", "why", "due", "what to do"):
-        table.add_column(name, overflow="fold")
+def stuck_lines(views: list[CaseView]) -> list[str]:
+    """What waits, most urgent first: case and leaver, then each system with reason and remedy."""
+    lines = []
     now = datetime.now(UTC)
     for view in views:
+        about = f"{escape(view.leaver)}  {view.case.kind.replace('_', ' ')}"
+        lines.append(f"[bold]{view.case.case_id}[/]  {about}  {escape(view.case.partner)}")
         for row in sorted(view.revocations, key=lambda row: row.due_at):
             if row.state == RevocationState.SETTLED:
                 continue
-            left = row.due_at - now
-            late = "[red]overdue " if left.total_seconds() < 0 else "in "
-            table.add_row(
-                view.case.case_id,
-                row.system,
-                coloured(row.state),
-                escape(row.fault_text or row.fault or NONE),
-                late + duration(int(abs(left.total_seconds())) * 1000),
-                suggestion(row),
-            )
-    return table
+            left = duration(int(abs((row.due_at - now).total_seconds())) * 1000)
+            due = f"[bold red]overdue by {left}[/]" if row.due_at < now else f"due in {left}"
+            why = escape(row.fault_text or (row.fault or "waiting").replace("_", " "))
+            lines.append(f"  {row.system}  {coloured(row.state)}  {due}  {why}")
+            lines.append(f"    [dim]{suggestion(row)}[/]")
+    return lines
 
 
 def suggestion(row: RevocationRow) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -149,7 +149,10 @@ class Cases:
             statement = (
                 pg_insert(cases)
                 .on_conflict_do_nothing(
-                    index_elements=["spell_index"], index_where=cases.c.status != "rescinded"
+                    index_elements=["spell_index"],
+                    # Literal: once psycopg has prepared the statement, PostgreSQL cannot match a
+                    # parameter with the index's predicate, and every further opening would fail.
+                    index_where=text("status <> 'rescinded'"),
                 )
                 .returning(cases.c.case_id)
             )

@@ -46,13 +46,20 @@ async def check_fitness(connection: AsyncConnection, *, expected_revision: str |
         StorageError: naming the command or the setting that mends it.
     """
     exists = await connection.scalar(text("select to_regclass('alembic_version') is not null"))
+    if exists and not await connection.scalar(
+        text("select has_table_privilege(current_user, 'alembic_version', 'SELECT')")
+    ):
+        raise StorageError(
+            "database.url: this role may not read our tables: make it a member of lockstep_app "
+            "(docs/operations.md, Database roles)"
+        )
     found = (
         await connection.scalar(text("select version_num from alembic_version")) if exists else None
     )
-    if expected_revision is not None and found != expected_revision:
+    if found is None or (expected_revision is not None and found != expected_revision):
         raise StorageError(
-            f"the schema is at {found or 'nothing'}, this release needs {expected_revision}: "
-            "run `lockstep migrate`"
+            f"the schema is at {found or 'nothing'}, this release needs "
+            f"{expected_revision or 'one'}: run `lockstep migrate`"
         )
     may_change = await connection.scalar(
         text(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, select, tuple_, update
+from sqlalchemy import Row, bindparam, case, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import DecisionKind
@@ -85,9 +85,13 @@ def _touch(**values: object) -> Any:
 
 
 def _unless_asked(state: RevocationState) -> Any:
-    """``state``, unless a person has been asked: that stays visible until it is settled."""
-    asked = revocations.c.state == RevocationState.NEEDS_PERSON.value
-    return case((asked, revocations.c.state), else_=state.value)
+    """``state``, unless a person has been asked, or has settled it while we were at work."""
+    # Not `in_`: group commit runs this for many rows at once, which its expanding bind refuses.
+    kept = or_(
+        revocations.c.state == RevocationState.NEEDS_PERSON.value,
+        revocations.c.state == RevocationState.SETTLED.value,
+    )
+    return case((kept, revocations.c.state), else_=state.value)
 
 
 REOPEN = _touch(
@@ -162,10 +166,7 @@ class Revocations:
         if row is None or row.wrapped_key is None:
             raise UnknownRevocationError(f"no revocation of {system} in {case_id}")
         subject = Subject.open(self._ring, row.subject_id, row.wrapped_key, row.subject_private)
-        snapshot = _open_snapshot(subject, case_id, system, row.private)
-        is_reopened = row.opening < opening
-        if is_reopened:  # accounts stay pinned, what stood before was settled before
-            snapshot = Snapshot(snapshot.accounts)
+        snapshot = _open_snapshot(subject, case_id, system, opening, row.private)
         return Revocation(
             case_id=case_id,
             system=system,
@@ -177,7 +178,7 @@ class Revocations:
             required=row.required,
             accept_single_key=row.accept_single_key,
             opening=opening,
-            is_reopened=is_reopened,
+            is_reopened=row.opening < opening,
             attempts=row.attempts,
             subject=subject,
             snapshot=snapshot,
@@ -414,6 +415,7 @@ def outcome_of(kind: DecisionKind) -> Outcome | None:
 
 def _seal_snapshot(item: Revocation, snapshot: Snapshot) -> bytes:
     document: dict[str, object] = {
+        "opening": item.opening,
         "accounts": [[account.id, account.locator] for account in snapshot.accounts],
         "standing": {
             account: [[access.kind.value, access.ref] for access in items]
@@ -423,12 +425,17 @@ def _seal_snapshot(item: Revocation, snapshot: Snapshot) -> bytes:
     return item.subject.encrypt(document, context=f"{item.case_id}/{item.system}")
 
 
-def _open_snapshot(subject: Subject, case_id: str, system: str, private: bytes | None) -> Snapshot:
+def _open_snapshot(
+    subject: Subject, case_id: str, system: str, opening: int, private: bytes | None
+) -> Snapshot:
     if private is None:
         return Snapshot()
     document: Any = subject.decrypt(private, context=f"{case_id}/{system}")
+    accounts = tuple(Account(id_, locator) for id_, locator in document["accounts"])
+    if document["opening"] != opening:  # accounts stay pinned, what stood before was settled then
+        return Snapshot(accounts)
     return Snapshot(
-        accounts=tuple(Account(id_, locator) for id_, locator in document["accounts"]),
+        accounts=accounts,
         standing={
             account: tuple(Access(AccessKind(kind), ref) for kind, ref in items)
             for account, items in document["standing"].items()

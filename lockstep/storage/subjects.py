@@ -20,8 +20,8 @@ class Subject:
     key: bytes = field(repr=False)
     salt: bytes = field(repr=False)
     keys: LeaverKeys = field(repr=False)
-    display_name: str = field(repr=False, default="")
-    spell: str = field(repr=False, default="")
+    display_name: str = field(repr=False)
+    spell: str = field(repr=False)
 
     @classmethod
     def new(cls, keys: LeaverKeys, display_name: str, spell: str) -> Subject:
@@ -44,7 +44,14 @@ class Subject:
         keys = LeaverKeys(
             tuple(Key(KeyKind(kind), value, system) for kind, value, system in document["keys"])
         )
-        return cls(subject_id, key, bytes.fromhex(document["salt"]), keys, document["display_name"])
+        return cls(
+            subject_id=subject_id,
+            key=key,
+            salt=bytes.fromhex(document["salt"]),
+            keys=keys,
+            display_name=document["display_name"],
+            spell=document["spell"],
+        )
 
     def wrapped_key(self, ring: Keyring) -> bytes:
         return ring.encrypt(self.key, context=self.subject_id.bytes)

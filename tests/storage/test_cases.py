@@ -55,6 +55,13 @@ async def test_a_batch_opens_each_with_its_systems_and_one_entry(work):
     assert await work.kinds(made[7].case_id) == ["case:opened"]
 
 
+async def test_the_thirtieth_case_opens_like_the_first(work):
+    """One connection opens case after case: the driver prepares statements that repeat."""
+    made = [await work.open(termination(f"W-{n}")) for n in range(30)]
+
+    assert len({case.case_id for case in made}) == 30
+
+
 async def test_a_cutoff_that_has_passed_begins_at_once(work):
     """A backdated termination is not scheduled, it is late."""
     case = await work.open(due=-timedelta(hours=2))

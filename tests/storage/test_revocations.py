@@ -226,12 +226,12 @@ async def test_reopening_into_a_question_is_seen_even_in_a_shared_commit(work, c
         await settle(work, item)
     first = await load(work, case, system=SYSTEM)
     reopened = await load(work, case, opening=2, system=OTHER)
-    work.ledger._batcher._task = asyncio.create_task(asyncio.sleep(0))
-    calls = [asyncio.create_task(ask(work, item)) for item in (first, reopened)]
-    await asyncio.gather(*calls)
+    await asyncio.gather(ask(work, first), ask(work, reopened))
     row = await work.row(case.case_id, OTHER)
+    shared = "ledger_entries where kind = 'revocation:needs_person' group by xmin"
 
     assert (row.opening, row.state) == (2, "needs_person")
+    assert await work.count(shared) == 2, "they did not meet in one commit"
 
 
 async def test_a_rehearsal_leaves_no_entry(work, case):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,13 +41,18 @@ def leaver_keys(worker_id: str = WORKER, email: str = EMAIL) -> LeaverKeys:
     return LeaverKeys((Key(KeyKind.WORKER_ID, worker_id), Key(KeyKind.EMAIL, email)))
 
 
+def event_id(worker_id: str, revision: int) -> str:
+    """A sender's id as the documentation asks for: it says nothing about the worker."""
+    return "evt_" + hashlib.sha256(f"{worker_id}/{revision}".encode()).hexdigest()[:16]
+
+
 def termination(worker_id: str = WORKER, **changes: object) -> Termination:
     """HR's first word on a worker who leaves tonight; ``changes`` replaces fields."""
     now = datetime.now(UTC)
     base = Termination(
         tenant=TENANT,
         source=SOURCE,
-        event_id=f"evt-{worker_id}-1",
+        event_id=event_id(worker_id, 1),
         action=TerminationAction.TERMINATED,
         revision=1,
         worker_id=worker_id,
@@ -64,8 +70,8 @@ def termination(worker_id: str = WORKER, **changes: object) -> Termination:
 
 def revised(base: Termination, revision: int, **changes: object) -> Termination:
     """A later statement about the same spell."""
-    event_id = f"evt-{base.worker_id}-{revision}"
-    return replace(base, **{"revision": revision, "event_id": event_id, **changes})
+    fields = {"revision": revision, "event_id": event_id(base.worker_id, revision), **changes}
+    return replace(base, **fields)
 
 
 def two_systems(*, accept_single_key: bool = False) -> PinnedPolicy:

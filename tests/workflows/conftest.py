@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import SearchAttributeKey, TypedSearchAttributes
@@ -95,21 +94,22 @@ class Case:
 
         The server's clock may be moved over a question that is only asked: it would time out.
         """
-        answered, scheduled = 0, set()
         async with asyncio.timeout(BOUND_S):
-            async for event in self.handle.fetch_history_events(wait_new_event=True):
-                ask = event.activity_task_scheduled_event_attributes
-                if (
-                    event.event_type is EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
-                    and ask.activity_type.name == ACTIVITY_OF[asked]
-                    and (not system or ask.task_queue.name == names.system_queue(system))
-                ):
-                    scheduled.add(event.event_id)
-                completed = event.activity_task_completed_event_attributes
-                answered += completed.scheduled_event_id in scheduled
-                if answered == times:
-                    break
+            while await self._answered(asked, system) < times:
+                await asyncio.sleep(0.01)
         return self.world.of(asked, system)[times - 1]
+
+    async def _answered(self, asked: type[Any], system: str) -> int:
+        scheduled: set[int] = set()
+        answered = 0
+        async for event in self.handle.fetch_history_events():
+            ask = event.activity_task_scheduled_event_attributes
+            is_meant = not system or ask.task_queue.name == names.system_queue(system)
+            if ask.activity_type.name == ACTIVITY_OF[asked] and is_meant:
+                scheduled.add(event.event_id)
+            completed = event.activity_task_completed_event_attributes
+            answered += completed.scheduled_event_id in scheduled
+        return answered
 
     async def sleep(self, **duration: float) -> None:
         """Let the server's clock run on; timers and retries that fall due are carried out."""
@@ -141,8 +141,7 @@ class Clinic:
     ) -> Case:
         """Start a case whose cutoff lies ``ahead``; without ``ahead`` it begins at once.
 
-        Args:
-            script: further fields of its `World`, by name.
+        ``script`` holds further fields of its `World`, by name.
         """
         case_id = f"c-{uuid.uuid4().hex[:10]}"
         cutoff = await self.now() + ahead

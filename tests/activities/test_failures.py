@@ -1,0 +1,174 @@
+"""Faults: the category decides on retry, the text is safe to store, the fault stands in the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DefaultFailureConverter, DefaultPayloadConverter
+from temporalio.exceptions import ApplicationError
+
+from activities.access import AccessActivities
+from activities.faults import next_try
+from activities.record import RecordActivities
+from connectors.base import ConnectorFault
+from lockstep.contracts.payloads import BeginInput, RevokeInput
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.storage.engine import create_engine
+from tests.activities.conftest import Bench, environment
+from tests.support.casework import EMAIL, NAME, SYSTEM, WORKER, Casework
+
+
+def as_stored(error: BaseException) -> str:
+    """What Temporal keeps of a failure."""
+    failure = Failure()
+    DefaultFailureConverter().to_failure(error, DefaultPayloadConverter(), failure)
+    return str(failure)
+
+
+@pytest.mark.parametrize("operation", ["locate", "read_back", "revoke"])
+@pytest.mark.parametrize("category", list(FaultCategory))
+async def test_the_category_alone_decides_on_retry(bench: Bench, category, operation):
+    """Each category, at each call, arrives as its own type and is written down once."""
+    bench.connector.fail(operation, category)
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke()
+    transient = rule_for(category).transient
+    row = await bench.work.row(bench.case.case_id)
+
+    assert caught.value.type == category.value
+    assert caught.value.non_retryable is not transient
+    assert (row.state, row.fault) == ("retrying", category.value)
+    assert (row.retry_at is not None) is transient
+    assert (await bench.kinds()).count("revocation:fault") == 1
+    assert await bench.outcomes() == []
+
+
+async def test_the_vendors_reset_time_wins(bench: Bench):
+    """A rate limit's own reset time is Temporal's next try, and is shown to people."""
+    wait = timedelta(seconds=777)
+    bench.connector.faults["revoke"] = [
+        ConnectorFault(
+            FaultCategory.RATE_LIMITED,
+            connector="memory",
+            operation="revoke",
+            code="429",
+            retry_after=wait,
+            request_id="req-9",
+        )
+    ]
+    with pytest.raises(ApplicationError, match="req-9") as caught:
+        await bench.revoke()
+    shown = (await bench.work.row(bench.case.case_id)).retry_at - datetime.now(UTC)
+
+    assert caught.value.next_retry_delay == wait
+    assert timedelta(seconds=770) < shown <= wait
+
+
+@pytest.mark.parametrize(
+    ("attempt", "seconds"), [(1, 1), (2, 2), (5, 16), (9, 256), (10, 300), (10_000, 300)]
+)
+def test_the_next_try_that_people_see_is_temporals(attempt, seconds):
+    """Without a reset time it doubles from a second to five minutes."""
+    fault = ConnectorFault(FaultCategory.TIMEOUT, connector="memory", operation="x")
+
+    assert next_try(fault, attempt) == timedelta(seconds=seconds)
+
+
+async def test_after_transient_faults_the_work_is_finished(bench: Bench):
+    """Three faults in a row, three entries, then one outcome with everything in it."""
+    for operation in ("locate", "read_back", "revoke"):
+        bench.connector.fail(operation, FaultCategory.UNREACHABLE)
+    for attempt in (1, 2, 3):
+        with pytest.raises(ApplicationError):
+            await bench.revoke(attempt)
+
+    assert await bench.revoke(4) == "revoked"
+    assert (await bench.kinds()).count("revocation:fault") == 3
+    [outcome] = await bench.outcomes()
+    assert len(outcome["removed"]) == 3
+
+
+async def test_a_reply_lost_after_the_change_is_counted_once(bench: Bench):
+    """The vendor applied the change, we never heard: the next look proves it."""
+    bench.connector.fail("revoked", FaultCategory.TIMEOUT)
+    with pytest.raises(ApplicationError):
+        await bench.revoke(1)
+
+    assert await bench.revoke(2) == "revoked"
+    [outcome] = await bench.outcomes()
+    assert len(outcome["removed"]) == 3
+    assert outcome["accepted"] == []
+
+
+async def test_a_database_that_is_away_is_tried_again_and_says_nothing(bench: Bench, ring):
+    """Temporal retries, and its history holds no SQL, no parameter and no address."""
+    engine = create_engine("postgresql://lockstep_app:hunter2@127.0.0.1:1/nowhere")
+    away = Casework(engine, ring)
+    acts = AccessActivities(SYSTEM, bench.connector, away.revocations, away.cases)
+    record = RecordActivities(away.cases, away.revocations)
+    runs = [
+        (acts.revoke_access, RevokeInput(bench.case.case_id, SYSTEM, 1)),
+        (record.begin_revoking, BeginInput(bench.case.case_id)),
+    ]
+    for run, given in runs:
+        with pytest.raises(ApplicationError) as caught:
+            await environment().run(run, given)
+        stored = as_stored(caught.value)
+
+        assert (caught.value.type, caught.value.non_retryable) == ("internal", False)
+        for secret in ("hunter2", "SELECT", "127.0.0.1", "psycopg.errors", bench.case.case_id):
+            assert secret not in stored
+    assert bench.connector.calls == []
+    await engine.dispose()
+
+
+async def test_a_database_lost_midway_repeats_and_settles(bench: Bench):
+    """The session ends between the effect and OUTCOME: the next attempt settles it once."""
+
+    async def cut() -> None:
+        async with bench.work.engine.begin() as connection:
+            await connection.execute(
+                text(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and pid <> pg_backend_pid()"
+                )
+            )
+
+    bench.connector.hooks["revoked"] = cut
+    for attempt in range(1, 8):
+        try:
+            assert await bench.revoke(attempt) == "revoked"
+            break
+        except ApplicationError as error:
+            assert error.type == "internal"
+    [outcome] = await bench.outcomes()
+    assert len(outcome["removed"]) == 3
+
+
+async def test_an_unexpected_error_is_named_by_type_only(bench: Bench):
+    """A bug of ours may quote a row; its text does not reach Temporal."""
+
+    def stumble() -> None:
+        raise ValueError(f"cannot read {NAME} <{EMAIL}>")
+
+    bench.connector.hooks["locate"] = stumble
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke()
+    stored = as_stored(caught.value)
+
+    assert (caught.value.type, caught.value.non_retryable) == ("internal", False)
+    assert "ValueError" in stored
+    for secret in (NAME, EMAIL, WORKER):
+        assert secret not in stored
+
+
+async def test_an_unknown_case_fails_as_ours(bench: Bench):
+    """A case that is not in the database is a fault of ours, never a settled system."""
+    acts = bench.activities()
+    with pytest.raises(ApplicationError) as caught:
+        await environment().run(acts.revoke_access, RevokeInput("cnone", SYSTEM, 1))
+
+    assert caught.value.type == "internal"
