@@ -24,7 +24,8 @@ from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.intake import CaseStarter, Dispatcher
 from lockstep.settings import Settings
-from lockstep.storage.cases import Cases, pin
+from lockstep.storage.case_rows import pin
+from lockstep.storage.cases import Cases
 from lockstep.storage.engine import check_fitness, create_engine
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring

@@ -9,6 +9,14 @@
 \set service_password `cat "$LOCKSTEP_SECRETS/service_password"`
 \set temporal_password `cat "$LOCKSTEP_SECRETS/temporal_password"`
 
+-- A file that cannot be read gives an empty password, which PostgreSQL takes for "none".
+select least(length(:'owner_password'), length(:'service_password'), length(:'temporal_password'))
+  < 16 as unusable \gset
+\if :unusable
+  \warn 'a password is missing or shorter than 16 characters: run deploy/make-secrets.sh'
+  select 1 / 0 as stop_here;
+\endif
+
 create role lockstep_owner login password :'owner_password';
 create role lockstep_app nologin;
 create role lockstep_service login password :'service_password' in role lockstep_app;

@@ -6,4 +6,4 @@ set -eu
 : "${POSTGRES_PWD_FILE:?}"
 POSTGRES_PWD=$(cat "$POSTGRES_PWD_FILE")
 export POSTGRES_PWD
-exec /etc/temporal/entrypoint.sh
+exec "${ENTRYPOINT:-/etc/temporal/entrypoint.sh}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff, zone_named
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -39,6 +41,12 @@ Text = Annotated[
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
+Instant = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
+]
+Day = Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2200, 1, 1))]
+"""Bounds keep arithmetic with zones within what a calendar can hold."""
+_KEY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
@@ -82,14 +90,14 @@ class Dates(_Model):
     """Civil dates with their meaning. Which of them ends access is decided by policy."""
 
     zone: Text = Field(description="IANA time zone of the dates.", examples=["Asia/Manila"])
-    access_ends_at: AwareDatetime | None = Field(
+    access_ends_at: Instant | None = Field(
         default=None, description="An explicit instant (RFC 3339 with offset); wins over all dates."
     )
-    last_working_day: date | None = Field(default=None, description="The last day worked.")
-    garden_leave_start: date | None = Field(
+    last_working_day: Day | None = Field(default=None, description="The last day worked.")
+    garden_leave_start: Day | None = Field(
         default=None, description="The first day of paid absence without access."
     )
-    employment_ends_on: date | None = Field(
+    employment_ends_on: Day | None = Field(
         default=None, description="The last day of employment or contract."
     )
 
@@ -100,7 +108,7 @@ class TerminationEvent(_Model):
     schema_version: Literal[1] = 1
     action: TerminationAction = TerminationAction.TERMINATED
     revision: int = Field(ge=1, le=2**53 - 1, description="Grows with each statement on a spell.")
-    recorded_at: AwareDatetime = Field(description="When HR recorded it (RFC 3339 with offset).")
+    recorded_at: Instant = Field(description="When HR recorded it (RFC 3339 with offset).")
     kind: TerminationKind
     worker: Worker
     spell: Text = Field(default="1", description="Which employment or contract of the worker ends.")
@@ -122,15 +130,8 @@ def parse_event(raw: bytes, *, tenant: str, source: str, event_id: str) -> Termi
     Raises:
         EventError: with every problem found, by field; never quotes a value.
     """
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise EventError(["body: not JSON"]) from None
-    if not isinstance(document, dict):
-        raise EventError(["body: not a JSON object"])
-    if _depth(document) > MAX_DEPTH:
-        raise EventError([f"body: nested deeper than {MAX_DEPTH}"])
-    return to_termination(read_event(document), tenant=tenant, source=source, event_id=event_id)
+    event = read_event(_decoded(raw))
+    return to_termination(event, tenant=tenant, source=source, event_id=event_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +165,8 @@ def read_event(document: dict[str, object]) -> TerminationEvent:
     try:
         return TerminationEvent.model_validate(document)
     except ValidationError as error:
-        raise EventError(
-            [
-                ".".join(str(part) for part in problem["loc"] or ("event",)) + ": " + problem["msg"]
-                for problem in error.errors(include_url=False, include_input=False)
-            ]
-        ) from None
+        rows = error.errors(include_url=False, include_input=False)
+        raise EventError([_problem(row) for row in rows]) from None
 
 
 def to_termination(
@@ -225,9 +222,57 @@ def _dates(dates: Dates) -> EndDates:
     )
 
 
-def _depth(value: object) -> int:
-    if isinstance(value, dict):
-        return 1 + max((_depth(item) for item in value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max((_depth(item) for item in value), default=0)
-    return 0
+def _decoded(raw: bytes) -> dict[str, object]:
+    """JSON as RFC 8259 has it: UTF-8, no NaN, and no member that a second one could hide."""
+    try:
+        document = json.loads(
+            raw.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_constant
+        )
+    except EventError:
+        raise
+    except (ValueError, RecursionError):
+        raise EventError(["body: not JSON"]) from None
+    if not isinstance(document, dict):
+        raise EventError(["body: not a JSON object"])
+    if _is_deeper(document, MAX_DEPTH):
+        raise EventError([f"body: nested deeper than {MAX_DEPTH}"])
+    return document
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document: dict[str, object] = {}
+    for key, value in pairs:
+        if key in document:
+            raise EventError([f"body: the key {_shown(key)} stands twice"])
+        if not key.isascii():  # none of ours is; and half a character breaks what comes after
+            raise EventError(["body: a key that is not ASCII"])
+        document[key] = value
+    return document
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether ``value`` nests more than ``levels``; stops there, as a hostile body does not."""
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return any(_is_deeper(item, levels - 1) for item in items)
+
+
+def _problem(row: ErrorDetails) -> str:
+    reason = row["msg"].removeprefix("Value error, ")
+    if not row["loc"] and row["type"] == "value_error":
+        return reason  # a rule over several fields, which names them itself
+    return ".".join(_shown(part) for part in row["loc"] or ("event",)) + ": " + reason
+
+
+def _shown(part: str | int) -> str:
+    """A key as it may be repeated and stored: one that could be a name or an address is not."""
+    if isinstance(part, int) or part == "[key]" or _KEY.fullmatch(part):
+        return str(part)
+    return "?"

@@ -36,7 +36,8 @@ from lockstep.domain.terminations import (
     Verdict,
     judge,
 )
-from lockstep.storage.cases import Cases, Opening, PinnedPolicy, Said
+from lockstep.storage.case_rows import Opening, PinnedPolicy, Said
+from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import CHANNEL, Disposition, Inbox, InboxEvent
 from lockstep.storage.keyring import KeyringError
 from lockstep.storage.records import CaseRow

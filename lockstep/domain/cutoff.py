@@ -49,9 +49,15 @@ def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
 
     On a day with a repeated hour this is the earlier of the two; on a day on which the hour is
     left out it is the moment of the change. Earlier is the safe side for ending access.
+
+    Raises:
+        CutoffError: for a day that UTC's calendar cannot hold.
     """
     wall = datetime.combine(day, at, tzinfo=zone)
-    early, late = (wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    try:
+        early, late = (wall.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    except OverflowError:  # HR systems write "no end" as 9999-12-31
+        raise CutoffError(f"dates: {day} lies outside the calendar") from None
     if early <= late:
         return early
     # A gap: fold 1 lies before the change and fold 0 after it. Search the change to the second.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,18 +11,27 @@ from sqlalchemy import bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput, DecisionKind
-from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, RevocationState
-from lockstep.domain.policy import Policy, SystemPolicy, Tier
+from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import KnownCase, Termination
-from lockstep.evidence.canonical import canonical_bytes, instant_text, reference
+from lockstep.evidence.canonical import instant_text, reference
 from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.storage.case_rows import (
+    Opening,
+    PinnedPolicy,
+    Said,
+    decision_append,
+    new_rows,
+    short_key,
+    spoken,
+)
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, append_all
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import REOPEN, outcome_of
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import cases, decisions, findings, policies, revocations, subjects
+from lockstep.storage.tables import cases, findings, policies, revocations, subjects
 
 _CASE_COLUMNS = [cases.c[item.name] for item in fields(CaseRow)]
 
@@ -36,43 +42,6 @@ class UnknownCaseError(LookupError):
 
 class StaleCaseError(RuntimeError):
     """Another statement was applied since this one was judged: judge it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class PinnedPolicy:
-    """A policy and the digest under which cases refer to it."""
-
-    policy: Policy
-    digest: str
-
-
-def pin(policy: Policy) -> PinnedPolicy:
-    """Digest a policy: SHA-256 of its RFC 8785 bytes, in hex."""
-    return PinnedPolicy(policy, hashlib.sha256(canonical_bytes(policy.as_document())).hexdigest())
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Who of our own people asked for a change, and why; kept encrypted."""
-
-    actor: str
-    reason: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """One termination that opens a case. ``tombstone`` remembers a rescission that came first."""
-
-    termination: Termination
-    received_at: datetime
-    cutoff: datetime
-    tombstone: bool = False
-    said: Said | None = None
-
-
-def new_case_id() -> str:
-    """A random id that people can read out: ``c`` and 12 characters, 60 bits."""
-    return "c" + base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
 
 
 class Cases:
@@ -141,7 +110,10 @@ class Cases:
     async def open(self, openings: Sequence[Opening], pinned: PinnedPolicy) -> list[CaseRow | None]:
         """Open cases in one transaction; None where another dispatcher was first."""
         now = datetime.now(UTC)
-        made = [self._new_rows(opening, pinned, now) for opening in openings]
+        made = [
+            new_rows(opening, pinned, self._ring, indexes=self._indexes(opening), now=now)
+            for opening in openings
+        ]
         if not made:
             return []
         async with self._engine.begin() as connection:
@@ -216,7 +188,7 @@ class Cases:
             kind = EntryKind.CASE_AMENDED
             event = termination.event_id
             await self._say(
-                connection, current, kind, _short(event), data, subject=subject, said=said
+                connection, current, kind, short_key(event), data, subject=subject, said=said
             )
             return await self._locked(connection, case.case_id)
 
@@ -251,7 +223,7 @@ class Cases:
             event = termination.event_id
             subject = await self._subject(connection, current)
             await self._say(
-                connection, current, kind, _short(event), data, subject=subject, said=said
+                connection, current, kind, short_key(event), data, subject=subject, said=said
             )
         return CaseStatus.RESCINDED if in_time else CaseStatus(current.status)
 
@@ -302,50 +274,11 @@ class Cases:
 
     async def decide(self, given: DecisionInput) -> str:
         """Record a person's decision; return the outcome that now stands, or ""."""
-        choice = given.decision
-        now = datetime.now(UTC)
-        outcome = outcome_of(choice.kind)
         async with self._engine.begin() as connection:
             current = await self._locked(connection, given.case_id)
             subject = await self._subject(connection, current)
-            private = subject.encrypt(
-                {
-                    "actor": choice.actor,
-                    "second_person": choice.second_person,
-                    "reason": choice.reason,
-                },
-                context=choice.decision_id,
-            )
-            grade = None
-            if choice.kind is DecisionKind.ATTEST:
-                strong = choice.artefact_digest and choice.second_person
-                grade = EvidenceGrade.C if strong else EvidenceGrade.D
-            entry = self._decision_entry(given, current, subject, grade, now)
-            row = {
-                "decision_id": choice.decision_id,
-                "case_id": given.case_id,
-                "system": choice.system,
-                "kind": choice.kind.value,
-                "decided_at": now,
-                "until": choice.until,
-                "artefact_digest": choice.artefact_digest,
-                "private": private,
-            }
-            changes = [Change(_DECIDED, row)]
-            if outcome is not None:
-                changes.append(
-                    Change(
-                        _DECIDED_OUTCOME,
-                        {
-                            "k_case": given.case_id,
-                            "k_system": choice.system,
-                            "n_outcome": outcome.value,
-                            "n_grade": grade.value if grade else None,
-                            "n_at": now if choice.kind is DecisionKind.ATTEST else None,
-                        },
-                    )
-                )
-            await append_all(connection, [Append(entry, tuple(changes))])
+            await append_all(connection, [decision_append(given, current, subject)])
+        outcome = outcome_of(given.decision.kind)
         return outcome.value if outcome else ""
 
     async def raise_finding(
@@ -368,6 +301,13 @@ class Cases:
         )
         async with self._engine.begin() as connection:
             await append_all(connection, [Append(entry, changes)])
+
+    def _indexes(self, opening: Opening) -> dict[str, bytes]:
+        termination = opening.termination
+        return {
+            "worker_index": self.worker_index(termination.tenant, termination.worker_id),
+            "spell_index": self.spell_index(termination),
+        }
 
     async def _as_judged(self, connection: AsyncConnection, case: CaseRow) -> CaseRow:
         """Lock a case that was judged without a lock: order of delivery must not matter."""
@@ -414,7 +354,7 @@ class Cases:
         actor = Actor()
         if said is not None and subject is not None:
             actor = Actor("person", reference(subject.salt, "person", said.actor))
-            changes = (_spoken(case.case_id, kind, str(number), said=said, subject=subject),)
+            changes = (spoken(case.case_id, kind, str(number), said=said, subject=subject),)
         entry = Entry(
             kind=kind,
             key=":".join(str(part) for part in (case.case_id, kind.value, number) if part != ""),
@@ -429,152 +369,13 @@ class Cases:
         )
         await append_all(connection, [Append(entry, changes)])
 
-    def _decision_entry(
-        self,
-        given: DecisionInput,
-        case: CaseRow,
-        subject: Subject,
-        grade: EvidenceGrade | None,
-        now: datetime,
-    ) -> Entry:
-        choice = given.decision
-        data: dict[str, object] = {"round": given.round, "decision": choice.decision_id}
-        if grade:
-            data["grade"] = grade.value
-        if choice.artefact_digest:
-            data["artefact_sha256"] = choice.artefact_digest
-        if choice.second_person:
-            data["second_person"] = reference(subject.salt, "person", choice.second_person)
-        if choice.until:
-            data["until"] = instant_text(choice.until)
-        return Entry(
-            kind=EntryKind(f"decision:{choice.kind.value}"),
-            key=f"{given.case_id}:{choice.system}:decision:{choice.decision_id}",
-            tenant=case.tenant,
-            occurred_at=now,
-            recorded_at=now,
-            case_id=case.case_id,
-            subject=str(case.subject_id),
-            system=choice.system,
-            policy=case.policy,
-            actor=Actor("person", reference(subject.salt, "person", choice.actor)),
-            data=data,
-        )
 
-    def _new_rows(self, opening: Opening, pinned: PinnedPolicy, now: datetime) -> _NewRows:
-        termination = opening.termination
-        subject = Subject.new(termination.keys, termination.display_name, termination.spell)
-        case_id = new_case_id()
-        status = CaseStatus.SCHEDULED if opening.cutoff > now else CaseStatus.REVOKING
-        if opening.tombstone:
-            status = CaseStatus.RESCINDED
-        row: dict[str, Any] = {
-            "case_id": case_id,
-            "tenant": termination.tenant,
-            "subject_id": subject.subject_id,
-            "worker_index": self.worker_index(termination.tenant, termination.worker_id),
-            "spell_index": self.spell_index(termination),
-            "status": status.value,
-            "kind": termination.kind.value,
-            "source": termination.source,
-            "partner": termination.partner,
-            "site": termination.site,
-            "zone": termination.dates.zone,
-            "policy": pinned.digest,
-            "revision": termination.revision,
-            "last_event_id": termination.event_id,
-            "recorded_at": termination.recorded_at,
-            "cutoff_at": opening.cutoff,
-            "received_at": opening.received_at,
-            "opened_at": now,
-            "begun_at": now if status is CaseStatus.REVOKING else None,
-            "closed_at": None,
-            "closings": 0,
-        }
-        doors = [
-            _door_row(case_id, system, pinned.policy, opening)
-            for system in pinned.policy.systems
-            if not opening.tombstone
-        ]
-        said = opening.said
-        actor = Actor()
-        changes: tuple[Change, ...] = ()
-        if said is not None:
-            actor = Actor("person", reference(subject.salt, "person", said.actor))
-            kind = EntryKind.CASE_OPENED
-            number = _short(termination.event_id)
-            changes = (_spoken(case_id, kind, number, said=said, subject=subject),)
-        return _NewRows(
-            subject={
-                "subject_id": subject.subject_id,
-                "tenant": termination.tenant,
-                "wrapped_key": subject.wrapped_key(self._ring),
-                "private": subject.private(),
-                "created_at": now,
-            },
-            case=row,
-            revocations=doors,
-            entry=_opened_entry(row, opening, [door["system"] for door in doors], now, actor),
-            changes=changes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _NewRows:
-    subject: dict[str, Any]
-    case: dict[str, Any]
-    revocations: list[dict[str, Any]]
-    entry: Entry
-    changes: tuple[Change, ...]
-
-
-_DECIDED = insert(decisions)
 _FINDING = pg_insert(findings).on_conflict_do_nothing()
 _REOPEN_CASE = (
     update(cases)
     .where(cases.c.case_id == bindparam("k_case"))
     .values(status=CaseStatus.REVOKING.value, closed_at=None, updated_at=func.now())
 )
-_DECIDED_OUTCOME = (
-    update(revocations)
-    .where(revocations.c.case_id == bindparam("k_case"))
-    .where(revocations.c.system == bindparam("k_system"))
-    .where(revocations.c.state != RevocationState.SETTLED.value)
-    .values(
-        state=RevocationState.SETTLED.value,
-        outcome=bindparam("n_outcome"),
-        grade=bindparam("n_grade"),
-        revoked_at=bindparam("n_at"),
-        confirmed_at=bindparam("n_at"),
-        needs_person_since=None,
-        retry_at=None,
-        updated_at=func.now(),
-    )
-)
-
-
-def _short(event_id: str) -> str:
-    """An event's id as part of a ledger key: a sender may put anything into it."""
-    return hashlib.sha256(event_id.encode()).hexdigest()[:16]
-
-
-def _spoken(case_id: str, kind: EntryKind, number: str, *, said: Said, subject: Subject) -> Change:
-    """The row that keeps who said what about a whole case."""
-    decision_id = f"{case_id}:{kind.value}:{number}"
-    private = subject.encrypt(
-        {"actor": said.actor, "second_person": "", "reason": said.reason}, context=decision_id
-    )
-    row = {
-        "decision_id": decision_id,
-        "case_id": case_id,
-        "system": "",
-        "kind": kind.value,
-        "decided_at": datetime.now(UTC),
-        "until": None,
-        "artefact_digest": "",
-        "private": private,
-    }
-    return Change(_DECIDED, row)
 
 
 def _case(row: Mapping[Any, Any]) -> CaseRow:
@@ -587,57 +388,4 @@ def _known(case: CaseRow) -> tuple[CaseRow, KnownCase]:
         last_event_id=case.last_event_id,
         is_rescinded=case.status == CaseStatus.RESCINDED,
         cutoff_passed=case.status != CaseStatus.SCHEDULED,
-    )
-
-
-def _door_row(
-    case_id: str, system: SystemPolicy, policy: Policy, opening: Opening
-) -> dict[str, Any]:
-    sla = policy.sla_for(opening.termination.kind, system.tier)
-    manual = system.tier is Tier.MANUAL
-    return {
-        "case_id": case_id,
-        "system": system.system,
-        "connector": system.connector,
-        "category": system.category.value,
-        "tier": system.tier.value,
-        "required": system.required,
-        "accept_single_key": system.accept_single_key,
-        "state": RevocationState.SCHEDULED.value,
-        "warn_at": opening.cutoff + (timedelta(0) if manual else sla * policy.warn_at),
-        "due_at": opening.cutoff + sla,
-    }
-
-
-def _opened_entry(
-    row: Mapping[str, Any],
-    opening: Opening,
-    systems: Sequence[str],
-    now: datetime,
-    actor: Actor,
-) -> Entry:
-    termination = opening.termination
-    kind = EntryKind.CASE_RESCINDED if opening.tombstone else EntryKind.CASE_OPENED
-    return Entry(
-        kind=kind,
-        key=f"{row['case_id']}:{kind.value}",
-        tenant=row["tenant"],
-        occurred_at=opening.received_at,
-        recorded_at=now,
-        case_id=row["case_id"],
-        subject=str(row["subject_id"]),
-        policy=row["policy"],
-        actor=actor,
-        data={
-            "termination": termination.kind.value,
-            "source": termination.source,
-            "partner": termination.partner,
-            "site": termination.site,
-            "revision": termination.revision,
-            "zone": termination.dates.zone,
-            "hr_recorded_at": instant_text(termination.recorded_at),
-            "received_at": instant_text(opening.received_at),
-            "cutoff_at": instant_text(opening.cutoff),
-            "systems": sorted(systems),
-        },
     )

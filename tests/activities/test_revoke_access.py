@@ -192,6 +192,14 @@ async def test_a_settled_system_is_not_touched_again(bench: Bench):
 
 async def test_two_attempts_at_once_settle_once(bench: Bench):
     """A worker that was taken for dead and its successor make one outcome between them."""
+    both = asyncio.Event()
+
+    def meet() -> object:
+        if bench.connector.calls.count("revoke") == 2:
+            both.set()
+        return asyncio.wait_for(both.wait(), 5)
+
+    bench.connector.hooks["revoke"] = meet
     done = await asyncio.gather(bench.revoke(1), bench.revoke(2))
     [outcome] = await bench.outcomes()
     row = await bench.work.row(bench.case.case_id)

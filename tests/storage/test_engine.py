@@ -85,9 +85,7 @@ async def test_instants_come_back_in_utc(engine):
         assert await connection.scalar(text("show timezone")) == "UTC"
 
 
-async def test_a_restart_of_the_server_costs_one_try_and_nothing_else(
-    work, servers, session_home
-):
+async def test_a_restart_of_the_server_costs_one_try_and_nothing_else(work, servers, session_home):
     """The server dies under open connections; what was committed stands, and work goes on."""
     entry = Entry(
         kind=EntryKind.CASE_BEGUN,

@@ -78,9 +78,7 @@ async def test_the_row_shows_nobody(work):
     """Neither the raw row nor its text form holds the person."""
     await put(work.inbox, "e1")
     async with work.engine.connect() as connection:
-        row = (
-            await connection.execute(text("select inbox::text, body from inbox"))
-        ).one()
+        row = (await connection.execute(text("select inbox::text, body from inbox"))).one()
 
     for secret in (NAME, EMAIL, WORKER):
         assert secret not in row[0]

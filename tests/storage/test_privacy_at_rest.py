@@ -8,8 +8,16 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import Access, AccessKind, Account, Action, Exchange, Location, Match
-from lockstep.domain.access import Observation
+from lockstep.domain.access import (
+    Access,
+    AccessKind,
+    Account,
+    Action,
+    Exchange,
+    Location,
+    Match,
+    Observation,
+)
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
@@ -55,9 +63,7 @@ async def a_full_life(work) -> str:
     keys = leaver_keys(email="m.married@example.com")
     case = await work.cases.amend(case, revised(termination(), 2, keys=keys), case.cutoff_at)
     item = await work.revocations.load(case.case_id, SYSTEM, 1)
-    await work.revocations.attempt(
-        item, round_=1, attempt=1, location=location, snapshot=snapshot
-    )
+    await work.revocations.attempt(item, round_=1, attempt=1, location=location, snapshot=snapshot)
     await work.revocations.fault(
         item,
         round_=1,

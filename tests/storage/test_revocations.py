@@ -86,7 +86,9 @@ async def test_two_hundred_loads_read_a_handful_of_times(work):
     work.revocations._loader._run = lambda wanted: reads.append(len(wanted)) or real(wanted)
     items = await asyncio.gather(*(load(work, cases[n % 20]) for n in range(200)))
 
-    assert [item.subject.keys.worker_ids for item in items] == [(f"W-{n % 20}",) for n in range(200)]
+    assert [item.subject.keys.worker_ids for item in items] == [
+        (f"W-{n % 20}",) for n in range(200)
+    ]
     assert len(reads) <= 5
 
 
@@ -149,7 +151,9 @@ async def test_an_outcome_clears_what_was_asked_and_wrong(work, case):
     await settle(work, item)
     row = await work.row(case.case_id)
 
-    assert (row.state, row.fault, row.retry_at, row.needs_person_since) == ("settled",) + (None,) * 3
+    assert (row.state, row.fault, row.retry_at, row.needs_person_since) == ("settled",) + (
+        None,
+    ) * 3
 
 
 async def test_a_person_is_asked_once_and_it_stays_visible(work, case):

@@ -18,9 +18,7 @@ def subject() -> Subject:
 
 def test_a_stored_subject_opens_as_it_was(subject, ring):
     """Name, keys and salt come back from the two stored columns."""
-    opened = Subject.open(
-        ring, subject.subject_id, subject.wrapped_key(ring), subject.private()
-    )
+    opened = Subject.open(ring, subject.subject_id, subject.wrapped_key(ring), subject.private())
 
     assert (opened.display_name, opened.keys, opened.salt) == (NAME, leaver_keys(), subject.salt)
 

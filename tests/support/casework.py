@@ -21,7 +21,8 @@ from lockstep.domain.terminations import (
     TerminationAction,
     TerminationKind,
 )
-from lockstep.storage.cases import Cases, Opening, PinnedPolicy, pin
+from lockstep.storage.case_rows import Opening, PinnedPolicy, pin
+from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Ledger

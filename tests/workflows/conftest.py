@@ -95,7 +95,7 @@ class Case:
         The server's clock may be moved over a question that is only asked: it would time out.
         """
         async with asyncio.timeout(BOUND_S):
-            while await self._answered(asked, system) < times:
+            while await self._answered(asked, system) < times:  # noqa: ASYNC110 - a remote poll
                 await asyncio.sleep(0.01)
         return self.world.of(asked, system)[times - 1]
 

@@ -151,7 +151,7 @@ async def test_transient_faults_are_retried_by_the_machine(clinic: Clinic) -> No
 async def test_one_systems_failure_disturbs_no_other(clinic: Clinic) -> None:
     """While one system fails for good, the others are settled in their first round."""
     case = await clinic.open(steps={"okta": [FaultCategory.PERMISSION_MISSING]})
-    await case.done(p.NeedsPersonInput, "okta")
+    await case.done(p.NeedsPersonInput)
     await case.world.until_asked(p.RevokeInput, "badge")
     await case.world.until_asked(p.RevokeInput, "vpn")
     assert not case.world.of(p.CloseInput)

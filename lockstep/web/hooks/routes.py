@@ -19,6 +19,8 @@ from lockstep.web.hooks.signatures import BodyError, SignatureError, Verifier
 
 log = structlog.get_logger("lockstep.web")
 
+_LENGTH_DIGITS = 18
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Received before; nothing changes."},
     202: {"description": "Stored; the case opens as soon as it can."},
@@ -82,12 +84,14 @@ def router(hooks: Hooks) -> APIRouter:
         },
     )
     async def receive(
-        source: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")], request: Request
+        source: Annotated[str, Path(description="The name in `[sources.<name>]`.")],
+        request: Request,
     ) -> JSONResponse:
         try:
             status, answer = await _accept(hooks, source, request)
         except _Refused as refused:
-            log.warning("hook_refused", source=source, status=refused.status, code=refused.error)
+            known = source if source in hooks.verifiers else "unknown"
+            log.warning("hook_refused", source=known, status=refused.status, code=refused.error)
             body: dict[str, object] = {"error": refused.error}
             if refused.problems:
                 body["problems"] = refused.problems[:50]
@@ -150,7 +154,8 @@ def _check_type(request: Request) -> None:
 async def _bounded_body(request: Request, limit: int) -> bytes:
     """Read at most ``limit`` bytes, whatever the sender's Content-Length claims."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    is_number = declared.isascii() and declared.isdigit()
+    if is_number and (len(declared) > _LENGTH_DIGITS or int(declared) > limit):
         raise _Refused(413, "body_too_large")
     chunks: list[bytes] = []
     size = 0

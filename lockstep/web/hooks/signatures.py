@@ -38,8 +38,9 @@ class Verifier:
             BodyError: a body that is not UTF-8.
         """
         wanted = {name: headers.get(name, "") for name in _HEADERS}
-        if not all(wanted.values()) or len(wanted["webhook-id"]) > MAX_ID:
-            raise SignatureError("missing or oversized webhook headers")
+        event_id = wanted["webhook-id"]
+        if not all(wanted.values()) or len(event_id) > MAX_ID or not event_id.isprintable():
+            raise SignatureError("missing, oversized or unprintable webhook headers")
         accepted = False
         for webhook in self._webhooks:  # no early exit: which secret matched must not show
             try:
@@ -51,4 +52,4 @@ class Verifier:
                 continue
         if not accepted:
             raise SignatureError("no active secret made this signature")
-        return wanted["webhook-id"]
+        return event_id

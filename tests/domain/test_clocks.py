@@ -1,0 +1,89 @@
+"""Durations: whole milliseconds, never below zero, open work censored at now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, milliseconds
+
+E = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
+INSTANTS = st.integers(-10_000_000, 10_000_000).map(lambda us: E + timedelta(microseconds=us))
+
+
+def _ms(amount: int) -> datetime:
+    return E + timedelta(milliseconds=amount)
+
+
+def test_a_worked_example() -> None:
+    """HR was 2 s late, the slowest required system took 5 s, an optional one is still open."""
+    times = case_times(
+        recorded_at=_ms(2000),
+        cutoff=E,
+        now=_ms(60_000),
+        systems=[
+            SystemClock("okta", required=True, accounts=1, off_at=_ms(3000)),
+            SystemClock("aws", required=True, accounts=2, off_at=_ms(5000)),
+            SystemClock("wiki", required=False, accounts=1, off_at=None),
+            SystemClock("badge", required=True, accounts=1, off_at=_ms(-700)),
+        ],
+    )
+    assert times == CaseTimes(
+        hr_lag_ms=2000,
+        time_to_revocation_ms=5000,
+        operational_ms=3000,
+        exposure_ms=3000 + 2 * 5000 + 60_000,
+        is_open=False,
+    )
+
+
+def test_an_open_required_system_grows_with_now() -> None:
+    """Work that is not done counts as long as it lasts; it is never left out."""
+    rows = [SystemClock("okta", True, 1, _ms(10)), SystemClock("aws", True, 3, None)]
+    times = case_times(recorded_at=E, cutoff=E, now=_ms(7000), systems=rows)
+    assert (times.time_to_revocation_ms, times.exposure_ms) == (7000, 10 + 3 * 7000)
+    assert times.is_open
+
+
+def test_a_case_without_required_systems_took_no_time() -> None:
+    """Its optional systems still count as exposure."""
+    rows = [SystemClock("wiki", False, 1, _ms(40))]
+    times = case_times(recorded_at=_ms(-500), cutoff=E, now=_ms(90), systems=rows)
+    assert times == CaseTimes(0, 0, 0, 40, False)
+
+
+@given(INSTANTS, INSTANTS)
+def test_a_duration_is_whole_and_never_negative(first: datetime, second: datetime) -> None:
+    """Rounded down to the millisecond; the reverse of a duration is 0."""
+    found = milliseconds(first, second)
+    assert found == max(0, (first - second) // timedelta(milliseconds=1))
+    assert min(found, milliseconds(second, first)) == 0
+
+
+ROWS = st.lists(
+    st.builds(
+        SystemClock,
+        system=st.text(max_size=3),
+        required=st.booleans(),
+        accounts=st.integers(0, 5),
+        off_at=st.none() | INSTANTS,
+    ),
+    max_size=5,
+)
+
+
+@given(recorded_at=INSTANTS, now=INSTANTS, rows=ROWS)
+def test_waiting_never_improves_a_number(
+    recorded_at: datetime, now: datetime, rows: list[SystemClock]
+) -> None:
+    """With later `now` no duration shrinks, and a case never closes by itself."""
+    first = case_times(recorded_at=recorded_at, cutoff=E, now=now, systems=rows)
+    later = case_times(
+        recorded_at=recorded_at, cutoff=E, now=now + timedelta(seconds=5), systems=rows
+    )
+    assert later.time_to_revocation_ms >= first.time_to_revocation_ms >= 0
+    assert later.exposure_ms >= first.exposure_ms >= 0
+    assert first.operational_ms <= first.time_to_revocation_ms
+    assert first.is_open is later.is_open

@@ -1,0 +1,128 @@
+"""The reckoning of one system, and when "nobody" is an answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.domain.access import Access, AccessKind, Action, Observation, Residual
+from lockstep.domain.leavers import KeyKind
+from lockstep.domain.outcomes import EvidenceGrade, Outcome, not_found_is_clean, reckon
+
+T0 = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
+SIGN_IN = Access(AccessKind.SIGN_IN, "s1")
+TOKEN = Access(AccessKind.TOKEN, "t1")
+
+
+def _at(seconds: int) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def _closed(account: str = "a1", off: int | None = None, *left: Residual) -> Observation:
+    return Observation(account, True, (), None if off is None else _at(off), left)
+
+
+def _action(access: Access, seconds: int) -> Action:
+    return Action(access, _at(seconds), "op")
+
+
+def test_access_that_still_stands_is_never_reckoned() -> None:
+    """Nothing is revoked without a read-back that shows nothing."""
+    open_still = Observation("a1", True, (TOKEN,))
+    with pytest.raises(ValueError, match="still stands"):
+        reckon(before=(TOKEN,), after=[_closed(), open_still], actions=[], confirmed_at=T0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        ((), (), Outcome.NOT_FOUND),
+        ((), (_closed(),), Outcome.ALREADY_ABSENT),
+        ((SIGN_IN,), (_closed(),), Outcome.REVOKED),
+    ],
+)
+def test_the_two_looks_decide_the_outcome(
+    before: tuple[Access, ...], after: tuple[Observation, ...], outcome: Outcome
+) -> None:
+    """No account, an account with nothing to close, an account that was closed."""
+    assert reckon(before=before, after=after, actions=[], confirmed_at=T0).outcome is outcome
+
+
+def test_a_lost_reply_hides_nothing() -> None:
+    """What stood before counts as removed although no call of ours was answered."""
+    closing = reckon(before=(SIGN_IN, TOKEN), after=[_closed()], actions=[], confirmed_at=_at(9))
+    assert closing.outcome is Outcome.REVOKED
+    assert closing.removed == (SIGN_IN, TOKEN)
+    assert closing.accepted_at is None
+    assert closing.revoked_at == _at(9), "proved only by the read-back"
+
+
+def test_the_last_door_decides_the_moment() -> None:
+    """The vendor's record of the sign-in does not hide a token that was closed later."""
+    closing = reckon(
+        before=(SIGN_IN, TOKEN),
+        after=[_closed("a1", 2)],
+        actions=[_action(SIGN_IN, 1), _action(TOKEN, 5)],
+        confirmed_at=_at(9),
+    )
+    assert (closing.accepted_at, closing.revoked_at) == (_at(1), _at(5))
+    assert closing.grade is EvidenceGrade.A
+
+
+def test_an_account_that_was_off_before_us_keeps_its_own_moment() -> None:
+    """Somebody else closed it: the vendor's record counts, not our look."""
+    closing = reckon(before=(), after=[_closed("a1", -500)], actions=[], confirmed_at=_at(9))
+    assert closing.revoked_at == _at(-500)
+
+
+def test_residuals_of_all_accounts_are_kept_once() -> None:
+    """What outlives the revocation is reported, whichever account it belongs to."""
+    token, badge = Residual("access_token", 3600), Residual("offline_reader_cache", 60)
+    closing = reckon(
+        before=(SIGN_IN,),
+        after=[_closed("a1", None, token), _closed("a2", None, token, badge)],
+        actions=[],
+        confirmed_at=T0,
+    )
+    assert closing.residuals == (token, badge)
+
+
+@given(
+    accepted=st.lists(st.integers(-50, 50), max_size=4),
+    recorded=st.lists(st.none() | st.integers(-50, 50), max_size=4),
+    confirmed=st.integers(0, 60),
+)
+def test_no_moment_lies_after_its_proof(
+    accepted: list[int], recorded: list[int | None], confirmed: int
+) -> None:
+    """R never lies after V; the grade is A exactly where a vendor's record exists."""
+    closing = reckon(
+        before=(SIGN_IN,),
+        after=[_closed(str(number), off) for number, off in enumerate(recorded)],
+        actions=[_action(SIGN_IN, seconds) for seconds in accepted],
+        confirmed_at=_at(confirmed),
+    )
+    assert closing.revoked_at <= closing.confirmed_at
+    has_record = any(off is not None for off in recorded)
+    assert (closing.grade is EvidenceGrade.A) is has_record
+
+
+@pytest.mark.parametrize(
+    ("tried", "accept_single_key", "clean"),
+    [
+        ((), False, False),
+        ((), True, False),
+        ((KeyKind.EMAIL,), False, False),
+        ((KeyKind.EMAIL, KeyKind.EMAIL), False, False),
+        ((KeyKind.EMAIL,), True, True),
+        ((KeyKind.EMAIL, KeyKind.WORKER_ID), False, True),
+    ],
+)
+def test_nobody_is_an_answer_only_after_two_kinds_of_key(
+    tried: tuple[KeyKind, ...], accept_single_key: bool, clean: bool
+) -> None:
+    """Unless policy accepts one; without any search nothing is ever clean."""
+    assert not_found_is_clean(tried, accept_single_key=accept_single_key) is clean

@@ -1,0 +1,235 @@
+"""The real `lockstep up`, with its parts and itself killed while cases are under way.
+
+The vendors run beside it and answer slowly, so that a case lasts long enough to be hit. They are
+not among its children here: a real vendor does not die with us, and a simulated one that did
+would forget the last quarter of a second of what it had revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sandbox.people import Person
+from tests.e2e.books import Row, kinds, outcomes
+from tests.e2e.installation import SIMULATED, Installation, settings_text
+from tests.e2e.leavers import full_name, new_people, new_person, termination
+from tests.e2e.processes import eventually, family
+from tests.e2e.vendors import Vendors, applied_twice, still_open
+
+pytestmark = pytest.mark.e2e
+
+LATENCY_MS = 120
+VENDORS = ("okta", "tailscale", "kisi")
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="module")
+async def vendors(home: Path) -> AsyncIterator[Vendors]:
+    made = Vendors(home, latency_ms=LATENCY_MS)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture(scope="module")
+async def installation(home: Path, vendors: Vendors) -> AsyncIterator[Installation]:
+    made = Installation(home, settings_text(vendors.ports))
+    yield made
+    await made.down()
+
+
+@pytest.fixture
+async def up(installation: Installation) -> Installation:
+    """The installation, running: a test may leave it stopped."""
+    await installation.up()
+    return installation
+
+
+async def hire(vendors: Vendors) -> tuple[Person, str]:
+    """Somebody with access everywhere, and the id of the event that will end it."""
+    person = new_person()
+    await vendors.seed([person])
+    return person, f"evt-{person.worker_id}"
+
+
+async def under_way(up: Installation, vendors: Vendors) -> tuple[Person, str]:
+    """A leaver whose doors are just being closed."""
+    person, event_id = await hire(vendors)
+    assert await up.post(event_id, termination(person)) == 202
+    await eventually(
+        lambda: up.books.under_way(event_id), within_s=20, what="a case under way", poll_s=0.01
+    )
+    return person, event_id
+
+
+async def assert_finished(up: Installation, vendors: Vendors, person: Person, event_id: str) -> Row:
+    """The case is closed once, every system revoked and read back, nothing done twice."""
+    [case] = await up.books.closed([event_id], within_s=PATIENCE_S)
+    entries = await up.books.entries(case["case_id"])
+    counted = kinds(entries)
+
+    assert counted["case:opened"] == counted["case:closed"] == 1
+    for system in SIMULATED:
+        [outcome] = outcomes(entries, system)
+        assert outcome["data"]["outcome"] == "revoked"
+    for vendor in VENDORS:
+        [account] = await vendors.accounts(vendor, person.worker_id)
+        assert not still_open(vendor, account), vendor
+        assert not applied_twice(await vendors.calls(vendor, person.worker_id)), vendor
+    return case
+
+
+async def test_web_is_killed_right_after_its_202(up: Installation, vendors: Vendors) -> None:
+    """An event that was acknowledged becomes a closed case although the web died at once."""
+    person, event_id = await hire(vendors)
+    before = up.restarts("web")
+
+    assert await up.post(event_id, termination(person)) == 202
+    up.kill("web")
+
+    await assert_finished(up, vendors, person, event_id)
+
+    async def again() -> bool:
+        return up.restarts("web") == before + 1
+
+    await eventually(again, within_s=30, what="the web's restart")
+
+
+async def test_a_delivery_that_the_web_did_not_answer_is_repeated(
+    up: Installation, vendors: Vendors
+) -> None:
+    """HR delivers until it is answered; however often that is, one case comes of it."""
+    person, event_id = await hire(vendors)
+    event = termination(person)
+    up.kill("web")
+
+    assert await up.deliver(event_id, event, within_s=30) == 202
+    assert await up.post(event_id, event) == 200
+
+    await assert_finished(up, vendors, person, event_id)
+
+
+async def test_temporal_is_killed_amid_a_case(up: Installation, vendors: Vendors) -> None:
+    """Temporal comes back from its file, and the case goes on where it was."""
+    person, event_id = await under_way(up, vendors)
+    up.kill("temporal")
+    killed_at = datetime.now(UTC)
+
+    case = await assert_finished(up, vendors, person, event_id)
+
+    assert case["closed_at"] > killed_at
+
+
+async def test_postgres_is_killed_amid_a_case(up: Installation, vendors: Vendors) -> None:
+    """PostgreSQL recovers; what was not recorded is found out by reading the vendor again."""
+    person, event_id = await under_way(up, vendors)
+    up.kill("postgres")
+    killed_at = datetime.now(UTC)
+
+    case = await assert_finished(up, vendors, person, event_id)
+
+    assert case["closed_at"] > killed_at
+
+
+async def test_without_a_database_nothing_is_acknowledged(
+    up: Installation, vendors: Vendors
+) -> None:
+    """While PostgreSQL is away the hook never says 2xx; HR's repetition opens one case."""
+    person, event_id = await hire(vendors)
+    event = termination(person)
+    up.kill("postgres")
+
+    first = await up.post(event_id, event)
+    assert first in {202, 503}  # 202 only where it was back already
+    assert await up.deliver(event_id, event, within_s=30) in {200, 202}
+
+    await assert_finished(up, vendors, person, event_id)
+
+
+async def test_events_are_taken_while_temporal_is_away(up: Installation, vendors: Vendors) -> None:
+    """Twenty events are acknowledged without Temporal, and each is a closed case afterwards."""
+    people = new_people(20)
+    await vendors.seed(people)
+    ids = [f"evt-{person.worker_id}" for person in people]
+    temporal = up.child("temporal")
+    up.kill("temporal", signal.SIGSTOP)
+    began = time.monotonic()
+    answers = await asyncio.gather(
+        *(up.post(i, termination(p)) for i, p in zip(ids, people, strict=True))
+    )
+    took = time.monotonic() - began
+    begun = await up.books.ask(
+        "select 1 from ledger_entries l join inbox i using (case_id)"
+        " where i.dedupe_key = any(%(ids)s) and l.kind = 'revocation:attempt'",
+        ids=ids,
+    )
+    assert up.child("temporal") == temporal, "it must only be stopped, not restarted"
+    up.kill("temporal", signal.SIGCONT)
+
+    assert answers == [202] * 20
+    assert took < 10
+    assert begun == [], "a vendor was spoken to without Temporal"
+    cases = await up.books.closed(ids, within_s=PATIENCE_S)
+    assert len({case["case_id"] for case in cases}) == 20
+    for person in people:
+        for vendor in VENDORS:
+            [account] = await vendors.accounts(vendor, person.worker_id)
+            assert not still_open(vendor, account)
+
+
+async def test_a_second_up_in_the_folder_is_refused(up: Installation) -> None:
+    """It says in one line who is there and what to do, and disturbs nothing."""
+    said = await up.run("up")
+
+    assert said.code == 1
+    assert "already running" in said.err
+    assert str(up.pid) in said.err
+    assert "Traceback" not in said.err
+    assert up.left_behind(), "the first one must go on"
+
+
+async def test_sigterm_ends_all_and_a_second_up_goes_on(up: Installation, vendors: Vendors) -> None:
+    """A stop amid a case is clean and quick; the next start finishes the case."""
+    person, event_id = await under_way(up, vendors)
+
+    code, took = await up.terminate(within_s=30)
+    stopped_at = datetime.now(UTC)
+
+    assert code == 0
+    assert took < 20
+    assert up.left_behind() == []
+    await up.up()
+    case = await assert_finished(up, vendors, person, event_id)
+    assert case["closed_at"] > stopped_at
+
+
+async def test_everything_is_killed_amid_a_case(up: Installation, vendors: Vendors) -> None:
+    """Kill -9 of the supervisor takes every part along; the next start finishes the case."""
+    person, event_id = await under_way(up, vendors)
+
+    await up.kill_supervisor()
+    killed_at = datetime.now(UTC)
+
+    assert up.left_behind() == []
+    await up.up()
+    assert b"ended without stopping" in up.log.read_bytes()
+    case = await assert_finished(up, vendors, person, event_id)
+    assert case["closed_at"] > killed_at
+
+
+async def test_no_name_shows_in_the_processes(up: Installation, vendors: Vendors) -> None:
+    """Command lines are open to every user of a machine: no leaver and no token stands there."""
+    person, event_id = await under_way(up, vendors)
+    lines = [" ".join(process.cmdline()) for process in family(up.pid)]
+
+    assert len(lines) > 4
+    for word in (full_name(person), person.email, person.worker_id, "sandbox-okta-token"):
+        assert not [line for line in lines if word in line]
+    await assert_finished(up, vendors, person, event_id)

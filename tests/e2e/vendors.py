@@ -1,0 +1,145 @@
+"""The simulated vendors as a process of their own: like real ones, they outlive our crashes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from subprocess import Popen
+from sys import executable
+from typing import Any
+
+import httpx
+
+from lockstep.embedded.ports import free_port
+from sandbox.people import Person
+from tests.e2e.processes import eventually, put_down, spawn
+
+VENDORS = ("okta", "tailscale", "kisi", "instant")
+SYSTEMS = {name: f"{name}-sandbox" for name in VENDORS}
+Account = dict[str, Any]
+
+
+class Vendors:
+    """Started with `start`; the control interface behind it tells the truth about each leaver."""
+
+    def __init__(
+        self, home: Path, *, latency_ms: int = 0, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.ports = {name: free_port() for name in VENDORS}
+        self.log = home / "vendors.log"
+        self._latency_ms = latency_ms
+        self._env = dict(env or {})
+        self._process: Popen[bytes] | None = None
+        self._http = httpx.AsyncClient(trust_env=False, timeout=20)
+
+    async def start(self) -> None:
+        ports = [part for n, port in self.ports.items() for part in (f"--{n}-port", str(port))]
+        argv = [executable, "-m", "sandbox", *ports, "--latency-ms", str(self._latency_ms)]
+        self._process = spawn(argv, self.log, env=self._env)
+
+        async def says_where() -> bool:
+            return b'"simulated"' in self.log.read_bytes()
+
+        await eventually(says_where, within_s=30, what="the sandbox's line")
+
+    async def stop(self) -> None:
+        await self._http.aclose()
+        if self._process is not None:
+            await put_down(self._process, grace_s=5)
+
+    async def seed(self, people: Iterable[Person]) -> None:
+        """Give people access everywhere."""
+        await self._post("okta", "seed?all=true", {"people": [p.as_json() for p in people]})
+
+    async def accounts(self, vendor: str, word: str) -> list[Account]:
+        """What the vendor knows of a person."""
+        answer = await self._http.get(self._at(vendor, f"state/{word}"))
+        answer.raise_for_status()
+        found: list[Account] = answer.json()["accounts"]
+        return found
+
+    async def summary(self, vendor: str) -> dict[str, Any]:
+        answer = await self._http.get(self._at(vendor, "state"))
+        return dict(answer.raise_for_status().json())
+
+    async def calls(self, vendor: str, word: str) -> list[dict[str, Any]]:
+        """Effect calls about a person, as the vendor remembers them."""
+        answer = await self._http.get(self._at(vendor, "calls"), params={"user": word})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["calls"]
+        return found
+
+    async def set_faults(self, vendor: str, faults: Sequence[Mapping[str, object]]) -> None:
+        """Arm exactly these at one vendor."""
+        answer = await self._http.put(self._at(vendor, "faults"), json=list(faults))
+        answer.raise_for_status()
+
+    async def faults(self, vendor: str) -> list[dict[str, Any]]:
+        answer = await self._http.get(self._at(vendor, "faults"))
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["faults"]
+        return found
+
+    async def _post(self, vendor: str, path: str, value: object) -> None:
+        answer = await self._http.post(self._at(vendor, path), json=value)
+        answer.raise_for_status()
+
+    def _at(self, vendor: str, path: str) -> str:
+        return f"http://127.0.0.1:{self.ports[vendor]}/sandbox/{path}"
+
+
+def ways_in(vendor: str, account: Account) -> Counter[str]:
+    """How many ways in of each kind an account has, reckoned from the vendor's own records.
+
+    This is what a case must remove, counted without any of our connectors. Okta's sessions and
+    app assignments are each one way in, because Okta ends them as a whole.
+    """
+    parts, doc = account["parts"], account["doc"]
+    match vendor:
+        case "okta":
+            counted = {
+                "sign_in": int(doc["status"] == "ACTIVE"),
+                "session": int(bool(parts["sessions"])),
+                "token": len({token["clientId"] for token in parts["tokens"]}),
+                "factor": len(parts["factors"]),
+                "role": len(parts["roles"]),
+                "group": sum(group["type"] == "OKTA_GROUP" for group in parts["groups"]),
+                "assignment": int(bool(parts["apps"])),
+            }
+        case "tailscale":
+            counted = {
+                "sign_in": int(doc["status"] in {"active", "idle"}),
+                "secret": sum(not key["invalid"] for key in parts["keys"]),
+                "device": sum(not device.get("tags") for device in parts["devices"]),
+            }
+        case "kisi":
+            counted = {
+                "sign_in": int(doc["access_enabled"]) + int(doc["password_flow_enabled"]),
+                "session": sum(login["type"] == "device" for login in parts["logins"]),
+                "secret": sum(login["type"] == "api" for login in parts["logins"]),
+                "credential": sum(c["status"] == "activated" for c in parts["card_assignments"]),
+                "role": len(parts["role_assignments"]),
+                "group": len(parts["team_memberships"]),
+            }
+        case _:
+            raise ValueError(vendor)
+    return Counter({kind: count for kind, count in counted.items() if count})
+
+
+_OPEN = {
+    "okta": ("sign_in", "sessions", "tokens", "groups", "roles"),
+    "tailscale": ("sign_in", "usable_devices", "keys"),
+    "kisi": ("sign_in", "doors", "logins", "role_assignments", "cards", "team_memberships"),
+    "instant": ("sign_in", "sessions"),
+}
+
+
+def still_open(vendor: str, account: Account) -> dict[str, Any]:
+    """What still stands by the vendor's own word; empty when every door is shut."""
+    standing = account["standing"]
+    return {name: standing[name] for name in _OPEN[vendor] if standing[name]}
+
+
+def applied_twice(calls: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Targets that an effect was applied to more than once."""
+    counted = Counter(f"{call['method']} {call['path']}" for call in calls if call["applied"])
+    return [target for target, count in counted.items() if count > 1]
