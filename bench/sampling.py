@@ -20,7 +20,7 @@ from types import CodeType, FrameType
 
 _SHOWN = 120
 _STANDARD = "python"
-_IMPORTING = "_bootstrap_external"
+_IMPORTING = "<frozen importlib._bootstrap"
 OURS = ("lockstep", "activities", "workflows", "connectors")
 _ROOT = str(Path(__file__).resolve().parents[1]) + os.sep
 
@@ -103,16 +103,18 @@ class CpuSampler(threading.Thread):
         self.profile.package[package] += spent
         seen: set[str] = set()
         owner = library = ""
+        importing = False
         while frame is not None:
             place, package = self._place(frame.f_code)
+            importing = importing or _IMPORTING in place
             if package in OURS:
                 owner = owner or place
                 seen.add(place)
-            elif _IMPORTING in place:
-                library = "(importing the workflow's modules into its sandbox)"
-            elif package != _STANDARD:
+            elif package not in (_STANDARD, "bench"):
                 library = library or f"(in {package}, called by none of ours)"
             frame = frame.f_back
+        if importing:  # after the start that can only be the workflow sandbox
+            owner = "(importing modules into the workflow sandbox)"
         self.profile.owner[owner or library or "(event loop, standard library)"] += spent
         for place in seen:
             self.profile.inclusive[place] += spent

@@ -33,9 +33,10 @@ def _allow(
 
 
 def _clean(value: object) -> object:
-    if isinstance(value, str):
-        return _LONG.sub("[redacted]", value)[:_LIMIT]
-    return value if isinstance(value, int | float | bool | None) else str(value)[:_LIMIT]
+    if isinstance(value, int | float | bool | None):
+        return value
+    text = type(value).__name__ if isinstance(value, BaseException) else str(value)
+    return _LONG.sub("[redacted]", text)[:_LIMIT]
 
 
 def _where(
@@ -54,6 +55,14 @@ def _where(
             places.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
             trace = trace.tb_next
         event["exception"] = f"{type(error).__name__} at {' > '.join(places[-8:])}"
+    return event
+
+
+def _first_line(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Keep the first line: asyncio and others append the failed task, its exception's text too."""
+    event["event"] = str(event.get("event", "")).partition("\n")[0]
     return event
 
 
@@ -77,7 +86,7 @@ def configure_logging(*, level: str = "info", text: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _first_line],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _where,

@@ -24,11 +24,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableEnvironmentError
 
 from connectors.base import ConnectorOptions
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.control.events import LOCAL_SOURCE
 from lockstep.control.temporal import TemporalAddress
+from lockstep.control.webhook_secret import webhook_key
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.policy import DEFAULT_SLA, DEFAULT_WATCH, Policy, SystemPolicy, Tier
@@ -211,7 +213,7 @@ class Settings(BaseSettings):
     def _names(self) -> Settings:
         for table, names in (("systems", self.systems), ("sources", self.sources)):
             for name in names:
-                if not SYSTEM_ID.match(name):
+                if not SYSTEM_ID.fullmatch(name):
                     raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
         if LOCAL_SOURCE in self.sources:
             raise ValueError(f"sources.{LOCAL_SOURCE}: this name is our own: choose another")
@@ -270,10 +272,16 @@ class Settings(BaseSettings):
         )
 
     def source_secrets(self, name: str) -> tuple[str, ...]:
-        return tuple(
-            self.secret(reference, key=f"sources.{name}.secrets")
-            for reference in self.sources[name].secrets
-        )
+        key = f"sources.{name}.secrets"
+        secrets = tuple(self.secret(given, key=key) for given in self.sources[name].secrets)
+        try:
+            for secret in secrets:
+                webhook_key(secret)
+        except ValueError as error:
+            raise SettingsError(
+                [f"{key}: {error}: make one with `echo whsec_$(openssl rand -base64 32)`"]
+            ) from None
+        return secrets
 
     def to_policy(self) -> Policy:
         """The policy that new cases are pinned to."""
@@ -363,6 +371,10 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError([f"{chosen}: cannot be read: {error}"]) from None
     try:
         settings = Settings(**document)
+    except UnreadableEnvironmentError as error:
+        raise SettingsError(
+            [f"environment: {error}: give JSON, or single values such as LOCKSTEP_WEB__PORT"]
+        ) from None
     except ValidationError as error:
         raise SettingsError([_problem(row) for row in error.errors(include_input=False)]) from None
     settings._home = chosen.resolve().parent  # noqa: SLF001 - set once, here

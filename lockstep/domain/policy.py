@@ -128,7 +128,7 @@ class Policy:
                 for row in sorted(self.systems, key=lambda row: row.system)
             ],
             "cutoff": {
-                "end_of_day": self.cutoff.end_of_day.isoformat("minutes"),
+                "end_of_day": _time_text(self.cutoff.end_of_day),
                 "involuntary_at_notice": self.cutoff.involuntary_at_notice,
             },
             "sla_s": {
@@ -139,3 +139,8 @@ class Policy:
             "warn_at_percent": round(self.warn_at * 100),
             "watch_s": [int(delay.total_seconds()) for delay in self.watch],
         }
+
+
+def _time_text(at: time) -> str:
+    """To the minute where that is exact: the text is part of every pinned digest."""
+    return at.isoformat("seconds" if at.second else "minutes")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, bindparam, func, or_, select, text, update
+from sqlalchemy import Row, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -48,11 +48,15 @@ class Disposition:
     error: str | None = None
 
 
-_INSERT = (
-    insert(inbox)
-    .on_conflict_do_nothing(index_elements=["source", "dedupe_key"])
-    .returning(inbox.c.id)
-)
+_NEW = insert(inbox)
+_INSERT = _NEW.on_conflict_do_update(
+    index_elements=["source", "dedupe_key"],
+    # A sender that corrects a refused event under its old id must not be told "duplicate".
+    set_={
+        name: _NEW.excluded[name] for name in ("received_at", "priority", "body", "state", "error")
+    },
+    where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
+).returning(inbox.c.id)
 _FINISH = (
     update(inbox)
     .where(inbox.c.id == bindparam("event"))
@@ -84,7 +88,10 @@ class Inbox:
         priority: int,
         refused: str | None = None,
     ) -> bool:
-        """Commit one event; False if it is here already. ``refused`` keeps it for people only."""
+        """Commit one event; False if it is here already. ``refused`` keeps it for people only.
+
+        A usable event takes the place of a refused one with the same key.
+        """
         row = {
             "tenant": tenant,
             "source": source,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import io
 import os
+import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -22,7 +25,11 @@ from lockstep.storage.migrate import migrate, newest_revision
 from tests.deploy.compose_file import ROOT
 
 SQL = ROOT / "deploy" / "postgres" / "10-roles.sql"
-PASSWORDS = "local all postgres trust\nlocal all all scram-sha-256\n"
+PASSWORDS = """\
+local all postgres trust
+local replication postgres trust
+local all all scram-sha-256
+"""
 
 
 class Cluster:
@@ -214,3 +221,20 @@ def test_temporal_can_make_its_tables(ready):
     for database in ("temporal", "temporal_visibility"):
         with ready.connect("temporal", ready.password("temporal"), database) as connection:
             connection.execute("create table schema_version (version text)")
+
+
+def test_the_documented_backup_is_a_whole_copy(ready):
+    """The command of docs/operations.md writes one archive with the log that a restore needs."""
+    page = (ROOT / "docs/operations.md").read_text()
+    [arguments] = re.findall(r"exec -T postgres pg_basebackup (.*) >", page)
+    done = subprocess.run(
+        [ready.psql.with_name("pg_basebackup"), *arguments.split(), "-c", "fast"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+        env={"PATH": os.defpath, "PGHOST": str(ready.server.socket_dir)},
+    )
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        names = archive.getnames()
+    assert "backup_label" in names
+    assert any(name.startswith("pg_wal/0") for name in names)

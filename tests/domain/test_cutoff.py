@@ -160,7 +160,7 @@ def test_the_end_of_a_day_is_policy() -> None:
     ],
 )
 def test_only_a_dismissal_without_an_instant_is_cut_at_notice(
-    kind: TerminationKind, at_notice: bool, access_ends_at: datetime | None, expected: datetime
+    *, kind: TerminationKind, at_notice: bool, access_ends_at: datetime | None, expected: datetime
 ) -> None:
     """And only where policy says so; HR's explicit instant is never overruled."""
     dates = EndDates(MANILA, access_ends_at=access_ends_at, last_working_day=D)

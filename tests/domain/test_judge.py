@@ -119,12 +119,10 @@ def test_each_verdict(
 
 
 @given(
-    st.sampled_from(TerminationAction),
-    st.integers(0, 10),
-    st.booleans(),
+    action=st.sampled_from(TerminationAction), revision=st.integers(0, 10), stopped=st.booleans()
 )
 def test_after_the_cutoff_nothing_is_ever_taken_back(
-    action: TerminationAction, revision: int, stopped: bool
+    *, action: TerminationAction, revision: int, stopped: bool
 ) -> None:
     """No statement rescinds a case whose cutoff has passed."""
     known = replace(PASSED, is_rescinded=stopped)

@@ -122,7 +122,7 @@ def test_no_moment_lies_after_its_proof(
     ],
 )
 def test_nobody_is_an_answer_only_after_two_kinds_of_key(
-    tried: tuple[KeyKind, ...], accept_single_key: bool, clean: bool
+    *, tried: tuple[KeyKind, ...], accept_single_key: bool, clean: bool
 ) -> None:
     """Unless policy accepts one; without any search nothing is ever clean."""
     assert not_found_is_clean(tried, accept_single_key=accept_single_key) is clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,6 +64,15 @@ def family(pid: int) -> list[psutil.Process]:
         return [head, *head.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def command_lines(pid: int) -> list[list[str]]:
+    """The command lines of the process and everything below it."""
+    found = []
+    for process in family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a database session that has ended
+            found.append(process.cmdline())
+    return found
 
 
 def alive(processes: Sequence[psutil.Process]) -> list[str]:

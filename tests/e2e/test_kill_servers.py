@@ -11,6 +11,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from sandbox.people import Person
 from tests.e2e.books import Row, kinds, outcomes
 from tests.e2e.installation import SIMULATED, Installation, settings_text
 from tests.e2e.leavers import full_name, new_people, new_person, termination
-from tests.e2e.processes import eventually, family
+from tests.e2e.processes import command_lines, eventually
 from tests.e2e.vendors import Vendors, applied_twice, still_open
 
 pytestmark = pytest.mark.e2e
 
-LATENCY_MS = 120
+LATENCY_MS = 100
 VENDORS = ("okta", "tailscale", "kisi")
 PATIENCE_S = 60
 
@@ -138,24 +139,25 @@ async def test_postgres_is_killed_amid_a_case(up: Installation, vendors: Vendors
     assert case["closed_at"] > killed_at
 
 
-async def test_without_a_database_nothing_is_acknowledged(
-    up: Installation, vendors: Vendors
-) -> None:
-    """While PostgreSQL is away the hook never says 2xx; HR's repetition opens one case."""
-    person, event_id = await hire(vendors)
-    event = termination(person)
+async def test_only_what_is_stored_is_acknowledged(up: Installation, vendors: Vendors) -> None:
+    """While PostgreSQL dies and recovers each answer is true: 202 is kept, 503 is not stored."""
+    people = [replace(p, shape={"kisi": {"absent": True}}) for p in new_people(12)]
+    await vendors.seed(people)
+    events = {f"evt-{person.worker_id}": termination(person) for person in people}
     up.kill("postgres")
+    answers = {event_id: await up.post(event_id, event) for event_id, event in events.items()}
+    again = [await up.deliver(event_id, event, within_s=30) for event_id, event in events.items()]
 
-    first = await up.post(event_id, event)
-    assert first in {202, 503}  # 202 only where it was back already
-    assert await up.deliver(event_id, event, within_s=30) in {200, 202}
-
-    await assert_finished(up, vendors, person, event_id)
+    assert set(answers.values()) <= {202, 503}
+    expected = [200 if status == 202 else 202 for status in answers.values()]
+    assert again == expected
+    await up.books.closed(list(events), within_s=PATIENCE_S)
 
 
 async def test_events_are_taken_while_temporal_is_away(up: Installation, vendors: Vendors) -> None:
     """Twenty events are acknowledged without Temporal, and each is a closed case afterwards."""
-    people = new_people(20)
+    # Without badges: Kisi's connector admits few calls at once, and these vendors are slow.
+    people = [replace(p, shape={"kisi": {"absent": True}}) for p in new_people(20)]
     await vendors.seed(people)
     ids = [f"evt-{person.worker_id}" for person in people]
     temporal = up.child("temporal")
@@ -179,7 +181,7 @@ async def test_events_are_taken_while_temporal_is_away(up: Installation, vendors
     cases = await up.books.closed(ids, within_s=PATIENCE_S)
     assert len({case["case_id"] for case in cases}) == 20
     for person in people:
-        for vendor in VENDORS:
+        for vendor in ("okta", "tailscale"):
             [account] = await vendors.accounts(vendor, person.worker_id)
             assert not still_open(vendor, account)
 
@@ -197,10 +199,18 @@ async def test_a_second_up_in_the_folder_is_refused(up: Installation) -> None:
 
 async def test_sigterm_ends_all_and_a_second_up_goes_on(up: Installation, vendors: Vendors) -> None:
     """A stop amid a case is clean and quick; the next start finishes the case."""
-    person, event_id = await under_way(up, vendors)
+    person, event_id = await hire(vendors)
+    # Held open at one vendor: else the worker would finish the case within its grace.
+    down = {"kind": "server_error", "user": person.email, "unbounded": True}
+    await vendors.set_faults("okta", [down])
+    assert await up.post(event_id, termination(person)) == 202
+    await eventually(
+        lambda: up.books.under_way(event_id), within_s=20, what="a case under way", poll_s=0.01
+    )
 
     code, took = await up.terminate(within_s=30)
     stopped_at = datetime.now(UTC)
+    await vendors.set_faults("okta", [])
 
     assert code == 0
     assert took < 20
@@ -227,7 +237,7 @@ async def test_everything_is_killed_amid_a_case(up: Installation, vendors: Vendo
 async def test_no_name_shows_in_the_processes(up: Installation, vendors: Vendors) -> None:
     """Command lines are open to every user of a machine: no leaver and no token stands there."""
     person, event_id = await under_way(up, vendors)
-    lines = [" ".join(process.cmdline()) for process in family(up.pid)]
+    lines = [" ".join(words) for words in command_lines(up.pid)]
 
     assert len(lines) > 4
     for word in (full_name(person), person.email, person.worker_id, "sandbox-okta-token"):

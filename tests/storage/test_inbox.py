@@ -74,6 +74,18 @@ async def test_a_refused_event_is_kept_and_never_claimed(work):
     assert await work.inbox.counts() == {"refused": 1}
 
 
+async def test_a_corrected_event_takes_the_place_of_a_refused_one(work):
+    """Corrected under its old id it is new; a refused repetition changes nothing that is usable."""
+    await put(work.inbox, "e1", refused="dates: give one")
+
+    assert await put(work.inbox, "e1", refused="kind: missing") is False
+    assert await put(work.inbox, "e1") is True
+    assert await put(work.inbox, "e1") is False
+    assert await put(work.inbox, "e1", refused="kind: missing") is False
+    assert await work.inbox.counts() == {"pending": 1}
+    assert [event.body for event in await work.inbox.claim(10)] == [BODY]
+
+
 async def test_the_row_shows_nobody(work):
     """Neither the raw row nor its text form holds the person."""
     await put(work.inbox, "e1")

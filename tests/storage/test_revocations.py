@@ -13,6 +13,7 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import Closing, reckon
 from lockstep.storage.revocations import Revocation, Snapshot
+from tests.storage.test_case_endings import finding
 from tests.support.casework import OTHER, SYSTEM, Casework, termination
 
 LOCATION = Location((), (KeyKind.WORKER_ID, KeyKind.EMAIL))
@@ -201,8 +202,6 @@ async def test_a_reopened_system_starts_clean_and_keeps_its_accounts(work, case)
 
 async def test_a_finding_makes_the_next_opening_start_clean_too(work, case):
     """After access came back, the new outcome does not count what the first one removed."""
-    from tests.storage.test_case_endings import finding
-
     await attempt(work, await load(work, case))
     await settle(work, await load(work, case))
     await work.cases.raise_finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,14 +35,18 @@ scalars = st.one_of(
     st.integers(min_value=10**15, max_value=10**400),
     st.floats(),
     st.text(max_size=20),
-    st.sampled_from(["\x00", "\ud800", "Asia/Manila", "America", "2026-11-30", "0001-01-01", "9" * 99]),
+    st.sampled_from(
+        ["\x00", "\ud800", "Asia/Manila", "America", "2026-11-30", "0001-01-01", "9" * 99]
+    ),
     st.dates().map(str),
     st.datetimes().map(lambda moment: f"{moment.isoformat()}+14:00"),
     st.datetimes().map(lambda moment: f"{moment.isoformat()}-23:59"),
 )
 documents = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 paths = st.sampled_from(
@@ -94,20 +99,18 @@ async def test_no_signed_body_breaks_the_hook(hook: Hook, raw, number):
 @SETTINGS
 @given(
     headers=st.lists(st.tuples(header_names, header_values), max_size=6),
-    source=st.one_of(st.just("hr"), st.text(alphabet="hr-./%\\é\x00A ", max_size=6)),
+    source=st.one_of(st.just("hr"), st.text(alphabet="hr-.%\\é\x00A ", min_size=1, max_size=6)),
 )
 async def test_no_header_breaks_the_hook(hook: Hook, headers, source):
     """Headers of any bytes, doubled or missing, get an answer of the description."""
     raw = json.dumps(event()).encode()
     given_names = {name for name, _ in headers}
     base = [(n.encode(), v.encode()) for n, v in signed(raw).items() if n not in given_names]
-    sent = base + [(name.encode(), value) for name, value in headers]
-    request = hook.client.build_request("POST", "http://lockstep/hooks/x", content=raw)
-    request.headers = type(request.headers)(sent)
-    request.url = request.url.copy_with(path=f"/hooks/{source}")
-    answer = await hook.client.send(request)
+    sent = [*base, *((name.encode(), value) for name, value in headers)]
+    url = "/hooks/" + quote(source, safe="")
+    answer = await hook.client.post(url, content=raw, headers=sent)
 
-    assert answer.status_code in {*ANSWERS, 307, 405}, answer.text
+    assert answer.status_code in ANSWERS, answer.text
 
 
 @SETTINGS

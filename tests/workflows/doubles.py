@@ -30,6 +30,14 @@ class Always:
 
 
 @dataclass(frozen=True)
+class Later:
+    """The vendor itself says when it may be asked again."""
+
+    category: FaultCategory
+    retry_after: timedelta
+
+
+@dataclass(frozen=True)
 class Hang:
     """The attempt stays inside the vendor's call until it is cancelled."""
 
@@ -39,7 +47,7 @@ class Broken:
     """A failure that is not one of our classified faults and may not be retried."""
 
 
-Step = Outcome | FaultCategory | Always | Hang | Broken
+Step = Outcome | FaultCategory | Always | Later | Hang | Broken
 
 
 @dataclass
@@ -104,10 +112,16 @@ class World:
         return steps[0] if isinstance(steps[0], Always | Hang) else steps.pop(0)
 
 
-def failure(category: FaultCategory) -> ApplicationError:
+def failure(category: FaultCategory, retry_after: timedelta | None = None) -> ApplicationError:
     """The failure that the real activity raises for a fault of this category."""
     return as_failure(
-        ConnectorFault(category, connector="double", operation="revoke", code="scripted")
+        ConnectorFault(
+            category,
+            connector="double",
+            operation="revoke",
+            code="scripted",
+            retry_after=retry_after,
+        )
     )
 
 
@@ -146,6 +160,8 @@ class Doubles:
                     await asyncio.sleep(0.2)
             case Always(category):
                 raise failure(category)
+            case Later(category, retry_after):
+                raise failure(category, retry_after)
             case FaultCategory():
                 raise failure(step)
             case Broken():

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from lockstep.control.webhook_secret import webhook_key
+
 MAX_ID = 256
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
@@ -28,7 +30,7 @@ class Verifier:
     def __init__(self, secrets: Sequence[str]) -> None:
         if not secrets:
             raise ValueError("a source needs a secret")
-        self._webhooks = [Webhook(secret) for secret in secrets]
+        self._webhooks = [Webhook(webhook_key(secret)) for secret in secrets]
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> str:
         """Return the delivery's id.

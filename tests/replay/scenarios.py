@@ -1,0 +1,211 @@
+"""The scenarios whose histories are kept: together they reach every command of a case."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+
+from lockstep.contracts import names
+from lockstep.contracts import payloads as p
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.outcomes import Outcome
+from tests.workflows.doubles import Always, Doubles, Later, World
+
+SYSTEMS = ("badge", "okta", "vpn")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One running case and the one person who acts on it."""
+
+    world: World
+    handle: WorkflowHandle[Any, p.CaseResult]
+
+    async def decide(self, system: str, kind: p.DecisionKind, **more: Any) -> None:
+        asked = p.Decision(
+            f"d-{system}-{kind}", kind, system, "operator-1", "recorded scenario", **more
+        )
+        await self.handle.execute_update(
+            names.DECIDE, asked, id=f"d-{uuid.uuid4().hex[:8]}", result_type=p.DecisionResult
+        )
+
+    async def change(self, event_id: str) -> None:
+        await self.handle.signal(names.TERMINATION_CHANGED, p.TerminationChanged(event_id))
+
+    async def asked(self, system: str, times: int = 1) -> None:
+        await self.world.until_asked(p.NeedsPersonInput, system, times)
+
+
+async def _watch_only(_: Stage) -> None:
+    """Nobody needs to act."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A case as it is opened, what its doubles answer, and what people do meanwhile."""
+
+    summary: str
+    plans: tuple[p.SystemPlan, ...]
+    ahead: timedelta = timedelta(0)
+    watch_s: tuple[int, ...] = ()
+    script: dict[str, Any] = field(default_factory=dict)
+    act: Callable[[Stage], Awaitable[None]] = _watch_only
+
+
+def _plan(system: str, **changes: Any) -> p.SystemPlan:
+    values = {
+        "required": True,
+        "manual": False,
+        "warn_s": 1800,
+        "due_s": 3600,
+        "start_to_close_s": 60,
+    }
+    return p.SystemPlan(system, **{**values, **changes})
+
+
+ALL = tuple(_plan(system) for system in SYSTEMS)
+OKTA_VPN = (_plan("okta"), _plan("vpn"))
+
+
+async def _move_twice(stage: Stage) -> None:
+    await stage.world.until_asked(p.RehearseInput, "vpn")
+    stage.world.cutoff += timedelta(seconds=1)
+    await stage.change("e2")
+    await stage.world.until_asked(p.BeginInput)
+    stage.world.cutoff -= timedelta(milliseconds=500)
+    await stage.change("e3")
+
+
+async def _rescind(stage: Stage) -> None:
+    await stage.world.until_asked(p.RehearseInput, "vpn")
+    stage.world.rescinded = True
+    await stage.change("e2")
+
+
+async def _retry_then_attest(stage: Stage) -> None:
+    await stage.asked("okta")
+    await stage.decide("okta", p.DecisionKind.RETRY)
+    await stage.asked("okta", times=2)
+    await stage.decide(
+        "okta", p.DecisionKind.ATTEST, second_person="operator-2", artefact_digest="ab" * 32
+    )
+
+
+async def _attest_while_retrying(stage: Stage) -> None:
+    await stage.world.until_asked(p.RevokeInput, "okta", times=2)
+    await stage.decide("okta", p.DecisionKind.ATTEST)
+
+
+async def _settle_by_hand(stage: Stage) -> None:
+    await stage.asked("badge")
+    await stage.asked("vpn")
+    until = stage.world.cutoff + timedelta(days=30)
+    await stage.decide("badge", p.DecisionKind.WAIVE, until=until, second_person="operator-2")
+    await stage.world.until_asked(p.CloseInput)
+    await stage.decide("vpn", p.DecisionKind.ATTEST)
+
+
+async def _search_again(stage: Stage) -> None:
+    await stage.asked("okta")
+    await stage.decide("okta", p.DecisionKind.RETRY)
+
+
+async def _attest_unknown(stage: Stage) -> None:
+    await stage.asked("okta")
+    await stage.decide("okta", p.DecisionKind.ATTEST)
+
+
+async def _mend_the_reopened(stage: Stage) -> None:
+    await stage.world.until_asked(p.CloseInput)
+    stage.world.steps["okta"] = [FaultCategory.MANAGED_ELSEWHERE]
+    await stage.asked("okta")
+    await stage.decide("okta", p.DecisionKind.RETRY)
+
+
+NOBODY = {"okta": [Outcome.NOT_FOUND], "vpn": [Outcome.NOT_FOUND]}
+SCENARIOS = {
+    "immediate": Scenario("begins at once, three systems, two looks", ALL, watch_s=(1, 2)),
+    "moved": Scenario(
+        "sleeps, rehearses, is moved later and earlier, begins",
+        ALL,
+        ahead=timedelta(seconds=2),
+        act=_move_twice,
+    ),
+    "rescinded": Scenario(
+        "is taken back before its cutoff", OKTA_VPN, ahead=timedelta(hours=1), act=_rescind
+    ),
+    "retried-and-attested": Scenario(
+        "a permanent fault twice: retry, then attest",
+        OKTA_VPN,
+        script={
+            "steps": {"okta": [FaultCategory.PERMISSION_MISSING, FaultCategory.PROTECTED_ACCOUNT]}
+        },
+        act=_retry_then_attest,
+    ),
+    "overdue": Scenario(
+        "the vendor's retry time lies past the warning: people are told, the machine goes on",
+        OKTA_VPN,
+        script={"steps": {"okta": [Later(FaultCategory.RATE_LIMITED, timedelta(hours=2))]}},
+    ),
+    "attested-while-retrying": Scenario(
+        "a decision cancels the retrying activity",
+        OKTA_VPN,
+        script={"steps": {"okta": [Always(FaultCategory.UNREACHABLE)]}},
+        act=_attest_while_retrying,
+    ),
+    "by-hand": Scenario(
+        "a manual system is waived, an optional one attested after closing",
+        (_plan("badge", manual=True), _plan("okta"), _plan("vpn", required=False, manual=True)),
+        act=_settle_by_hand,
+    ),
+    "unknown-then-found": Scenario(
+        "nobody knew the person: a retry opens every system again",
+        OKTA_VPN,
+        script={"steps": NOBODY},
+        act=_search_again,
+    ),
+    "unknown-and-attested": Scenario(
+        "nobody knew the person: a person attests, the rest is watched",
+        OKTA_VPN,
+        watch_s=(1,),
+        script={"steps": NOBODY},
+        act=_attest_unknown,
+    ),
+    "returned": Scenario(
+        "access returned: reopened, asked, retried, closed again; one look is blind",
+        OKTA_VPN,
+        watch_s=(1, 2),
+        script={"returned": {"okta": {1}}, "blind": {"vpn": {2}}},
+        act=_mend_the_reopened,
+    ),
+}
+
+
+async def play(name: str, client: Client, doubles: Doubles, queue: str) -> Any:
+    """Run one scenario to its end and return its history."""
+    scenario = SCENARIOS[name]
+    case_id = f"c-{name}"
+    cutoff = datetime.now(UTC) + scenario.ahead
+    world = World(case_id, cutoff)
+    for key, answers in scenario.script.items():
+        getattr(world, key).update({system: answers[system].copy() for system in answers})
+    doubles.worlds[case_id] = world
+    given = p.CaseInput(
+        case_id,
+        cutoff,
+        scenario.ahead <= timedelta(0),
+        list(scenario.plans),
+        watch_s=list(scenario.watch_s),
+        partner="partner-1",
+    )
+    handle = await client.start_workflow(
+        names.CASE_WORKFLOW, given, id=case_id, task_queue=queue, result_type=p.CaseResult
+    )
+    await scenario.act(Stage(world, handle))
+    await handle.result()
+    return await handle.fetch_history()
