@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -51,6 +51,7 @@ class AccessActivities:
             item = await self._revocations.load(given.case_id, given.system, given.opening)
             if item.is_settled and item.outcome:
                 return p.RevokeResult(item.outcome)
+            self._respect_waiting_time(item)
             transcript = Transcript()
             try:
                 async with heartbeats():
@@ -83,7 +84,11 @@ class AccessActivities:
         async with guarded("watch_access", case_id=given.case_id, system=given.system):
             item = await self._revocations.load(given.case_id, given.system, given.opening)
             transcript = Transcript()
-            seen = await self._look(item, transcript)
+            try:
+                seen = await self._look(item, transcript)
+            except ConnectorFault as fault:
+                await self._revocations.note(self._failed_look(item, given, fault, transcript))
+                raise
             standing = [a for look in seen.current.values() for a in look.standing]
             entry = self._watch_entry(item, given, seen, transcript)
             if not standing:
@@ -135,6 +140,17 @@ class AccessActivities:
             dropped=transcript.dropped,
         )
         return p.RevokeResult(closing.outcome.value)
+
+    def _respect_waiting_time(self, item: Revocation) -> None:
+        """A new round, begun because a person had to be told, keeps the vendor's waiting time."""
+        now = datetime.now(UTC)
+        if activity.info().attempt == 1 and item.retry_at is not None and item.retry_at > now:
+            raise ConnectorFault(
+                FaultCategory.RATE_LIMITED,
+                connector=self._connector.kind,
+                operation="wait",
+                retry_after=item.retry_at - now,
+            )
 
     async def _locate(self, item: Revocation, transcript: Transcript) -> Location:
         location = await self._connector.locate(item.subject.keys, transcript)
@@ -230,12 +246,38 @@ class AccessActivities:
     def _watch_entry(
         self, item: Revocation, given: p.WatchInput, seen: _Seen, transcript: Transcript
     ) -> Entry:
-        now = datetime.now(UTC)
         standing = [a for look in seen.current.values() for a in look.standing]
         kind = EntryKind.FINDING_RAISED if standing else EntryKind.WATCH_LOOK
+        data: dict[str, object] = {
+            "look": given.look,
+            "standing": access_data(item.subject.salt, item.system, standing),
+        }
+        if standing:
+            data["finding"] = "access_returned"
+        key = item.key("look", given.look)
+        return self._look_entry(kind, item, key, data=data, transcript=transcript)
+
+    def _failed_look(
+        self, item: Revocation, given: p.WatchInput, fault: ConnectorFault, transcript: Transcript
+    ) -> Entry:
+        attempt = activity.info().attempt
+        key = item.key("look", given.look, "fault", attempt)
+        data = {"look": given.look, "attempt": attempt, "category": fault.category.value}
+        return self._look_entry(EntryKind.WATCH_LOOK, item, key, data=data, transcript=transcript)
+
+    def _look_entry(
+        self,
+        kind: EntryKind,
+        item: Revocation,
+        key: str,
+        *,
+        data: Mapping[str, object],
+        transcript: Transcript,
+    ) -> Entry:
+        now = datetime.now(UTC)
         return Entry(
             kind=kind,
-            key=item.key("look", given.look),
+            key=key,
             tenant=item.tenant,
             occurred_at=now,
             recorded_at=now,
@@ -243,12 +285,7 @@ class AccessActivities:
             subject=str(item.subject.subject_id),
             system=item.system,
             policy=item.policy,
-            data={
-                "look": given.look,
-                "standing": access_data(item.subject.salt, item.system, standing),
-                **({"finding": "access_returned"} if standing else {}),
-                **exchange_data(transcript.exchanges, dropped=transcript.dropped),
-            },
+            data={**data, **exchange_data(transcript.exchanges, dropped=transcript.dropped)},
         )
 
 

@@ -64,7 +64,7 @@ async def profile(plan: Plan, console: Console) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 when every target was met."""
+    """Return 0 when every target was met, or nothing was judged."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute; writes no results")
     parser.add_argument("--profile", action="store_true", help="only show where the CPU goes")
@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     output = given.output or (None if given.quick else RESULTS)
     if output is not None:
         write_results(outcome, plan, output)
-    return 0 if all(row.passed for row in outcome.measures) else 1
+    # A quick run shows that everything works; it is too short to judge anybody by.
+    return 0 if given.quick or all(row.passed for row in outcome.measures) else 1
 
 
 if __name__ == "__main__":

@@ -77,19 +77,15 @@ class Ours:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._wanted: dict[str, asyncio.Future[str]] = {}
-        self.from_receipt_ms: list[float] = []
-        """The same cases, by the database's word: received to closed."""
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[Ours]:
         """Learn the ids of cases; one query for all that wait, whatever their number."""
-        task = asyncio.create_task(self._look())
-        try:
+        # In a group, so that a look that fails ends the run instead of leaving it waiting.
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self._look())
             yield self
-        finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def one(self) -> float:
         key = await store(self._stage, TerminationKind.VOLUNTARY)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bench.load import Run
 from bench.patterns import QUIET_CORES, Pair, Pairs
-from bench.plan import Plan
+from bench.plan import QUICK, Plan
 from bench.verdicts import Outcome, cpu_per_case
 from lockstep.embedded.temporal import TemporalDevServer, find_temporal_binary
 
@@ -77,10 +77,11 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 def write_results(outcome: Outcome, plan: Plan, path: Path, *, now: datetime | None = None) -> None:
     """Write the whole result, with everything needed to judge and to repeat it."""
     moment = now or datetime.now(UTC)
+    command = "python -m bench --quick" if plan == QUICK else "make bench"
     lines = [
         "# Results of the benchmark",
         "",
-        f"Written by `make bench` on {moment:%Y-%m-%d %H:%M} UTC. Do not edit.",
+        f"Written by `{command}` on {moment:%Y-%m-%d %H:%M} UTC. Do not edit.",
         "",
         *_markdown(
             ("measure", "bare", "ours", "judged", "target", "verdict"),

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -42,6 +43,7 @@ SYSTEM_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_SECRET = 64 * 1024
+_ROUNDING = 1e-6
 
 
 class SettingsError(ValueError):
@@ -131,6 +133,13 @@ class PolicyTable(_Table):
     warn_at: float = Field(default=0.5, gt=0, le=1)
     watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
     sla: dict[TerminationKind, dict[TierName, Duration]] = Field(default_factory=dict)
+
+    @field_validator("warn_at")
+    @classmethod
+    def _whole_percent(cls, value: float) -> float:
+        if abs(value * 100 - round(value * 100)) > _ROUNDING:
+            raise ValueError("give whole percents, for instance 0.5 or 0.75")
+        return value
 
 
 class SystemTable(BaseModel):

@@ -24,6 +24,9 @@ RECORD_RETRY = RetryPolicy(
 
 RECORD_TIMEOUT = timedelta(seconds=15)
 
+LOCAL_RETRY = timedelta(seconds=5)
+"""A local activity that must wait longer than this for its next try waits on a durable timer."""
+
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 """A killed worker is noticed after this; activities beat every second."""
 

@@ -26,6 +26,18 @@ from lockstep.storage.subjects import Subject
 from lockstep.storage.tables import decisions, revocations
 
 _DECIDED = insert(decisions)
+_DECIDED_RETRY = (
+    update(revocations)
+    .where(revocations.c.case_id == bindparam("k_case"))
+    .where(revocations.c.system == bindparam("k_system"))
+    .where(revocations.c.state != RevocationState.SETTLED.value)
+    .values(
+        state=RevocationState.REVOKING.value,
+        needs_person_since=None,
+        retry_at=None,
+        updated_at=func.now(),
+    )
+)
 _DECIDED_OUTCOME = (
     update(revocations)
     .where(revocations.c.case_id == bindparam("k_case"))
@@ -211,6 +223,8 @@ def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Ap
             "n_at": now if choice.kind is DecisionKind.ATTEST else None,
         }
         changes.append(Change(_DECIDED_OUTCOME, settled))
+    else:  # now, whatever the vendor's waiting time was
+        changes.append(Change(_DECIDED_RETRY, {"k_case": given.case_id, "k_system": choice.system}))
     return Append(_decision_entry(given, case, subject, grade, now), tuple(changes))
 
 

@@ -29,7 +29,7 @@ from lockstep.storage.case_rows import (
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, append_all
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import REOPEN, outcome_of
+from lockstep.storage.revocations import REOPEN
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables import cases, findings, policies, revocations, subjects
 
@@ -273,13 +273,19 @@ class Cases:
         return now
 
     async def decide(self, given: DecisionInput) -> str:
-        """Record a person's decision; return the outcome that now stands, or ""."""
+        """Record a person's decision; return the outcome that now stands, or "".
+
+        A proof that came a moment earlier stands: then its outcome is returned.
+        """
+        standing = select(revocations.c.outcome).where(
+            revocations.c.case_id == given.case_id,
+            revocations.c.system == given.decision.system,
+        )
         async with self._engine.begin() as connection:
             current = await self._locked(connection, given.case_id)
             subject = await self._subject(connection, current)
             await append_all(connection, [decision_append(given, current, subject)])
-        outcome = outcome_of(given.decision.kind)
-        return outcome.value if outcome else ""
+            return await connection.scalar(standing) or ""
 
     async def raise_finding(
         self, case_id: str, system: str, *, look: int, opening: int, entry: Entry

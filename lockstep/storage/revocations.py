@@ -63,6 +63,7 @@ class Revocation:
     is_reopened: bool
     """The database still shows the opening before this one."""
     attempts: int
+    retry_at: datetime | None
     subject: Subject
     snapshot: Snapshot
 
@@ -139,7 +140,8 @@ _NEEDS_PERSON = _touch(
     outcome=None,
     fault=bindparam("n_fault"),
     needs_person_since=func.coalesce(revocations.c.needs_person_since, bindparam("n_at")),
-)
+).where(revocations.c.state != RevocationState.SETTLED.value)
+"""A late question must not undo what a person or a proof has settled meanwhile."""
 _REHEARSED = _touch(
     rehearsed_at=bindparam("n_at"),
     accounts=bindparam("n_accounts"),
@@ -180,6 +182,7 @@ class Revocations:
             opening=opening,
             is_reopened=row.opening < opening,
             attempts=row.attempts,
+            retry_at=row.retry_at,
             subject=subject,
             snapshot=snapshot,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy.engine import make_url
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, DefaultPayloadConverter
 from temporalio.exceptions import ApplicationError
@@ -14,7 +15,13 @@ from activities.access import AccessActivities
 from activities.faults import next_try
 from activities.record import RecordActivities
 from connectors.base import ConnectorFault
-from lockstep.contracts.payloads import BeginInput, RevokeInput
+from lockstep.contracts.payloads import (
+    BeginInput,
+    Decision,
+    DecisionInput,
+    DecisionKind,
+    RevokeInput,
+)
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.storage.engine import create_engine
 from tests.activities.conftest import Bench, environment
@@ -46,25 +53,51 @@ async def test_the_category_alone_decides_on_retry(bench: Bench, category, opera
     assert await bench.outcomes() == []
 
 
-async def test_the_vendors_reset_time_wins(bench: Bench):
-    """A rate limit's own reset time is Temporal's next try, and is shown to people."""
-    wait = timedelta(seconds=777)
+async def limited(bench: Bench) -> ApplicationError:
+    """Let the vendor refuse one attempt until a reset time."""
     bench.connector.faults["revoke"] = [
         ConnectorFault(
             FaultCategory.RATE_LIMITED,
             connector="memory",
             operation="revoke",
             code="429",
-            retry_after=wait,
+            retry_after=timedelta(seconds=777),
             request_id="req-9",
         )
     ]
     with pytest.raises(ApplicationError, match="req-9") as caught:
         await bench.revoke()
+    return caught.value
+
+
+async def test_the_vendors_reset_time_wins(bench: Bench):
+    """A rate limit's own reset time is Temporal's next try, and is shown to people."""
+    failure = await limited(bench)
     shown = (await bench.work.row(bench.case.case_id)).retry_at - datetime.now(UTC)
 
-    assert caught.value.next_retry_delay == wait
-    assert timedelta(seconds=770) < shown <= wait
+    assert failure.next_retry_delay == timedelta(seconds=777)
+    assert timedelta(seconds=770) < shown <= timedelta(seconds=777)
+
+
+async def test_a_new_round_keeps_the_vendors_waiting_time(bench: Bench):
+    """A round that begins because a person was told does not call before the reset time."""
+    await limited(bench)
+    bench.connector.calls.clear()
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke(1, round_=2)
+
+    assert caught.value.type == "rate_limited"
+    assert timedelta(seconds=700) < caught.value.next_retry_delay <= timedelta(seconds=777)
+    assert bench.connector.calls == []
+
+
+async def test_a_persons_retry_calls_at_once(bench: Bench):
+    """Somebody who decides to retry does not wait for the vendor's reset time."""
+    await limited(bench)
+    retry = Decision("d1", DecisionKind.RETRY, SYSTEM, "ops", "the limit was raised")
+    await bench.work.cases.decide(DecisionInput(bench.case.case_id, 1, retry))
+
+    assert await bench.revoke(1, round_=2) == "revoked"
 
 
 @pytest.mark.parametrize(
@@ -125,16 +158,15 @@ async def test_a_database_that_is_away_is_tried_again_and_says_nothing(bench: Be
     await engine.dispose()
 
 
-async def test_a_database_lost_midway_repeats_and_settles(bench: Bench):
-    """The session ends between the effect and OUTCOME: the next attempt settles it once."""
+async def test_a_database_lost_midway_repeats_and_settles(bench: Bench, database):
+    """The sessions end between the effect and OUTCOME: the next attempt settles it once."""
 
-    async def cut() -> None:
-        async with bench.work.engine.begin() as connection:
-            await connection.execute(
-                text(
-                    "select pg_terminate_backend(pid) from pg_stat_activity"
-                    " where datname = current_database() and pid <> pg_backend_pid()"
-                )
+    def cut() -> None:
+        url = make_url(database.superuser_url).set(drivername="postgresql")
+        with psycopg.connect(url.render_as_string()) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
             )
 
     bench.connector.hooks["revoked"] = cut

@@ -90,8 +90,21 @@ async def test_a_fault_while_watching_is_retried_and_settles_nothing(bench: Benc
         await watch(bench)
 
     assert (caught.value.type, caught.value.non_retryable) == ("unreachable", False)
-    assert (await bench.kinds())[-1] == "revocation:outcome"
+    entry = (await bench.work.entries(bench.case.case_id))[-1]
+    assert (entry["kind"], entry["data"]["category"]) == ("watch:look", "unreachable")
     assert (await bench.work.row(bench.case.case_id)).outcome == "revoked"
+
+
+async def test_a_look_that_failed_is_made_good(bench: Bench):
+    """After the fault the same look is taken, and finds what came back."""
+    await bench.revoke()
+    bench.connector.standing[WORKER].add(BACK)
+    bench.connector.fail("locate", FaultCategory.UNREACHABLE)
+    with pytest.raises(ApplicationError):
+        await watch(bench)
+
+    assert await watch(bench) is True
+    assert await bench.work.count("findings") == 1
 
 
 async def test_a_rehearsal_only_reads(bench: Bench):

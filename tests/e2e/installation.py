@@ -198,22 +198,26 @@ class Installation:
         )
 
     async def run(self, *arguments: str, config: Path | None = None, within_s: float = 60) -> Said:
-        """Run one `lockstep` command to its end."""
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            *("--config", str(config or self.file)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
-        )
-        try:
-            async with asyncio.timeout(within_s):
-                out, err = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise AssertionError(f"no end within {within_s:.0f} s: {arguments}") from None
-        return Said(process.returncode or 0, out.decode(), err.decode())
+        """Run one `lockstep` command with these settings, to its end."""
+        return await lockstep(*arguments, "--config", str(config or self.file), within_s=within_s)
+
+
+async def lockstep(*arguments: str, within_s: float = 60) -> Said:
+    """Run one `lockstep` command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    )
+    try:
+        async with asyncio.timeout(within_s):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise AssertionError(f"no end within {within_s:.0f} s: {arguments}") from None
+    return Said(process.returncode or 0, out.decode(), err.decode())

@@ -24,9 +24,15 @@ class Vendors:
     """Started with `start`; the control interface behind it tells the truth about each leaver."""
 
     def __init__(
-        self, home: Path, *, latency_ms: int = 0, env: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        *,
+        latency_ms: int = 0,
+        env: Mapping[str, str] | None = None,
+        ports: Mapping[str, int] | None = None,
     ) -> None:
-        self.ports = {name: free_port() for name in VENDORS}
+        """``ports`` are those of a sandbox that somebody else runs."""
+        self.ports = dict(ports or {name: free_port() for name in VENDORS})
         self.log = home / "vendors.log"
         self._latency_ms = latency_ms
         self._env = dict(env or {})

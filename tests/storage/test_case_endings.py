@@ -63,7 +63,7 @@ async def test_a_decision_stands_with_its_grade(work, kind, changes, outcome, gr
 
     assert await work.cases.decide(decision(case.case_id, kind, **changes)) == outcome
     row = await work.row(case.case_id)
-    state = "settled" if outcome else "scheduled"
+    state = "settled" if outcome else "revoking"
     assert (row.state, row.outcome, row.grade) == (state, outcome or None, grade)
 
 
@@ -97,8 +97,9 @@ async def test_a_decision_does_not_replace_a_proven_outcome(work):
     """What a read-back proved stays, even if a person clicks at the same moment."""
     case = await work.open()
     await work.cases.decide(decision(case.case_id, DecisionKind.WAIVE, decision_id="d1"))
-    await work.cases.decide(decision(case.case_id, DecisionKind.ATTEST, decision_id="d2"))
+    late = decision(case.case_id, DecisionKind.ATTEST, decision_id="d2")
 
+    assert await work.cases.decide(late) == "waived"
     assert (await work.row(case.case_id)).outcome == "waived"
 
 

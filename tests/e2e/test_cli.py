@@ -1,0 +1,414 @@
+"""A new user's walk with the real `lockstep` command, on a running `lockstep up --sandbox`."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.cli import demo_access
+from lockstep.cli.init import DEFAULT_PORTS
+from lockstep.cli.terminate import COLUMNS
+from lockstep.embedded.ports import free_port
+from sandbox.people import Person
+from tests.e2e.installation import Installation, Said, lockstep
+from tests.e2e.leavers import full_name, new_people, new_person, termination
+from tests.e2e.processes import eventually
+from tests.e2e.vendors import Vendors, still_open
+
+pytestmark = pytest.mark.e2e
+
+ALL_SYSTEMS = {"okta-sandbox", "scim-local", "aws-local", "tailscale-sandbox", "kisi-sandbox"}
+STUCK = "okta-sandbox"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A running installation that a new user has made."""
+
+    installation: Installation
+    vendors: Vendors
+    init: Said
+
+    async def run(self, *arguments: str, config: Path | None = None) -> Said:
+        return await self.installation.run(*arguments, config=config)
+
+    async def case_with(self, event_id: str, state: str) -> str:
+        """The event's case, once a system of it is in ``state``."""
+
+        async def there() -> str:
+            books = self.installation.books
+            case_id = await books.case_of(event_id)
+            doors = await books.doors(case_id) if case_id else {}
+            return case_id if state in {door["state"] for door in doors.values()} else ""
+
+        return await eventually(there, within_s=30, what=f"{event_id} {state}")
+
+    async def stuck_case(self, **changes: object) -> tuple[Person, str]:
+        """A case that Okta refuses to help with, until somebody mends it."""
+        person = new_person()
+        await self.vendors.seed([person])
+        refused = {"kind": "forbidden", "user": person.email, "unbounded": True, "id": "stuck"}
+        refused["id"] = person.worker_id
+        armed = [_bare(fault) for fault in await self.vendors.faults("okta")]
+        await self.vendors.set_faults("okta", [*armed, refused])
+        event_id = f"evt-{person.worker_id}"
+        event = termination(person, **changes)
+        assert await self.installation.post(event_id, event) == 202
+        return person, await self.case_with(event_id, "needs_person")
+
+    async def mend(self, person: Person) -> None:
+        """The vendor helps again with this person."""
+        armed = [_bare(fault) for fault in await self.vendors.faults("okta")]
+        left = [fault for fault in armed if fault["id"] != person.worker_id]
+        await self.vendors.set_faults("okta", left)
+
+    async def status(self, case_id: str, wanted: str) -> None:
+        async def there() -> bool:
+            rows = await self.installation.books.ask(
+                "select 1 from cases where case_id = %(c)s and status = %(s)s", c=case_id, s=wanted
+            )
+            return bool(rows)
+
+        await eventually(there, within_s=30, what=f"{case_id} {wanted}")
+
+
+def _bare(fault: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in fault.items() if k not in {"hits", "by_user", "seen"}}
+
+
+@pytest.fixture(scope="module")
+async def walk(home: Path) -> AsyncIterator[Walk]:
+    """`lockstep init`, free ports instead of the usual ones, `lockstep up --sandbox`."""
+    init = await lockstep("init", str(home), "--tenant", "acme-bpo", "--sandbox")
+    file = home / "lockstep.toml"
+    text = file.read_text()
+    for port in (*DEFAULT_PORTS.values(), 7233, 8080):
+        text = text.replace(str(port), str(free_port()))
+    file.write_text(text)
+    installation = Installation(home, "")
+    table = installation.settings.sandbox
+    ports = {name: getattr(table, f"{name}_port") for name in DEFAULT_PORTS}
+    vendors = Vendors(home, ports=ports)
+    try:
+        await installation.up("--sandbox")
+        yield Walk(installation, vendors, init)
+    finally:
+        await installation.down()
+        await vendors.stop()
+
+
+def assert_plain(said: Said, code: int, *words: str) -> None:
+    """The command ended with this code, said these words on standard error, and no traceback."""
+    assert said.code == code, said
+    assert "Traceback" not in said.out + said.err
+    for word in words:
+        assert word in said.err, said
+
+
+async def test_init_writes_a_home_and_never_overwrites(walk: Walk) -> None:
+    """Settings, keyring and secrets that only their owner may read; a second time is refused."""
+    home = walk.installation.home
+    again = await lockstep("init", str(home))
+
+    assert walk.init.code == 0
+    assert "Back up the keyring" in walk.init.out
+    for name in ("keyring.json", "hr-main.secret"):
+        assert (home / ".lockstep" / name).stat().st_mode & 0o777 == 0o600
+    assert_plain(again, 2, "exists")
+
+
+async def test_doctor_finds_everything_in_order(walk: Walk) -> None:
+    """Nothing to mend in a fresh installation, for a person and for a script."""
+    said, for_script = await asyncio.gather(walk.run("doctor"), walk.run("doctor", "--json"))
+    checks = for_script.json()
+    parts = {check["part"] for check in checks}
+
+    assert [check for check in checks if check["level"] == "problem"] == []
+    assert (said.code, for_script.code) == (0, 0)
+    assert {"settings", "lockstep up", "database", "temporal"} <= parts
+    assert {f"system {name}" for name in ALL_SYSTEMS} <= parts
+    assert "Everything is in order." in said.out
+
+
+async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
+    """`terminate --wait` ends when every door is closed and read back, in all five systems."""
+    person = new_person()
+    await demo_access.give(walk.installation.settings, person)
+    said = await walk.run(
+        *("terminate", "--worker", person.worker_id, "--name", full_name(person)),
+        *("--email", person.email, "--username", person.username, "--kind", "involuntary"),
+        *("--employee-number", person.employee_number, "--access-ends-at", "now"),
+        *("--partner", person.partner, "--wait", "--json", "--timeout", "60"),
+    )
+    [case] = said.json()
+
+    assert said.code == 0, said
+    assert (case["status"], case["leaver"]) == ("closed", full_name(person))
+    assert {row["system"]: row["outcome"] for row in case["systems"]} == dict.fromkeys(
+        ALL_SYSTEMS, "revoked"
+    )
+    assert {row["grade"] for row in case["systems"]} <= {"A", "B"}
+    assert 0 < case["time_to_revocation_ms"] < 60_000
+    for vendor in ("okta", "tailscale", "kisi"):
+        [account] = await walk.vendors.accounts(vendor, person.worker_id)
+        assert not still_open(vendor, account)
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, str]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def csv_row(person: Person, **changes: str) -> dict[str, str]:
+    return {
+        "worker_id": person.worker_id,
+        "name": full_name(person),
+        "employee_number": person.employee_number,
+        "usernames": person.username,
+        "emails": person.email,
+        "kind": "voluntary",
+        "zone": "Asia/Manila",
+        "access_ends_at": "now",
+        **changes,
+    }
+
+
+async def test_a_csv_with_faulty_lines_reports_nobody(walk: Walk) -> None:
+    """Each faulty line is named with its reason; with or without --dry-run nothing is sent."""
+    people = new_people(4)
+    rows = [
+        csv_row(people[0]),
+        csv_row(people[1], zone="Asia/Cebu"),
+        csv_row(people[2], kind="fired"),
+        csv_row(people[3], access_ends_at="", last_working_day="24.12.2026"),
+    ]
+    file = str(write_csv(walk.installation.home / "faulty.csv", rows))
+    before = await walk.installation.books.ask("select count(*) from inbox")
+    dry, real, shown = await asyncio.gather(
+        walk.run("terminate", "--csv", file, "--dry-run", "--json"),
+        walk.run("terminate", "--csv", file, "--json"),
+        walk.run("terminate", "--csv", file),
+    )
+
+    assert (dry.code, real.code, shown.code) == (1, 1, 1)
+    for said in (dry, real):
+        lines = {row["line"]: row["problems"] for row in said.json()}
+        assert sorted(line for line, problems in lines.items() if problems) == [3, 4, 5]
+        assert "zone" in lines[3][0]
+        assert "kind" in lines[4][0]
+        assert "last_working_day" in lines[5][0]
+    assert "3 faulty; nothing was reported" in shown.out
+    assert before == await walk.installation.books.ask("select count(*) from inbox")
+
+
+async def test_a_csv_of_many(walk: Walk) -> None:
+    """A dry run shows every cutoff and sends nothing; the real one closes a case for each."""
+    people = new_people(5)
+    await walk.vendors.seed(people)
+    file = str(write_csv(walk.installation.home / "many.csv", [csv_row(p) for p in people]))
+    dry = await walk.run("terminate", "--csv", file, "--dry-run", "--json")
+    known = await walk.run("cases", "--worker", people[0].worker_id, "--json")
+    real = await walk.run("terminate", "--csv", file, "--wait", "--json", "--timeout", "60")
+
+    assert dry.code == 0
+    assert [row["problems"] for row in dry.json()] == [[]] * 5
+    assert known.json() == []
+    assert real.code == 0, real
+    assert {case["worker_id"] for case in real.json()} == {p.worker_id for p in people}
+    assert {case["status"] for case in real.json()} == {"closed"}
+
+
+async def test_a_stuck_case_is_seen_mended_and_closed(walk: Walk) -> None:
+    """needs_person → `stuck` says why and what to do → repair → `retry` → closed."""
+    person, case_id = await walk.stuck_case()
+    stuck, shown, listed, table = await asyncio.gather(
+        walk.run("stuck", "--json"),
+        walk.run("case", "show", case_id[:8], "--ledger", "--json"),
+        walk.run("cases", "--status", "needs_person", "--json"),
+        walk.run("case", "show", case_id),
+    )
+    early = await walk.run("retry", case_id, STUCK, "--reason", "the role was given")
+    await walk.case_with(f"evt-{person.worker_id}", "needs_person")
+    await walk.mend(person)
+    retried = await walk.run("retry", case_id, STUCK, "--reason", "the role was given", "--json")
+
+    [mine] = [case for case in stuck.json() if case["case_id"] == case_id]
+    [door] = [row for row in mine["systems"] if row["system"] == STUCK]
+    assert (door["state"], door["fault"]) == ("needs_person", "permission_missing")
+    assert door["suggestion"] == "Grant the missing permission, then retry."
+    assert shown.json()["case_id"] == case_id
+    assert shown.json()["ledger"]
+    assert case_id in {case["case_id"] for case in listed.json()}
+    assert "Grant the missing permission" in table.out
+    assert early.code == 0
+    assert (retried.code, retried.json()["decision"]) == (0, "retry")
+    await walk.status(case_id, "closed")
+    done = await walk.run("case", "show", case_id, "--json")
+    assert {row["outcome"] for row in done.json()["systems"]} <= {"revoked", "not_found"}
+    assert case_id not in (await walk.run("stuck")).out
+
+
+async def test_attesting_is_graded_by_its_proof(walk: Walk) -> None:
+    """An artefact and a second person make grade C, a word alone D; nobody is two persons."""
+    (_, strong), (_, weak) = await asyncio.gather(walk.stuck_case(), walk.stuck_case())
+    proof = walk.installation.home / "proof.png"
+    proof.write_bytes(b"a screenshot")
+    alone = await walk.run(
+        *("attest", strong, STUCK, "--reason", "by hand", "--as", "ana", "--second", "Ana")
+    )
+    with_proof, without = await asyncio.gather(
+        walk.run(
+            *("attest", strong, STUCK, "--reason", "by hand", "--as", "ana"),
+            *("--artefact", str(proof), "--second", "bea", "--json"),
+        ),
+        walk.run("attest", weak, STUCK, "--reason", "by hand", "--json"),
+    )
+
+    assert_plain(alone, 1, "the second person must be somebody else")
+    assert with_proof.json() == without.json() == {"decision": "attest", "outcome": "attested"}
+    for case_id, grade in ((strong, "C"), (weak, "D")):
+        await walk.status(case_id, "closed")
+        door = (await walk.installation.books.doors(case_id))[STUCK]
+        assert (door["outcome"], door["grade"]) == ("attested", grade)
+
+
+async def test_waiving_has_rules(walk: Walk) -> None:
+    """Before the deadline, with a second person, for ninety days at most; else it is refused."""
+    long_ago = datetime.now(UTC) - timedelta(hours=5)
+    late_dates = {"zone": "UTC", "access_ends_at": long_ago.isoformat()}
+    late_words = {"dates": late_dates, "recorded_at": long_ago.isoformat()}
+    (_, case_id), (_, late) = await asyncio.gather(walk.stuck_case(), walk.stuck_case(**late_words))
+
+    def waive(case: str, days: int, *more: str) -> Any:
+        until = f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
+        return walk.run(
+            *("waive", case, STUCK, "--reason", "migrating", "--as", "ana", "--until", until), *more
+        )
+
+    nobody, herself, long, past, overdue = await asyncio.gather(
+        waive(case_id, 10),
+        waive(case_id, 10, "--second", "ANA"),
+        waive(case_id, 100, "--second", "bea"),
+        waive(case_id, -2, "--second", "bea"),
+        waive(late, 10, "--second", "bea"),
+    )
+    good = await waive(case_id, 10, "--second", "bea", "--json")
+
+    assert_plain(nobody, 2, "--second")
+    assert_plain(herself, 1, "somebody else")
+    assert_plain(long, 1, "90 days")
+    assert_plain(past, 1, "90 days")
+    assert_plain(overdue, 1, "before the deadline")
+    assert good.json() == {"decision": "waive", "outcome": "waived"}
+    await walk.status(case_id, "closed")
+    assert (await walk.installation.books.doors(late))[STUCK]["state"] == "needs_person"
+
+
+async def test_a_future_case_moves_and_stops(walk: Walk) -> None:
+    """`amend` moves the cutoff, `rescind` stops the case; afterwards both are refused."""
+    person = new_person()
+    await walk.vendors.seed([person])
+    day = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
+    later = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
+    sent = await walk.run(
+        *("terminate", "--worker", person.worker_id, "--email", person.email, "--last-day", day),
+        *("--zone", "Asia/Manila", "--json"),
+    )
+    case_id = await walk.case_with(sent.json()["reported"][0], "scheduled")
+    amended = await walk.run("amend", case_id, "--last-day", later, "-r", "handover", "--json")
+    moved = await walk.run("case", "show", case_id, "--json")
+    rescinded = await walk.run("rescind", case_id, "-r", "stays", "--json")
+    again = await walk.run("amend", case_id, "--last-day", day, "-r", "again")
+
+    assert amended.json() == {"verdict": "amend"}
+    # 18:00 in Manila, which has no daylight saving, is 10:00 UTC.
+    assert moved.json()["cutoff_at"] == f"{later} 10:00:00+00:00"
+    assert rescinded.json() == {"verdict": "rescind"}
+    await walk.status(case_id, "rescinded")
+    assert_plain(again, 1, "rescinded")
+    [account] = await walk.vendors.accounts("okta", person.worker_id)
+    assert still_open("okta", account), "a rescinded case must touch nobody"
+
+
+async def test_somebody_whom_nobody_knows_needs_a_person(walk: Walk) -> None:
+    """All systems answering not_found is no success: the case waits, and can be attested."""
+    person = new_person()
+    said = await walk.run(
+        *("terminate", "--worker", person.worker_id, "--email", person.email),
+        *("--username", person.username, "--access-ends-at", "now"),
+        *("--wait", "--timeout", "8", "--json"),
+    )
+    [case] = said.json()
+    waiting = [row["system"] for row in case["systems"] if row["state"] == "needs_person"]
+
+    assert said.code == 1
+    assert case["status"] == "needs_person"
+    assert {row["fault"] for row in case["systems"] if row["fault"]} == {"unknown_worker"}
+    assert len(waiting) == 1
+    await walk.run("attest", case["case_id"], waiting[0], "--reason", "never started work")
+    await walk.status(case["case_id"], "closed")
+
+
+async def test_what_does_not_exist_is_said_plainly(walk: Walk) -> None:
+    """Unknown case, unknown system, unknown settings file: one line, no traceback."""
+    person, case_id = await walk.stuck_case()
+    show, decide, system, missing = await asyncio.gather(
+        walk.run("case", "show", "cnothere"),
+        walk.run("retry", "cnothere", STUCK, "--reason", "x"),
+        walk.run("retry", case_id, "slack-prod", "--reason", "x"),
+        walk.run("cases", config=walk.installation.home / "nowhere.toml"),
+    )
+    await walk.mend(person)
+    await walk.run("retry", case_id, STUCK, "--reason", "mended")
+
+    assert_plain(show, 1, "there is no case 'cnothere'")
+    assert_plain(decide, 1, "there is no case 'cnothere'")
+    assert_plain(system, 1, "has no system 'slack-prod'", STUCK)
+    assert_plain(missing, 2, "lockstep init")
+
+
+async def test_an_unreachable_database_is_said_plainly(walk: Walk) -> None:
+    """Commands say in a line that the database is away, and doctor which part is."""
+    away = walk.installation.home / "away.toml"
+    external = 'mode = "external"\nurl = "postgresql+psycopg://nobody@127.0.0.1:1/none"'
+    text = walk.installation.file.read_text()
+    away.write_text(text.replace('[database]\nmode = "embedded"', f"[database]\n{external}"))
+    cases, terminate, doctor = await asyncio.gather(
+        walk.run("cases", config=away),
+        walk.run("terminate", "--worker", "W-1", "--access-ends-at", "now", config=away),
+        walk.run("doctor", "--json", config=away),
+    )
+
+    assert_plain(cases, 1, "the database cannot be used", "lockstep doctor")
+    assert_plain(terminate, 1, "the database cannot be used")
+    assert_plain(doctor, 1)
+    [check] = [each for each in doctor.json() if each["part"] == "database"]
+    assert check["level"] == "problem"
+    assert check["says"]
+
+
+async def test_a_wrong_credential_is_named_by_doctor(walk: Walk) -> None:
+    """Doctor says which system refuses our credential and what to do, and shows no token."""
+    home = walk.installation.home
+    (home / ".lockstep" / "wrong").write_text("not-the-token-4711\n")
+    wrong = home / "wrong.toml"
+    text = walk.installation.file.read_text()
+    wrong.write_text(text.replace("file:.lockstep/sandbox-okta", "file:.lockstep/wrong"))
+    said = await walk.run("doctor", "--json", config=wrong)
+    problems = [check for check in said.json() if check["level"] == "problem"]
+
+    assert_plain(said, 1)
+    assert {check["part"] for check in problems} == {"system okta-sandbox"}
+    assert "credentials_rejected" in problems[0]["says"]
+    assert problems[0]["fix"]
+    assert "not-the-token-4711" not in said.out + said.err
