@@ -83,6 +83,8 @@ class AccessActivities:
         """See the stub. Looks again by every key, because a new account is access too."""
         async with guarded("watch_access", case_id=given.case_id, system=given.system):
             item = await self._revocations.load(given.case_id, given.system, given.opening)
+            if item.is_superseded:  # this look raised its finding, and its reply was lost
+                return p.WatchResult(returned=True)
             transcript = Transcript()
             try:
                 seen = await self._look(item, transcript)
@@ -107,6 +109,13 @@ class AccessActivities:
     ) -> p.RevokeResult:
         attempt = activity.info().attempt
         seen = await self._look(item, transcript)
+        if attempt > 1 or given.round > 1:
+            # An earlier attempt that was given up may still be running: whatever it closed before
+            # our look, it had written down before it closed it.
+            item = await self._revocations.load(given.case_id, given.system, given.opening)
+            if item.is_settled and item.outcome:
+                return p.RevokeResult(item.outcome)
+            seen = _with_earlier(seen, item.snapshot)
         if not seen.snapshot.accounts and not not_found_is_clean(
             seen.location.keys_tried, accept_single_key=item.accept_single_key
         ):
@@ -287,6 +296,15 @@ class AccessActivities:
             policy=item.policy,
             data={**data, **exchange_data(transcript.exchanges, dropped=transcript.dropped)},
         )
+
+
+def _with_earlier(seen: _Seen, earlier: Snapshot) -> _Seen:
+    """Add what an overlapping attempt saw standing in the accounts that we see too."""
+    stood = {
+        account: tuple(dict.fromkeys((*earlier.standing.get(account, ()), *standing)))
+        for account, standing in seen.snapshot.standing.items()
+    }
+    return _Seen(seen.location, seen.current, Snapshot(seen.snapshot.accounts, stood))
 
 
 def _contradicts(account: Account, item: Revocation) -> bool:

@@ -16,9 +16,9 @@ class Plan:
     low_cases: int = 40
     full_cases: int = 300
     in_flight: int = 30
-    answer_ms: int = 300
+    answer_ms: int = 75
     slow_cases: int = 40
-    slow_in_flight: int = 4
+    slow_in_flight: int = 1
     slow_pairs: int = 2
     slow_attempts: int = 5
     queued: int = 600

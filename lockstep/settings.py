@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import time, timedelta
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -154,7 +156,7 @@ class SystemTable(BaseModel):
     accept_single_key: bool = False
     start_to_close: Duration = timedelta(seconds=60)
     timeout: Duration = timedelta(seconds=20)
-    concurrency: int = Field(default=20, ge=1, le=200)
+    concurrency: int = Field(default=8, ge=1, le=200)
 
     @model_validator(mode="after")
     def _known(self) -> SystemTable:
@@ -390,29 +392,42 @@ def load_settings(path: Path | None = None) -> Settings:
     return settings
 
 
-def check_settings(settings: Settings) -> list[str]:
-    """Everything that validation of the file alone cannot see: secrets, connector options."""
+class Part(StrEnum):
+    """A process that needs its own part of the settings and no other's secrets."""
+
+    WEB = "web"
+    WORKER = "worker"
+
+
+def check_settings(settings: Settings, *parts: Part) -> list[str]:
+    """Everything that validation of the file alone cannot see: secrets, connector options.
+
+    With ``parts``, only what these processes need; without, everything.
+    """
+    wanted = set(parts or Part)
+    checks: list[Callable[[], object]] = [settings.open_keyring, settings.database_url]
+    if Part.WORKER in wanted:
+        checks.append(settings.temporal_address)
+        for name, table in settings.systems.items():
+            if table.connector != MANUAL:
+                checks.append(partial(_build, settings, name))
+    if Part.WEB in wanted:
+        checks += [partial(settings.source_secrets, name) for name in settings.sources]
     problems: list[str] = []
-    for name, table in settings.systems.items():
-        if table.connector == MANUAL:
-            continue
+    for check in checks:
         try:
-            MANIFESTS[table.connector].build(settings.connector_options(name))
-        except SettingsError as error:
-            problems.extend(error.problems)
-        except ValueError as error:
-            problems.append(f"systems.{name}: {error}")
-    for name in settings.sources:
-        try:
-            settings.source_secrets(name)
-        except SettingsError as error:
-            problems.extend(error.problems)
-    for resolve in (settings.open_keyring, settings.temporal_address, settings.database_url):
-        try:
-            resolve()
+            check()
         except SettingsError as error:
             problems.extend(error.problems)
     return problems
+
+
+def _build(settings: Settings, name: str) -> None:
+    options = settings.connector_options(name)
+    try:
+        MANIFESTS[settings.systems[name].connector].build(options)
+    except ValueError as error:
+        raise SettingsError([f"systems.{name}: {error}"]) from None
 
 
 def _category(connector: str) -> Category:

@@ -36,6 +36,9 @@ from workflows.case import CaseWorkflow
 
 log = structlog.get_logger("lockstep.worker")
 
+WORKFLOW_TASKS = 10
+"""Few at once: what waits on the server is ordered by priority, what waits in here is not."""
+
 GRACE = timedelta(seconds=10)
 """How long running activities may finish when the worker is asked to stop."""
 
@@ -87,7 +90,7 @@ def sandboxed() -> SandboxedWorkflowRunner:
 
 
 def build_workers(
-    client: Client, parts: Parts, *, concurrency: Callable[[str], int] = lambda _: 20
+    client: Client, parts: Parts, *, concurrency: Callable[[str], int] = lambda _: 8
 ) -> list[Worker]:
     """One worker for the cases' queue, and one per system: its own bulkhead and rate limit."""
     record = RecordActivities(parts.cases, parts.revocations)
@@ -104,6 +107,7 @@ def build_workers(
             ],
             workflow_runner=sandboxed(),
             max_cached_workflows=1000,
+            max_concurrent_workflow_tasks=WORKFLOW_TASKS,
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=GRACE,
         )
@@ -152,6 +156,7 @@ async def run_worker(
     """
     async with parts.engine.connect() as connection:
         await check_fitness(connection, expected_revision=newest_revision())
+    await parts.cases.check_keyring()
     pinned = pin(settings.to_policy())
     await parts.cases.adopt(pinned, settings.tenant)
     dispatcher = Dispatcher(

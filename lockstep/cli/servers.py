@@ -24,7 +24,7 @@ from lockstep.cli.context import (
     settings_or_die,
 )
 from lockstep.control.temporal import connect
-from lockstep.settings import Settings, SettingsError, check_settings
+from lockstep.settings import Part, Settings, SettingsError, check_settings
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate as migrate_schema
 
@@ -39,7 +39,7 @@ def worker(config: ConfigOption = None) -> None:
     """Dispatch the inbox, run the cases, speak to every system. Stops cleanly on SIGTERM."""
     from lockstep.worker import build_parts, run_worker  # noqa: PLC0415 - see below
 
-    settings = checked_settings(config)
+    settings = checked_settings(config, Part.WORKER)
 
     async def work() -> None:
         stop = stop_event()
@@ -64,7 +64,7 @@ def web(config: ConfigOption = None) -> None:
 
     from lockstep.web.app import build_app  # noqa: PLC0415
 
-    settings = checked_settings(config)
+    settings = checked_settings(config, Part.WEB)
     try:
         app = build_app(settings, database_url(settings), settings.open_keyring())
     except SettingsError as error:
@@ -104,10 +104,10 @@ def migrate(
     out.print(f"schema: {before or 'empty'} -> {after or 'empty'}")
 
 
-def checked_settings(config: Path | None) -> Settings:
-    """Settings of a server: secrets and connector options are checked before it starts."""
+def checked_settings(config: Path | None, *parts: Part) -> Settings:
+    """Settings of a server: what ``parts`` of it need is checked before it starts."""
     settings = settings_or_die(config)
-    if problems := check_settings(settings):
+    if problems := check_settings(settings, *parts):
         die("\n".join(problems))
     return settings
 

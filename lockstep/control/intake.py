@@ -44,7 +44,7 @@ from lockstep.storage.records import CaseRow
 
 log = structlog.get_logger("lockstep.dispatcher")
 
-BATCH = 20
+BATCH = 10
 """Small, so that an urgent event waits for one batch only."""
 SCHEDULED_PRIORITY = 3
 IDLE = timedelta(seconds=2)

@@ -107,8 +107,9 @@ def judge(
         return Verdict.DUPLICATE
     if revision < known.revision:
         return Verdict.OUTDATED
+    if known.is_rescinded:
+        is_again = action is TerminationAction.RESCINDED
+        return Verdict.RESCIND if is_again else Verdict.OPEN  # a revision counts in any case
     if action is TerminationAction.RESCINDED:
         return Verdict.TOO_LATE if known.cutoff_passed else Verdict.RESCIND
-    if known.is_rescinded:
-        return Verdict.OPEN
     return Verdict.AMEND

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import rfc8785
@@ -11,13 +13,42 @@ import rfc8785
 LEAF_PREFIX = b"\x00"
 
 
-def canonical_bytes(document: dict[str, object]) -> bytes:
-    """Serialise by RFC 8785: sorted keys, no blanks, no floats that differ between languages.
+_EXACT = 2**53 - 1
+
+
+def canonical_bytes(document: Mapping[str, object]) -> bytes:
+    """Serialise by RFC 8785: sorted keys, no blanks, numbers that every language reads alike.
+
+    What our entries are made of (ASCII keys, text, whole numbers) needs only sorting and the
+    escapes that the standard library writes in the same way; everything else goes to the library.
 
     Raises:
         rfc8785.CanonicalizationError: for values that JSON cannot hold exactly.
     """
+    if _is_plain(document):
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            pass  # a lone surrogate: the library says so in its own words
     return rfc8785.dumps(document)  # type: ignore[arg-type] # the library's alias is invariant
+
+
+def _is_plain(value: object) -> bool:
+    match value:
+        case str() | bool() | None:
+            return True
+        case int():
+            return -_EXACT <= value <= _EXACT
+        case list():
+            return all(_is_plain(item) for item in value)
+        case dict():  # other alphabets sort by UTF-16 units, which Python does not do
+            return all(
+                isinstance(key, str) and key.isascii() and _is_plain(item)
+                for key, item in value.items()
+            )
+        case _:
+            return False
 
 
 def leaf_hash(entry: bytes) -> bytes:

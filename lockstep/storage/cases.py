@@ -26,7 +26,8 @@ from lockstep.storage.case_rows import (
     short_key,
     spoken,
 )
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine import StorageError
+from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.ledger import Append, Change, append_all
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import REOPEN
@@ -71,6 +72,28 @@ class Cases:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return {bytes(row["spell_index"]): _known(_case(row)) for row in rows}
+
+    async def check_keyring(self) -> None:
+        """Refuse a keyring that does not open what this database holds.
+
+        Raises:
+            StorageError: before anything is written that only the other keyring could not read.
+        """
+        newest = (
+            select(subjects)
+            .where(subjects.c.wrapped_key.is_not(None))
+            .order_by(subjects.c.created_at.desc())
+            .limit(1)
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(newest)).one_or_none()
+        try:
+            if row is not None:
+                Subject.open(self._ring, row.subject_id, row.wrapped_key, row.private)
+        except KeyringError:
+            raise StorageError(
+                "keyring: it does not open this database's data: restore the one that wrote them"
+            ) from None
 
     async def adopt(self, pinned: PinnedPolicy, tenant: str) -> None:
         """Store a policy and say so in the ledger; once per digest."""
@@ -202,7 +225,7 @@ class Cases:
         """
         async with self._engine.begin() as connection:
             current = await self._as_judged(connection, case)
-            in_time = current.status == CaseStatus.SCHEDULED
+            in_time = current.status in {CaseStatus.SCHEDULED, CaseStatus.RESCINDED}
             values: dict[str, object] = {
                 "revision": termination.revision,
                 "last_event_id": termination.event_id,

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Executable, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Executable, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.evidence.entries import Entry, sealed
@@ -39,13 +38,7 @@ async def append_all(connection: AsyncConnection, appends: Sequence[Append]) -> 
     """
     if not appends:
         return []
-    rows = [_row(append.entry) for append in appends]
-    statement = (
-        insert(ledger_entries)
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(ledger_entries.c.key)
-    )
-    inserted = set((await connection.scalars(statement, rows)).all())
+    inserted = set((await connection.scalars(_INSERT, _columns(appends))).all())
     fresh = []
     for append in appends:
         fresh.append(append.entry.key in inserted)
@@ -90,14 +83,30 @@ class Ledger:
             return await append_all(connection, appends)
 
 
-def _row(entry: Entry) -> dict[str, object]:
-    body, leaf = sealed(entry)
+_INSERT = text(
+    """
+    insert into ledger_entries (key, kind, case_id, system, recorded_at, body, leaf_hash)
+    select * from unnest(
+        cast(:key as text[]), cast(:kind as text[]), cast(:case_id as text[]),
+        cast(:system as text[]), cast(:recorded_at as timestamptz[]), cast(:body as bytea[]),
+        cast(:leaf_hash as bytea[])
+    )
+    on conflict (key) do nothing
+    returning key
+    """
+)
+"""One statement whatever the size of the batch, so that it is parsed and planned once."""
+
+
+def _columns(appends: Sequence[Append]) -> dict[str, list[object]]:
+    entries = [append.entry for append in appends]
+    seals = [sealed(entry) for entry in entries]
     return {
-        "key": entry.key,
-        "kind": entry.kind.value,
-        "case_id": entry.case_id or None,
-        "system": entry.system or None,
-        "recorded_at": entry.recorded_at,
-        "body": body,
-        "leaf_hash": leaf,
+        "key": [entry.key for entry in entries],
+        "kind": [entry.kind.value for entry in entries],
+        "case_id": [entry.case_id or None for entry in entries],
+        "system": [entry.system or None for entry in entries],
+        "recorded_at": [entry.recorded_at for entry in entries],
+        "body": [body for body, _ in seals],
+        "leaf_hash": [leaf for _, leaf in seals],
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, or_, select, tuple_, update
+from sqlalchemy import ARRAY, Row, Text, bindparam, case, column, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import DecisionKind
@@ -62,6 +62,8 @@ class Revocation:
     opening: int
     is_reopened: bool
     """The database still shows the opening before this one."""
+    is_superseded: bool
+    """The database shows a later opening: access has returned since."""
     attempts: int
     retry_at: datetime | None
     subject: Subject
@@ -149,6 +151,32 @@ _REHEARSED = _touch(
 )
 
 
+_WANTED = (
+    func.unnest(bindparam("cases", type_=ARRAY(Text)), bindparam("systems", type_=ARRAY(Text)))
+    .table_valued(column("w_case", Text), column("w_system", Text), name="wanted")
+    .render_derived()
+)
+_LOAD = (
+    select(
+        revocations,
+        cases.c.tenant,
+        cases.c.policy,
+        cases.c.cutoff_at,
+        subjects.c.subject_id,
+        subjects.c.wrapped_key,
+        subjects.c.private.label("subject_private"),
+    )
+    .select_from(_WANTED)
+    .join(
+        revocations,
+        (revocations.c.case_id == _WANTED.c.w_case) & (revocations.c.system == _WANTED.c.w_system),
+    )
+    .join(cases, cases.c.case_id == revocations.c.case_id)
+    .join(subjects, subjects.c.subject_id == cases.c.subject_id)
+)
+"""Arrays instead of a list in the text: one statement, whatever the number of callers."""
+
+
 class Revocations:
     """Loads with coalesced reads, records with the ledger's group commit."""
 
@@ -181,6 +209,7 @@ class Revocations:
             accept_single_key=row.accept_single_key,
             opening=opening,
             is_reopened=row.opening < opening,
+            is_superseded=row.opening > opening,
             attempts=row.attempts,
             retry_at=row.retry_at,
             subject=subject,
@@ -342,22 +371,16 @@ class Revocations:
             await connection.execute(change.statement, [change.values])
 
     async def _load_many(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Row[Any] | None]:
-        query = (
-            select(
-                revocations,
-                cases.c.tenant,
-                cases.c.policy,
-                cases.c.cutoff_at,
-                subjects.c.subject_id,
-                subjects.c.wrapped_key,
-                subjects.c.private.label("subject_private"),
-            )
-            .join(cases, cases.c.case_id == revocations.c.case_id)
-            .join(subjects, subjects.c.subject_id == cases.c.subject_id)
-            .where(tuple_(revocations.c.case_id, revocations.c.system).in_(set(wanted)))
-        )
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (
+                await connection.execute(
+                    _LOAD,
+                    {
+                        "cases": [case for case, _ in wanted],
+                        "systems": [name for _, name in wanted],
+                    },
+                )
+            ).all()
         found = {(row.case_id, row.system): row for row in rows}
         return [found.get(key) for key in wanted]
 

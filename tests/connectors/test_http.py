@@ -187,13 +187,13 @@ def test_a_safe_address_loses_its_trailing_slash(url: str) -> None:
 async def test_certificates_are_checked(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the scheme is written, the vendor's certificate is verified, from TLS 1.2 on."""
     used: list[object] = []
-    real = httpx.AsyncClient
+    real = httpx.AsyncHTTPTransport
 
-    def spied(**options: object) -> httpx.AsyncClient:
+    def spied(**options: object) -> httpx.AsyncHTTPTransport:
         used.append(options["verify"])
         return real(**options)
 
-    monkeypatch.setattr("connectors.http.httpx.AsyncClient", spied)
+    monkeypatch.setattr("connectors.http.httpx.AsyncHTTPTransport", spied)
     await VendorHttp(DIALECT, f"{scheme}://vendor.example.test", headers={}).aclose()
 
     context = used[0]
@@ -201,6 +201,51 @@ async def test_certificates_are_checked(scheme: str, monkeypatch: pytest.MonkeyP
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxied"),
+    [
+        ({}, False),
+        ({"https_proxy": "http://proxy.example.test:3128"}, True),
+        ({"https_proxy": "http://proxy.example.test:3128", "no_proxy": ".example.test"}, False),
+    ],
+)
+async def test_the_environments_proxy_is_used(variables, proxied, monkeypatch) -> None:
+    """A company's proxy carries the calls, except to addresses that it is not meant for."""
+    for name in ("https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    used: list[object] = []
+    real = httpx.AsyncHTTPTransport
+
+    def spied(**options: object) -> httpx.AsyncHTTPTransport:
+        used.append(options["proxy"])
+        return real(**options)
+
+    monkeypatch.setattr("connectors.http.httpx.AsyncHTTPTransport", spied)
+    await VendorHttp(DIALECT, "https://vendor.example.test", headers={}).aclose()
+
+    assert bool(used[0]) is proxied
+
+
+async def test_a_vendors_cookies_are_not_kept() -> None:
+    """What a vendor sets during one leaver's calls is not sent with the next one's."""
+    sent: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("cookie"))
+        return httpx.Response(200, headers={"set-cookie": "sid=1"}, json={})
+
+    http = VendorHttp(
+        DIALECT, "http://127.0.0.1", headers={}, transport=httpx.MockTransport(answer)
+    )
+    for _ in range(2):
+        await http.call("GET", "/things", operation="things.list", transcript=Transcript())
+
+    assert sent == [None, None]
 
 
 @pytest.mark.parametrize(

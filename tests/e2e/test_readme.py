@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.testing import CliRunner
 
 from lockstep.cli.main import app
@@ -53,9 +53,9 @@ def _make_problem(words: list[str]) -> str:
 
 
 def _lockstep_problem(words: list[str]) -> str:
-    command: click.Command = TREE
+    command: TyperGroup | TyperCommand = TREE
     for word in words:
-        if isinstance(command, click.Group) and not word.startswith("-"):
+        if isinstance(command, TyperGroup) and not word.startswith("-"):
             if word not in command.commands:
                 return f"{command.name} has no command {word}"
             command = command.commands[word]
@@ -67,9 +67,11 @@ def _lockstep_problem(words: list[str]) -> str:
     return ""
 
 
-def all_commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def all_commands(
+    command: TyperGroup | TyperCommand, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
     yield path
-    if isinstance(command, click.Group):
+    if isinstance(command, TyperGroup):
         for name, each in command.commands.items():
             yield from all_commands(each, (*path, name))
 
@@ -111,15 +113,15 @@ def test_a_command_that_is_not_there_is_noticed(command: str, why: str) -> None:
 def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     """`--help` ends with 0, says what the command does, and each option has a text."""
     result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    command: click.Command = TREE
+    command: TyperGroup | TyperCommand = TREE
     for name in path:
-        assert isinstance(command, click.Group)
+        assert isinstance(command, TyperGroup)
         command = command.commands[name]
 
     assert result.exit_code == 0
     assert (command.help or "").strip()
     assert (command.help or "").split("\n")[0] in result.output
-    silent = [p.opts for p in command.params if isinstance(p, click.Option) and not p.help]
+    silent = [p.opts for p in command.params if isinstance(p, TyperOption) and not p.help]
     assert [opts for opts in silent if opts != ["--version"]] == []
 
 

@@ -59,8 +59,10 @@ class Vendors:
         await self._post("okta", "seed?all=true", {"people": [p.as_json() for p in people]})
 
     async def accounts(self, vendor: str, word: str) -> list[Account]:
-        """What the vendor knows of a person."""
+        """What the vendor knows of a person; nothing of one who never had an account."""
         answer = await self._http.get(self._at(vendor, f"state/{word}"))
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
         answer.raise_for_status()
         found: list[Account] = answer.json()["accounts"]
         return found
@@ -79,6 +81,14 @@ class Vendors:
         """Arm exactly these at one vendor."""
         answer = await self._http.put(self._at(vendor, "faults"), json=list(faults))
         answer.raise_for_status()
+
+    async def add_fault(self, vendor: str, fault: Mapping[str, object]) -> None:
+        """Arm one more."""
+        await self._post(vendor, "faults", fault)
+
+    async def remove_fault(self, vendor: str, fault_id: str) -> None:
+        answer = await self._http.delete(self._at(vendor, f"faults/{fault_id}"))
+        assert answer.raise_for_status().json()["removed"] == 1
 
     async def faults(self, vendor: str) -> list[dict[str, Any]]:
         answer = await self._http.get(self._at(vendor, "faults"))

@@ -172,3 +172,21 @@ def test_a_reference_hides_what_it_refers_to(parts: list[str], salt: bytes) -> N
 def test_parts_of_a_reference_do_not_run_together() -> None:
     """The same letters, cut elsewhere, are another thing."""
     assert reference(SALT, "ab", "c") != reference(SALT, "a", "bc")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+)
+def test_the_short_way_and_the_library_agree(value):
+    """What is serialised by the standard library has the very bytes of the RFC 8785 library."""
+    try:
+        expected = rfc8785.dumps({"v": value})
+    except rfc8785.CanonicalizationError:
+        with pytest.raises(rfc8785.CanonicalizationError):
+            canonical_bytes({"v": value})
+    else:
+        assert canonical_bytes({"v": value}) == expected

@@ -22,7 +22,7 @@ async def test_every_system_is_looked_at_after_each_delay(clinic: Clinic) -> Non
     looks = [(row.look, row.system) for row in case.world.of(p.WatchInput)]
     assert sorted(looks) == [(n, s) for n in (1, 2, 3, 4) for s in ("okta", "vpn")]
     assert len(case.world.of(p.CloseInput)) == 1
-    closed_at = case.world.asked_at(p.CloseInput)[0]
+    closed_at = case.world.asked_at(p.RevokeInput)[-1]
     waited = [when - closed_at for when in case.world.asked_at(p.WatchInput)[::2]]
     for wait, delay_s in zip(waited, WATCH, strict=True):
         assert abs(wait - timedelta(seconds=delay_s)) < timedelta(seconds=10)
