@@ -27,6 +27,8 @@ from lockstep.contracts.payloads import CaseResult
 from lockstep.domain.terminations import TerminationKind
 
 _LOOK_S = 0.01
+_LOOK_MANY_S = 0.1
+"""With many under way their ids are not urgent: the case takes longer than this."""
 _PATIENCE_S = 300.0
 _IDS = text(
     "select dedupe_key, case_id from inbox where dedupe_key = any(:keys) and case_id is not null"
@@ -102,7 +104,7 @@ class Ours:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_LOOK_S if len(self._wanted) < 3 else _LOOK_MANY_S)  # noqa: PLR2004
             if not self._wanted:
                 continue
             async with self._stage.engine.connect() as connection:

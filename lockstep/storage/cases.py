@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,6 +17,7 @@ from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import KnownCase, Termination
 from lockstep.evidence.canonical import instant_text, reference
 from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.storage.batching import Batcher
 from lockstep.storage.case_rows import (
     Opening,
     PinnedPolicy,
@@ -28,7 +29,7 @@ from lockstep.storage.case_rows import (
 )
 from lockstep.storage.engine import StorageError
 from lockstep.storage.keyring import Keyring, KeyringError
-from lockstep.storage.ledger import Append, Change, append_all
+from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import REOPEN
 from lockstep.storage.subjects import Subject
@@ -52,6 +53,8 @@ class Cases:
         self._engine = engine
         self._ring = ring
         self._policies: dict[str, Policy] = {}
+        self._ledger = Ledger(engine)
+        self._readers: Batcher[str, CaseRow | None] = Batcher(self._read_many)
 
     def spell_index(self, termination: Termination) -> bytes:
         """Finds a spell without storing worker id or spell."""
@@ -271,28 +274,18 @@ class Cases:
 
     async def close(self, case_id: str, closing: int) -> datetime:
         """Close a case; the same closing asked twice closes once."""
+        current = await self._readers.submit(case_id)
+        if current is None:
+            raise UnknownCaseError(f"no case {case_id}")
+        if current.closings >= closing and current.closed_at is not None:
+            return current.closed_at
         now = datetime.now(UTC)
-        async with self._engine.begin() as connection:
-            current = await self._locked(connection, case_id)
-            if current.closings >= closing and current.closed_at is not None:
-                return current.closed_at
-            await connection.execute(
-                update(cases)
-                .where(cases.c.case_id == case_id)
-                .values(
-                    status=CaseStatus.CLOSED.value,
-                    closed_at=now,
-                    closings=closing,
-                    updated_at=func.now(),
-                )
-            )
-            await connection.execute(
-                update(findings)
-                .where(findings.c.case_id == case_id, findings.c.resolved_at.is_(None))
-                .values(resolved_at=now)
-            )
-            data = {"closing": closing}
-            await self._say(connection, current, EntryKind.CASE_CLOSED, closing, data)
+        entry = _case_entry(
+            current, EntryKind.CASE_CLOSED, closing, data={"closing": closing}, now=now
+        )
+        values = {"k_case": case_id, "n_closing": closing, "n_at": now}
+        changes = (Change(_CLOSE, values), Change(_RESOLVE, {"k_case": case_id, "n_at": now}))
+        await self._ledger.append(Append(entry, changes))
         return now
 
     async def decide(self, given: DecisionInput) -> str:
@@ -337,6 +330,13 @@ class Cases:
             "worker_index": self.worker_index(termination.tenant, termination.worker_id),
             "spell_index": self.spell_index(termination),
         }
+
+    async def _read_many(self, ids: Sequence[str]) -> Sequence[CaseRow | None]:
+        query = select(*_CASE_COLUMNS).where(cases.c.case_id == func.any(_IDS))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query, {"ids": list(set(ids))})).mappings().all()
+        found = {row["case_id"]: _case(row) for row in rows}
+        return [found.get(case_id) for case_id in ids]
 
     async def _as_judged(self, connection: AsyncConnection, case: CaseRow) -> CaseRow:
         """Lock a case that was judged without a lock: order of delivery must not matter."""
@@ -384,21 +384,26 @@ class Cases:
         if said is not None and subject is not None:
             actor = Actor("person", reference(subject.salt, "person", said.actor))
             changes = (spoken(case.case_id, kind, str(number), said=said, subject=subject),)
-        entry = Entry(
-            kind=kind,
-            key=":".join(str(part) for part in (case.case_id, kind.value, number) if part != ""),
-            tenant=case.tenant,
-            occurred_at=now,
-            recorded_at=now,
-            case_id=case.case_id,
-            subject=str(case.subject_id),
-            policy=case.policy,
-            actor=actor,
-            data=data,
-        )
+        entry = _case_entry(case, kind, number, data=data, now=now, actor=actor)
         await append_all(connection, [Append(entry, changes)])
 
 
+_IDS = bindparam("ids", type_=ARRAY(Text))
+_CLOSE = (
+    update(cases)
+    .where(cases.c.case_id == bindparam("k_case"))
+    .values(
+        status=CaseStatus.CLOSED.value,
+        closed_at=bindparam("n_at"),
+        closings=bindparam("n_closing"),
+        updated_at=func.now(),
+    )
+)
+_RESOLVE = (
+    update(findings)
+    .where(findings.c.case_id == bindparam("k_case"), findings.c.resolved_at.is_(None))
+    .values(resolved_at=bindparam("n_at"))
+)
 _FINDING = pg_insert(findings).on_conflict_do_nothing()
 _REOPEN_CASE = (
     update(cases)
@@ -417,4 +422,28 @@ def _known(case: CaseRow) -> tuple[CaseRow, KnownCase]:
         last_event_id=case.last_event_id,
         is_rescinded=case.status == CaseStatus.RESCINDED,
         cutoff_passed=case.status != CaseStatus.SCHEDULED,
+    )
+
+
+def _case_entry(
+    case: CaseRow,
+    kind: EntryKind,
+    number: object,
+    *,
+    data: Mapping[str, object],
+    now: datetime,
+    actor: Actor | None = None,
+) -> Entry:
+    """An entry about a whole case; ``number`` tells several of one kind apart."""
+    return Entry(
+        kind=kind,
+        key=":".join(str(part) for part in (case.case_id, kind.value, number) if part != ""),
+        tenant=case.tenant,
+        occurred_at=now,
+        recorded_at=now,
+        case_id=case.case_id,
+        subject=str(case.subject_id),
+        policy=case.policy,
+        actor=actor or Actor(),
+        data=data,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +14,38 @@ from lockstep.storage.batching import Batcher
 from lockstep.storage.tables import ledger_entries
 
 
+@dataclass(frozen=True, eq=False)
+class ArrayUpdate:
+    """An update of many rows in one statement: each bind parameter is an array, a place per row.
+
+    ``row`` names the parameters that together find the row; a row that occurs twice in a batch
+    is written twice, in order, because one statement would write it once.
+    """
+
+    statement: Executable
+    row: tuple[str, ...]
+
+    def batches(self, values: Sequence[Mapping[str, object]]) -> list[dict[str, list[object]]]:
+        """Arrays by parameter; several batches where a row occurs more than once."""
+        layers: list[list[Mapping[str, object]]] = []
+        times: Counter[tuple[object, ...]] = Counter()
+        for row in values:
+            place = tuple(row[name] for name in self.row)
+            if times[place] == len(layers):
+                layers.append([])
+            layers[times[place]].append(row)
+            times[place] += 1
+        return [{name: [row[name] for row in layer] for name in layer[0]} for layer in layers]
+
+
+Statement = Executable | ArrayUpdate
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One projection row to write: a statement with bind parameters, and their values."""
 
-    statement: Executable
+    statement: Statement
     values: Mapping[str, object]
 
 
@@ -44,13 +71,19 @@ async def append_all(connection: AsyncConnection, appends: Sequence[Append]) -> 
         fresh.append(append.entry.key in inserted)
         inserted.discard(append.entry.key)  # the same key twice in one commit: the first stands
     # By place first: within an append the order counts, as in "reopen, then needs a person".
-    steps: dict[tuple[int, Executable], list[Mapping[str, object]]] = defaultdict(list)
+    steps: dict[tuple[int, Executable | ArrayUpdate], list[Mapping[str, object]]] = defaultdict(
+        list
+    )
     for append, is_new in zip(appends, fresh, strict=True):
         if is_new:
             for place, change in enumerate(append.changes):
                 steps[place, change.statement].append(change.values)
     for (_, change_statement), values in sorted(steps.items(), key=lambda step: step[0][0]):
-        await connection.execute(change_statement, values)
+        if isinstance(change_statement, ArrayUpdate):
+            for arrays in change_statement.batches(values):
+                await connection.execute(change_statement.statement, arrays)
+        else:
+            await connection.execute(change_statement, values)
     return fresh
 
 

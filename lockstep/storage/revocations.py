@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Text, bindparam, case, column, func, or_, select, update
+from sqlalchemy import ARRAY, Row, Text, bindparam, case, column, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import DecisionKind
@@ -26,7 +26,7 @@ from lockstep.evidence.entries import (
 )
 from lockstep.storage.batching import Batcher
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.ledger import Append, Change, Ledger
+from lockstep.storage.ledger import Append, ArrayUpdate, Change, Ledger
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables import cases, revocations, subjects
 
@@ -106,13 +106,31 @@ REOPEN = _touch(
     revoked_at=None,
     confirmed_at=None,
 )
-_ATTEMPT = _touch(
-    state=_unless_asked(RevocationState.REVOKING),
-    attempts=revocations.c.attempts + 1,
-    round=bindparam("n_round"),
-    accounts=bindparam("n_accounts"),
-    private=bindparam("n_private"),
-    first_attempt_at=func.coalesce(revocations.c.first_attempt_at, bindparam("n_at")),
+
+
+def _by_arrays(assignments: str, **types: str) -> ArrayUpdate:
+    """An update of revocations; ``types`` are the PostgreSQL types of its parameters."""
+    columns = {"k_case": "text", "k_system": "text", **types}
+    arrays = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
+    statement = text(
+        f"update revocations r set {assignments}, updated_at = now()"  # noqa: S608 - ours alone
+        f" from unnest({arrays}) as v({', '.join(columns)})"
+        " where r.case_id = v.k_case and r.system = v.k_system"
+    )
+    return ArrayUpdate(statement, ("k_case", "k_system"))
+
+
+# The two that every revocation writes go by arrays; the rare ones stay readable.
+_ATTEMPT = _by_arrays(
+    """
+    state = case when r.state in ('needs_person', 'settled') then r.state else 'revoking' end,
+    attempts = r.attempts + 1, round = v.n_round, accounts = v.n_accounts, private = v.n_private,
+    first_attempt_at = coalesce(r.first_attempt_at, v.n_at)
+    """,
+    n_round="int",
+    n_accounts="int",
+    n_private="bytea",
+    n_at="timestamptz",
 )
 _FAULT = _touch(
     state=_unless_asked(RevocationState.RETRYING),
@@ -121,21 +139,22 @@ _FAULT = _touch(
     fault_at=bindparam("n_at"),
     retry_at=bindparam("n_retry_at"),
 )
-_SETTLE = _touch(
-    state=RevocationState.SETTLED.value,
-    outcome=bindparam("n_outcome"),
-    grade=bindparam("n_grade"),
-    accounts=bindparam("n_accounts"),
-    actions=bindparam("n_actions"),
-    residual_s=bindparam("n_residual"),
-    accepted_at=bindparam("n_accepted"),
-    revoked_at=bindparam("n_revoked"),
-    confirmed_at=bindparam("n_confirmed"),
-    private=bindparam("n_private"),
-    fault=None,
-    fault_text=None,
-    retry_at=None,
-    needs_person_since=None,
+_SETTLE = _by_arrays(
+    """
+    state = 'settled', outcome = v.n_outcome, grade = v.n_grade, accounts = v.n_accounts,
+    actions = v.n_actions, residual_s = v.n_residual, accepted_at = v.n_accepted,
+    revoked_at = v.n_revoked, confirmed_at = v.n_confirmed, private = v.n_private,
+    fault = null, fault_text = null, retry_at = null, needs_person_since = null
+    """,
+    n_outcome="text",
+    n_grade="text",
+    n_accounts="int",
+    n_actions="int",
+    n_residual="int",
+    n_accepted="timestamptz",
+    n_revoked="timestamptz",
+    n_confirmed="timestamptz",
+    n_private="bytea",
 )
 _NEEDS_PERSON = _touch(
     state=RevocationState.NEEDS_PERSON.value,
@@ -368,7 +387,7 @@ class Revocations:
             n_problems=[dict(problem) for problem in problems],
         )
         async with self._engine.begin() as connection:
-            await connection.execute(change.statement, [change.values])
+            await connection.execute(_REHEARSED, [change.values])
 
     async def _load_many(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Row[Any] | None]:
         async with self._engine.connect() as connection:

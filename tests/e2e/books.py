@@ -56,7 +56,9 @@ class Books:
         rows = await self.try_ask(query, event=event_id)
         return rows[0]["case_id"] if rows else ""
 
-    async def closed(self, event_ids: Sequence[str], *, within_s: float) -> list[Row]:
+    async def closed(
+        self, event_ids: Sequence[str], *, within_s: float, poll_s: float = 0.2
+    ) -> list[Row]:
         """The events' cases, once every one is closed."""
         query = """
             select c.* from cases c
@@ -71,7 +73,9 @@ class Books:
             return done if len(done) == len(event_ids) else []
 
         try:
-            return await eventually(all_closed, within_s=within_s, what="every case closed")
+            return await eventually(
+                all_closed, within_s=within_s, what="every case closed", poll_s=poll_s
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{await self.plight(event_ids, last)}") from None
 
