@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench import patterns
 from bench.load import Ours, closed_loop, until
+from bench.patterns import Pairs
 from bench.plan import FULL, QUICK, Plan
 from bench.report import print_outcome, print_profile, write_results
 from bench.stage import ROOT, Stage, staged
@@ -20,8 +21,8 @@ from bench.verdicts import Outcome, judge
 RESULTS = ROOT / "bench" / "RESULTS.md"
 
 
-async def measure(stage: Stage, plan: Plan, console: Console) -> Outcome:
-    """Run every pattern of ``plan``."""
+async def low_and_full(stage: Stage, plan: Plan, console: Console) -> tuple[Pairs, Pairs]:
+    """One case at a time, then as many as the machine can."""
     console.print("warming up")
     await patterns.in_turn(stage, cases=plan.warm_up, in_flight=8, pairs=1, attempts=1)
     bounds = {"pairs": plan.pairs, "attempts": plan.attempts}
@@ -29,6 +30,25 @@ async def measure(stage: Stage, plan: Plan, console: Console) -> Outcome:
     low = await patterns.in_turn(stage, cases=plan.low_cases, in_flight=1, **bounds)
     console.print("saturated")
     full = await patterns.in_turn(stage, cases=plan.full_cases, in_flight=plan.in_flight, **bounds)
+    return low, full
+
+
+async def compare(plan: Plan, console: Console) -> Outcome:
+    """Start everything, run every pattern of ``plan``, stop everything."""
+    async with staged(systems=plan.systems, is_inside=True) as stage:
+        console.print("[bold]systems inside the worker[/]")
+        low_inside, full_inside = await low_and_full(stage, plan, console)
+    async with staged(systems=plan.systems) as stage:
+        console.print("[bold]systems over HTTP[/]")
+        low, full = await low_and_full(stage, plan, console)
+        slow, urgent = await slow_and_urgent(stage, plan, console)
+    return judge(low, full, slow, urgent, low_inside=low_inside, saturated_inside=full_inside)
+
+
+async def slow_and_urgent(
+    stage: Stage, plan: Plan, console: Console
+) -> tuple[patterns.Slow, list[patterns.Urgent]]:
+    """Systems that take their time, and a dismissal behind a queue."""
     console.print("slow systems")
     slow = await patterns.against_slow_systems(
         stage,
@@ -39,19 +59,12 @@ async def measure(stage: Stage, plan: Plan, console: Console) -> Outcome:
         attempts=plan.slow_attempts,
     )
     console.print("urgent behind a queue")
-    urgent = await patterns.overtaking(stage, queued=plan.queued, urgent=plan.urgent)
-    return judge(low, full, slow, urgent)
-
-
-async def compare(plan: Plan, console: Console) -> Outcome:
-    """Start everything, measure, stop everything."""
-    async with staged(systems=plan.systems) as stage:
-        return await measure(stage, plan, console)
+    return slow, await patterns.overtaking(stage, queued=plan.queued, urgent=plan.urgent)
 
 
 async def profile(plan: Plan, console: Console) -> None:
     """Saturate the worker under the sampling profiler, and show where its CPU goes."""
-    async with staged(systems=plan.systems, profiled=True) as stage:
+    async with staged(systems=plan.systems, profiled=True, is_inside=True) as stage:
         async with Ours(stage).watching() as ours:
             run = await closed_loop(stage, ours, cases=plan.full_cases, in_flight=plan.in_flight)
         used = run.usage.per_case_ms(run.cases)

@@ -104,7 +104,7 @@ class Ours:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S if len(self._wanted) < 3 else _LOOK_MANY_S)  # noqa: PLR2004
+            await asyncio.sleep(_LOOK_S if len(self._wanted) < 3 else _LOOK_MANY_S)
             if not self._wanted:
                 continue
             async with self._stage.engine.connect() as connection:

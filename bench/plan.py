@@ -11,8 +11,8 @@ class Plan:
 
     systems: int = 8
     warm_up: int = 30
-    pairs: int = 5
-    attempts: int = 12
+    pairs: int = 3
+    attempts: int = 6
     low_cases: int = 40
     full_cases: int = 300
     in_flight: int = 30

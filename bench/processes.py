@@ -19,6 +19,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from bench.inside import inside
 from bench.sampling import CpuSampler
 from bench.workload import BARE_QUEUE, BareFanOut, activity_queue, noop
 from lockstep.control.temporal import connect
@@ -67,7 +68,9 @@ async def run_bare(address: str, activities: int, ready: Path) -> None:
         await stop.wait()
 
 
-async def run_ours(config: Path, ready: Path, profile: Path | None) -> None:
+async def run_ours(
+    config: Path, ready: Path, profile: Path | None, *, is_inside: bool = False
+) -> None:
     """The real worker, from a settings file."""
     stop = _stop_on_signal()
     settings = load_settings(config)
@@ -75,6 +78,8 @@ async def run_ours(config: Path, ready: Path, profile: Path | None) -> None:
     ring = settings.open_keyring()
     client = await connect(settings.temporal_address(), ring)
     parts = build_parts(settings, settings.database_url(), ring)
+    if is_inside:
+        parts = inside(parts, settings)
     sampler = CpuSampler() if profile else None
 
     def on_ready() -> None:
@@ -106,12 +111,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready", type=Path)
     parser.add_argument("--profile", type=Path)
+    parser.add_argument("--inside", action="store_true")
     given = parser.parse_args()
     match given.role:
         case "bare":
             asyncio.run(run_bare(given.address, given.activities, given.ready))
         case "ours":
-            asyncio.run(run_ours(given.config, given.ready, given.profile))
+            asyncio.run(run_ours(given.config, given.ready, given.profile, is_inside=given.inside))
         case "web":
             run_web(given.config, given.port)
     # Interpreter teardown may abort while the core's threads still run (sdk-python issue 300).

@@ -37,11 +37,15 @@ A pair during which strangers used more than {quiet} cores is rejected and run a
 | a case | one workflow, {systems} parallel no-op activities, each on a queue of \
 its own | one leaver: inbox, dispatcher, workflow, \
 {systems} systems revoked and read back, ledger, close |
-| per system | nothing | 4 HTTP calls (locate, look, switch off, read back), 2 ledger entries |
+| per system | nothing | 4 calls (locate, look, switch off, read back), 2 ledger entries |
 | data | none | PostgreSQL with every commit synced; payloads and personal data encrypted |
 | the clock starts | before the start request | after the inbox's commit |
 | the clock stops | when the workflow's result has come back | the same; the workflow ends \
 when the case is closed in the database |
+
+**Inside** the systems answer in the worker's own process, through the same connector: what is left
+is what Lockstep adds. **Over HTTP** they answer from a process of their own, as vendors do; each
+case then makes 32 real HTTP calls that the bare activities do not make.
 
 Slow systems: every answer of every system is held back for {answer} ms; a system needs several
 answers one after another. Overhead is a case's latency minus one system's own time; bare
@@ -130,7 +134,7 @@ def cpu_rows(outcome: Outcome) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """CPU per case by group, for both sides under low load and saturation."""
     groups = list(outcome.low.kept[0].bare.usage.cpu_s)
     rows: list[tuple[str, ...]] = []
-    for title, pairs in (("one at a time", outcome.low), ("saturated", outcome.saturated)):
+    for title, pairs in _named(outcome)[:4]:
         for side, of in _SIDES:
             used = cpu_per_case(pairs, of)
             cells = [f"{used[group]:.1f}" for group in groups]
@@ -180,8 +184,10 @@ def settings(plan: Plan) -> dict[str, str]:
 
 def _named(outcome: Outcome) -> tuple[tuple[str, Pairs], ...]:
     return (
-        ("one at a time", outcome.low),
-        ("saturated", outcome.saturated),
+        ("inside, one at a time", outcome.low_inside),
+        ("inside, saturated", outcome.saturated_inside),
+        ("HTTP, one at a time", outcome.low),
+        ("HTTP, saturated", outcome.saturated),
         ("slow systems", outcome.slow.pairs),
     )
 

@@ -83,14 +83,22 @@ class _Places:
 
 
 @contextlib.asynccontextmanager
-async def staged(*, systems: int = 8, profiled: bool = False) -> AsyncIterator[Stage]:
-    """Start everything, yield, stop everything and remove the folder."""
+async def staged(
+    *, systems: int = 8, profiled: bool = False, is_inside: bool = False
+) -> AsyncIterator[Stage]:
+    """Start everything, yield, stop everything and remove the folder.
+
+    With ``is_inside`` the systems answer in the worker's own process instead of over HTTP.
+    """
     home = _new_home()
     try:
         async with Supervisor(home, stop_signals=()) as supervisor:
             places = await _start_servers(supervisor, home)
             settings, ring = _write_settings(home, places, systems)
-            await _start_processes(supervisor, home, places, systems, profiled=profiled)
+            flags = ["--inside"] if is_inside else []
+            if profiled:
+                flags += ["--profile", str(home / "profile.json")]
+            await _start_processes(supervisor, home, places, systems, flags)
             engine = create_engine(places.database_url, application="bench")
             yield Stage(
                 home=home,
@@ -170,12 +178,11 @@ def settings_text(database_url: str, temporal: str, instant_port: int, systems: 
 
 
 async def _start_processes(
-    supervisor: Supervisor, home: Path, places: _Places, systems: int, *, profiled: bool
+    supervisor: Supervisor, home: Path, places: _Places, systems: int, flags: list[str]
 ) -> None:
     config = str(home / "lockstep.toml")
     instant = ("-m", "sandbox", "--instant-port", str(places.instant))
-    profile = ("--profile", str(home / "profile.json")) if profiled else ()
-    ours = ("ours", "--config", config, *profile)
+    ours = ("ours", "--config", config, *flags)
     bare = ("bare", "--address", places.temporal, "--activities", str(systems))
     web = ("web", "--config", config, "--port", str(places.web))
     await supervisor.start(_python(home, "sandbox", instant, _listening(places.instant)))

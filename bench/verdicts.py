@@ -42,19 +42,30 @@ class Outcome:
     saturated: Pairs
     slow: Slow
     urgent: Sequence[Urgent]
+    low_inside: Pairs
+    saturated_inside: Pairs
     measures: list[Measure] = field(default_factory=list)
 
 
-def judge(low: Pairs, saturated: Pairs, slow: Slow, urgent: Sequence[Urgent]) -> Outcome:
+def judge(
+    low: Pairs,
+    saturated: Pairs,
+    slow: Slow,
+    urgent: Sequence[Urgent],
+    *,
+    low_inside: Pairs,
+    saturated_inside: Pairs,
+) -> Outcome:
     """Compute every measure from what was run."""
     measures = [
-        _latency(low, 50),
-        _latency(low, 90),
-        _throughput(saturated),
+        _latency(low_inside, 50, "systems inside"),
+        _throughput(saturated_inside, "systems inside"),
+        _latency(low, 50, "systems over HTTP"),
+        _throughput(saturated, "systems over HTTP"),
         _overhead(slow),
         _urgency(urgent, noisy=saturated.noisy),
     ]
-    return Outcome(low, saturated, slow, urgent, measures)
+    return Outcome(low, saturated, slow, urgent, low_inside, saturated_inside, measures)
 
 
 def ratios(pairs: Pairs, value: Callable[[Run], float]) -> tuple[float, float, float]:
@@ -71,10 +82,10 @@ def cpu_per_case(pairs: Pairs, side: Callable[[Pair], Run]) -> dict[str, float]:
     return {group: statistics.median(row[group] for row in rows) for group in rows[0]}
 
 
-def _latency(pairs: Pairs, share: int) -> Measure:
+def _latency(pairs: Pairs, share: int, how: str) -> Measure:
     bare, ours, ratio = ratios(pairs, lambda run: percentile(run.latencies_ms, share))
     return Measure(
-        f"latency p{share}, one case at a time",
+        f"latency p{share}, one case at a time, {how}",
         f"{bare:.1f} ms",
         f"{ours:.1f} ms",
         f"x{ratio:.2f}",
@@ -84,10 +95,10 @@ def _latency(pairs: Pairs, share: int) -> Measure:
     )
 
 
-def _throughput(pairs: Pairs) -> Measure:
+def _throughput(pairs: Pairs, how: str) -> Measure:
     bare, ours, ratio = ratios(pairs, lambda run: run.cases_per_s)
     return Measure(
-        "throughput, saturated",
+        f"throughput, saturated, {how}",
         f"{bare:.1f} cases/s",
         f"{ours:.1f} cases/s",
         f"x{ratio:.2f}",

@@ -7,7 +7,7 @@ import json
 import re
 import ssl
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -307,7 +307,11 @@ class VendorHttp:
             category = FaultCategory.VENDOR_ERROR
         else:
             category = _BY_STATUS.get(status, FaultCategory.UNEXPECTED_ANSWER)
-        wait = retry_after(response.headers, self._dialect, datetime.now(UTC))
+        dialect = self._dialect
+        if category is not FaultCategory.RATE_LIMITED:
+            # Okta names the end of its window on every answer; only a 429 has to wait for it.
+            dialect = replace(dialect, reset_epoch_header=None)
+        wait = retry_after(response.headers, dialect, datetime.now(UTC))
         return self._fault(
             category,
             operation,

@@ -27,6 +27,7 @@ from temporalio.service import RPCError
 from lockstep.contracts import names
 from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
 from lockstep.control.events import EventError, cutoff_of, parse_statement
+from lockstep.control.load import LoopLag
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import (
@@ -47,6 +48,11 @@ log = structlog.get_logger("lockstep.dispatcher")
 BATCH = 10
 """Small, so that an urgent event waits for one batch only."""
 SCHEDULED_PRIORITY = 3
+MOST_URGENT = 1
+BUSY = timedelta(milliseconds=50)
+"""How soon the inbox is looked at again while this process is behind."""
+TRICKLE = timedelta(milliseconds=500)
+"""However far behind, one event is admitted so often: nobody waits for ever."""
 IDLE = timedelta(seconds=2)
 """How often the inbox is looked at when no NOTIFY came through."""
 _RETRY = (1, 2, 5, 15, 30)
@@ -153,6 +159,8 @@ class Dispatcher:
         starter: CaseStarter,
         policy: PinnedPolicy,
     ) -> None:
+        self._lag = LoopLag()
+        self._admitted_at = 0.0
         self._engine = engine
         self._inbox = inbox
         self._cases = cases
@@ -161,7 +169,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch until cancelled; failures are logged and tried again, never lost."""
-        async with _Bell(self._engine).rings() as bell:
+        async with _Bell(self._engine).rings() as bell, _running(self._lag.measure()):
             while True:
                 try:
                     worked = await self.drain_once()
@@ -174,13 +182,14 @@ class Dispatcher:
                     worked = 0
                     await asyncio.sleep(1)
                 if not worked:
+                    pause = BUSY if self._lag.is_behind else IDLE
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(bell.wait(), IDLE.total_seconds())
+                        await asyncio.wait_for(bell.wait(), pause.total_seconds())
                     bell.clear()
 
     async def drain_once(self) -> int:
         """Dispatch one batch; return how many events were taken."""
-        events = await self._inbox.claim(BATCH)
+        events = await self._take()
         if not events:
             return 0
         reads = [read for event in events if (read := await self._read(event)) is not None]
@@ -189,6 +198,18 @@ class Dispatcher:
         for read in rest:
             await self._guard(read, self._change(read))
         return len(events)
+
+    async def _take(self) -> list[InboxEvent]:
+        """Take a batch; while this process is behind, what is urgent and a trickle of the rest."""
+        now = asyncio.get_running_loop().time()
+        if not self._lag.is_behind:
+            self._admitted_at = now
+            return await self._inbox.claim(BATCH)
+        urgent = await self._inbox.claim(BATCH, lowest_priority=MOST_URGENT)
+        if urgent or now - self._admitted_at < TRICKLE.total_seconds():
+            return urgent
+        self._admitted_at = now
+        return await self._inbox.claim(1)
 
     async def _read(self, event: InboxEvent) -> _Read | None:
         try:
@@ -298,6 +319,18 @@ class Dispatcher:
         return case.case_id, verdict
 
 
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run ``work`` beside the block, and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 class _Bell:
     """Listens for the inbox's NOTIFY on a connection of its own; polling covers its absence."""
 
@@ -308,13 +341,8 @@ class _Bell:
     @contextlib.asynccontextmanager
     async def rings(self) -> AsyncIterator[asyncio.Event]:
         event = asyncio.Event()
-        task = asyncio.create_task(self._listen(event))
-        try:
+        async with _running(self._listen(event)):
             yield event
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _listen(self, event: asyncio.Event) -> None:
         while True:

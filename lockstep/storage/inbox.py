@@ -108,8 +108,10 @@ class Inbox:
                 await connection.execute(text(f"notify {CHANNEL}"))
         return inserted is not None
 
-    async def claim(self, limit: int) -> list[InboxEvent]:
+    async def claim(self, limit: int, *, lowest_priority: int = 9) -> list[InboxEvent]:
         """Take the most urgent waiting events for `CLAIM`; other dispatchers skip them.
+
+        Those less urgent than ``lowest_priority`` (1 is most urgent) are left waiting.
 
         An event that the keyring does not open stays pending: refusing it could lose it, because
         the fault may be the keyring's; holding up the others would be worse.
@@ -117,7 +119,7 @@ class Inbox:
         free = or_(inbox.c.claimed_until.is_(None), inbox.c.claimed_until < func.now())
         chosen = (
             select(inbox.c.id)
-            .where(inbox.c.state == "pending", free)
+            .where(inbox.c.state == "pending", free, inbox.c.priority <= lowest_priority)
             .order_by(inbox.c.priority, inbox.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -143,14 +143,20 @@ def test_the_sandbox_stays_on_and_lets_only_pure_packages_through(
     assert runner.restrictions.invalid_module_members, "restrictions are in force"
 
 
+_CALLS = {
+    "workflow.execute_activity",
+    "workflow.execute_local_activity",
+    "workflow.start_activity",
+}
+
+
 def test_every_call_of_an_activity_bounds_its_attempts() -> None:
     """Start-to-close and a retry policy by name, on every call (house rule 16)."""
     tree = ast.parse((ROOT / "workflows" / "case.py").read_text())
     calls = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func) in {"workflow.execute_activity", "workflow.start_activity"}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _CALLS
     ]
     assert len(calls) >= len(STUBS)
     for call in calls:

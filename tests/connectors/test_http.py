@@ -142,6 +142,23 @@ def test_waiting_time_is_the_vendors_within_an_hour(
 
 
 @pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (429, {"x-reset": "4102444800"}, timedelta(hours=1)),
+        (502, {"x-reset": "4102444800"}, None),
+        (503, {"x-reset": "4102444800", "retry-after": "3"}, timedelta(seconds=3)),
+    ],
+)
+async def test_the_end_of_a_rate_limit_delays_no_other_fault(
+    status: int, headers: dict[str, str], expected: timedelta | None
+) -> None:
+    """Okta names its next window on every answer: a passing 502 must not wait for it."""
+    fault = await fault_of(lambda _: httpx.Response(status, headers=headers))
+
+    assert fault.retry_after == expected
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://vendor.example.test",

@@ -102,7 +102,9 @@ def test_the_corpus_reaches_every_kind_of_command() -> None:
         for _, event in _events()
         if "activityTaskScheduledEventAttributes" in event
     }
-    assert scheduled == set(STUBS)
+    local = {"close_case"}  # leaves a marker instead
+    assert "MARKER_RECORDED" in types
+    assert scheduled == set(STUBS) - local
 
 
 def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -146,11 +148,28 @@ def test_the_corpus_holds_no_personal_data_and_no_trace_of_a_machine() -> None:
                 assert not re.search(r"@|/home|/root|/work|/tmp|/usr", value), where
 
 
+MARKER = {
+    "activation_index",
+    "activity_id",
+    "activity_type",
+    "attempt",
+    "backoff",
+    "complete_time",
+    "nanos",
+    "original_schedule_time",
+    "seconds",
+    "seq",
+}
+
+
 def test_histories_hold_nothing_that_a_payload_does_not_declare() -> None:
     """Ids, instants and counts: the members of every input are fields of a known dataclass."""
     for file, event in _events():
         for path, _ in _leaves(event):
             if "payloads" in path:
+                if "details" in path and "data" in path:  # the core's own book-keeping of a marker
+                    assert set(path[path.index("payloads") + 1 :]) <= MARKER
+                    continue
                 inside = path[path.index("payloads") + 1 :]
                 assert set(inside) <= FIELDS, (file, event["eventId"], inside)
 

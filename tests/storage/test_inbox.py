@@ -178,3 +178,15 @@ async def test_a_body_moved_to_another_row_does_not_open(work):
         await connection.execute(text("update inbox set dedupe_key = 'e2'"))
 
     assert await work.inbox.claim(10) == []
+
+
+async def test_only_what_is_urgent_is_claimed_when_asked(work):
+    """A dispatcher that is behind leaves everything but the most urgent waiting."""
+    await put(work.inbox, "later", priority=4)
+    await put(work.inbox, "now", priority=1)
+
+    urgent = await work.inbox.claim(10, lowest_priority=1)
+    rest = await work.inbox.claim(10)
+
+    assert [event.dedupe_key for event in urgent] == ["now"]
+    assert [event.dedupe_key for event in rest] == ["later"]
