@@ -117,28 +117,7 @@ def new_rows(
     status = CaseStatus.SCHEDULED if opening.cutoff > now else CaseStatus.REVOKING
     if opening.tombstone:
         status = CaseStatus.RESCINDED
-    row: dict[str, Any] = {
-        "case_id": case_id,
-        "tenant": termination.tenant,
-        "subject_id": subject.subject_id,
-        **indexes,
-        "status": status.value,
-        "kind": termination.kind.value,
-        "source": termination.source,
-        "partner": termination.partner,
-        "site": termination.site,
-        "zone": termination.dates.zone,
-        "policy": pinned.digest,
-        "revision": termination.revision,
-        "last_event_id": termination.event_id,
-        "recorded_at": termination.recorded_at,
-        "cutoff_at": opening.cutoff,
-        "received_at": opening.received_at,
-        "opened_at": now,
-        "begun_at": now if status is CaseStatus.REVOKING else None,
-        "closed_at": None,
-        "closings": 0,
-    }
+    row = _case_row(case_id, subject, status, opening, pinned, indexes=indexes, now=now)
     doors = [
         _door_row(case_id, system, pinned.policy, opening)
         for system in pinned.policy.systems
@@ -165,6 +144,41 @@ def new_rows(
         entry=_opened_entry(row, opening, [door["system"] for door in doors], now, actor),
         changes=changes,
     )
+
+
+def _case_row(
+    case_id: str,
+    subject: Subject,
+    status: CaseStatus,
+    opening: Opening,
+    pinned: PinnedPolicy,
+    *,
+    indexes: Mapping[str, bytes],
+    now: datetime,
+) -> dict[str, Any]:
+    termination = opening.termination
+    return {
+        "case_id": case_id,
+        "tenant": termination.tenant,
+        "subject_id": subject.subject_id,
+        **indexes,
+        "status": status.value,
+        "kind": termination.kind.value,
+        "source": termination.source,
+        "partner": termination.partner,
+        "site": termination.site,
+        "zone": termination.dates.zone,
+        "policy": pinned.digest,
+        "revision": termination.revision,
+        "last_event_id": termination.event_id,
+        "recorded_at": termination.recorded_at,
+        "cutoff_at": opening.cutoff,
+        "received_at": opening.received_at,
+        "opened_at": now,
+        "begun_at": now if status is CaseStatus.REVOKING else None,
+        "closed_at": None,
+        "closings": 0,
+    }
 
 
 def short_key(event_id: str) -> str:
