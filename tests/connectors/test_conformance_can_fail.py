@@ -170,7 +170,7 @@ class Wrong(InstantHarness):
     def connector(self, *, secret: str | None = None) -> Connector:
         right = super().connector(secret=secret)
         assert isinstance(right, InstantConnector)
-        transport = right._http._client._transport
+        transport = right._http._transport
         options = ConnectorOptions(
             "instant-test", {"base_url": self._base_url}, {"token": secret or self.secret}
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,71 +16,14 @@ from lockstep.cli.init import DEFAULT_PORTS
 from lockstep.cli.terminate import COLUMNS
 from lockstep.embedded.ports import free_port
 from sandbox.people import Person
-from tests.e2e.installation import Installation, Said, lockstep
-from tests.e2e.leavers import full_name, new_people, new_person, termination
-from tests.e2e.processes import eventually
+from tests.e2e.installation import Installation, lockstep
+from tests.e2e.leavers import full_name, new_people, new_person
 from tests.e2e.vendors import Vendors, still_open
+from tests.e2e.walk import STUCK, Walk, assert_plain
 
 pytestmark = pytest.mark.e2e
 
 ALL_SYSTEMS = {"okta-sandbox", "scim-local", "aws-local", "tailscale-sandbox", "kisi-sandbox"}
-STUCK = "okta-sandbox"
-
-
-@dataclass(frozen=True)
-class Walk:
-    """A running installation that a new user has made."""
-
-    installation: Installation
-    vendors: Vendors
-    init: Said
-
-    async def run(self, *arguments: str, config: Path | None = None) -> Said:
-        return await self.installation.run(*arguments, config=config)
-
-    async def case_with(self, event_id: str, state: str) -> str:
-        """The event's case, once a system of it is in ``state``."""
-
-        async def there() -> str:
-            books = self.installation.books
-            case_id = await books.case_of(event_id)
-            doors = await books.doors(case_id) if case_id else {}
-            return case_id if state in {door["state"] for door in doors.values()} else ""
-
-        return await eventually(there, within_s=30, what=f"{event_id} {state}")
-
-    async def someone_asked(self, case_id: str) -> None:
-        """Wait until a system of the case waits for a person."""
-
-        async def asked() -> bool:
-            doors = await self.installation.books.doors(case_id)
-            return "needs_person" in {door["state"] for door in doors.values()}
-
-        await eventually(asked, within_s=30, what=f"{case_id} needs_person")
-
-    async def stuck_case(self, **changes: object) -> tuple[Person, str]:
-        """A case that Okta refuses to help with, until somebody mends it."""
-        person = new_person()
-        await self.vendors.seed([person])
-        refused = {"kind": "forbidden", "user": person.email, "unbounded": True}
-        await self.vendors.add_fault("okta", {**refused, "id": person.worker_id})
-        event_id = f"evt-{person.worker_id}"
-        event = termination(person, **changes)
-        assert await self.installation.post(event_id, event) == 202
-        return person, await self.case_with(event_id, "needs_person")
-
-    async def mend(self, person: Person) -> None:
-        """The vendor helps again with this person."""
-        await self.vendors.remove_fault("okta", person.worker_id)
-
-    async def status(self, case_id: str, wanted: str) -> None:
-        async def there() -> bool:
-            rows = await self.installation.books.ask(
-                "select 1 from cases where case_id = %(c)s and status = %(s)s", c=case_id, s=wanted
-            )
-            return bool(rows)
-
-        await eventually(there, within_s=30, what=f"{case_id} {wanted}")
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +45,6 @@ async def walk(home: Path) -> AsyncIterator[Walk]:
     finally:
         await installation.down()
         await vendors.stop()
-
-
-def assert_plain(said: Said, code: int, *words: str) -> None:
-    """The command ended with this code, said these words on standard error, and no traceback."""
-    assert said.code == code, said
-    assert "Traceback" not in said.out + said.err
-    for word in words:
-        assert word in said.err, said
 
 
 async def test_init_writes_a_home_and_never_overwrites(walk: Walk) -> None:
