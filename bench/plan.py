@@ -12,9 +12,9 @@ class Plan:
     systems: int = 8
     warm_up: int = 30
     pairs: int = 3
-    attempts: int = 6
-    low_cases: int = 40
-    full_cases: int = 300
+    attempts: int = 4
+    low_cases: int = 30
+    full_cases: int = 200
     in_flight: int = 30
     answer_ms: int = 75
     slow_cases: int = 40
@@ -22,7 +22,7 @@ class Plan:
     slow_pairs: int = 2
     slow_attempts: int = 5
     queued: int = 600
-    urgent: int = 5
+    urgent: int = 3
 
 
 FULL = Plan()

@@ -134,8 +134,9 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 def finish(code: int = 0) -> NoReturn:
     """End the process without running destructors of native libraries."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError):  # the reader, such as `head`, has gone
+            stream.flush()
     os._exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 
 import lockstep
 from lockstep.cli import cases, demo, doctor, init, servers, terminate, up
-from lockstep.cli.context import FAILED
+from lockstep.cli.context import FAILED, finish
 
 app = typer.Typer(
     name="lockstep",
@@ -60,13 +59,16 @@ def main() -> None:
     """Entry point of the installed command. A traceback could show personal data: places only."""
     try:
         app(prog_name="lockstep")
+    except SystemExit as end:
+        # Every way out runs no destructors: see `context.run`.
+        finish(end.code if isinstance(end.code, int) else int(end.code is not None))
     except Exception as error:  # noqa: BLE001 - the last resort of a command
         places = traceback.extract_tb(error.__traceback__)[-4:]
         trail = " > ".join(f"{Path(place.filename).name}:{place.lineno}" for place in places)
         typer.echo(
             f"error: this is a fault of Lockstep: {type(error).__name__} at {trail}", err=True
         )
-        sys.exit(FAILED)
+        finish(FAILED)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from lockstep.embedded.ports import free_port
 from sandbox.people import Person
 from tests.e2e.installation import Installation, lockstep
 from tests.e2e.leavers import full_name, new_people, new_person
+from tests.e2e.processes import ROOT
 from tests.e2e.vendors import Vendors, still_open
 from tests.e2e.walk import STUCK, Walk, assert_plain
 
@@ -94,6 +96,29 @@ async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
     for vendor in ("okta", "tailscale", "kisi"):
         [account] = await walk.vendors.accounts(vendor, person.worker_id)
         assert not still_open(vendor, account)
+
+
+async def test_a_refusal_runs_no_destructors(home: Path) -> None:
+    """Temporal's native library can abort while the interpreter ends, refused commands included.
+
+    The abort itself is a race that shows under load, so the test asks for its cause.
+    """
+    code = (
+        "import atexit, sys; atexit.register(print, 'interpreter ended');"
+        "from lockstep.cli.main import main;"
+        f"sys.argv = ['lockstep', 'cases', '--config', {str(home / 'nowhere.toml')!r}]; main()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+
+    assert process.returncode == 2
+    assert b"there is no settings file" in err
+    assert b"interpreter ended" not in out
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, str]]) -> Path:
