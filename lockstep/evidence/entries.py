@@ -32,6 +32,15 @@ class EntryKind(StrEnum):
     DECISION_WAIVE = "decision:waive"
     WATCH_LOOK = "watch:look"
     FINDING_RAISED = "finding:raised"
+    LEDGER_KEY_ADOPTED = "ledger:key_adopted"
+    LEDGER_KEY_HANDED_OVER = "ledger:key_handed_over"
+    LEDGER_HEARTBEAT = "ledger:heartbeat"
+    METRIC_ADOPTED = "metric:adopted"
+    METRIC_REPORTED = "metric:reported"
+    SUBJECT_ERASED = "subject:erased"
+    HOLD_PLACED = "hold:placed"
+    HOLD_RELEASED = "hold:released"
+    EVIDENCE_EXPORTED = "evidence:exported"
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,5 +185,123 @@ ledger_entries = Table(
 )
 """Append only: no foreign keys, so that nothing can cascade into it."""
 
+ledger_leaves = Table(
+    "ledger_leaves",
+    metadata,
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_id", BigInteger, nullable=False, unique=True),
+)
+"""The sequencer's order: gap-free from 0. Append only, like the entries."""
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("key_name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("signed_at", Instant, nullable=False),
+)
+"""Signed heads: one per tree size, append only. ``frontier``: hashes of its perfect subtrees."""
+
+anchorings = Table(
+    "anchorings",
+    metadata,
+    Column("anchor", Text, primary_key=True),
+    Column("size", BigInteger, ForeignKey("checkpoints.size"), primary_key=True),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", Instant, nullable=False),
+    Column("done_at", Instant),
+    Column("receipt", LargeBinary),
+    Column("error", Text),
+    Index("ix_anchorings_due", "next_at", postgresql_where=text("state = 'pending'")),
+)
+
+case_facts = Table(
+    "case_facts",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("partner", Text, nullable=False),
+    Column("cutoff_at", Instant, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("through", BigInteger, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Index("ix_case_facts_cutoff_at", "cutoff_at"),
+    Index("ix_case_facts_open", "cutoff_at", postgresql_where=text("is_open")),
+)
+"""What the metric needs of a case, folded from its entries in the ledger's order."""
+
+score_snapshots = Table(
+    "score_snapshots",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("taken_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Index("ix_score_snapshots_taken_at", "taken_at"),
+)
+
+metric_reports = Table(
+    "metric_reports",
+    metadata,
+    Column("report_id", Text, primary_key=True),
+    Column("metric", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Index("ix_metric_reports_metric", "metric", "as_of"),
+)
+"""The other metrics of the dimension, as reported by their owners; append only."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("error", Text),
+    Index("ix_deliveries_due", "next_at", postgresql_where=text("state = 'pending'")),
+)
+"""Outbox: what must reach another system, in the transaction that made it true."""
+
+exports = Table(
+    "exports",
+    metadata,
+    Column("export_id", Text, primary_key=True),
+    Column("parameters", JSONB, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("claimed_until", Instant),
+    Column("done_entries", BigInteger, nullable=False, server_default="0"),
+    Column("all_entries", BigInteger, nullable=False, server_default="0"),
+    Column("file_name", Text),
+    Column("sha256", Text),
+    Column("size_bytes", BigInteger),
+    Column("finished_at", Instant),
+    Column("error", Text),
+    Index("ix_exports_requested_at", "requested_at"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.case_id"), nullable=False, index=True),
+    Column("placed_at", Instant, nullable=False),
+    Column("released_at", Instant),
+    Column("private", LargeBinary, nullable=False),
+)
+"""Legal holds: while one stands, the leaver's personal data are not erased."""
+
 APP_ROLE = "lockstep_app"
 """The database role of worker, web and command line: it may not change the ledger."""

@@ -7,25 +7,14 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
-from datetime import time, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableEnvironmentError
 
@@ -36,16 +25,30 @@ from lockstep.control.temporal import TemporalAddress
 from lockstep.control.webhook_secret import webhook_key
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.policy import DEFAULT_SLA, DEFAULT_WATCH, Policy, SystemPolicy, Tier
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
+from lockstep.settings.evidence import (
+    LedgerTable,
+    RetentionTable,
+    ScorecardTable,
+    TokenTable,
+)
+from lockstep.settings.tables import (
+    SYSTEM_ID,
+    DatabaseTable,
+    LogTable,
+    PolicyTable,
+    SandboxTable,
+    SecretRef,
+    SourceTable,
+    SystemTable,
+    TemporalTable,
+    WebTable,
+    secret_reference,
+)
 from lockstep.storage.keyring import Keyring, KeyringError
 
 DEFAULT_FILE = Path("lockstep.toml")
-SYSTEM_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
-_DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_SECRET = 64 * 1024
-_ROUNDING = 1e-6
 
 
 class SettingsError(ValueError):
@@ -54,135 +57,6 @@ class SettingsError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        found = _DURATION.match(value.strip())
-        if not found:
-            raise ValueError('a duration is written like "90s", "30m", "4h" or "7d"')
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    return value
-
-
-def _reference(value: str) -> str:
-    if value.startswith(("env:", "file:")) and value.partition(":")[2]:
-        return value
-    raise ValueError("a secret is given as env:NAME or file:PATH, never as its value")
-
-
-def _tier(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-TierName = Annotated[Tier, BeforeValidator(_tier)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-SecretRef = Annotated[str, AfterValidator(_reference)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class DatabaseTable(_Table):
-    """``embedded`` runs PostgreSQL beside us; ``external`` uses any PostgreSQL by URL."""
-
-    mode: Literal["embedded", "external"] = "embedded"
-    url: str = Field(default="", repr=False)
-    owner_url: str = Field(default="", repr=False)
-    pool_size: int = Field(default=10, ge=1, le=100)
-
-    @model_validator(mode="after")
-    def _complete(self) -> DatabaseTable:
-        if self.mode == "external" and not self.url:
-            raise ValueError("url is needed with mode = external (env:NAME, file:PATH or a URL)")
-        return self
-
-
-class TemporalTable(_Table):
-    """``embedded`` runs the Temporal dev server; ``external`` uses any server or cloud."""
-
-    mode: Literal["embedded", "external"] = "embedded"
-    address: str = "127.0.0.1:7233"
-    namespace: str = "default"
-    port: int = Field(default=7233, ge=0, le=65535)
-    ui_port: int | None = Field(default=None, ge=0, le=65535)
-    binary: Path | None = None
-    tls: bool = False
-    api_key: SecretRef | None = None
-    server_ca: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-
-
-class WebTable(_Table):
-    bind: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
-    max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=1024 * 1024)
-
-
-class SourceTable(_Table):
-    """An HR system. Two secrets may be active, so that one can be rotated without a gap."""
-
-    kind: Literal["standard-webhooks"] = "standard-webhooks"
-    secrets: list[SecretRef] = Field(min_length=1, max_length=2)
-
-
-class PolicyTable(_Table):
-    version: str = Field(default="1", min_length=1, max_length=40)
-    end_of_day: time = time(18, 0)
-    involuntary_at_notice: bool = False
-    warn_at: float = Field(default=0.5, gt=0, le=1)
-    watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
-    sla: dict[TerminationKind, dict[TierName, Duration]] = Field(default_factory=dict)
-
-    @field_validator("warn_at")
-    @classmethod
-    def _whole_percent(cls, value: float) -> float:
-        if abs(value * 100 - round(value * 100)) > _ROUNDING:
-            raise ValueError("give whole percents, for instance 0.5 or 0.75")
-        return value
-
-
-class SystemTable(BaseModel):
-    """One system. Further keys are the connector's own options."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
-
-    connector: str
-    tier: TierName = Tier.ONE
-    category: Category | None = None
-    required: bool = True
-    accept_single_key: bool = False
-    start_to_close: Duration = timedelta(seconds=60)
-    timeout: Duration = timedelta(seconds=20)
-    concurrency: int = Field(default=8, ge=1, le=200)
-
-    @model_validator(mode="after")
-    def _known(self) -> SystemTable:
-        if self.connector != MANUAL and self.connector not in MANIFESTS:
-            known = ", ".join(sorted([*MANIFESTS, MANUAL]))
-            raise ValueError(f"connector: there is none named so; known are {known}")
-        if self.connector == MANUAL:
-            self.tier = Tier.MANUAL
-        return self
-
-
-class SandboxTable(_Table):
-    """Ports of the simulated and local systems that `lockstep up --sandbox` starts."""
-
-    okta_port: int = Field(default=8101, ge=1, le=65535)
-    tailscale_port: int = Field(default=8102, ge=1, le=65535)
-    kisi_port: int = Field(default=8103, ge=1, le=65535)
-    instant_port: int = Field(default=8104, ge=1, le=65535)
-    scim_port: int = Field(default=8105, ge=1, le=65535)
-    aws_port: int = Field(default=8106, ge=1, le=65535)
-    latency_ms: int = Field(default=0, ge=0, le=60_000)
-
-
-class LogTable(_Table):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "text"] = "json"
 
 
 class Settings(BaseSettings):
@@ -204,6 +78,10 @@ class Settings(BaseSettings):
     log: LogTable = Field(default_factory=LogTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
     sandbox: SandboxTable = Field(default_factory=SandboxTable)
+    ledger: LedgerTable = Field(default_factory=LedgerTable)
+    scorecard: ScorecardTable = Field(default_factory=ScorecardTable)
+    retention: RetentionTable = Field(default_factory=RetentionTable)
+    tokens: dict[str, TokenTable] = Field(default_factory=dict)
     sources: dict[str, SourceTable] = Field(default_factory=dict)
     systems: dict[str, SystemTable] = Field(min_length=1)
 
@@ -222,7 +100,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
-        for table, names in (("systems", self.systems), ("sources", self.sources)):
+        for table, names in (
+            ("systems", self.systems),
+            ("sources", self.sources),
+            ("tokens", self.tokens),
+            ("ledger.anchors", self.ledger.anchors),
+        ):
             for name in names:
                 if not SYSTEM_ID.fullmatch(name):
                     raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
@@ -348,7 +231,7 @@ class Settings(BaseSettings):
                     if spec.required:
                         problems.append(f"{key}: missing: {spec.summary}")
                 elif spec.secret:
-                    secrets[spec.name] = self.secret(_reference(str(value)), key=key)
+                    secrets[spec.name] = self.secret(secret_reference(str(value)), key=key)
                 elif spec.choices and value not in spec.choices:
                     problems.append(f"{key}: must be one of {', '.join(spec.choices)}")
                 else:

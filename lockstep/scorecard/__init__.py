@@ -1,0 +1,1 @@
+"""The metric: its definition, its computation, its report. Pure; integers and fractions only."""

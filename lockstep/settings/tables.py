@@ -1,0 +1,157 @@
+"""Tables of the settings file: their keys, bounds and defaults."""
+
+from __future__ import annotations
+
+import re
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from connectors.registry import MANIFESTS, MANUAL
+from lockstep.domain.access import Category
+from lockstep.domain.policy import DEFAULT_WATCH, Tier
+from lockstep.domain.terminations import TerminationKind
+
+SYSTEM_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
+_DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ROUNDING = 1e-6
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        found = _DURATION.match(value.strip())
+        if not found:
+            raise ValueError('a duration is written like "90s", "30m", "4h" or "7d"')
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return value
+
+
+def secret_reference(value: str) -> str:
+    if value.startswith(("env:", "file:")) and value.partition(":")[2]:
+        return value
+    raise ValueError("a secret is given as env:NAME or file:PATH, never as its value")
+
+
+def _tier(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+TierName = Annotated[Tier, BeforeValidator(_tier)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+SecretRef = Annotated[str, AfterValidator(secret_reference)]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class DatabaseTable(Table):
+    """``embedded`` runs PostgreSQL beside us; ``external`` uses any PostgreSQL by URL."""
+
+    mode: Literal["embedded", "external"] = "embedded"
+    url: str = Field(default="", repr=False)
+    owner_url: str = Field(default="", repr=False)
+    pool_size: int = Field(default=10, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _complete(self) -> DatabaseTable:
+        if self.mode == "external" and not self.url:
+            raise ValueError("url is needed with mode = external (env:NAME, file:PATH or a URL)")
+        return self
+
+
+class TemporalTable(Table):
+    """``embedded`` runs the Temporal dev server; ``external`` uses any server or cloud."""
+
+    mode: Literal["embedded", "external"] = "embedded"
+    address: str = "127.0.0.1:7233"
+    namespace: str = "default"
+    port: int = Field(default=7233, ge=0, le=65535)
+    ui_port: int | None = Field(default=None, ge=0, le=65535)
+    binary: Path | None = None
+    tls: bool = False
+    api_key: SecretRef | None = None
+    server_ca: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+
+class WebTable(Table):
+    bind: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=1024 * 1024)
+
+
+class SourceTable(Table):
+    """An HR system. Two secrets may be active, so that one can be rotated without a gap."""
+
+    kind: Literal["standard-webhooks"] = "standard-webhooks"
+    secrets: list[SecretRef] = Field(min_length=1, max_length=2)
+
+
+class PolicyTable(Table):
+    version: str = Field(default="1", min_length=1, max_length=40)
+    end_of_day: time = time(18, 0)
+    involuntary_at_notice: bool = False
+    warn_at: float = Field(default=0.5, gt=0, le=1)
+    watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
+    sla: dict[TerminationKind, dict[TierName, Duration]] = Field(default_factory=dict)
+
+    @field_validator("warn_at")
+    @classmethod
+    def _whole_percent(cls, value: float) -> float:
+        if abs(value * 100 - round(value * 100)) > _ROUNDING:
+            raise ValueError("give whole percents, for instance 0.5 or 0.75")
+        return value
+
+
+class SystemTable(BaseModel):
+    """One system. Further keys are the connector's own options."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    connector: str
+    tier: TierName = Tier.ONE
+    category: Category | None = None
+    required: bool = True
+    accept_single_key: bool = False
+    start_to_close: Duration = timedelta(seconds=60)
+    timeout: Duration = timedelta(seconds=20)
+    concurrency: int = Field(default=8, ge=1, le=200)
+
+    @model_validator(mode="after")
+    def _known(self) -> SystemTable:
+        if self.connector != MANUAL and self.connector not in MANIFESTS:
+            known = ", ".join(sorted([*MANIFESTS, MANUAL]))
+            raise ValueError(f"connector: there is none named so; known are {known}")
+        if self.connector == MANUAL:
+            self.tier = Tier.MANUAL
+        return self
+
+
+class SandboxTable(Table):
+    """Ports of the simulated and local systems that `lockstep up --sandbox` starts."""
+
+    okta_port: int = Field(default=8101, ge=1, le=65535)
+    tailscale_port: int = Field(default=8102, ge=1, le=65535)
+    kisi_port: int = Field(default=8103, ge=1, le=65535)
+    instant_port: int = Field(default=8104, ge=1, le=65535)
+    scim_port: int = Field(default=8105, ge=1, le=65535)
+    aws_port: int = Field(default=8106, ge=1, le=65535)
+    latency_ms: int = Field(default=0, ge=0, le=60_000)
+
+
+class LogTable(Table):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
