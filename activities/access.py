@@ -53,11 +53,14 @@ class AccessActivities:
                 return p.RevokeResult(item.outcome)
             self._respect_waiting_time(item)
             transcript = Transcript()
+            # Temporal counts anew in every round, and a workflow task that is done over repeats
+            # its first try: the database knows how often it really was tried.
+            attempt = max(activity.info().attempt, item.attempts + 1)
             try:
                 async with heartbeats():
-                    return await self._revoke(item, given, transcript)
+                    return await self._revoke(item, given, attempt, transcript)
             except ConnectorFault as fault:
-                await self._record_fault(item, given, fault, transcript)
+                await self._record_fault(item, given, attempt, fault, transcript)
                 raise
 
     @activity.defn
@@ -105,9 +108,8 @@ class AccessActivities:
             return p.WatchResult(returned=True)
 
     async def _revoke(
-        self, item: Revocation, given: p.RevokeInput, transcript: Transcript
+        self, item: Revocation, given: p.RevokeInput, attempt: int, transcript: Transcript
     ) -> p.RevokeResult:
-        attempt = activity.info().attempt
         seen = await self._look(item, transcript)
         if attempt > 1 or given.round > 1:
             # An earlier attempt that was given up may still be running: whatever it closed before
@@ -120,13 +122,16 @@ class AccessActivities:
             seen.location.keys_tried, accept_single_key=item.accept_single_key
         ):
             raise self._fault(FaultCategory.UNKNOWN_WORKER, "locate", "too_few_keys")
-        await self._revocations.attempt(
+        is_first = await self._revocations.attempt(
             item,
             round_=given.round,
             attempt=attempt,
             location=seen.location,
             snapshot=seen.snapshot,
         )
+        if not is_first:  # a run that overlaps ours took this number: what it saw counts too
+            item = await self._revocations.load(given.case_id, given.system, given.opening)
+            seen = _with_earlier(seen, item.snapshot)
         actions = await self._close_all(seen, transcript)
         after = await self._read_back(seen, actions, transcript)
         if any(look.standing for look in after):
@@ -222,11 +227,11 @@ class AccessActivities:
         self,
         item: Revocation,
         given: p.RevokeInput,
+        attempt: int,
         fault: ConnectorFault,
         transcript: Transcript,
     ) -> None:
-        attempt = activity.info().attempt
-        wait = next_try(fault, attempt)
+        wait = next_try(fault, activity.info().attempt)
         now = datetime.now(UTC)
         log.warning(
             "revocation_fault",

@@ -66,7 +66,13 @@ async def guarded(name: str, **context: object) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def heartbeats() -> AsyncIterator[None]:
-    """Beat once a second, so that a killed worker is noticed within the heartbeat timeout."""
+    """Beat once a second, so that a killed worker is noticed within the heartbeat timeout.
+
+    A local activity has nobody to beat for: its workflow task has a timeout of its own.
+    """
+    if activity.info().is_local:
+        yield
+        return
 
     async def beat() -> None:
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,15 +13,16 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.access import AccessActivities
+from activities.home import HomeActivities
 from activities.record import RecordActivities
 from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.intake import CaseStarter, Dispatcher
+from lockstep.control.sandboxing import sandboxed
 from lockstep.settings import Settings
 from lockstep.storage.case_rows import pin
 from lockstep.storage.cases import Cases
@@ -75,25 +75,16 @@ def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
     )
 
 
-def sandboxed() -> SandboxedWorkflowRunner:
-    """The default sandbox; our pure packages pass through instead of being imported per case.
-
-    The workflow's own module is imported anew for every case (temporal docs, "workflow sandbox").
-    Where bytecode may not be written, each of these imports would compile it: 3 ms a case.
-    """
-    sys.dont_write_bytecode = False
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            "lockstep.contracts", "lockstep.domain", "workflows.door"
-        )
-    )
-
-
 def build_workers(
     client: Client, parts: Parts, *, concurrency: Callable[[str], int] = lambda _: 8
 ) -> list[Worker]:
     """One worker for the cases' queue, and one per system: its own bulkhead and rate limit."""
     record = RecordActivities(parts.cases, parts.revocations)
+    access = {
+        system: AccessActivities(system, connector, parts.revocations, parts.cases)
+        for system, connector in parts.connectors.items()
+    }
+    home = HomeActivities(access, concurrency)
     workers = [
         Worker(
             client,
@@ -104,6 +95,7 @@ def build_workers(
                 record.record_needs_person,
                 record.record_decision,
                 record.close_case,
+                home.revoke_access,
             ],
             workflow_runner=sandboxed(),
             max_cached_workflows=1000,
@@ -112,13 +104,12 @@ def build_workers(
             graceful_shutdown_timeout=GRACE,
         )
     ]
-    for system, connector in parts.connectors.items():
-        access = AccessActivities(system, connector, parts.revocations, parts.cases)
+    for system, its in access.items():
         workers.append(
             Worker(
                 client,
                 task_queue=names.system_queue(system),
-                activities=[access.revoke_access, access.rehearse_access, access.watch_access],
+                activities=[its.revoke_access, its.rehearse_access, its.watch_access],
                 max_concurrent_activities=concurrency(system),
                 graceful_shutdown_timeout=GRACE,
             )
@@ -163,7 +154,7 @@ async def run_worker(
         engine=parts.engine,
         inbox=parts.inbox,
         cases=parts.cases,
-        starter=CaseStarter(client, parts.cases),
+        starter=CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors)),
         policy=pinned,
     )
     workers = build_workers(

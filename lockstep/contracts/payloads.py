@@ -15,7 +15,8 @@ from enum import StrEnum
 class SystemPlan:
     """One system of a case, pinned from policy when the case opened.
 
-    ``warn_s`` and ``due_s`` count from the cutoff, in seconds.
+    ``warn_s`` and ``due_s`` count from the cutoff, in seconds. ``at_home`` says that the first try
+    is made by the worker that holds the workflow task (docs/decisions/0006).
     """
 
     system: str
@@ -24,6 +25,7 @@ class SystemPlan:
     warn_s: int
     due_s: int
     start_to_close_s: int
+    at_home: bool = False
 
 
 @dataclass(frozen=True, slots=True)

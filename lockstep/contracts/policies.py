@@ -24,6 +24,15 @@ RECORD_RETRY = RetryPolicy(
 
 RECORD_TIMEOUT = timedelta(seconds=15)
 
+HOME_TIMEOUT = timedelta(seconds=5)
+"""The first try of a system, within the workflow task: who needs longer goes to the queue."""
+
+ONCE = RetryPolicy(maximum_attempts=1)
+"""What fails at home is tried again from the system's own queue."""
+
+WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
+"""A worker that was killed within a workflow task is noticed after this; the default costs 10 s."""
+
 LOCAL_RETRY = timedelta(seconds=5)
 """A local activity that must wait longer than this for its next try waits on a durable timer."""
 

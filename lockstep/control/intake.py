@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from temporalio.service import RPCError
 
 from lockstep.contracts import names
 from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
+from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
 from lockstep.control.events import EventError, cutoff_of, parse_statement
 from lockstep.control.load import LoopLag
 from lockstep.domain.outcomes import CaseStatus
@@ -58,8 +59,8 @@ IDLE = timedelta(seconds=2)
 _RETRY = (1, 2, 5, 15, 30)
 
 
-def plans(policy: Policy, kind: TerminationKind) -> list[SystemPlan]:
-    """The systems of a case as its workflow needs them."""
+def plans(policy: Policy, kind: TerminationKind, at_home: Collection[str] = ()) -> list[SystemPlan]:
+    """The systems of a case as its workflow needs them; ``at_home`` as in `SystemPlan`."""
     rows = []
     for system in policy.systems:
         sla = policy.sla_for(kind, system.tier)
@@ -71,17 +72,22 @@ def plans(policy: Policy, kind: TerminationKind) -> list[SystemPlan]:
                 warn_s=int(sla.total_seconds() * policy.warn_at),
                 due_s=int(sla.total_seconds()),
                 start_to_close_s=int(system.start_to_close.total_seconds()),
+                at_home=system.system in at_home,
             )
         )
     return rows
 
 
 class CaseStarter:
-    """Starts, or wakes, the workflow of a case."""
+    """Starts, or wakes, the workflow of a case.
 
-    def __init__(self, client: Client, cases: Cases) -> None:
+    ``at_home`` are the systems that every worker of the cases' queue has a connector for.
+    """
+
+    def __init__(self, client: Client, cases: Cases, at_home: Collection[str] = ()) -> None:
         self._client = client
         self._cases = cases
+        self._at_home = at_home
 
     async def start(self, case: CaseRow) -> None:
         """Start the case's workflow; harmless if it runs or ran."""
@@ -95,7 +101,7 @@ class CaseStarter:
         begun = case.status != CaseStatus.SCHEDULED
         policy = await self._cases.policy(case.policy)
         kind = TerminationKind(case.kind)
-        systems = plans(policy, kind)
+        systems = plans(policy, kind, self._at_home)
         given = CaseInput(
             case_id=case.case_id,
             cutoff=case.cutoff_at,
@@ -113,6 +119,7 @@ class CaseStarter:
                 given,
                 id=case.case_id,
                 task_queue=names.CASE_QUEUE,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 result_type=CaseResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,

@@ -20,8 +20,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from lockstep.contracts import names
+from lockstep.control.sandboxing import sandboxed
 from lockstep.embedded.temporal import find_temporal_binary
-from lockstep.worker import sandboxed
 from tests.replay import fingerprint
 from tests.replay.scenarios import SCENARIOS, SYSTEMS, play
 from tests.workflows.doubles import Doubles

@@ -183,6 +183,17 @@ SCENARIOS = {
         script={"returned": {"okta": {1}}, "blind": {"vpn": {2}}},
         act=_mend_the_reopened,
     ),
+    "at-home": Scenario(
+        "the first tries within the workflow task: one settles, one goes on in its queue",
+        (_plan("badge", at_home=True), _plan("okta", at_home=True), _plan("vpn")),
+        script={"steps": {"okta": [FaultCategory.VENDOR_ERROR]}},
+    ),
+    "at-home-asked": Scenario(
+        "a first try at home that only a person can mend",
+        (_plan("okta", at_home=True),),
+        script={"steps": {"okta": [FaultCategory.PERMISSION_MISSING]}},
+        act=_search_again,
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from lockstep.contracts import payloads
-from lockstep.worker import sandboxed
+from lockstep.control.sandboxing import sandboxed
 from tests.architecture.test_activities import STUBS
 from tests.replay import fingerprint, mutants
 from tests.replay.record_histories import CORPUS, IDENTITY, MANIFEST

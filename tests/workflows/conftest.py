@@ -22,9 +22,9 @@ from temporalio.worker import Worker
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
+from lockstep.control.sandboxing import sandboxed
 from lockstep.control.temporal import data_converter
 from lockstep.storage.keyring import Keyring
-from lockstep.worker import sandboxed
 from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
 from workflows.case import CaseWorkflow
 

@@ -206,6 +206,7 @@ class Doubles:
             self.record_needs_person,
             self.record_decision,
             self.close_case,
+            self.revoke_access,
         ]
 
     def of_systems(self) -> Sequence[Callable[..., Any]]:
