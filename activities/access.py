@@ -26,11 +26,15 @@ log = structlog.get_logger("lockstep.activities")
 
 @dataclass(slots=True)
 class _Seen:
-    """What one pass found: accounts, what stands now, and everything that ever stood."""
+    """What one pass found: accounts, what stands now, and everything that ever stood.
+
+    ``by_search`` names the accounts that were seen in the search's answer, not read by their id.
+    """
 
     location: Location
     current: dict[str, Observation]
     snapshot: Snapshot
+    by_search: frozenset[str] = frozenset()
 
 
 class AccessActivities:
@@ -110,7 +114,7 @@ class AccessActivities:
     async def _revoke(
         self, item: Revocation, given: p.RevokeInput, attempt: int, transcript: Transcript
     ) -> p.RevokeResult:
-        seen = await self._look(item, transcript)
+        seen = await self._look(item, transcript, trust_search=True)
         if attempt > 1 or given.round > 1:
             # An earlier attempt that was given up may still be running: whatever it closed before
             # our look, it had written down before it closed it.
@@ -173,22 +177,35 @@ class AccessActivities:
                 raise self._fault(FaultCategory.AMBIGUOUS_MATCH, "locate", match.found_by.value)
         return location
 
-    async def _look(self, item: Revocation, transcript: Transcript) -> _Seen:
-        """Find accounts, add those pinned before, and see what stands in each."""
+    async def _look(
+        self, item: Revocation, transcript: Transcript, *, trust_search: bool = False
+    ) -> _Seen:
+        """Find accounts, add those pinned before, and see what stands in each.
+
+        With ``trust_search`` the search's own answer is enough where it says what stands: good for
+        knowing what to close, not for proving that nothing is left.
+        """
         location = await self._locate(item, transcript)
         accounts = {account.id: account for account in item.snapshot.accounts}
         accounts.update({match.account.id: match.account for match in location.matches})
+        known = location.matches if trust_search else ()
+        current = {match.account.id: match.seen for match in known if match.seen is not None}
+        by_search = frozenset(current)
         looks = await asyncio.gather(
-            *(self._connector.read_back(account, transcript) for account in accounts.values())
+            *(
+                self._connector.read_back(account, transcript)
+                for account in accounts.values()
+                if account.id not in current
+            )
         )
-        current = {look.account_id: look for look in looks}
+        current.update({look.account_id: look for look in looks})
         stood = {
             account_id: tuple(
                 dict.fromkeys((*item.snapshot.standing.get(account_id, ()), *look.standing))
             )
             for account_id, look in current.items()
         }
-        return _Seen(location, current, Snapshot(tuple(accounts.values()), stood))
+        return _Seen(location, current, Snapshot(tuple(accounts.values()), stood), by_search)
 
     async def _close_all(self, seen: _Seen, transcript: Transcript) -> list[Action]:
         """Close everything that stands, or that stood when we first looked.
@@ -212,7 +229,7 @@ class AccessActivities:
         self, seen: _Seen, actions: Sequence[Action], transcript: Transcript
     ) -> list[Observation]:
         looked = list(seen.current.values())
-        if not actions and not any(look.standing for look in looked):
+        if not actions and not seen.by_search and not any(look.standing for look in looked):
             return looked  # nothing was done since the look that showed nothing standing
         return list(
             await asyncio.gather(
@@ -309,7 +326,8 @@ def _with_earlier(seen: _Seen, earlier: Snapshot) -> _Seen:
         account: tuple(dict.fromkeys((*earlier.standing.get(account, ()), *standing)))
         for account, standing in seen.snapshot.standing.items()
     }
-    return _Seen(seen.location, seen.current, Snapshot(seen.snapshot.accounts, stood))
+    snapshot = Snapshot(seen.snapshot.accounts, stood)
+    return _Seen(seen.location, seen.current, snapshot, seen.by_search)
 
 
 def _contradicts(account: Account, item: Revocation) -> bool:

@@ -7,6 +7,8 @@ is left to its own queue, where nobody else waits for it (docs/decisions/0006).
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,6 +26,46 @@ SLOW_S = 2.0
 
 REST_S = 30.0
 
+FEW = 16
+"""Tries under way that keep a processor busy; more only make each other, and the urgent, wait."""
+
+
+class Turnstile:
+    """Lets tries in by urgency while this process is behind, and all of them while it is not.
+
+    Tries that wait for a vendor put nobody behind, so any number may be under way.
+    """
+
+    def __init__(self, is_behind: Callable[[], bool], few: int = FEW) -> None:
+        self._is_behind = is_behind
+        self._few = few
+        self._inside = 0
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    async def enter(self, priority: int) -> None:
+        """Go in, or wait for one that leaves; the lower the number, the sooner."""
+        if self._inside >= self._few and self._is_behind():
+            turn = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (priority, next(self._order), turn))
+            try:
+                await turn  # whoever leaves hands the place over
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.leave()
+                raise
+        else:
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Hand the place to the most urgent that waits; let more in when there is room again."""
+        self._inside -= 1
+        while self._waiting and (self._inside < self._few or not self._is_behind()):
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                self._inside += 1
+
 
 @dataclass(slots=True)
 class _Lane:
@@ -37,8 +79,12 @@ class HomeActivities:
     """Implements ``revoke_access`` for the cases' own queue, whatever the system."""
 
     def __init__(
-        self, access: Mapping[str, AccessActivities], concurrency: Callable[[str], int]
+        self,
+        access: Mapping[str, AccessActivities],
+        concurrency: Callable[[str], int],
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._turnstile = Turnstile(is_behind)
         self._lanes = {
             system: _Lane(activities, concurrency(system)) for system, activities in access.items()
         }
@@ -53,7 +99,7 @@ class HomeActivities:
             raise ApplicationError("not at home", type=ELSEWHERE)
         lane.busy += 1
         try:
-            result = await lane.access.revoke_access(given)
+            result = await self._in_turn(lane, given)
         except ApplicationError as error:
             if not error.non_retryable:  # a person's trouble is not the system's
                 lane.rests_until = clock() + REST_S
@@ -67,3 +113,10 @@ class HomeActivities:
             return result
         finally:
             lane.busy -= 1
+
+    async def _in_turn(self, lane: _Lane, given: p.RevokeInput) -> p.RevokeResult:
+        await self._turnstile.enter(given.priority)
+        try:
+            return await lane.access.revoke_access(given)
+        finally:
+            self._turnstile.leave()

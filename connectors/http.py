@@ -25,6 +25,7 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_CONNECTIONS = 20
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
+_NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
 
 _BY_STATUS: dict[int, FaultCategory] = {
     401: FaultCategory.CREDENTIALS_REJECTED,
@@ -145,7 +146,9 @@ class VendorHttp:
         self._dialect = dialect
         self._secrets = tuple(secret for secret in secrets if secret)
         self._base = httpx.URL(require_safe_url(base_url))
-        self._headers = {"User-Agent": "lockstep", "Accept-Encoding": "gzip", **headers}
+        self._headers = httpx.Headers(
+            {"User-Agent": "lockstep", "Accept-Encoding": "gzip", **headers}
+        )
         seconds = timeout.total_seconds()
         self._timeouts = {"connect": 5.0, "read": seconds, "write": seconds, "pool": seconds}
         self._transport = transport or _transport(self._base)
@@ -170,7 +173,10 @@ class VendorHttp:
             ConnectorFault: classified; a lost reply is `FaultCategory.TIMEOUT`.
         """
         content = None if body is None else json.dumps(body).encode()
-        sent = {**self._headers, **(headers or {})}
+        sent = self._headers  # a request copies them
+        if headers or content is not None:
+            sent = sent.copy()
+            sent.update(headers)
         if content is not None:
             sent["Content-Type"] = content_type
         request = httpx.Request(
@@ -220,14 +226,10 @@ class VendorHttp:
 
         Returns one byte more than allowed of an answer that is too large, and reads no further.
         """
-        async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.PoolTimeout)),
-            stop=tenacity.stop_after_attempt(2),
-            wait=tenacity.wait_fixed(0.1),
-            reraise=True,
-        ):
-            with attempt:
-                response = await self._answered(request)
+        try:
+            response = await self._answered(request)
+        except _NOTHING_SENT:
+            response = await self._answered_again(request)
         raw = bytearray()
         try:
             async for chunk in response.aiter_bytes():
@@ -237,6 +239,18 @@ class VendorHttp:
         finally:
             await response.aclose()
         return response, bytes(raw[: MAX_ANSWER_BYTES + 1])
+
+    async def _answered_again(self, request: httpx.Request) -> httpx.Response:
+        """The second try of a call of which nothing was sent, and a third after a moment."""
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_NOTHING_SENT),
+            stop=tenacity.stop_after_attempt(2),
+            wait=tenacity.wait_fixed(0.1),
+            reraise=True,
+        ):
+            with attempt:
+                response = await self._answered(request)
+        return response
 
     async def _answered(self, request: httpx.Request) -> httpx.Response:
         """One request through the transport, without a client above it.

@@ -22,6 +22,7 @@ from connectors.registry import MANIFESTS, MANUAL
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.intake import CaseStarter, Dispatcher
+from lockstep.control.load import LoopLag
 from lockstep.control.sandboxing import sandboxed
 from lockstep.settings import Settings
 from lockstep.storage.case_rows import pin
@@ -36,8 +37,11 @@ from workflows.case import CaseWorkflow
 
 log = structlog.get_logger("lockstep.worker")
 
-WORKFLOW_TASKS = 10
-"""Few at once: what waits on the server is ordered by priority, what waits in here is not."""
+WORKFLOW_TASKS = 8
+"""Few at once: what waits on the server is ordered by priority, what waits in here is not.
+
+No more than a system may have tries under way by default: each holds one first try of each.
+"""
 
 GRACE = timedelta(seconds=10)
 """How long running activities may finish when the worker is asked to stop."""
@@ -76,7 +80,11 @@ def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
 
 
 def build_workers(
-    client: Client, parts: Parts, *, concurrency: Callable[[str], int] = lambda _: 8
+    client: Client,
+    parts: Parts,
+    *,
+    concurrency: Callable[[str], int] = lambda _: 8,
+    is_behind: Callable[[], bool] = lambda: False,
 ) -> list[Worker]:
     """One worker for the cases' queue, and one per system: its own bulkhead and rate limit."""
     record = RecordActivities(parts.cases, parts.revocations)
@@ -84,7 +92,7 @@ def build_workers(
         system: AccessActivities(system, connector, parts.revocations, parts.cases)
         for system, connector in parts.connectors.items()
     }
-    home = HomeActivities(access, concurrency)
+    home = HomeActivities(access, concurrency, is_behind)
     workers = [
         Worker(
             client,
@@ -150,15 +158,20 @@ async def run_worker(
     await parts.cases.check_keyring()
     pinned = pin(settings.to_policy())
     await parts.cases.adopt(pinned, settings.tenant)
+    lag = LoopLag()
     dispatcher = Dispatcher(
         engine=parts.engine,
         inbox=parts.inbox,
         cases=parts.cases,
         starter=CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors)),
         policy=pinned,
+        lag=lag,
     )
     workers = build_workers(
-        client, parts, concurrency=lambda system: settings.systems[system].concurrency
+        client,
+        parts,
+        concurrency=lambda system: settings.systems[system].concurrency,
+        is_behind=lambda: lag.is_behind,
     )
     try:
         async with running(workers, dispatcher):

@@ -173,7 +173,13 @@ class CaseWorkflow:
         try:
             done = await workflow.execute_local_activity(
                 stubs.revoke_access,
-                p.RevokeInput(self._given.case_id, door.plan.system, door.round, door.opening),
+                p.RevokeInput(
+                    self._given.case_id,
+                    door.plan.system,
+                    door.round,
+                    door.opening,
+                    self._given.priority,
+                ),
                 start_to_close_timeout=policies.HOME_TIMEOUT,
                 retry_policy=policies.ONCE,
             )

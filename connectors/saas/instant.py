@@ -107,9 +107,7 @@ class InstantConnector:
         answer = await self._get(account.id, transcript)
         if answer is None:
             return Observation(account.id, exists=False, standing=())
-        standing = _standing(answer.data)
-        off_since = None if standing else vendor_instant(answer.data.get("changed_at"))
-        return Observation(account.id, exists=True, standing=standing, off_since=off_since)
+        return _observation(account.id, answer.data)
 
     async def revoke(
         self, account: Account, before: Observation, transcript: Transcript
@@ -173,7 +171,13 @@ def _match(account: dict[str, Any], found_by: KeyKind) -> Match:
     account_id = account.get("id")
     if not isinstance(account_id, str) or not account_id:
         raise _fault(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "no_id")
-    return Match(Account(account_id), found_by)
+    return Match(Account(account_id), found_by, _observation(account_id, account))
+
+
+def _observation(account_id: str, account: dict[str, Any]) -> Observation:
+    standing = _standing(account)
+    off_since = None if standing else vendor_instant(account.get("changed_at"))
+    return Observation(account_id, exists=True, standing=standing, off_since=off_since)
 
 
 def _standing(account: dict[str, Any]) -> tuple[Access, ...]:

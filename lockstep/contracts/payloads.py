@@ -88,6 +88,7 @@ class RevokeInput:
     system: str
     round: int
     opening: int = 1
+    priority: int = 4
 
 
 @dataclass(frozen=True, slots=True)

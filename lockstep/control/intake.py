@@ -155,7 +155,10 @@ class _Read:
 
 
 class Dispatcher:
-    """Drains the inbox. Any number may run; each event is worked on by one at a time."""
+    """Drains the inbox. Any number may run; each event is worked on by one at a time.
+
+    While it runs it measures ``lag``, by which it and others judge whether this process is behind.
+    """
 
     def __init__(
         self,
@@ -165,8 +168,9 @@ class Dispatcher:
         cases: Cases,
         starter: CaseStarter,
         policy: PinnedPolicy,
+        lag: LoopLag | None = None,
     ) -> None:
-        self._lag = LoopLag()
+        self._lag = lag or LoopLag()
         self._admitted_at = 0.0
         self._engine = engine
         self._inbox = inbox

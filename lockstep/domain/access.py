@@ -49,25 +49,6 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """One account, and the key that found it."""
-
-    account: Account
-    found_by: KeyKind
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """What a search by every usable key found.
-
-    ``keys_tried`` names kinds, not values, so that it can stand in evidence.
-    """
-
-    matches: tuple[Match, ...]
-    keys_tried: tuple[KeyKind, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Exchange:
     """One call to a vendor, as an auditor can find it in the vendor's own log.
 
@@ -137,6 +118,30 @@ class ProblemSeverity(StrEnum):
 
     BLOCKS = "blocks"
     LIMITS = "limits"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One account, and the key that found it.
+
+    ``seen`` is what stands in it, where the search's own answer says so in full: it spares the
+    first look, never the read-back, which is by id.
+    """
+
+    account: Account
+    found_by: KeyKind
+    seen: Observation | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What a search by every usable key found.
+
+    ``keys_tried`` names kinds, not values, so that it can stand in evidence.
+    """
+
+    matches: tuple[Match, ...]
+    keys_tried: tuple[KeyKind, ...]
 
 
 @dataclass(frozen=True, slots=True)

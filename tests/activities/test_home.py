@@ -8,7 +8,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities import home as home_module
-from activities.home import ELSEWHERE, HomeActivities
+from activities.home import ELSEWHERE, HomeActivities, Turnstile
 from lockstep.contracts.payloads import RevokeInput, RevokeResult
 
 GIVEN = RevokeInput("c1", "okta", 1)
@@ -109,3 +109,64 @@ async def test_a_slow_system_rests_and_is_tried_again_later(monkeypatch):
     assert await refused(home)
     await asyncio.sleep(0.06)
     assert not await refused(home)
+
+
+class Crowd:
+    """Tries that enter a turnstile one after another; ``inside`` lists them as they get in."""
+
+    def __init__(self, turnstile: Turnstile) -> None:
+        self.turnstile = turnstile
+        self.inside: list[str] = []
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def come(self, *tries: tuple[str, int]) -> None:
+        for name, priority in tries:
+            self.tasks[name] = asyncio.create_task(self._enter(name, priority))
+            await settled()
+
+    async def _enter(self, name: str, priority: int) -> None:
+        await self.turnstile.enter(priority)
+        self.inside.append(name)
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_while_the_process_keeps_up_everyone_goes_in():
+    crowd = Crowd(Turnstile(lambda: False, few=1))
+    await crowd.come(("a", 4), ("b", 4), ("c", 1))
+    assert crowd.inside == ["a", "b", "c"]
+
+
+async def test_while_it_is_behind_the_urgent_goes_first_and_a_few_only_at_once():
+    crowd = Crowd(Turnstile(lambda: True, few=1))
+    await crowd.come(("a", 4), ("b", 4), ("urgent", 1), ("c", 4))
+    assert crowd.inside == ["a"]
+    for expected in ("urgent", "b", "c"):
+        crowd.turnstile.leave()
+        await settled()
+        assert crowd.inside[-1] == expected
+
+
+async def test_when_it_has_caught_up_all_that_wait_go_in():
+    behind = True
+    crowd = Crowd(Turnstile(lambda: behind, few=1))
+    await crowd.come(("a", 4), ("b", 4), ("c", 4))
+    behind = False
+    crowd.turnstile.leave()
+    await settled()
+    assert crowd.inside == ["a", "b", "c"]
+
+
+async def test_who_gives_up_waiting_keeps_no_place():
+    """Before its turn, and in the moment in which it was called."""
+    crowd = Crowd(Turnstile(lambda: True, few=1))
+    await crowd.come(("a", 4), ("b", 4), ("c", 4), ("d", 4))
+    crowd.tasks["b"].cancel()
+    await settled()
+    crowd.turnstile.leave()
+    crowd.tasks["c"].cancel()  # its turn has come, it has not run yet
+    await settled()
+    assert crowd.inside == ["a", "d"]

@@ -334,7 +334,7 @@ async def test_only_a_busy_vendor_sets_the_waiting_time(status: int) -> None:
 @pytest.mark.parametrize(
     ("error", "category", "times"),
     [
-        (httpx.ConnectError("refused"), FaultCategory.UNREACHABLE, 2),
+        (httpx.ConnectError("refused"), FaultCategory.UNREACHABLE, 3),
         (httpx.ReadTimeout("slow"), FaultCategory.TIMEOUT, 1),
         (httpx.ReadError("died"), FaultCategory.TIMEOUT, 1),
         (httpx.WriteError("died"), FaultCategory.TIMEOUT, 1),
@@ -344,7 +344,7 @@ async def test_only_a_busy_vendor_sets_the_waiting_time(status: int) -> None:
 async def test_only_what_was_never_sent_is_sent_again(
     error: httpx.TransportError, category: FaultCategory, times: int
 ) -> None:
-    """A refused connection is tried twice; after a lost reply nothing is repeated."""
+    """A refused connection is tried three times; after a lost reply nothing is repeated."""
     asked: list[httpx.Request] = []
 
     def lose(request: httpx.Request) -> httpx.Response:
