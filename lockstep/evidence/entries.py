@@ -35,6 +35,7 @@ class EntryKind(StrEnum):
     LEDGER_KEY_ADOPTED = "ledger:key_adopted"
     LEDGER_KEY_HANDED_OVER = "ledger:key_handed_over"
     LEDGER_HEARTBEAT = "ledger:heartbeat"
+    LEDGER_RESTORED = "ledger:restored"
     METRIC_ADOPTED = "metric:adopted"
     METRIC_REPORTED = "metric:reported"
     SUBJECT_ERASED = "subject:erased"

@@ -1,0 +1,66 @@
+"""Names of a pack's files, and its bounds. Only the standard library: the verifier reads it too."""
+
+from __future__ import annotations
+
+FORMAT = 1
+"""Version of the layout and of the predicate."""
+
+PREDICATE_TYPE = "https://lockstep.invalid/evidence-pack/v1"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+
+README = "README.md"
+STATEMENT = "statement.dsse.json"
+
+CHECKPOINT = "ledger/checkpoint.txt"
+CHECKPOINTS = "ledger/checkpoints.txt"
+ENTRIES = "ledger/entries.jsonl"
+CONSISTENCY = "ledger/consistency.json"
+KEYS = "ledger/keys.json"
+
+LEAVERS = "population/leavers.csv"
+LEAVER_SYSTEMS = "population/leaver_systems.csv"
+EXCEPTIONS = "population/exceptions.csv"
+NOT_IN_POPULATION = "population/not_in_population.csv"
+SYSTEMS = "population/systems.csv"
+WORKBOOK = "population/population.xlsx"
+SAMPLE = "population/sample.csv"
+
+SCORE = "score/score.json"
+PERIOD_SCORE = "score/period.json"
+
+OSCAL = "oscal/assessment-results.json"
+OCSF = "ocsf/events.jsonl"
+MAPPING = "controls/mapping.csv"
+PEOPLE = "identified/people.csv"
+
+NOTE_SEPARATOR = "---\n"
+"""Stands between two notes of `CHECKPOINTS`."""
+
+MAX_SAMPLE = 1000
+"""Leavers whose timelines a pack draws at most: each is a document to read."""
+
+OCSF_VERSIONS = {"1.9": "1.9.0", "1.8": "1.8.0"}
+"""What ``--ocsf`` takes, and the version that the lines then carry."""
+
+ALWAYS_SHOWN = ("policy:adopted", "metric:adopted", "ledger:")
+"""Beginnings of the kinds of entries that every pack discloses."""
+
+
+def policy_name(digest: str) -> str:
+    return f"policy/{digest}.json"
+
+
+def metric_name(digest: str) -> str:
+    return f"policy/metric-{digest}.json"
+
+
+def timeline_name(case_id: str) -> str:
+    return f"leavers/{case_id}/timeline.pdf"
+
+
+def case_name(case_id: str) -> str:
+    return f"leavers/{case_id}/case.json"
+
+
+def receipt_name(anchor: str, *, is_timestamp: bool) -> str:
+    return f"anchors/{anchor}.{'tsr' if is_timestamp else 'txt'}"

@@ -1,0 +1,449 @@
+"""The population files: their columns, their rows, and the sample drawn from them.
+
+The writer of a pack and the verifier both call what stands here, so a figure in a pack and the
+same figure recomputed from the entries can differ only if the entries say something else. Only
+the standard library. Columns and rules are repeated for strangers in docs/evidence-format.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from lockstep.evidence.pack.model import CaseLine, PackScope
+from lockstep.scorecard.facts import CaseFacts, ItemFacts
+from lockstep.scorecard.judging import ItemResult
+from lockstep.scorecard.numbers import decimal_text, instant_text
+
+Cell = str | int
+Row = dict[str, Cell]
+"""A row by its columns; "" where there is nothing to say."""
+
+LEAVER_COLUMNS = (
+    "case_id",
+    "worker_ref",
+    "separation_type",
+    "partner",
+    "site",
+    "hr_source",
+    "hr_recorded_at",
+    "effective_end_utc",
+    "scored_cutoff_utc",
+    "worker_tz",
+    "policy",
+    "sla_class",
+    "received_at",
+    "first_action_utc",
+    "last_verified_utc",
+    "state",
+    "worst_ratio",
+    "within_sla",
+    "late_seconds",
+    "time_to_revocation_ms",
+    "hr_lag_ms",
+    "operational_ms",
+    "exposure_account_ms",
+    "open_items",
+    "evidence_grade_min",
+    "ledger_index",
+    "leaf_hash",
+)
+SYSTEM_COLUMNS = (
+    "case_id",
+    "system",
+    "category",
+    "tier",
+    "required",
+    "sla_ms",
+    "due_at",
+    "accounts",
+    "outcome",
+    "grade",
+    "first_attempt_at",
+    "off_at",
+    "read_back_at",
+    "time_to_revocation_ms",
+    "late_ms",
+    "within_sla",
+    "openings",
+    "waived_until",
+)
+EXCEPTION_COLUMNS = (
+    "case_id",
+    "system",
+    "reason",
+    "explanation",
+    "required",
+    "due_at",
+    "off_at",
+    "late_ms",
+    "grade",
+    "openings",
+    "waived_until",
+)
+EXCLUDED_COLUMNS = (
+    "case_id",
+    "worker_ref",
+    "separation_type",
+    "partner",
+    "site",
+    "hr_source",
+    "hr_recorded_at",
+    "effective_end_utc",
+    "scored_cutoff_utc",
+    "received_at",
+    "reason",
+    "explanation",
+    "ledger_index",
+    "leaf_hash",
+)
+POLICY_SYSTEM_COLUMNS = (
+    "policy",
+    "policy_version",
+    "system",
+    "connector",
+    "category",
+    "tier",
+    "required",
+    "sla_involuntary_s",
+    "sla_voluntary_s",
+    "sla_contract_end_s",
+)
+SAMPLE_COLUMNS = ("position", "case_id", "draw_hash", "n", "seed")
+PEOPLE_COLUMNS = ("case_id", "subject", "identity", "opening", "state")
+
+REASONS: Mapping[str, str] = {
+    "late": "Access was proved gone only after the time allowed.",
+    "open_overdue": "Access is not proved gone, and the time allowed has passed.",
+    "open": "Access is not proved gone; the time allowed has not passed yet.",
+    "waived": "Two people waived it before the deadline; until then it is not late.",
+    "waived_in_vain": "It was waived too late, by one person alone or without an end: not counted.",
+    "attested": "A person said that access is gone; no system was read back.",
+    "reopened": "Access had returned after it was proved gone; the first clock runs on.",
+    "later_cutoff_not_counted": "The cutoff was moved back too late or by one person alone: the"
+    " first one counts for the score.",
+}
+"""Why an item, or a whole case, stands among the exceptions."""
+
+EXCLUSIONS: Mapping[str, str] = {
+    "rescinded": "HR took the termination back before the cutoff.",
+    "future": "The cutoff had not come when the pack was made.",
+    "outside_period": "Heard of in the period, or first meant for it; its cutoff lies outside.",
+    "no_access": "No system in scope knew the leaver.",
+}
+"""Why a case of the period is not in the population."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_QUOTED = frozenset(',"\r\n')
+
+
+# --- who is in ----------------------------------------------------------------------------------
+
+
+def in_scope(facts: CaseFacts, scope: PackScope) -> bool:
+    """Whether a pack speaks of this case at all: its partner's, or the one asked for."""
+    if scope.case_id is not None:
+        return facts.case_id == scope.case_id
+    return scope.partner is None or facts.partner == scope.partner
+
+
+def exclusion(line: CaseLine, scope: PackScope) -> str:
+    """Why a case in scope is not in the population, one of `EXCLUSIONS`; "" where it is."""
+    if line.facts.rescinded:
+        return "rescinded"
+    if not scope.start <= line.facts.shown_cutoff_at < scope.end:
+        return "outside_period"
+    if line.facts.shown_cutoff_at > scope.as_of:
+        return "future"
+    return "no_access" if line.result.state == "no_access" else ""
+
+
+def in_population(line: CaseLine, scope: PackScope) -> bool:
+    """Whether a case in scope is one of the leavers of the period."""
+    return not exclusion(line, scope)
+
+
+def touches_period(facts: CaseFacts, scope: PackScope) -> bool:
+    """Whether the period has to do with a case: some cutoff, or our hearing of it, lies in it."""
+    moments = (facts.shown_cutoff_at, facts.cutoff_at, facts.received_at)
+    return any(scope.start <= moment < scope.end for moment in moments)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRows:
+    """What one case puts into the files: a leaver with systems and exceptions, or an exclusion."""
+
+    leaver: Row | None = None
+    systems: tuple[Row, ...] = ()
+    exceptions: tuple[Row, ...] = ()
+    excluded: Row | None = None
+
+
+def case_rows(line: CaseLine, scope: PackScope) -> CaseRows:
+    """All rows of one case in scope. The files hold cases in the order of ``first_leaf``."""
+    reason = exclusion(line, scope)
+    if not reason:
+        return CaseRows(leaver_row(line), tuple(system_rows(line)), tuple(exception_rows(line)))
+    if not touches_period(line.facts, scope):
+        return CaseRows()
+    return CaseRows(excluded=excluded_row(line, reason))
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+
+def leaver_row(line: CaseLine) -> Row:
+    """One leaver of the population."""
+    facts, result = line.facts, line.result
+    attempts = [item.first_attempt_at for item in facts.items if item.first_attempt_at is not None]
+    looks = [item.read_back_at for item in facts.items if item.read_back_at is not None]
+    return {
+        "case_id": facts.case_id,
+        **_who(facts),
+        "worker_tz": facts.zone,
+        "policy": facts.policy,
+        "sla_class": _sla_class(facts),
+        "received_at": instant_text(facts.received_at),
+        "first_action_utc": _instant(min(attempts, default=None)),
+        "last_verified_utc": _instant(max(looks, default=None)),
+        "state": result.state,
+        "worst_ratio": ratio_text(result.ratio),
+        "within_sla": "pending" if not result.scored else _yes(value=result.within_sla),
+        "late_seconds": -(-result.late_ms // 1000),
+        "time_to_revocation_ms": result.ttr_ms,
+        "hr_lag_ms": result.hr_lag_ms,
+        "operational_ms": result.operational_ms,
+        "exposure_account_ms": result.exposure_ms,
+        "open_items": result.open_items,
+        "evidence_grade_min": result.grade,
+        "ledger_index": facts.first_leaf,
+        "leaf_hash": line.leaf_hash,
+    }
+
+
+def system_rows(line: CaseLine) -> Iterator[Row]:
+    """One row for each system of a leaver, in the order in which the case names them."""
+    for result in line.result.items:
+        item = result.facts
+        yield {
+            "case_id": line.facts.case_id,
+            "system": item.system,
+            "category": item.category,
+            "tier": item.tier,
+            "required": _yes(value=item.required),
+            "sla_ms": item.sla_ms,
+            "due_at": instant_text(result.due_at),
+            "accounts": item.accounts,
+            "outcome": item.outcome,
+            "grade": item.grade,
+            "first_attempt_at": _instant(item.first_attempt_at),
+            "off_at": _instant(item.off_at),
+            "read_back_at": _instant(item.read_back_at),
+            "time_to_revocation_ms": result.ttr_ms,
+            "late_ms": result.late_ms,
+            "within_sla": "pending" if result.within_sla is None else _yes(value=result.within_sla),
+            "openings": item.openings,
+            "waived_until": _instant(item.waived_until),
+        }
+
+
+def exception_rows(line: CaseLine) -> Iterator[Row]:
+    """Everything about a leaver that an auditor wants to ask about, a row for each reason."""
+    facts = line.facts
+    if facts.shown_cutoff_at > facts.cutoff_at:
+        yield _exception(line, "later_cutoff_not_counted", None)
+    for result in line.result.items:
+        for reason in item_exceptions(result):
+            yield _exception(line, reason, result)
+
+
+def item_exceptions(result: ItemResult) -> Iterator[str]:
+    """The reasons, of `REASONS`, for which one system of a case is an exception."""
+    item: ItemFacts = result.facts
+    if result.is_open:
+        yield "open_overdue" if result.late_ms else "open"
+    elif result.late_ms:
+        yield "late"
+    if item.waived_until is not None:
+        yield "waived"
+    if item.waived_in_vain:
+        yield "waived_in_vain"
+    if item.outcome == "attested":
+        yield "attested"
+    if item.openings > 1:
+        yield "reopened"
+
+
+def excluded_row(line: CaseLine, reason: str) -> Row:
+    """One case that has to do with the period and is not in its population."""
+    return {
+        "case_id": line.facts.case_id,
+        **_who(line.facts),
+        "received_at": instant_text(line.facts.received_at),
+        "reason": reason,
+        "explanation": EXCLUSIONS[reason],
+        "ledger_index": line.facts.first_leaf,
+        "leaf_hash": line.leaf_hash,
+    }
+
+
+def policy_system_rows(digest: str, policy: Mapping[str, Any]) -> Iterator[Row]:
+    """The systems that one pinned policy has in scope. The file holds policies by digest."""
+    for row in sorted(policy["systems"], key=lambda row: str(row["system"])):
+        sla = {
+            f"sla_{kind}_s": policy["sla_s"][f"{kind}.{row['tier']}"]
+            for kind in ("involuntary", "voluntary", "contract_end")
+        }
+        yield {
+            "policy": digest,
+            "policy_version": policy["version"],
+            "system": row["system"],
+            "connector": row["connector"],
+            "category": row["category"],
+            "tier": row["tier"],
+            "required": _yes(value=row["required"]),
+            **sla,
+        }
+
+
+def _who(facts: CaseFacts) -> Row:
+    return {
+        "worker_ref": facts.subject,
+        "separation_type": facts.kind,
+        "partner": facts.partner,
+        "site": facts.site,
+        "hr_source": facts.source,
+        "hr_recorded_at": instant_text(facts.recorded_at),
+        "effective_end_utc": instant_text(facts.shown_cutoff_at),
+        "scored_cutoff_utc": instant_text(facts.cutoff_at),
+    }
+
+
+def _exception(line: CaseLine, reason: str, result: ItemResult | None) -> Row:
+    row: Row = dict.fromkeys(EXCEPTION_COLUMNS, "")
+    row |= {
+        "case_id": line.facts.case_id,
+        "reason": reason,
+        "explanation": REASONS[reason],
+    }
+    if result is None:
+        return row
+    item = result.facts
+    return row | {
+        "system": item.system,
+        "required": _yes(value=item.required),
+        "due_at": instant_text(result.due_at),
+        "off_at": _instant(item.off_at),
+        "late_ms": result.late_ms,
+        "grade": item.grade,
+        "openings": item.openings,
+        "waived_until": _instant(item.waived_until),
+    }
+
+
+def _sla_class(facts: CaseFacts) -> str:
+    """The kind of leaver and the tiers that decide, such as ``voluntary:0+1``."""
+    tiers = {item.tier for item in facts.items if item.required}
+    tiers = tiers or {item.tier for item in facts.items}
+    return f"{facts.kind}:{'+'.join(sorted(tiers))}"
+
+
+def _instant(moment: int | None) -> str:
+    return "" if moment is None else instant_text(moment)
+
+
+def _yes(*, value: bool | None) -> str:
+    return "yes" if value else "no"
+
+
+def ratio_text(ratio: Fraction) -> str:
+    """A ratio with four decimals, rounded half to even."""
+    return decimal_text(ratio, 4)
+
+
+# --- the sample ---------------------------------------------------------------------------------
+
+
+def draw_hash(seed: str, case_id: str) -> str:
+    """SHA-256 over seed, newline and case id, in hex: what decides who is drawn."""
+    return hashlib.sha256(f"{seed}\n{case_id}".encode()).hexdigest()
+
+
+def draw_sample(case_ids: Iterable[str], n: int, seed: str) -> list[str]:
+    """The ``n`` cases with the smallest hashes, smallest first; all where there are not more.
+
+    Anybody who has the population and the seed draws the same; who fixes the seed before the
+    population is known cannot choose whom it draws.
+    """
+    drawn = heapq.nsmallest(n, ((draw_hash(seed, case_id), case_id) for case_id in case_ids))
+    return [case_id for _, case_id in drawn]
+
+
+def sample_rows(drawn: Sequence[str], n: int, seed: str) -> Iterator[Row]:
+    """The sample and how it was drawn."""
+    for position, case_id in enumerate(drawn, start=1):
+        yield {
+            "position": position,
+            "case_id": case_id,
+            "draw_hash": draw_hash(seed, case_id),
+            "n": n,
+            "seed": seed,
+        }
+
+
+# --- bytes --------------------------------------------------------------------------------------
+
+
+def neutral(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: an apostrophe before what could begin one."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell as it stands in the CSV files; numbers stay numbers."""
+    return str(cell) if isinstance(cell, int) else neutral(cell)
+
+
+def csv_line(cells: Iterable[str]) -> bytes:
+    """One record by RFC 4180: UTF-8, quotes where needed and only there, CR LF at its end."""
+    quoted = [
+        '"' + cell.replace('"', '""') + '"' if not _QUOTED.isdisjoint(cell) else cell
+        for cell in cells
+    ]
+    return (",".join(quoted) + "\r\n").encode()
+
+
+def csv_head(columns: Sequence[str]) -> bytes:
+    """The first record: the columns' names."""
+    return csv_line(columns)
+
+
+def csv_row(columns: Sequence[str], row: Row) -> bytes:
+    """One row as a record."""
+    return csv_line(cell_text(row[column]) for column in columns)
+
+
+def json_bytes(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """A JSON file of a pack: sorted members, one blank of indent, ASCII, a newline at its end.
+
+    Raises:
+        TypeError: for a float; figures are whole numbers, or text.
+    """
+    _refuse_floats(document)
+    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True).encode() + b"\n"
+
+
+def _refuse_floats(value: object) -> None:
+    if isinstance(value, float):
+        raise TypeError("a float in a file of a pack")
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _refuse_floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)

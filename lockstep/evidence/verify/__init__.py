@@ -1,0 +1,1 @@
+"""Check a pack offline, with Python and `cryptography` alone."""

@@ -1,0 +1,137 @@
+"""Steps 8 to 13: what the entries say, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockstep.evidence.pack import layout
+from lockstep.evidence.pack.population import in_scope
+from lockstep.evidence.plain import instant_text
+from lockstep.evidence.verify import documents, figures, people, sample
+from lockstep.evidence.verify.report import NotCheckedError, RefutedError, Verdict
+from lockstep.evidence.verify.state import CLOCK_TOLERANCE_MS, Result, State
+
+LONGEST_SILENCE_MS = 25 * 3_600_000
+"""A ledger says something every 24 hours, if only that its heart beats."""
+
+
+def adopted_documents(state: State) -> Result:
+    """Step 8. Policies and metric in the pack are those that the ledger adopted."""
+    statement = state.need(state.statement)
+    state.need_sound(
+        *(layout.policy_name(digest) for digest in statement.policies),
+        layout.metric_name(statement.metric),
+    )
+    ledger = state.need(state.ledger)
+    if ledger.problem:
+        raise NotCheckedError("the entries cannot be followed to their end, see step 9")
+    history = ledger.history
+    documents.check_policies(state.archive, statement, history)
+    state.definition = documents.check_metric(state.archive, statement, history)
+    sentence = f"{len(statement.policies)} policies and the metric's definition are as adopted"
+    if next(reversed(history.metrics)) != statement.metric:
+        later = ("another definition of the metric was adopted later, and not used",)
+        return Result(sentence, later, Verdict.WARN)
+    return Result(sentence)
+
+
+def entries(state: State) -> Result:
+    """Step 9. Entries are canonical, of one tenant, told once, and follow on each other."""
+    statement, ledger = state.need(state.statement), state.need(state.ledger)
+    if ledger.problem:
+        raise RefutedError(ledger.problem)
+    counts, withheld = statement.counts, state.tree.size != ledger.disclosed
+    counted = counts.get("leaves"), counts.get("entries_disclosed")
+    if counted != (state.tree.size, ledger.disclosed):
+        raise RefutedError("the statement counts other entries than there are")
+    if statement.is_full and withheld:
+        raise RefutedError("entries are withheld from a pack that claims to show all")
+    as_of = statement.scope.as_of
+    if ledger.newest > as_of + CLOCK_TOLERANCE_MS:
+        raise RefutedError(
+            f"an entry was recorded at {instant_text(ledger.newest)}, after the pack's own instant,"
+            f" {instant_text(as_of)}: open work would seem shorter than it is"
+        )
+    remarks = tuple(_remarks(state))
+    sentence = f"{ledger.disclosed} entries tell of {len(ledger.history.cases)} cases"
+    return Result(sentence, remarks, Verdict.WARN if remarks else Verdict.PASS)
+
+
+def _remarks(state: State) -> Iterator[str]:
+    """What does not refute the entries and should be known."""
+    statement, ledger = state.need(state.statement), state.need(state.ledger)
+    history = ledger.history
+    if statement.scope.as_of - ledger.newest > LONGEST_SILENCE_MS:
+        yield (
+            f"the newest entry is of {instant_text(ledger.newest)}, more than a day before the"
+            " pack's own instant: the ledger stood still, or its tail was cut"
+        )
+    if history.unknown:
+        yield f"{history.unknown} entries are of kinds that this verifier does not know"
+    if history.restored:
+        yield (
+            f"the ledger was restored from a backup {history.restored} times: what was recorded"
+            " after the backup is lost, and heads signed over it do not fit any more"
+        )
+    keys = state.need(state.keys)
+    said = {(row["from"], row["to"], row["signature"]) for row in history.hand_overs}
+    for step in keys.used:
+        if (step.old.to_text(), step.new.to_text(), step.signature) not in said:
+            yield "a hand-over of the key is not recorded among the entries"
+    if history.keys and not {key.to_text() for key in keys.trusted} & set(history.keys):
+        yield "the entries name another key than yours as the ledger's"
+    beyond = sum(not in_scope(facts, statement.scope) for facts in history.cases.values())
+    if beyond:
+        yield f"{beyond} cases are shown that the pack does not claim to be about"
+
+
+def population(state: State) -> Result:
+    """Step 10. Every row and cell of the population's files, both ways."""
+    state.need_sound(*(table.file for table in figures.TABLES), layout.SYSTEMS)
+    state.leavers = figures.check_population(
+        state.archive,
+        state.need(state.statement),
+        state.need(state.ledger),
+        state.need(state.definition),
+    )
+    return Result(f"{len(state.leavers)} leavers, and every cell is as recomputed")
+
+
+def scores(state: State) -> Result:
+    """Step 11. The official score and that of the period, byte by byte."""
+    state.need_sound(layout.SCORE, layout.PERIOD_SCORE)
+    value = figures.check_scores(
+        state.archive,
+        state.need(state.statement),
+        state.need(state.ledger).history,
+        state.need(state.definition),
+    )
+    return Result(f"{value}, as recomputed")
+
+
+def drawn_sample(state: State) -> Result:
+    """Step 12. The sample is drawn again, and the sampled leavers' figures are recomputed."""
+    state.need_sound(
+        layout.SAMPLE, *(name for name in state.archive.names if name.startswith("leavers/"))
+    )
+    statement, ledger = state.need(state.statement), state.need(state.ledger)
+    wanted = sample.check_draw(state.archive, statement, state.need(state.leavers))
+    sample.check_cases(state.archive, statement, ledger, state.need(state.definition), wanted)
+    if not wanted:
+        return Result("no sample was asked for")
+    return Result(f"{len(wanted)} leavers are shown in detail, the ones that had to be")
+
+
+def named_people(state: State) -> Result:
+    """Step 13. Every name is one that the ledger was committed to."""
+    is_identified = state.need(state.statement).scope.identified
+    if (layout.PEOPLE in state.archive) != is_identified:
+        raise RefutedError("the statement and the files disagree on whether people are named")
+    if not is_identified:
+        raise NotCheckedError("the pack names nobody")
+    state.need_sound(layout.PEOPLE)
+    named, unnamed = people.check_people(state.archive, state.need(state.ledger))
+    if unnamed:
+        remark = (f"{unnamed} leavers are not named: erased, or corrected by HR since",)
+        return Result(f"{named} names are confirmed", remark, Verdict.WARN)
+    return Result(f"{named} names are confirmed")

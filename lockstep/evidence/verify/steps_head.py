@@ -1,0 +1,145 @@
+"""Steps 4 to 7: the ledger's head, the tree under it, older heads, and who else vouches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lockstep.evidence.pack import layout
+from lockstep.evidence.verify import heads, timestamp
+from lockstep.evidence.verify.ledger import read_ledger
+from lockstep.evidence.verify.report import (
+    Level,
+    NotCheckedError,
+    RefutedError,
+    Verdict,
+    shown,
+)
+from lockstep.evidence.verify.state import CLOCK_TOLERANCE_MS, Result, State
+
+
+def signed_head(state: State) -> Result:
+    """Step 4. The checkpoint is signed, and is of the log that the statement names."""
+    keys = state.keys.trusted if state.keys is not None else state.held.keys
+    origin = state.statement.scope.origin if state.statement is not None else ""
+    head = heads.read_head(state.text(layout.CHECKPOINT), keys, origin)
+    state.head = head
+    return Result(f"{head.size} entries of {shown(head.origin)}, root {head.root.hex()}")
+
+
+def tree(state: State) -> Result:
+    """Step 5. The lines of the entries, pushed one after the other, give size and root."""
+    state.need_file(layout.ENTRIES)
+    head = state.need(state.head)
+    _read_older(state)
+    statement = state.statement
+    state.ledger = read_ledger(
+        state.archive.lines(layout.ENTRIES),
+        tenant=statement.scope.tenant if statement is not None else "",
+        sizes=[old.size for old in state.older],
+        identified=layout.PEOPLE in state.archive,
+    )
+    if state.ledger.tree_problem:
+        raise RefutedError(state.ledger.tree_problem)
+    if state.tree.size != head.size:
+        raise RefutedError(
+            f"there are {state.tree.size} entries, the head was signed over {head.size}: some were"
+            " added or taken away"
+        )
+    if state.tree.root() != head.root:
+        raise RefutedError(
+            "the entries give another root than was signed: some were changed or swapped"
+        )
+    shown_entries = state.ledger.disclosed
+    return Result(f"{head.size} entries, {shown_entries} of them shown, give the signed root")
+
+
+def _read_older(state: State) -> None:
+    """Read older heads, those of the pack and then the reader's; a problem waits for step 6."""
+    keys = state.keys.related if state.keys is not None else state.held.keys
+    origin = state.need(state.head).origin
+    try:
+        if layout.CHECKPOINTS in state.archive:
+            for note in heads.split_notes(state.text(layout.CHECKPOINTS)):
+                state.older.append(heads.read_head(note, keys, origin))
+    except RefutedError as error:
+        state.older_problem = RefutedError(f"a head in the pack cannot be used: {error}")
+        return
+    try:
+        if state.held.previous is not None:
+            state.older.append(heads.read_head(state.held.previous, keys, origin))
+    except RefutedError as error:
+        state.older_problem = RefutedError(f"your previous checkpoint does not fit: {error}")
+
+
+def older_heads(state: State) -> Result:
+    """Step 6. Every older head is over the first entries of the same tree."""
+    if state.older_problem is not None:
+        raise state.older_problem
+    has_proofs = layout.CONSISTENCY in state.archive
+    raw = state.archive.read(layout.CONSISTENCY) if has_proofs else b"{}"
+    roots = state.need(state.ledger).roots
+    continuity = heads.Continuity(state.need(state.head), roots, heads.read_proofs(raw))
+    own = len(state.older) - (state.held.previous is not None)
+    for place, old in enumerate(state.older):
+        try:
+            continuity.check(old)
+        except RefutedError as error:
+            whose = "a head in the pack" if place < own else "your previous checkpoint"
+            raise RefutedError(f"{whose} does not fit: {error}") from None
+    if state.held.previous is None:
+        return Result(f"older heads in the pack: {own} fit; you gave none of your own (--previous)")
+    return Result(f"older heads in the pack: {own} fit; so does the one that you kept")
+
+
+def vouched(state: State) -> Result:
+    """Step 7. Time stamps over the checkpoint's bytes, and cosignatures of witnesses on it."""
+    note = state.text(layout.CHECKPOINT)
+    names = heads.witnesses_of(note, state.held.witnesses)
+    tokens = [
+        name
+        for name in state.archive.names
+        if name.startswith("anchors/") and name.endswith(".tsr")
+    ]
+    stamps = _stamps(state, tokens, note.encode())
+    if names:
+        state.level = Level.WITNESSED
+    elif stamps:
+        state.level = Level.ANCHORED
+    details = (
+        *(f"{name}: {moment:%Y-%m-%d %H:%M:%S}Z" for name, moment in stamps),
+        *(f"cosigned by {shown(name)}" for name in names),
+    )
+    if early := [name for name, moment in stamps if _is_before(moment, state)]:
+        ahead = f"{early[0]} is older than the head says that it is: a clock ran ahead"
+        return Result("others have signed this very head", (*details, ahead), Verdict.WARN)
+    if details:
+        return Result("others have signed this very head", details)
+    if tokens and state.held.roots is None:
+        raise NotCheckedError(
+            f"the pack has {len(tokens)} time stamps; give their authority's root with --tsa-root"
+        )
+    raise NotCheckedError("the pack has no time stamp, and no cosignature by a witness you named")
+
+
+def _is_before(moment: datetime, state: State) -> bool:
+    """Whether the head was stamped before the instant at which it is said to be signed."""
+    if state.statement is None:
+        return False
+    return moment.timestamp() * 1000 < state.statement.scope.as_of - CLOCK_TOLERANCE_MS
+
+
+def _stamps(state: State, tokens: list[str], message: bytes) -> list[tuple[str, datetime]]:
+    """The time stamps by authorities that the reader trusts."""
+    if state.held.roots is None:
+        return []
+    stamps: list[tuple[str, datetime]] = []
+    for name in tokens:
+        try:
+            moment = timestamp.stamped_at(state.archive.read(name), message, state.held.roots)
+        except RefutedError as error:
+            raise RefutedError(f"{name}: {error}") from None
+        if moment is not None:
+            stamps.append((name, moment))
+    if tokens and not stamps:
+        raise RefutedError(f"{tokens[0]} is not by the authority that you gave")
+    return stamps
