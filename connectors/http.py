@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import tenacity
 
 from connectors.base import ConnectorFault, Transcript
+from connectors.transport import vendor_transport
 from lockstep.domain.access import Exchange
 from lockstep.domain.faults import FaultCategory
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-MAX_CONNECTIONS = 20
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
@@ -151,7 +149,7 @@ class VendorHttp:
         )
         seconds = timeout.total_seconds()
         self._timeouts = {"connect": 5.0, "read": seconds, "write": seconds, "pool": seconds}
-        self._transport = transport or _transport(self._base)
+        self._transport = transport or vendor_transport(self._base)
         self._auth = auth
 
     async def call(
@@ -400,26 +398,3 @@ def answer_instant(date_header: str | None) -> datetime:
     if stated.tzinfo is None:
         return now
     return now if abs(theirs - now) <= timedelta(seconds=2) else theirs
-
-
-def _transport(base: httpx.URL) -> httpx.AsyncBaseTransport:
-    """A connection pool; through the proxy that the environment names for this address, if any."""
-    proxies = getproxies()
-    proxy = None
-    if not proxy_bypass(base.host):
-        proxy = proxies.get(base.scheme) or proxies.get("all")
-    return httpx.AsyncHTTPTransport(
-        # Plain http has been let through to loopback only; a context costs 20 ms to make.
-        verify=_tls_context() if base.scheme == "https" else False,
-        trust_env=False,
-        proxy=proxy,
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
-        ),
-    )
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
