@@ -22,6 +22,10 @@ RUN pip install --no-deps --no-build-isolation .
 
 FROM python:3.11.16-slim-trixie
 
+# For the ledger's git anchors (docs/anchors.md).
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/*
 # Nothing is written outside /var/lib/lockstep and /tmp, so the root file system can be read-only.
 RUN groupadd --gid 10001 lockstep \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/lockstep \

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from connectors.base import ConnectorFault
 from lockstep.contracts.policies import HEARTBEAT_EVERY, VENDOR_RETRY
 from lockstep.domain.faults import FaultCategory
+from lockstep.storage.subjects import SubjectErasedError
 
 log = structlog.get_logger("lockstep.activities")
 
@@ -52,6 +53,13 @@ async def guarded(name: str, **context: object) -> AsyncIterator[None]:
         raise
     except ConnectorFault as fault:
         raise as_failure(fault) from None
+    except SubjectErasedError:  # the data never come back: trying again would go on for ever
+        log.warning("subject_erased", activity=name, **context)
+        raise ApplicationError(
+            f"{name}: the leaver's data were erased",
+            type=FaultCategory.INTERNAL.value,
+            non_retryable=True,
+        ) from None
     except SQLAlchemyError as error:
         log.warning("storage_failed", activity=name, error=type(error).__name__, **context)
         raise ApplicationError(

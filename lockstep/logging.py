@@ -15,7 +15,7 @@ ALLOWED = frozenset(
         "event", "level", "timestamp", "logger", "case_id", "system", "attempt", "round", "fault",
         "audience", "operation", "code", "error", "activity", "source", "inbox_id", "verdict",
         "look", "status", "count", "seconds", "port", "address", "revision", "policy", "secret_age",
-        "connector", "exception", "path", "method",
+        "connector", "exception", "path", "method", "anchor", "kind", "target",
     }
 )  # fmt: skip
 """Everything else is dropped: what is not allowed cannot leak."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from activities.home import HomeActivities
 from activities.record import RecordActivities
 from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
+from lockstep.chores import build_chores
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.intake import CaseStarter, Dispatcher
@@ -52,6 +53,7 @@ class Parts:
     """What a worker is made of; tests replace single parts before the worker is built."""
 
     engine: AsyncEngine
+    ring: Keyring
     inbox: Inbox
     cases: Cases
     revocations: Revocations
@@ -72,6 +74,7 @@ def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
     engine = create_engine(database_url, pool_size=settings.database.pool_size)
     return Parts(
         engine=engine,
+        ring=ring,
         inbox=Inbox(engine, ring),
         cases=Cases(engine, ring),
         revocations=Revocations(engine, ring, Ledger(engine)),
@@ -126,18 +129,22 @@ def build_workers(
 
 
 @contextlib.asynccontextmanager
-async def running(workers: Sequence[Worker], dispatcher: Dispatcher) -> AsyncIterator[None]:
-    """Workers and dispatcher, stopped in order: first take nothing new, then finish."""
+async def running(
+    workers: Sequence[Worker], *loops: Callable[[], Coroutine[Any, Any, None]]
+) -> AsyncIterator[None]:
+    """Workers and what runs beside them, stopped in order: first take nothing new, then finish."""
     async with contextlib.AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)
-        task = asyncio.create_task(dispatcher.run())
+        tasks = [asyncio.create_task(loop()) for loop in loops]
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
 
 async def run_worker(
@@ -173,8 +180,9 @@ async def run_worker(
         concurrency=lambda system: settings.systems[system].concurrency,
         is_behind=lambda: lag.is_behind,
     )
+    chores = build_chores(settings, parts.engine, parts.ring)
     try:
-        async with running(workers, dispatcher):
+        async with running(workers, dispatcher.run, *chores):
             log.info("worker_ready", count=len(workers))
             ready()
             await stop.wait()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +33,7 @@ from lockstep.contracts.payloads import DecisionKind, DecisionResult
 from lockstep.control.desk import Person, RefusedError
 from lockstep.control.events import Dates
 from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.storage.holds import Hold, Holds
 from lockstep.storage.records import CaseView
 
 MAX_ARTEFACT = 50 * 1024 * 1024
@@ -90,26 +93,35 @@ def show_case(
     """Show one case: its clocks, each system, what was removed, what remains."""
     settings = settings_or_die(config)
 
-    async def work() -> tuple[CaseView, list[bytes]]:
+    async def work() -> tuple[CaseView, list[Hold], list[bytes]]:
         async with opened(settings) as context:
             view = await context.desk.find(case_id)
+            held = await Holds(context.engine, context.ring).of([view.case.case_id])
             entries = await context.ledger.entries(view.case.case_id) if ledger else []
-            return view, entries
+            return view, held, entries
 
-    view, entries = run(work())
+    view, held, entries = run(work())
     if as_json:
         data = render.as_data(view)
+        data["holds"] = [asdict(hold) for hold in held]
         if ledger:
             data["ledger"] = [entry.decode() for entry in entries]
         print_json(data)
         return
-    print_case(view)
+    print_case(view, held)
     for entry in entries:
         out.print(escape(entry.decode()), soft_wrap=True)
 
 
-def print_case(view: CaseView) -> None:
-    """A case for people."""
+def hold_line(hold: Hold) -> str:
+    """A legal hold in one line, for people."""
+    end = f"released {render.instant(hold.released_at)}" if hold.released_at else "stands"
+    by = f" by {escape(hold.placed_by)}: {escape(hold.reason)}" if hold.placed_by else ""
+    return f"legal hold {hold.hold_id} {end}, placed {render.instant(hold.placed_at)}{by}"
+
+
+def print_case(view: CaseView, held: Sequence[Hold] = ()) -> None:
+    """A case for people, with its legal holds."""
     times = render.times_of(view)
     case = view.case
     growing = " and growing" if times.is_open and case.begun_at else ""
@@ -127,6 +139,8 @@ def print_case(view: CaseView) -> None:
         f"time to revocation {render.duration(times.time_to_revocation_ms)}{growing}   "
         f"exposure {render.duration(times.exposure_ms)}{growing} account-time\n"
     )
+    for hold in held:
+        out.print(hold_line(hold), soft_wrap=True)
     out.print(render.system_table(view))
     for row in view.revocations:
         if row.fault and row.state != RevocationState.SETTLED:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
+import psycopg
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
@@ -27,12 +29,16 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
+from lockstep.cli.ledger import head_file
+from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.contracts import names
 from lockstep.control.temporal import connect
 from lockstep.domain.access import ProblemSeverity
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
+from lockstep.storage.direct import connect as connect_directly
 from lockstep.storage.engine import StorageError, check_fitness, create_engine
+from lockstep.storage.ledger_state import read_state
 from lockstep.storage.migrate import newest_revision
 
 _PATIENCE_S = 20
@@ -70,6 +76,7 @@ async def examine(settings: Settings) -> list[Check]:
         else:
             checks.append(Check("lockstep up", "problem", "not running", "Start `lockstep up`."))
     checks.append(await _database(settings))
+    checks.append(await asyncio.to_thread(_ledger, settings))
     checks.extend(await _temporal(settings))
     systems = await asyncio.gather(*(_system(settings, name) for name in sorted(settings.systems)))
     return checks + [check for found in systems for check in found]
@@ -91,6 +98,24 @@ async def _database(settings: Settings) -> Check:
     finally:
         await engine.dispose()
     return Check("database", "ok", "reachable, migrated; the application cannot change the ledger")
+
+
+def _ledger(settings: Settings) -> Check:
+    part = "ledger"
+    try:
+        key = settings.open_signer().verifier
+        with connect_directly(database_url(settings), application="lockstep-doctor") as link:
+            state = read_state(link, settings.ledger_origin, key=key, file=head_file(settings))
+    except (StorageError, SettingsError, psycopg.Error):
+        return Check(part, "problem", "cannot be looked at", "Mend settings and database first.")
+    if state.refused:
+        return Check(part, "problem", state.refused[1], "Nothing is signed; revoking goes on.")
+    says = ledger_line(state, key)
+    if not state.sealing:
+        return Check(part, "problem", f"no worker signs it; {says}", "Start `lockstep worker`.")
+    if ledger_is_late(state, settings.ledger.heartbeat, datetime.now(UTC)):
+        return Check(part, "problem", f"it is behind; {says}", "See the worker's log.")
+    return Check(part, "ok", says)
 
 
 async def _temporal(settings: Settings) -> list[Check]:

@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import lockstep
-from lockstep.cli import cases, demo, doctor, init, servers, terminate, up
+from lockstep.cli import (
+    anchors,
+    cases,
+    demo,
+    doctor,
+    evidence,
+    init,
+    ledger,
+    score,
+    servers,
+    subject,
+    terminate,
+    up,
+    verify,
+)
 from lockstep.cli.context import FAILED, finish
 
 app = typer.Typer(
@@ -38,6 +52,15 @@ app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)
 app.command(rich_help_panel=_WORK)(cases.amend)
 app.command(rich_help_panel=_WORK)(cases.rescind)
+
+_PROOF = "Evidence and score"
+evidence.evidence_app.command("verify")(verify.verify)
+ledger.ledger_app.command("anchors")(anchors.anchors)
+app.add_typer(evidence.evidence_app, name="evidence", rich_help_panel=_PROOF)
+app.add_typer(ledger.ledger_app, name="ledger", rich_help_panel=_PROOF)
+app.add_typer(score.score_app, name="score", rich_help_panel=_PROOF)
+app.add_typer(score.metric_app, name="metric", rich_help_panel=_PROOF)
+app.add_typer(subject.subject_app, name="subject", rich_help_panel=_PROOF)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback form

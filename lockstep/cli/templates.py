@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.anchors.base import AnchorManifest
+from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorManifest
 from connectors.registry import MANIFESTS
 
@@ -58,6 +60,12 @@ watch = {watch}      # read back again so long after closing
 # 0 = "1h"                            # tier 0: sign-in, VPN, privileged and client systems
 # 1 = "4h"
 # manual = "24h"
+
+# The signed ledger. Copies of its heads outside the database show whoever rewrites it; each anchor
+# is one such place (docs/anchors.md). `lockstep ledger key` prints the key for your auditor.
+[ledger]
+key = "file:{ledger_key}"     # signs the heads: back it up, apart from the database
+heartbeat = "24h"                     # sign at least so often, so that a cut end shows
 """
 
 _NO_SYSTEMS = """
@@ -76,6 +84,7 @@ def settings_text(
     tenant: str,
     keyring: str,
     secret: str,
+    ledger_key: str = ".lockstep/ledger.key",
     systems: str = "",
     temporal_port: int = 7233,
     web_port: int = 8080,
@@ -86,15 +95,28 @@ def settings_text(
         tenant=tenant,
         keyring=keyring,
         secret=secret,
+        ledger_key=ledger_key,
         source=SOURCE,
         temporal_port=temporal_port,
         web_port=web_port,
         watch=watch,
     )
+    head += "\n" + "".join(_anchor(manifest) for manifest in ANCHORS.values())
     if systems:
         return head + systems
     examples = [_example(manifest) for manifest in MANIFESTS.values() if manifest.kind != "instant"]
     return head + _NO_SYSTEMS + "".join(examples) + _MANUAL
+
+
+def _anchor(manifest: AnchorManifest) -> str:
+    """A kind of anchor with what it needs; what else it takes is in docs/anchors.md."""
+    lines = [f"# [ledger.anchors.my-{manifest.kind}]", f'# kind = "{manifest.kind}"']
+    for spec in manifest.options:
+        if spec.required or spec.secret:
+            value = f"env:ANCHOR_{spec.name.upper()}" if spec.secret else spec.default
+            mark = "" if spec.required else "optional: "
+            lines.append(f"# {spec.name} = {_toml(value)}   # {mark}{spec.summary}")
+    return "\n".join(lines) + "\n\n"
 
 
 def _example(manifest: ConnectorManifest) -> str:

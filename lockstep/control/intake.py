@@ -315,7 +315,10 @@ class Dispatcher:
                 await self._cases.rescind(case, termination, read.said)
             case _:
                 log.info("event_changes_nothing", case_id=case.case_id, verdict=verdict.value)
-        if case.status != CaseStatus.RESCINDED and verdict is not Verdict.OUTDATED:
+        # A case that has closed has nothing to hear; its workflow may be long gone, and starting
+        # another would go to work on somebody whose data were erased meanwhile.
+        over = case.status in {CaseStatus.RESCINDED, CaseStatus.CLOSED}
+        if not over and verdict is not Verdict.OUTDATED:
             await self._starter.wake(case, termination.event_id)
         return case.case_id, verdict
 

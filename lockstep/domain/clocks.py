@@ -9,6 +9,15 @@ from datetime import datetime, timedelta
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+def whole_ms(moment: datetime) -> datetime:
+    """``moment`` without its fraction of a millisecond.
+
+    Entries hold milliseconds and the database microseconds: a fact that is cut where it is made
+    gives the same durations from both.
+    """
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def milliseconds(later: datetime, earlier: datetime) -> int:
     """Whole milliseconds from ``earlier`` to ``later``, never below 0."""
     return max(0, (later - earlier) // _MILLISECOND)

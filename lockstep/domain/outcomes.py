@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lockstep.domain.access import Access, Action, Observation, Residual
+from lockstep.domain.clocks import whole_ms
 from lockstep.domain.leavers import KeyKind
 
 
@@ -80,7 +81,7 @@ def reckon(
     actions: Sequence[Action],
     confirmed_at: datetime,
 ) -> Closing:
-    """Reckon a system whose read-back shows nothing standing.
+    """Reckon a system whose read-back shows nothing standing; its instants in whole milliseconds.
 
     Args:
         before: what stood in all snapshots of this case in this system.
@@ -93,9 +94,10 @@ def reckon(
     """
     if any(not seen.is_closed for seen in after):
         raise ValueError("access still stands")
-    recorded = [seen.off_since for seen in after if seen.off_since is not None]
+    confirmed_at = whole_ms(confirmed_at)
+    recorded = [whole_ms(seen.off_since) for seen in after if seen.off_since is not None]
     vendor_says = max(recorded, default=None)
-    accepted = [action.accepted_at for action in actions]
+    accepted = [whole_ms(action.accepted_at) for action in actions]
     residuals = {residual.what: residual for seen in after for residual in seen.residuals}
     if not after:
         outcome = Outcome.NOT_FOUND

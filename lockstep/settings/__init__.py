@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -18,20 +18,25 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableEnvironmentError
 
-from connectors.base import ConnectorOptions
+from connectors.anchors.base import Anchor, AnchorOptions
+from connectors.anchors.registry import ANCHORS
+from connectors.base import ConnectorOptions, OptionSpec
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.control.events import LOCAL_SOURCE
 from lockstep.control.temporal import TemporalAddress
+from lockstep.control.tokens import Right, TokenError, Tokens
 from lockstep.control.webhook_secret import webhook_key
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
+from lockstep.evidence.notes import NoteError, Signer
 from lockstep.settings.evidence import (
     LedgerTable,
     RetentionTable,
     ScorecardTable,
     TokenTable,
 )
+from lockstep.settings.signing import default_origin, parse_signer
 from lockstep.settings.tables import (
     SYSTEM_ID,
     DatabaseTable,
@@ -152,6 +157,22 @@ class Settings(BaseSettings):
         except KeyringError as error:
             raise SettingsError([f"keyring: {error}: restore it from your backup"]) from None
 
+    @property
+    def ledger_origin(self) -> str:
+        """The ledger's name in every head that is signed; also the name of its key."""
+        return self.ledger.origin or default_origin(self.tenant)
+
+    def open_signer(self) -> Signer:
+        """The key that signs the ledger's heads."""
+        try:
+            text = self.secret(self.ledger.key, key="ledger.key")
+            return parse_signer(text, origin=self.ledger_origin)
+        except NoteError as error:
+            raise SettingsError([f"ledger.key: {error}: restore it from your backup"]) from None
+        except SettingsError as error:  # an installation from before there was one
+            how = "make one with `lockstep ledger key --new FILE`, once"
+            raise SettingsError([f"{problem}, or {how}" for problem in error.problems]) from None
+
     def temporal_address(self) -> TemporalAddress:
         table = self.temporal
         embedded = table.mode == "embedded"
@@ -176,6 +197,48 @@ class Settings(BaseSettings):
                 [f"{key}: {error}: make one with `echo whsec_$(openssl rand -base64 32)`"]
             ) from None
         return secrets
+
+    def token_book(self) -> dict[str, tuple[str, frozenset[Right]]]:
+        """The API's tokens by name, each with its rights.
+
+        Raises:
+            SettingsError: naming each token that cannot be read, is too short, or is there twice.
+        """
+        book: dict[str, tuple[str, frozenset[Right]]] = {}
+        problems: list[str] = []
+        for name, table in self.tokens.items():
+            key = f"tokens.{name}.secret"
+            try:
+                secret = self.secret(table.secret, key=key)
+                Tokens({**book, name: (secret, table.rights)})
+            except SettingsError as error:
+                problems.extend(error.problems)
+            except TokenError as error:
+                problems.append(f"{key}: {error}: make one with `openssl rand -base64 32`")
+            else:
+                book[name] = (secret, frozenset(table.rights))
+        if problems:
+            raise SettingsError(problems)
+        return book
+
+    def scorecard_receiver(self) -> tuple[str, str] | None:
+        """Where the score is pushed to: address and secret; None where nobody wants it.
+
+        Raises:
+            SettingsError: if the secret cannot be read or used.
+        """
+        table = self.scorecard
+        if not table.url or table.secret is None:
+            return None
+        key = "scorecard.secret"
+        secret = self.secret(table.secret, key=key)
+        try:
+            webhook_key(secret)
+        except ValueError as error:
+            raise SettingsError(
+                [f"{key}: {error}: make one with `echo whsec_$(openssl rand -base64 32)`"]
+            ) from None
+        return table.url, secret
 
     def to_policy(self) -> Policy:
         """The policy that new cases are pinned to."""
@@ -212,19 +275,43 @@ class Settings(BaseSettings):
             SettingsError: naming each option that is unknown, missing or wrong.
         """
         table = self.systems[name]
-        manifest = MANIFESTS[table.connector]
-        given: Mapping[str, object] = table.model_extra or {}
+        plain, secrets = self._options(
+            f"systems.{name}",
+            table.model_extra or {},
+            MANIFESTS[table.connector].options,
+            owner=table.connector,
+        )
+        return ConnectorOptions(name, plain, secrets, table.timeout)
+
+    def anchor_options(self, name: str) -> AnchorOptions:
+        """What one anchor is built from.
+
+        Raises:
+            SettingsError: naming each option that is unknown, missing or wrong.
+        """
+        table = self.ledger.anchors[name]
+        plain, secrets = self._options(
+            f"ledger.anchors.{name}",
+            table.model_extra or {},
+            ANCHORS[table.kind].options,
+            owner=table.kind,
+        )
+        data_dir = self.path(self.data_dir) / "anchors"
+        return AnchorOptions(name, plain, secrets, home=self._home, data_dir=data_dir)
+
+    def _options(
+        self, table: str, given: Mapping[str, object], options: Sequence[OptionSpec], *, owner: str
+    ) -> tuple[dict[str, object], dict[str, str]]:
+        """Plain options and resolved secrets of a table whose keys ``owner`` decides."""
         problems = []
-        specs = {spec.name: spec for spec in manifest.options}
+        specs = {spec.name: spec for spec in options}
         for option in sorted(set(given) - set(specs)):
             known = ", ".join(sorted(specs))
-            problems.append(
-                f"systems.{name}.{option}: {table.connector} has no such option: use {known}"
-            )
+            problems.append(f"{table}.{option}: {owner} has no such option: use {known}")
         plain: dict[str, object] = {}
         secrets: dict[str, str] = {}
-        for spec in manifest.options:
-            key = f"systems.{name}.{spec.name}"
+        for spec in options:
+            key = f"{table}.{spec.name}"
             value = given.get(spec.name, spec.default)
             try:
                 if value is None:
@@ -242,7 +329,7 @@ class Settings(BaseSettings):
                 problems.append(f"{key}: {error}")
         if problems:
             raise SettingsError(problems)
-        return ConnectorOptions(name, plain, secrets, table.timeout)
+        return plain, secrets
 
     def _optional(self, path: Path | None) -> Path | None:
         return self.path(path) if path else None
@@ -290,12 +377,14 @@ def check_settings(settings: Settings, *parts: Part) -> list[str]:
     wanted = set(parts or Part)
     checks: list[Callable[[], object]] = [settings.open_keyring, settings.database_url]
     if Part.WORKER in wanted:
-        checks.append(settings.temporal_address)
+        checks += [settings.temporal_address, settings.open_signer, settings.scorecard_receiver]
         for name, table in settings.systems.items():
             if table.connector != MANUAL:
                 checks.append(partial(_build, settings, name))
+        checks += [partial(build_anchor, settings, name) for name in settings.ledger.anchors]
     if Part.WEB in wanted:
         checks += [partial(settings.source_secrets, name) for name in settings.sources]
+        checks.append(settings.token_book)
     problems: list[str] = []
     for check in checks:
         try:
@@ -311,6 +400,19 @@ def _build(settings: Settings, name: str) -> None:
         MANIFESTS[settings.systems[name].connector].build(options)
     except ValueError as error:
         raise SettingsError([f"systems.{name}: {error}"]) from None
+
+
+def build_anchor(settings: Settings, name: str) -> Anchor:
+    """One anchor of ``[ledger.anchors]``; nothing is connected yet.
+
+    Raises:
+        SettingsError: with every option that is unknown, missing or wrong.
+    """
+    options = settings.anchor_options(name)
+    try:
+        return ANCHORS[settings.ledger.anchors[name].kind].build(options)
+    except ValueError as error:
+        raise SettingsError([f"ledger.anchors.{name}.{error}"]) from None
 
 
 def _category(connector: str) -> Category:

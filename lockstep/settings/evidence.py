@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from connectors.http import require_safe_url
+from lockstep.control.rules import Rules
+from lockstep.control.tokens import Right
+from lockstep.scorecard.dimension import check_weights
+from lockstep.scorecard.penalties import Terms
 from lockstep.settings.tables import Duration, SecretRef, Table
 
 
@@ -49,35 +53,44 @@ class PenaltyTable(Table):
     per_started_hour: int = Field(default=0, ge=0, le=10**9)
     cap_per_case: int | None = Field(default=None, ge=0, le=10**12)
 
+    def to_terms(self) -> Terms:
+        return Terms(self.currency, self.per_case, self.per_started_hour, self.cap_per_case)
+
 
 class ScorecardTable(Table):
-    """Where the metric is pushed, and how the dimension is weighed."""
+    """Where the metric is pushed, and how the dimension is weighed.
+
+    ``report_validity``: how long a report of another metric counts; a quarter and some days.
+    ``metrics_by_partner``: whether Prometheus is told the partners' names.
+    """
 
     url: str = Field(default="", max_length=500)
     secret: SecretRef | None = None
     weights: dict[str, int] = Field(default_factory=dict, max_length=4)
     penalties: dict[str, PenaltyTable] = Field(default_factory=dict)
+    report_validity: Duration = Field(
+        default=timedelta(days=100), ge=timedelta(days=1), le=timedelta(days=400)
+    )
+    metrics_by_partner: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> ScorecardTable:
         if self.url and not self.secret:
             raise ValueError("secret is needed with url: the scorecard must know that it is us")
-        if self.url and not self.url.startswith(("https://", "http://127.0.0.1", "http://[::1]")):
-            raise ValueError("url must be https: the score must not travel in clear")
+        if self.url:  # not in clear, and no look-alike such as http://127.0.0.1.example.com
+            require_safe_url(self.url, option="url")
+        check_weights(self.weights)
         return self
 
-
-class Right(StrEnum):
-    """What a token may do."""
-
-    SCORE = "score"
-    """Read the metric."""
-    REPORT = "report"
-    """Report the other metrics of the dimension."""
-    EXPORT = "export"
-    """Order and download evidence packs."""
-    IDENTIFIED = "identified"
-    """Order packs that name people."""
+    def to_rules(self, *, tenant: str, heartbeat: timedelta) -> Rules:
+        """What the score depends on; ``heartbeat`` is the ledger's."""
+        return Rules(
+            tenant=tenant,
+            weights=check_weights(self.weights),
+            terms={name: table.to_terms() for name, table in self.penalties.items()},
+            heartbeat=heartbeat,
+            report_validity=self.report_validity,
+        )
 
 
 class TokenTable(Table):

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, update
 
 from lockstep.contracts.payloads import DecisionInput, DecisionKind
+from lockstep.domain.clocks import whole_ms
 from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, RevocationState
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.terminations import Termination
@@ -87,6 +88,16 @@ class Opening:
     tombstone: bool = False
     said: Said | None = None
 
+    def exact(self) -> Opening:
+        """The same with its instants in whole milliseconds, as the ledger will tell them."""
+        said = self.termination
+        return replace(
+            self,
+            termination=replace(said, recorded_at=whole_ms(said.recorded_at)),
+            received_at=whole_ms(self.received_at),
+            cutoff=whole_ms(self.cutoff),
+        )
+
 
 def new_case_id() -> str:
     """A random id that people can read out: ``c`` and 12 characters, 60 bits."""
@@ -110,7 +121,11 @@ def new_rows(
     indexes: Mapping[str, bytes],
     now: datetime,
 ) -> NewRows:
-    """Everything that opening one case writes. ``indexes`` are its blind indexes by column."""
+    """Everything that opening one case writes. ``indexes`` are its blind indexes by column.
+
+    ``now`` is in whole milliseconds, like every instant that is written here.
+    """
+    opening = opening.exact()
     termination = opening.termination
     subject = Subject.new(termination.keys, termination.display_name, termination.spell)
     case_id = new_case_id()
@@ -141,7 +156,7 @@ def new_rows(
         },
         case=row,
         revocations=doors,
-        entry=_opened_entry(row, opening, [door["system"] for door in doors], now, actor),
+        entry=_opened_entry(row, opening, [door["system"] for door in doors], subject, actor),
         changes=changes,
     )
 
@@ -197,7 +212,7 @@ def spoken(case_id: str, kind: EntryKind, number: str, *, said: Said, subject: S
         "case_id": case_id,
         "system": "",
         "kind": kind.value,
-        "decided_at": datetime.now(UTC),
+        "decided_at": whole_ms(datetime.now(UTC)),
         "until": None,
         "artefact_digest": "",
         "private": private,
@@ -208,7 +223,7 @@ def spoken(case_id: str, kind: EntryKind, number: str, *, said: Said, subject: S
 def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Append:
     """A person's decision: its entry, its row, and the outcome that it gives the system."""
     choice = given.decision
-    now = datetime.now(UTC)
+    now = whole_ms(datetime.now(UTC))
     grade = None
     if choice.kind is DecisionKind.ATTEST:
         strong = choice.artefact_digest and choice.second_person
@@ -223,7 +238,7 @@ def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Ap
         "system": choice.system,
         "kind": choice.kind.value,
         "decided_at": now,
-        "until": choice.until,
+        "until": whole_ms(choice.until) if choice.until else None,
         "artefact_digest": choice.artefact_digest,
         "private": private,
     }
@@ -297,7 +312,7 @@ def _opened_entry(
     row: Mapping[str, Any],
     opening: Opening,
     systems: Sequence[str],
-    now: datetime,
+    subject: Subject,
     actor: Actor,
 ) -> Entry:
     termination = opening.termination
@@ -307,7 +322,7 @@ def _opened_entry(
         key=f"{row['case_id']}:{kind.value}",
         tenant=row["tenant"],
         occurred_at=opening.received_at,
-        recorded_at=now,
+        recorded_at=row["opened_at"],
         case_id=row["case_id"],
         subject=str(row["subject_id"]),
         policy=row["policy"],
@@ -323,5 +338,6 @@ def _opened_entry(
             "received_at": instant_text(opening.received_at),
             "cutoff_at": instant_text(opening.cutoff),
             "systems": sorted(systems),
+            "identity": subject.commitment(),
         },
     )

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput
+from lockstep.domain.clocks import whole_ms
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import KnownCase, Termination
@@ -32,7 +33,7 @@ from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import REOPEN
-from lockstep.storage.subjects import Subject
+from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables import cases, findings, policies, revocations, subjects
 
 _CASE_COLUMNS = [cases.c[item.name] for item in fields(CaseRow)]
@@ -100,7 +101,7 @@ class Cases:
 
     async def adopt(self, pinned: PinnedPolicy, tenant: str) -> None:
         """Store a policy and say so in the ledger; once per digest."""
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         statement = (
             pg_insert(policies)
             .values(
@@ -135,7 +136,7 @@ class Cases:
 
     async def open(self, openings: Sequence[Opening], pinned: PinnedPolicy) -> list[CaseRow | None]:
         """Open cases in one transaction; None where another dispatcher was first."""
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         made = [
             new_rows(opening, pinned, self._ring, indexes=self._indexes(opening), now=now)
             for opening in openings
@@ -173,26 +174,19 @@ class Cases:
     ) -> CaseRow:
         """Take over new dates and keys. The cutoff moves only while the case is scheduled.
 
+        Of an erased leaver nothing personal is taken over again; the ledger tells the rest.
+
         Raises:
             StaleCaseError: if the case is no longer as ``case`` shows it.
         """
+        cutoff = whole_ms(cutoff)
         async with self._engine.begin() as connection:
             current = await self._as_judged(connection, case)
             if current.status == CaseStatus.RESCINDED:
                 raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
-            subject = await self._subject(connection, current)
-            merged = replace(
-                subject,
-                keys=termination.keys,
-                display_name=termination.display_name or subject.display_name,
-            )
+            subject = await self._merge(connection, current, termination)
             movable = current.status == CaseStatus.SCHEDULED
             new_cutoff = cutoff if movable else current.cutoff_at
-            await connection.execute(
-                update(subjects)
-                .where(subjects.c.subject_id == current.subject_id)
-                .values(private=merged.private())
-            )
             await connection.execute(
                 update(cases)
                 .where(cases.c.case_id == case.case_id)
@@ -210,6 +204,7 @@ class Cases:
                 "cutoff_at": instant_text(new_cutoff),
                 "asked_cutoff_at": instant_text(cutoff),
                 "hr_recorded_at": instant_text(termination.recorded_at),
+                **({"identity": subject.commitment()} if subject else {}),
             }
             kind = EntryKind.CASE_AMENDED
             event = termination.event_id
@@ -255,7 +250,7 @@ class Cases:
 
     async def begin(self, case_id: str) -> BeginResult:
         """The one place that decides between a cutoff that has come and HR's last-second word."""
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         async with self._engine.begin() as connection:
             current = await self._locked(connection, case_id)
             if current.status == CaseStatus.RESCINDED:
@@ -269,7 +264,7 @@ class Cases:
                     .where(cases.c.case_id == case_id)
                     .values(status=CaseStatus.REVOKING.value, begun_at=now, updated_at=func.now())
                 )
-                await self._say(connection, current, EntryKind.CASE_BEGUN, "", {})
+                await self._say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
         return BeginResult(BeginState.BEGIN, current.cutoff_at)
 
     async def close(self, case_id: str, closing: int) -> datetime:
@@ -279,7 +274,7 @@ class Cases:
             raise UnknownCaseError(f"no case {case_id}")
         if current.closings >= closing and current.closed_at is not None:
             return current.closed_at
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         entry = _case_entry(
             current, EntryKind.CASE_CLOSED, closing, data={"closing": closing}, now=now
         )
@@ -292,6 +287,9 @@ class Cases:
         """Record a person's decision; return the outcome that now stands, or "".
 
         A proof that came a moment earlier stands: then its outcome is returned.
+
+        Raises:
+            SubjectErasedError: nothing is decided about somebody whose data are gone.
         """
         standing = select(revocations.c.outcome).where(
             revocations.c.case_id == given.case_id,
@@ -300,20 +298,25 @@ class Cases:
         async with self._engine.begin() as connection:
             current = await self._locked(connection, given.case_id)
             subject = await self._subject(connection, current)
+            if subject is None:
+                raise SubjectErasedError(f"the data of case {given.case_id} were erased")
             await append_all(connection, [decision_append(given, current, subject)])
             return await connection.scalar(standing) or ""
 
     async def raise_finding(
         self, case_id: str, system: str, *, look: int, opening: int, entry: Entry
     ) -> None:
-        """Access came back: raise a finding and reopen system and case, clocks unchanged."""
-        now = datetime.now(UTC)
+        """Access came back: raise a finding and reopen system and case, clocks unchanged.
+
+        Raises:
+            SubjectErasedError: whoever was erased could not be revoked again.
+        """
         finding = {
             "finding_id": f"{case_id}:{system}:{look}",
             "case_id": case_id,
             "system": system,
             "kind": "access_returned",
-            "raised_at": now,
+            "raised_at": whole_ms(entry.occurred_at),
         }
         reopened = {"k_case": case_id, "k_system": system, "n_opening": opening + 1}
         changes = (
@@ -322,6 +325,10 @@ class Cases:
             Change(_REOPEN_CASE, {"k_case": case_id}),
         )
         async with self._engine.begin() as connection:
+            # Under the lock that an erasure takes too: whichever comes second knows of the first.
+            current = await self._locked(connection, case_id)
+            if await self._subject(connection, current) is None:
+                raise SubjectErasedError(f"the data of case {case_id} were erased")
             await append_all(connection, [Append(entry, changes)])
 
     def _indexes(self, opening: Opening) -> dict[str, bytes]:
@@ -352,10 +359,32 @@ class Cases:
             raise UnknownCaseError(f"no case {case_id}")
         return _case(row)
 
-    async def _subject(self, connection: AsyncConnection, case: CaseRow) -> Subject:
+    async def _subject(self, connection: AsyncConnection, case: CaseRow) -> Subject | None:
+        """The leaver's personal data; None once erased."""
         query = select(subjects).where(subjects.c.subject_id == case.subject_id)
         row = (await connection.execute(query)).one()
+        if row.wrapped_key is None:
+            return None
         return Subject.open(self._ring, case.subject_id, row.wrapped_key, row.private)
+
+    async def _merge(
+        self, connection: AsyncConnection, case: CaseRow, termination: Termination
+    ) -> Subject | None:
+        """Write HR's newest keys and name to the leaver; None once erased."""
+        subject = await self._subject(connection, case)
+        if subject is None:
+            return None
+        merged = replace(
+            subject,
+            keys=termination.keys,
+            display_name=termination.display_name or subject.display_name,
+        )
+        await connection.execute(
+            update(subjects)
+            .where(subjects.c.subject_id == case.subject_id)
+            .values(private=merged.private())
+        )
+        return merged
 
     async def _move_deadlines(
         self, connection: AsyncConnection, case_id: str, by: timedelta
@@ -376,12 +405,15 @@ class Cases:
         *,
         subject: Subject | None = None,
         said: Said | None = None,
+        now: datetime | None = None,
     ) -> None:
         """Append an entry about the whole case and, with it, what a person said."""
-        now = datetime.now(UTC)
+        now = now or whole_ms(datetime.now(UTC))
         changes: tuple[Change, ...] = ()
         actor = Actor()
-        if said is not None and subject is not None:
+        if said is not None and subject is None:
+            actor = Actor("person")  # the key that kept who it was is destroyed
+        elif said is not None and subject is not None:
             actor = Actor("person", reference(subject.salt, "person", said.actor))
             changes = (spoken(case.case_id, kind, str(number), said=said, subject=subject),)
         entry = _case_entry(case, kind, number, data=data, now=now, actor=actor)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Row, and_, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.tables import inbox
@@ -22,6 +22,8 @@ CHANNEL = "lockstep_inbox"
 
 CLAIM = timedelta(seconds=15)
 """A dispatcher that died keeps its events to itself for this long."""
+
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,22 @@ _FINISH = (
         claimed_until=None,
     )
 )
+
+_CLAIM = text(
+    f"""
+    with chosen as (
+        select id from inbox
+        where state = 'pending' and (claimed_until is null or claimed_until < now())
+            and priority <= :lowest
+        order by priority, id limit :limit for update skip locked
+    )
+    update inbox i
+    set claimed_until = now() + interval '{CLAIM.total_seconds()} seconds', attempts = attempts + 1
+    from chosen where i.id = chosen.id
+    returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.priority
+    """  # noqa: S608 - our own constant
+)
+"""As text: every look at an idle inbox would otherwise build it anew."""
 
 
 class Inbox:
@@ -116,32 +134,10 @@ class Inbox:
         An event that the keyring does not open stays pending: refusing it could lose it, because
         the fault may be the keyring's; holding up the others would be worse.
         """
-        free = or_(inbox.c.claimed_until.is_(None), inbox.c.claimed_until < func.now())
-        chosen = (
-            select(inbox.c.id)
-            .where(inbox.c.state == "pending", free, inbox.c.priority <= lowest_priority)
-            .order_by(inbox.c.priority, inbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("chosen")
-        )
-        statement = (
-            update(inbox)
-            .where(inbox.c.id == chosen.c.id)
-            .values(claimed_until=func.now() + CLAIM, attempts=inbox.c.attempts + 1)
-            .returning(
-                inbox.c.id,
-                inbox.c.tenant,
-                inbox.c.source,
-                inbox.c.dedupe_key,
-                inbox.c.received_at,
-                inbox.c.attempts,
-                inbox.c.body,
-                inbox.c.priority,
-            )
-        )
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(statement)).all()
+            rows = (
+                await connection.execute(_CLAIM, {"lowest": lowest_priority, "limit": limit})
+            ).all()
         opened = (self._open(row) for row in sorted(rows, key=lambda row: (row.priority, row.id)))
         return [event for event in opened if event is not None]
 
@@ -185,6 +181,29 @@ class Inbox:
         )
         async with self._engine.begin() as connection:
             await connection.execute(statement)
+
+    async def refused(self, connection: AsyncConnection) -> AsyncIterator[InboxEvent]:
+        """Refused events that still have a body, within the caller's transaction.
+
+        One that the keyring does not open is left out.
+        """
+        columns = [inbox.c[name] for name in ("id", "tenant", "source", "dedupe_key")]
+        more = [inbox.c.received_at, inbox.c.attempts, inbox.c.body]
+        after = 0
+        while True:
+            query = (
+                select(*columns, *more)
+                .where(inbox.c.state == "refused", inbox.c.body != b"", inbox.c.id > after)
+                .order_by(inbox.c.id)
+                .limit(_PAGE)
+            )
+            rows = (await connection.execute(query)).all()
+            for row in rows:
+                if (event := self._open(row)) is not None:
+                    yield event
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].id
 
     async def counts(self) -> dict[str, int]:
         """Events by state."""

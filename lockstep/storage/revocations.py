@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.domain.access import Access, AccessKind, Account, Action, Exchange, Location
-from lockstep.domain.clocks import time_to_revocation
+from lockstep.domain.clocks import time_to_revocation, whole_ms
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import Closing, Outcome, RevocationState
 from lockstep.evidence.canonical import instant_text
@@ -32,7 +32,7 @@ from lockstep.storage.tables import cases, revocations, subjects
 
 
 class UnknownRevocationError(LookupError):
-    """The case or the system is not in the database, or the leaver's data are erased."""
+    """The case or the system is not in the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +209,11 @@ class Revocations:
         """Read and decrypt one revocation, as of its ``opening`` (1, and one more per reopening).
 
         Raises:
-            UnknownRevocationError: if it does not exist or its subject was erased.
+            UnknownRevocationError: if it does not exist.
+            SubjectErasedError: if the leaver's data were destroyed.
         """
         row = await self._loader.submit((case_id, system))
-        if row is None or row.wrapped_key is None:
+        if row is None:
             raise UnknownRevocationError(f"no revocation of {system} in {case_id}")
         subject = Subject.open(self._ring, row.subject_id, row.wrapped_key, row.subject_private)
         snapshot = _open_snapshot(subject, case_id, system, opening, row.private)
@@ -239,7 +240,7 @@ class Revocations:
         self, item: Revocation, *, round_: int, attempt: int, location: Location, snapshot: Snapshot
     ) -> bool:
         """Write ATTEMPT before the first effect; False if this attempt stands already."""
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         standing = snapshot.all_standing()
         salt = item.subject.salt
         entry = self._entry(
@@ -277,7 +278,7 @@ class Revocations:
         exchanges: Sequence[Exchange],
     ) -> None:
         """Write what went wrong in an attempt: Temporal's history keeps only the last one."""
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         entry = self._entry(
             item,
             EntryKind.REVOCATION_FAULT,
@@ -360,7 +361,7 @@ class Revocations:
         self, item: Revocation, *, round_: int, category: FaultCategory, overdue: bool
     ) -> None:
         """Show operations that a system waits for a person."""
-        now = datetime.now(UTC)
+        now = whole_ms(datetime.now(UTC))
         entry = self._entry(
             item,
             EntryKind.REVOCATION_NEEDS_PERSON,
@@ -382,7 +383,7 @@ class Revocations:
         change = self._change(
             _REHEARSED,
             item,
-            n_at=datetime.now(UTC),
+            n_at=whole_ms(datetime.now(UTC)),
             n_accounts=accounts,
             n_problems=[dict(problem) for problem in problems],
         )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.evidence.canonical import canonical_bytes
 from lockstep.storage.keyring import Keyring, seal, unseal
+
+_IDENTITY = b"lockstep-identity/1"
+
+
+class SubjectErasedError(LookupError):
+    """The leaver's personal data were destroyed: nothing that needs them can be done any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +45,16 @@ class Subject:
 
     @classmethod
     def open(
-        cls, ring: Keyring, subject_id: uuid.UUID, wrapped_key: bytes, private: bytes
+        cls, ring: Keyring, subject_id: uuid.UUID, wrapped_key: bytes | None, private: bytes | None
     ) -> Subject:
-        """Decrypt a stored subject; raises `KeyringError` if that is not possible."""
+        """Decrypt a stored subject.
+
+        Raises:
+            SubjectErasedError: if its key was destroyed.
+            KeyringError: if the ring does not open it.
+        """
+        if wrapped_key is None or private is None:
+            raise SubjectErasedError("the leaver's data were erased")
         key = ring.decrypt(wrapped_key, context=subject_id.bytes)
         document = json.loads(unseal(key, private, subject_id.bytes))
         keys = LeaverKeys(
@@ -66,6 +82,33 @@ class Subject:
         }
         return seal(self.key, json.dumps(document).encode(), self.subject_id.bytes)
 
+    @property
+    def worker_id(self) -> str:
+        return next(iter(self.keys.worker_ids), "")
+
+    def identity(self) -> bytes:
+        """Who this is, as RFC 8785 bytes: what the ledger is committed to, and a pack may disclose.
+
+        Keys are sorted as text; a key that belongs to no one system has "" for it.
+        """
+        keys = sorted([key.kind.value, key.value, key.system or ""] for key in self.keys.keys)
+        return canonical_bytes(
+            {
+                "display_name": self.display_name,
+                "worker_id": self.worker_id,
+                "spell": self.spell,
+                "keys": keys,
+            }
+        )
+
+    def opening(self) -> bytes:
+        """Opens the identity's commitment and no other: the salt, which keys them all, stays."""
+        return hmac.new(self.salt, _IDENTITY, sha256).digest()
+
+    def commitment(self) -> str:
+        """HMAC-SHA256 of the identity, keyed with the opening, in hex; stands in the ledger."""
+        return commitment_of(self.identity(), self.opening())
+
     def encrypt(self, document: Mapping[str, object], *, context: str) -> bytes:
         """Encrypt details of this leaver's case; gone for good when the key is destroyed."""
         return seal(self.key, json.dumps(document).encode(), context.encode())
@@ -73,3 +116,8 @@ class Subject:
     def decrypt(self, cipher: bytes, *, context: str) -> dict[str, object]:
         opened = json.loads(unseal(self.key, cipher, context.encode()))
         return dict(opened)
+
+
+def commitment_of(identity: bytes, opening: bytes) -> str:
+    """What the ledger holds of an identity; whoever is shown both parts can reckon it again."""
+    return hmac.new(opening, identity, sha256).hexdigest()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
@@ -14,11 +14,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import lockstep
+from lockstep.chores import build_exporter, build_score_service, packs_folder
 from lockstep.control.events import TerminationEvent
+from lockstep.control.tokens import Tokens
 from lockstep.settings import Settings
+from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.engine import create_engine
+from lockstep.storage.exports import Exports
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.scores import Scores
+from lockstep.web.api import ScoreApi
+from lockstep.web.api.auth import Gate, add_answers
+from lockstep.web.api.evidence import Packs, evidence_router
 from lockstep.web.hooks.routes import Hooks, router
 from lockstep.web.hooks.signatures import Verifier
 
@@ -41,15 +49,40 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         rule=settings.to_policy().cutoff,
         max_body_bytes=settings.web.max_body_bytes,
     )
-    return assemble(engine, hooks)
+    tokens = Tokens(settings.token_book())
+    if not tokens:  # there is no API without a token that could ask it
+        return assemble(engine, hooks)
+    gate = Gate(tokens)
+    packs = Packs(build_exporter(settings, engine, ring), Exports(engine), packs_folder(settings))
+    api = _score_api(settings, engine, gate)
+    return assemble(engine, hooks, api, more=[evidence_router(gate, packs)])
 
 
-def assemble(engine: AsyncEngine, hooks: Hooks) -> FastAPI:
-    """Put the routes together."""
+def _score_api(settings: Settings, engine: AsyncEngine, gate: Gate) -> ScoreApi:
+    scores = Scores(engine)
+    return ScoreApi(
+        gate=gate,
+        service=build_score_service(settings, scores),
+        scores=scores,
+        deliveries=Deliveries(engine),
+        by_partner=settings.scorecard.metrics_by_partner,
+    )
+
+
+def assemble(
+    engine: AsyncEngine,
+    hooks: Hooks,
+    api: ScoreApi | None = None,
+    *,
+    more: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """Put the routes together; ``more`` are routes of the API made by `Gate.router`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        if api is not None:
+            await api.service.aclose()
         await engine.dispose()
 
     app = FastAPI(
@@ -61,6 +94,10 @@ def assemble(engine: AsyncEngine, hooks: Hooks) -> FastAPI:
         lifespan=lifespan,
     )
     app.include_router(router(hooks))
+    if api is not None:
+        for routes in [*api.routers(), *more]:
+            app.include_router(routes)
+        add_answers(app)
     _add_health(app, engine)
 
     @app.middleware("http")

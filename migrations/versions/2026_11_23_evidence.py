@@ -13,10 +13,16 @@ depends_on = None
 
 _APPEND_ONLY = ("ledger_leaves", "checkpoints")
 _GRANTS = (
-    "grant select, insert on ledger_leaves, checkpoints, metric_reports, score_snapshots"
-    " to lockstep_app",
-    "grant select, insert, update on anchorings, case_facts, deliveries, exports, holds"
-    " to lockstep_app",
+    """
+    grant select, insert on ledger_leaves, checkpoints, metric_reports, score_snapshots
+      to lockstep_app
+    """,
+    """
+    grant select, insert, update on anchorings, case_facts, deliveries, exports, holds
+      to lockstep_app
+    """,
+    # Readings and messages are thinned out with time; the ledger is not.
+    "grant delete on score_snapshots, deliveries to lockstep_app",
     *(
         f"""
         create trigger {table}_append_only

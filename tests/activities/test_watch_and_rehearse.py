@@ -9,7 +9,8 @@ from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInpu
 from lockstep.domain.access import Access, AccessKind, Health, Problem
 from lockstep.domain.faults import FaultCategory
 from tests.activities.conftest import Bench, environment
-from tests.support.casework import EMAIL, NAME, SYSTEM, WORKER
+from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, WORKER
+from tests.support.endings import LONG_AGO, erase, set_back, settle
 
 BACK = Access(AccessKind.GROUP, "synced-group")
 
@@ -105,6 +106,24 @@ async def test_a_look_that_failed_is_made_good(bench: Bench):
 
     assert await watch(bench) is True
     assert await bench.work.count("findings") == 1
+
+
+async def test_work_on_an_erased_leaver_ends_and_is_not_tried_again(bench: Bench):
+    """A look or an attempt that comes after the erasure fails for good, and touches no account."""
+    await bench.revoke()
+    for system in (SYSTEM, OTHER):
+        await settle(bench.work, bench.case.case_id, system)
+    await bench.work.cases.close(bench.case.case_id, 1)
+    await set_back(bench.work, bench.case.case_id, LONG_AGO)
+    assert len((await erase(bench.work, bench.case)).spells) == 1
+    bench.connector.calls.clear()
+    for work in (watch(bench), bench.revoke(round_=2)):
+        with pytest.raises(ApplicationError) as caught:
+            await work
+        assert (caught.value.type, caught.value.non_retryable) == ("internal", True)
+
+    assert bench.connector.calls == []
+    assert (await bench.work.case(bench.case.case_id))["status"] == "closed"
 
 
 async def test_a_rehearsal_only_reads(bench: Bench):

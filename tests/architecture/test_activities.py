@@ -87,6 +87,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     monkeypatch.setattr(worker_module, "Worker", record)
     parts = Parts(
         engine=typing.cast("Any", None),
+        ring=typing.cast("Any", None),
         inbox=typing.cast("Any", None),
         cases=typing.cast("Any", None),
         revocations=typing.cast("Any", None),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, milliseconds
+from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, milliseconds, whole_ms
 
 E = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
 INSTANTS = st.integers(-10_000_000, 10_000_000).map(lambda us: E + timedelta(microseconds=us))
@@ -87,3 +87,20 @@ def test_waiting_never_improves_a_number(
     assert later.exposure_ms >= first.exposure_ms >= 0
     assert first.operational_ms <= first.time_to_revocation_ms
     assert first.is_open is later.is_open
+
+
+@given(INSTANTS, INSTANTS)
+def test_cut_instants_give_the_durations_that_their_texts_give(
+    first: datetime, second: datetime
+) -> None:
+    """The text of an entry has milliseconds: what is cut before it is written differs by none."""
+    texts = [moment.isoformat(timespec="milliseconds") for moment in (first, second)]
+    read = [datetime.fromisoformat(text) for text in texts]
+    cut = [whole_ms(moment) for moment in (first, second)]
+
+    assert cut == read
+    assert milliseconds(*cut) == milliseconds(*read)
+    assert all(
+        timedelta(0) <= a - b < timedelta(milliseconds=1)
+        for a, b in zip((first, second), cut, strict=True)
+    )

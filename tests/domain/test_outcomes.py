@@ -78,6 +78,20 @@ def test_an_account_that_was_off_before_us_keeps_its_own_moment() -> None:
     assert closing.revoked_at == _at(-500)
 
 
+def test_moments_are_whole_milliseconds() -> None:
+    """The ledger writes milliseconds: a finer moment would give another duration from the rows."""
+    fine = timedelta(microseconds=999)
+    closing = reckon(
+        before=(SIGN_IN,),
+        after=[Observation("a1", True, (), _at(2) + fine, ())],
+        actions=[Action(SIGN_IN, _at(1) + fine, "op")],
+        confirmed_at=_at(9) + fine,
+    )
+    assert (closing.accepted_at, closing.revoked_at, closing.confirmed_at) == (
+        *(_at(1), _at(2), _at(9)),
+    )
+
+
 def test_residuals_of_all_accounts_are_kept_once() -> None:
     """What outlives the revocation is reported, whichever account it belongs to."""
     token, badge = Residual("access_token", 3600), Residual("offline_reader_cache", 60)

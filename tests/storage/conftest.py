@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from lockstep.storage.erasure import Erasure
 from tests.support.casework import Casework
+from tests.support.ledgers import LedgerBook
 
 
 @pytest.fixture
@@ -13,3 +17,16 @@ async def work(engine, ring) -> Casework:
     made = Casework(engine, ring)
     await made.adopt()
     return made
+
+
+@pytest.fixture
+def erasure(work: Casework) -> Erasure:
+    return Erasure(work.engine, work.ring)
+
+
+@pytest.fixture
+def book(database, tmp_path) -> Iterator[LedgerBook]:
+    """A ledger with a signing key and a head file of its own."""
+    made = LedgerBook(database.app_url, database.superuser_url, tmp_path)
+    yield made
+    made.close()

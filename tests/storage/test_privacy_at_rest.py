@@ -21,6 +21,9 @@ from lockstep.domain.access import (
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
+from lockstep.storage.erasure import Erasure
+from lockstep.storage.holds import Holds
+from lockstep.storage.keyring import unseal
 from lockstep.storage.revocations import Snapshot
 from tests.support.casework import (
     EMAIL,
@@ -33,9 +36,8 @@ from tests.support.casework import (
     revised,
     termination,
 )
+from tests.support.endings import ACTOR, ASKED, LONG_AGO, REASON, set_back
 
-ACTOR = "olivia.operations@example.com"
-REASON = "Maria handed in her badge to Olivia"
 VENDOR_ID = "00u-maria-evangelista"
 PLANTED = [
     *(NAME, EMAIL, WORKER, VENDOR_ID, ACTOR, REASON),
@@ -96,6 +98,7 @@ async def a_full_life(work) -> str:
     decision = Decision("d1", DecisionKind.ATTEST, OTHER, ACTOR, REASON, ACTOR, "ab" * 32)
     await work.cases.decide(DecisionInput(case.case_id, 1, decision))
     await work.cases.close(case.case_id, 1)
+    await Holds(work.engine, work.ring).place(case.case_id, actor=ACTOR, reason=REASON)
     return case.case_id
 
 
@@ -114,8 +117,62 @@ async def test_no_column_of_any_table_shows_the_person(work, database):
     stored = everything_stored(database.superuser_url)
     filled = {column.partition(".")[0] for column, raw in stored.items() if raw}
 
-    assert {"inbox", "subjects", "cases", "revocations", "decisions", "ledger_entries"} <= filled
+    assert {
+        *("inbox", "subjects", "cases", "revocations", "decisions", "holds", "ledger_entries")
+    } <= filled
     assert sightings(stored, PLANTED) == []
+
+
+async def opened_with_the_keyring(work) -> bytes:
+    """Every ciphertext of the database that the keyring opens, directly or by a person's key."""
+    found: list[bytes] = []
+    async with work.engine.connect() as connection:
+        for row in await connection.execute(text("select * from inbox where body <> ''")):
+            context = f"inbox\x00{row.source}\x00{row.dedupe_key}".encode()
+            found.append(work.ring.decrypt(row.body, context=context))
+        people = (await connection.execute(text("select * from subjects"))).all()
+        for row in people:
+            if row.wrapped_key is None:
+                continue
+            key = work.ring.decrypt(row.wrapped_key, context=row.subject_id.bytes)
+            found.append(unseal(key, row.private, row.subject_id.bytes))
+            for table, context in (
+                ("decisions", "decision_id"),
+                ("holds", "hold_id"),
+                ("revocations", "case_id || '/' || system"),
+            ):
+                query = text(f"select private, {context} from {table} where private is not null")
+                for private, named in await connection.execute(query):
+                    found.append(unseal(key, private, named.encode()))
+    return b"\n".join(found)
+
+
+async def test_nobody_learns_of_an_erased_person_even_with_the_keyring(work, database):
+    """Whoever has the whole database and the keyring finds the person before, and nothing after."""
+    case_id = await a_full_life(work)
+    async with work.engine.begin() as connection:
+        done = "update inbox set state = 'done', case_id = :c"
+        await connection.execute(text(done), {"c": case_id})
+    secrets = [NAME, WORKER, VENDOR_ID, ACTOR, REASON, "m.married@example.com"]
+    before = await opened_with_the_keyring(work)
+    [wrapped] = [
+        raw
+        for name, raw in everything_stored(database.superuser_url).items()
+        if name == "subjects.wrapped_key"
+    ]
+    holds = Holds(work.engine, work.ring)
+    [hold] = await holds.of([case_id])
+    await holds.release(case_id, hold.hold_id, actor=ACTOR, reason=REASON)
+    await set_back(work, case_id, LONG_AGO)
+    erasure = Erasure(work.engine, work.ring)
+    done = await erasure.erase(await erasure.due(datetime.now(UTC)), ASKED)
+    after = everything_stored(database.superuser_url)
+
+    assert [secret for secret in secrets if secret.encode() not in before] == []
+    assert len(done.spells) == 1
+    assert await opened_with_the_keyring(work) == b""
+    assert [name for name, raw in after.items() if wrapped in raw] == []
+    assert sightings(after, PLANTED) == []
 
 
 async def test_the_search_would_find_them(work, database):

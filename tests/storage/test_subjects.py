@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.storage.keyring import Keyring, KeyringError
-from lockstep.storage.revocations import UnknownRevocationError
-from lockstep.storage.subjects import Subject
+from lockstep.storage.subjects import Subject, SubjectErasedError
 from tests.support.casework import EMAIL, NAME, SYSTEM, WORKER, leaver_keys
 
 
@@ -59,7 +58,7 @@ async def test_an_erased_subject_is_gone_and_its_case_says_so(work):
             text("update subjects set wrapped_key = null, private = null, erased_at = now()")
         )
 
-    with pytest.raises(UnknownRevocationError) as caught:
+    with pytest.raises(SubjectErasedError) as caught:
         await work.revocations.load(case.case_id, SYSTEM, 1)
     assert NAME not in str(caught.value)
     assert await work.kinds(case.case_id) == ["case:opened"]

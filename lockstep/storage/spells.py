@@ -1,0 +1,151 @@
+"""Spells, as far as erasing their leaver goes: what has ended, and what keeps the data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lockstep.contracts.policies import WATCH_PATIENCE
+from lockstep.domain.outcomes import CaseStatus
+
+
+class Obstacle(StrEnum):
+    """What keeps a person's data, most binding first."""
+
+    HELD = "held"
+    """A legal hold stands."""
+    OPEN = "open"
+    """A case has not come to its end."""
+    AT_WORK = "at_work"
+    """The case is closed, but a system that is not required is still open."""
+    WATCHED = "watched"
+    """Access that returns must be revoked again, and only with the keys it can be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """One case, as far as erasing its leaver goes.
+
+    Args:
+        worker_index: the same for all spells of one person.
+        ended_at: end of the last look, or of a rescinded case; None while it is open.
+        is_held: a legal hold stands.
+        is_at_work: some system is neither settled nor stopped.
+    """
+
+    case_id: str
+    tenant: str
+    subject_id: UUID
+    worker_index: bytes
+    policy: str
+    partner: str
+    status: str
+    cutoff_at: datetime
+    ended_at: datetime | None
+    is_held: bool
+    is_at_work: bool
+    erased_at: datetime | None
+
+    def obstacle(self, now: datetime) -> Obstacle | None:
+        """What keeps this spell's data at ``now``, if anything does."""
+        if self.erased_at is not None:
+            return None
+        if self.is_held:
+            return Obstacle.HELD
+        if self.status not in {CaseStatus.CLOSED, CaseStatus.RESCINDED} or self.ended_at is None:
+            return Obstacle.OPEN
+        if self.is_at_work:
+            return Obstacle.AT_WORK
+        return Obstacle.WATCHED if self.ended_at > now else None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A case that keeps a person's data."""
+
+    spell: Spell
+    obstacle: Obstacle
+
+
+_SPELL = """
+    select c.case_id, c.tenant, c.subject_id, c.worker_index, c.policy, c.partner, c.status,
+           c.cutoff_at, s.erased_at,
+           case c.status
+             when 'closed' then c.closed_at + watch.longest
+               + case when watch.longest > interval '0' then cast(:patience as interval)
+                      else interval '0' end
+             when 'rescinded' then c.updated_at
+           end as ended_at,
+           exists (
+             select from holds h where h.case_id = c.case_id and h.released_at is null
+           ) as is_held,
+           exists (
+             select from revocations r
+              where r.case_id = c.case_id and r.state not in ('settled', 'stopped')
+           ) as is_at_work
+      from cases c
+      join subjects s on s.subject_id = c.subject_id
+      join policies p on p.digest = c.policy
+     cross join lateral (
+       select make_interval(secs => coalesce(max(cast(delay as int)), 0)) as longest
+         from jsonb_array_elements_text(p.document -> 'watch_s') as delay
+     ) as watch
+"""
+"""A look that a vendor holds up is tried for its patience; only then is the watch over."""
+_OF_PEOPLE = text(
+    _SPELL
+    + " where c.worker_index = any(cast(:workers as bytea[])) order by c.opened_at, c.case_id"
+)
+_DUE = text(
+    f"""
+    select * from ({_SPELL} where s.erased_at is null) as spell
+     where ended_at < :before and case_id > :after
+     order by case_id limit :limit
+    """  # noqa: S608 - ours alone
+)
+
+
+async def spells_of_people(connection: AsyncConnection, workers: Iterable[bytes]) -> list[Spell]:
+    """All spells of the people behind these blind indexes, oldest first."""
+    values = {"workers": sorted(set(workers)), "patience": WATCH_PATIENCE}
+    return [_spell(row) for row in (await connection.execute(_OF_PEOPLE, values)).mappings()]
+
+
+async def due_spells(
+    connection: AsyncConnection, before: datetime, *, after: str, limit: int
+) -> list[Spell]:
+    """Spells that ended before ``before`` and are not erased; by case id, after ``after``."""
+    values = {"before": before, "after": after, "limit": limit, "patience": WATCH_PATIENCE}
+    return [_spell(row) for row in (await connection.execute(_DUE, values)).mappings()]
+
+
+def _spell(row: RowMapping) -> Spell:
+    return Spell(**{name: row[name] for name in Spell.__slots__})
+
+
+async def judged(
+    connection: AsyncConnection, wanted: Sequence[Spell]
+) -> tuple[list[Spell], list[Kept]]:
+    """The wanted spells as they are now: whom nothing keeps or who is erased, and the others."""
+    now = datetime.now(UTC)
+    case_ids = {spell.case_id for spell in wanted}
+    people: dict[bytes, list[Spell]] = defaultdict(list)
+    for spell in await spells_of_people(connection, (spell.worker_index for spell in wanted)):
+        people[spell.worker_index].append(spell)
+    free: list[Spell] = []
+    kept: list[Kept] = []
+    for spells in people.values():
+        asked = [spell for spell in spells if spell.case_id in case_ids]
+        reasons = [Kept(row, why) for row in spells if (why := row.obstacle(now)) is not None]
+        if reasons and any(spell.erased_at is None for spell in asked):
+            kept.append(min(reasons, key=lambda row: list(Obstacle).index(row.obstacle)))
+            asked = [spell for spell in asked if spell.erased_at is not None]
+        free.extend(asked)
+    return free, kept

@@ -1,0 +1,188 @@
+"""Who may call the API: every route names the right that it needs, and has no other way in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
+
+from lockstep.control.tokens import Denied, Right, Tokens
+
+log = structlog.get_logger("lockstep.web")
+
+MAX_BODY_BYTES = 64 * 1024
+REQUESTS_PER_MINUTE = 240
+"""For each token; a dashboard and a Prometheus need a few."""
+
+_MOST_PROBLEMS = 20
+_SCHEME = HTTPBearer(
+    scheme_name="token",
+    description="A token of `[tokens.<name>]` in the settings, with the right that a call needs.",
+    auto_error=False,
+)
+
+
+class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
+    """An answer that is not the wanted one: its status, a stable word, and what to mend."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        problems: list[str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.problems = problems
+        self.headers = headers
+
+
+def answers(*more: int) -> dict[int | str, dict[str, Any]]:
+    """Every answer of a route beside the wanted one, for the OpenAPI description."""
+    return {
+        status: {"description": _ANSWERS[status], "content": {"application/json": _PROBLEM}}
+        for status in sorted({401, 403, 422, 429, 503, *more})
+    }
+
+
+_PROBLEM = {
+    "schema": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {"type": "string", "description": "A stable word for programs."},
+            "problems": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+}
+_ANSWERS = {
+    400: "The body is not what its content type says.",
+    401: "No token, or an unknown one.",
+    403: "The token lacks the right.",
+    404: "There is no such thing.",
+    409: "It cannot be done in this state.",
+    413: "The body is too large.",
+    415: "Another content type is needed.",
+    422: "A parameter is wrong; `problems` names it.",
+    429: "Too many requests of this token; `Retry-After` says when.",
+    503: "The database cannot be reached, or the answer is still being computed; ask again.",
+}
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Requests left of one token; refilled evenly."""
+
+    left: float
+    at: float
+
+
+@dataclass(slots=True)
+class Gate:
+    """Checks tokens and how often each of them calls."""
+
+    tokens: Tokens
+    per_minute: int = REQUESTS_PER_MINUTE
+    clock: Callable[[], float] = time.monotonic
+    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+
+    def router(self, right: Right, *, tag: str) -> APIRouter:
+        """A router whose routes all need ``right``: one cannot be forgotten."""
+        return APIRouter(tags=[tag], dependencies=[Security(_SCHEME), Depends(self.needs(right))])
+
+    def needs(self, right: Right) -> Callable[[Request], Awaitable[str]]:
+        """A dependency that gives the token's name, or ends the request."""
+
+        async def check(request: Request) -> str:
+            try:
+                name = self.tokens.check(request.headers.get("authorization"), right)
+            except Denied as denied:
+                raise _denied(denied, right) from None
+            self._admit(name)
+            return name
+
+        return check
+
+    def _admit(self, name: str) -> None:
+        now = self.clock()
+        bucket = self._buckets.setdefault(name, _Bucket(self.per_minute, now))
+        rate = self.per_minute / 60
+        bucket.left = min(self.per_minute, bucket.left + (now - bucket.at) * rate)
+        bucket.at = now
+        if bucket.left < 1:
+            wait = int((1 - bucket.left) / rate) + 1
+            raise Problem(429, "too_many_requests", headers={"Retry-After": str(wait)})
+        bucket.left -= 1
+
+
+def _denied(denied: Denied, right: Right) -> Problem:
+    log.warning("api_denied", status=denied.status, source=denied.name or "unknown")
+    if denied.status == 401:  # noqa: PLR2004
+        return Problem(401, "token_needed", headers={"WWW-Authenticate": "Bearer"})
+    return Problem(403, "right_needed", [f"the token lacks the right {right.value!r}"])
+
+
+async def bounded_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Read at most ``limit`` bytes of a JSON body, whatever its Content-Length claims.
+
+    Raises:
+        Problem: 413 or 415.
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise Problem(415, "content_type_must_be_application_json")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise Problem(413, "body_too_large")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def add_answers(app: FastAPI) -> None:
+    """Render refusals alike, without quoting what was sent."""
+    app.add_exception_handler(Problem, _render_problem)
+    app.add_exception_handler(RequestValidationError, _render_invalid)
+    app.add_exception_handler(SQLAlchemyError, _render_outage)
+    app.add_exception_handler(OSError, _render_outage)
+
+
+async def _render_problem(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, Problem):
+        raise error
+    body: dict[str, Any] = {"error": error.error}
+    if error.problems:
+        body["problems"] = error.problems[:_MOST_PROBLEMS]
+    return JSONResponse(body, error.status, dict(error.headers or {}))
+
+
+async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    rows = error.errors()[:_MOST_PROBLEMS]
+    return await _render_problem(
+        request, Problem(422, "not_valid", [f"{_place(row['loc'])}: {row['msg']}" for row in rows])
+    )
+
+
+async def _render_outage(request: Request, error: Exception) -> JSONResponse:
+    log.error("database_unreachable", error=type(error).__name__)
+    problem = Problem(503, "database_unreachable", headers={"Retry-After": "30"})
+    return await _render_problem(request, problem)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in {"query", "path", "body"}) or "?"

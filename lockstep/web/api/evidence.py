@@ -1,0 +1,203 @@
+"""``/api/evidence/exports``: order packs, see how far they are, fetch them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathPart
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lockstep.control.export import Exporter, Requester
+from lockstep.control.export_order import Order, OrderError
+from lockstep.control.tokens import Right
+from lockstep.storage.exports import ExportRow, Exports, ExportState
+from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+
+_MAX_BODY = 160 * 1024
+"""A checkpoint of 64 KiB, escaped, and a few words."""
+
+_PATH = "/api/evidence/exports"
+
+ExportId = Annotated[
+    str, PathPart(pattern=r"^e[a-z2-7]{12}$", description="As the order's answer gave it.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """What the routes need. ``folder``: where the jobs put finished packs."""
+
+    exporter: Exporter
+    exports: Exports
+    folder: Path
+
+
+class ExportWish(BaseModel):
+    """What a pack is asked for. The period is whole days in UTC, the last one included."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+    partner: str = ""
+    case: str = ""
+    sample: int = 0
+    seed: str = ""
+    identified: bool = False
+    reason: str = Field(default="", repr=False)
+    ocsf: str = "1.9"
+    checkpoint: int | None = None
+    previous: str = ""
+
+    def order(self) -> Order:
+        """The order; raises `OrderError`."""
+        return Order(
+            first=self.first,
+            last=self.last,
+            partner=self.partner,
+            case_id=self.case,
+            sample=self.sample,
+            seed=self.seed,
+            identified=self.identified,
+            reason=self.reason,
+            ocsf=self.ocsf,
+            checkpoint=self.checkpoint,
+            previous=self.previous,
+        )
+
+
+def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
+    """Every route needs the right ``export``; what names people needs ``identified`` too."""
+    routes = gate.router(Right.EXPORT, tag="evidence")
+
+    @routes.post(
+        _PATH,
+        status_code=202,
+        summary="Order a pack",
+        responses=answers(413, 415),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _wish_schema()}},
+            }
+        },
+    )
+    async def order(request: Request) -> JSONResponse:
+        raw = await bounded_body(request, _MAX_BODY)
+        wish = _wish(raw)
+        if wish.identified:
+            await gate.needs(Right.IDENTIFIED)(request)
+        by = gate.tokens.check(request.headers.get("authorization"), Right.EXPORT)
+        try:
+            export_id, _ = await packs.exporter.order(wish.order(), Requester(token=by))
+        except OrderError as error:
+            raise Problem(422, "cannot_be_ordered", [str(error)]) from None
+        row = await _row(packs, export_id)
+        return JSONResponse(_told(row), 202, {"Location": f"{_PATH}/{export_id}"})
+
+    @routes.get(_PATH, summary="The newest orders", responses=answers())
+    async def newest(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> JSONResponse:
+        rows = await packs.exports.newest(limit)
+        return JSONResponse({"exports": [_told(row) for row in rows]})
+
+    @routes.get(f"{_PATH}/{{export_id}}", summary="One order", responses=answers(404))
+    async def one(export_id: ExportId) -> JSONResponse:
+        return JSONResponse(_told(await _row(packs, export_id)))
+
+    @routes.get(
+        f"{_PATH}/{{export_id}}/file",
+        summary="The pack",
+        response_class=FileResponse,
+        responses={200: {"content": {"application/zip": {}}}, **answers(404, 409)},
+    )
+    async def file(export_id: ExportId, request: Request) -> FileResponse:
+        row = await _row(packs, export_id)
+        if row.parameters["identified"]:
+            await gate.needs(Right.IDENTIFIED)(request)
+        return _file(packs.folder, row)
+
+    return routes
+
+
+def _wish_schema() -> dict[str, Any]:
+    return ExportWish.model_json_schema(by_alias=True)
+
+
+def _wish(raw: bytes) -> ExportWish:
+    try:
+        return ExportWish.model_validate_json(raw)
+    except ValidationError as error:
+        rows = error.errors(include_input=False, include_url=False)
+        problems = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows]
+        raise Problem(422, "not_valid", problems) from None
+
+
+async def _row(packs: Packs, export_id: str) -> ExportRow:
+    row = await packs.exports.get(export_id)
+    if row is None:
+        raise Problem(404, "no_such_export")
+    return row
+
+
+def _file(folder: Path, row: ExportRow) -> FileResponse:
+    if row.state == ExportState.EXPIRED:
+        raise Problem(404, "file_deleted", ["packs are kept for a limited time: order it again"])
+    if row.state != ExportState.DONE:
+        raise Problem(409, "not_ready", [f"the export is {_state(row)}"])
+    if row.file_name is None:
+        raise Problem(404, "kept_elsewhere", ["it was exported at a command line"])
+    path = folder / row.file_name
+    if not path.is_file():
+        raise Problem(404, "file_not_here", ["it lies on another machine's disk"])
+    asked = row.parameters
+    name = f"lockstep-evidence-{asked['first']}-{asked['last']}-{row.export_id}.zip"
+    digest = base64.b64encode(bytes.fromhex(row.sha256 or "")).decode()
+    return FileResponse(
+        path,
+        media_type="application/zip",
+        filename=name,
+        headers={"Repr-Digest": f"sha-256=:{digest}:"},  # RFC 9530
+    )
+
+
+def _told(row: ExportRow) -> dict[str, Any]:
+    """An export as plain data; nothing of who is in it, or of why it names them."""
+    asked = row.parameters
+    return {
+        "export_id": row.export_id,
+        "state": _state(row),
+        "from": asked["first"],
+        "to": asked["last"],
+        "partner": asked["partner"],
+        "case": asked["case_id"],
+        "sample": asked["sample"],
+        "seed": asked["seed"],
+        "identified": asked["identified"],
+        "ocsf": asked["ocsf"],
+        "checkpoint": asked["checkpoint"],
+        "requested_at": _text(row.requested_at),
+        "requested_by": row.requested_by,
+        "progress": {"done": row.done_entries, "all": row.all_entries},
+        "finished_at": _text(row.finished_at),
+        "sha256": row.sha256,
+        "size_bytes": row.size_bytes,
+        "file": f"{_PATH}/{row.export_id}/file" if row.file_name else None,
+        "error": row.error,
+    }
+
+
+def _state(row: ExportRow) -> str:
+    """As people see it: a pending export that somebody works on is running."""
+    is_taken = row.claimed_until is not None and row.claimed_until > datetime.now(UTC)
+    taken = row.state == ExportState.PENDING and is_taken
+    return ExportState.RUNNING.value if taken else row.state
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")

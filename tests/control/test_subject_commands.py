@@ -1,0 +1,126 @@
+"""`lockstep subject`, as a data protection officer uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
+
+from lockstep.cli import context
+from lockstep.cli.cases import case_app
+from lockstep.cli.subject import subject_app
+from tests.support.casework import EMAIL, NAME, Casework
+from tests.support.endings import LONG_DUE, ended, exported, is_erased
+
+
+@pytest.fixture
+async def work(engine, ring) -> Casework:
+    made = Casework(engine, ring)
+    await made.adopt()
+    return made
+
+
+@pytest.fixture
+def packs(tmp_path) -> Path:
+    folder = tmp_path / "packs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def settings(database, ring, tmp_path, monkeypatch) -> Path:
+    # Logging is set up once per process, and this process is that of all tests.
+    monkeypatch.setattr(context, "configure_logging", lambda **_: None)
+    (tmp_path / "keyring.json").write_text(ring.to_text())
+    (tmp_path / "db").write_text(database.app_url)
+    file = tmp_path / "lockstep.toml"
+    file.write_text(
+        'tenant = "acme"\nkeyring = "file:keyring.json"\ndata_dir = "."\n'
+        '[database]\nmode = "external"\nurl = "file:db"\n'
+        '[systems.badge]\nconnector = "manual"\n'
+    )
+    return file
+
+
+LOCKSTEP = typer.Typer()
+LOCKSTEP.add_typer(subject_app, name="subject")
+LOCKSTEP.add_typer(case_app, name="case")
+
+
+async def run(settings: Path, *args: str, answer: str = "") -> tuple[int, str, str]:
+    """Run a command in a thread, for it has a loop of its own; its status, output and errors."""
+    given = [*args, "--config", str(settings)]
+    with capture_logs():  # without our set-up the log goes to standard output
+        done = await asyncio.to_thread(CliRunner().invoke, LOCKSTEP, given, input=answer)
+    return done.exit_code, done.stdout, done.stderr
+
+
+async def test_the_commands_hold_release_and_erase(work, settings, packs):
+    """As a data protection officer would: hold, refused, release, erase, see that it is done."""
+    case = await ended(work)
+    await exported(work, packs, "p1")
+    one = case.case_id
+    erase_it = ("subject", "erase", one, "--reference", "DSR-7")
+    status, shown, _ = await run(settings, "subject", "show", one)
+    assert (status, NAME in shown, EMAIL in shown) == (0, True, True)
+
+    placed = await run(settings, "subject", "hold", one, "-r", "lawsuit 12", "--as", "counsel")
+    assert placed[0] == 0
+    status, _, errors = await run(settings, *erase_it, "--yes")
+    assert (status, "legal hold stands" in errors) == (1, True)
+    _, shown, _ = await run(settings, "case", "show", one)
+    assert "by counsel: lawsuit 12" in shown
+    _, shown, _ = await run(settings, "case", "show", one, "--json")
+    assert json.loads(shown)["holds"][0]["reason"] == "lawsuit 12"
+
+    assert (await run(settings, "subject", "release", one, "-r", "settled"))[0] == 0
+    status, _, errors = await run(settings, *erase_it, answer="n\n")
+    assert (status, "nothing was erased" in errors) == (1, True)
+    status, shown, _ = await run(settings, *erase_it, "--json", "--yes")
+    done = json.loads(shown)
+    assert (status, done["erased"][0]["case_id"], done["deleted_packs"]) == (0, one, ["p1.zip"])
+    assert list(packs.iterdir()) == []
+
+    _, shown, _ = await run(settings, "subject", "show", one)
+    assert "erased 20" in shown
+    status, shown, _ = await run(settings, "case", "show", one, "--ledger")
+    assert (status, "(erased)" in shown, '"reference":"DSR-7"' in shown) == (0, True, True)
+    status, shown, _ = await run(settings, *erase_it, "--yes")
+    assert (status, "was erased before" in shown) == (0, True)
+
+
+async def test_the_commands_refuse_in_one_line(work, settings):
+    """A sentence as reference, nobody given, an empty reason: no traceback, a status above 0."""
+    case = await ended(work)
+    for args in (
+        ("erase", case.case_id, "--reference", "she asked", "--yes"),
+        ("erase", "--reference", "DSR-7", "--yes"),
+        ("hold", case.case_id, "--reason", " "),
+        ("release", case.case_id, "--reason", "x"),
+        ("show", "--worker-id", "W-nobody"),
+    ):
+        status, shown, errors = await run(settings, "subject", *args)
+        assert status in {1, 2}, args
+        assert (shown, errors.startswith("error:")) == ("", True), errors
+        assert "Traceback" not in errors
+    assert not await is_erased(work, case)
+
+
+async def test_the_retention_command_shows_and_does(work, settings):
+    """A dry run names cases, never people, and changes nothing; the run erases."""
+    case = await ended(work, ago=LONG_DUE)
+    status, shown, _ = await run(settings, "subject", "retention", "--dry-run")
+    assert (status, case.case_id in shown, NAME in shown) == (0, True, False)
+    assert "personal data of 1 cases would be erased: kept for 730 days" in shown
+    assert not await is_erased(work, case)
+
+    _, shown, _ = await run(settings, "subject", "retention", "--dry-run", "--json")
+    assert json.loads(shown)["cases"][0]["case_id"] == case.case_id
+    status, shown, _ = await run(settings, "subject", "retention", "--json")
+    assert (status, json.loads(shown)["erased"]) == (0, 1)
+    assert await is_erased(work, case)

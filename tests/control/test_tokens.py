@@ -1,0 +1,89 @@
+"""Bearer tokens: nothing is allowed that no right allows."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockstep.control.tokens import Denied, Right, TokenError, Tokens
+
+READER = "reader-" + "r" * 40
+LOADER = "loader-" + "l" * 40
+BOOK = {"reader": (READER, [Right.SCORE]), "loader": (LOADER, [Right.REPORT, Right.EXPORT])}
+
+
+def status_of(tokens: Tokens, header: str | None, right: Right) -> int:
+    try:
+        tokens.check(header, right)
+    except Denied as denied:
+        return denied.status
+    return 200
+
+
+@pytest.mark.parametrize("right", list(Right))
+@pytest.mark.parametrize("name", sorted(BOOK))
+def test_a_token_may_what_its_rights_say_and_nothing_else(name, right):
+    """Every token against every right."""
+    secret, rights = BOOK[name]
+
+    assert status_of(Tokens(BOOK), f"Bearer {secret}", right) == (200 if right in rights else 403)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        READER,
+        f"Basic {READER}",
+        f"Bearer {READER}x",
+        f"Bearer {READER[:-1]}",
+        f"Bearer {READER.upper()}",
+        f"Bearer {READER} {READER}",
+        "Bearer \udcff" + READER,
+        "Bearer " + "é" * 100_000,
+        "\x00",
+    ],
+)
+def test_without_a_known_token_the_answer_is_401(header):
+    """Whatever stands in the header."""
+    assert status_of(Tokens(BOOK), header, Right.SCORE) == 401
+    assert status_of(Tokens({}), header, Right.SCORE) == 401
+
+
+def test_the_name_of_the_token_is_returned():
+    """For the log; the scheme is not case-sensitive (RFC 9110, 11.1)."""
+    assert Tokens(BOOK).check(f"bearer  {LOADER} ", Right.REPORT) == "loader"
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("", "shorter"),
+        ("a" * 31, "shorter"),
+        ("a" * 513, "longer"),
+        ("a" * 40 + " b", "blank"),
+        ("a" * 40 + "\n", "blank"),
+        ("é" * 40, "ASCII"),
+        (LOADER, "the same as that of loader"),
+    ],
+)
+def test_a_weak_or_ambiguous_token_is_refused_without_quoting_it(secret, says):
+    """Length, alphabet, and one name for one token."""
+    with pytest.raises(TokenError, match=says) as refused:
+        Tokens({**BOOK, "zz": (secret, [Right.SCORE])})
+
+    assert not secret or secret not in str(refused.value)
+
+
+def test_tokens_show_nowhere():
+    """Neither the object nor a refusal holds the secret in its text."""
+    tokens = Tokens(BOOK)
+    with pytest.raises(Denied) as denied:
+        tokens.check(f"Bearer {READER}", Right.EXPORT)
+
+    for shown in (repr(tokens), repr(tokens.__dict__), str(denied.value), repr(denied.value)):
+        assert READER not in shown
+        assert LOADER not in shown
+    assert denied.value.name == "reader"

@@ -1,0 +1,72 @@
+"""The API as its callers have it: tokens with rights, and requests that carry them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.control.rules import Rules
+from lockstep.control.score import ScoreService
+from lockstep.control.tokens import Right, Tokens
+from lockstep.domain.cutoff import CutoffRule
+from lockstep.storage.deliveries import Deliveries
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.scores import Scores
+from lockstep.web.api import ScoreApi
+from lockstep.web.api.auth import Gate
+from lockstep.web.app import assemble
+from lockstep.web.hooks.routes import Hooks
+from tests.support.casework import TENANT
+
+SECRETS = {right: f"token-of-{right.value}-" + "x" * 32 for right in Right}
+"""One token per right; it has this right and no other."""
+
+
+@dataclass
+class Api:
+    """A caller."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    gate: Gate
+    engine: AsyncEngine
+    seen: list[httpx.Response] = field(default_factory=list)
+
+    async def ask(
+        self, method: str, path: str, *, right: Right | None = None, **options: object
+    ) -> httpx.Response:
+        """One request with the token of ``right``, or with none."""
+        headers = dict(options.pop("headers", {}))
+        if right is not None:
+            headers["authorization"] = f"Bearer {SECRETS[right]}"
+        answer = await self.client.request(method, path, headers=headers, **options)
+        self.seen.append(answer)
+        return answer
+
+    async def get(self, path: str, **options: object) -> httpx.Response:
+        """Read with the right to read."""
+        return await self.ask("GET", path, right=Right.SCORE, **options)
+
+
+@contextlib.asynccontextmanager
+async def asking(
+    engine: AsyncEngine, ring: Keyring, *, by_partner: bool = False, per_minute: int = 10_000
+) -> AsyncIterator[Api]:
+    """The assembled application with one token for each right."""
+    tokens = Tokens({right.value: (SECRETS[right], [right]) for right in Right})
+    gate = Gate(tokens, per_minute=per_minute)
+    scores = Scores(engine)
+    service = ScoreService(scores, Rules(tenant=TENANT))
+    api = ScoreApi(gate, service, scores, Deliveries(engine), by_partner)
+    hooks = Hooks(TENANT, Inbox(engine, ring), {}, CutoffRule(), 262_144)
+    app = assemble(engine, hooks, api)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://lockstep") as client:
+        yield Api(app, client, gate, engine)
+    await service.aclose()
