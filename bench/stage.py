@@ -26,7 +26,9 @@ from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.runstate import read_run_state
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
+from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
+from lockstep.settings.signing import default_origin
 from lockstep.storage.engine import create_engine
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
@@ -143,6 +145,8 @@ async def _start_servers(supervisor: Supervisor, home: Path) -> _Places:
 def _write_settings(home: Path, places: _Places, systems: int) -> tuple[Settings, Keyring]:
     ring = Keyring.generate()
     ring.save(home / "keyring.json")
+    signer = FileSigner.generate(default_origin("bench"))
+    (home / "ledger.key").write_text(signer.to_text())
     (home / "instant.token").write_text(_TOKEN)
     secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
     (home / "webhook.secret").write_text(secret)
@@ -162,6 +166,8 @@ def settings_text(database_url: str, temporal: str, instant_port: int, systems: 
         "[temporal]",
         'mode = "external"',
         f'address = "{temporal}"',
+        "[ledger]",
+        'key = "file:ledger.key"',
         "[policy]",
         "watch = []",
         f"[sources.{SOURCE}]",

@@ -34,6 +34,8 @@ write database_url \
   "postgresql://lockstep_service:$(cat "$folder/service_password")@postgres:5432/lockstep"
 write keyring.json \
   "{\"current\": \"k1\", \"keys\": {\"k1\": \"$(random_base64)\"}, \"index\": \"$(random_base64)\"}"
+write ledger_key "$(random_base64)"
 write hr_webhook_secret "whsec_$(random_base64)"
 
 echo "Back up $folder/keyring.json now, apart from the database: without it nothing can be read."
+echo "Back up $folder/ledger_key too: it signs the ledger's heads."

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from lockstep.chores import packs_folder
 from lockstep.cli import render
 from lockstep.cli.cases import ActorOption, CaseArgument, hold_line
 from lockstep.cli.context import (
@@ -55,10 +55,6 @@ _KEPT = {
 }
 
 
-def _packs(settings: Settings) -> Path:
-    return settings.path(settings.data_dir) / "packs"
-
-
 @asynccontextmanager
 async def _privacy(settings: Settings) -> AsyncIterator[Privacy]:
     async with opened(settings) as context:
@@ -67,7 +63,7 @@ async def _privacy(settings: Settings) -> AsyncIterator[Privacy]:
             context.ring,
             tenant=settings.tenant,
             desk=context.desk,
-            packs=_packs(settings),
+            packs=packs_folder(settings),
         )
 
 
@@ -185,7 +181,7 @@ def retention(
     async def work() -> tuple[list[Spell], Tally]:
         async with opened(settings) as context:
             erasure = Erasure(context.engine, context.ring)
-            job = Retention(erasure, keep=keep, packs=_packs(settings))
+            job = Retention(erasure, keep=keep, packs=packs_folder(settings))
             return await _preview(job) if dry_run else ([], await job.once())
 
     spells, tally = run(work())

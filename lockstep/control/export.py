@@ -175,13 +175,18 @@ class Exporter:
                     export_id, order, requested_by, summary, people=people, sha256=sha256
                 )
             part.publish()
-            if not await self._exports.finish(
-                export_id,
-                file_name=file_name,
-                sha256=sha256,
-                size_bytes=size_bytes,
-                entries=summary.size,
-            ):
+            try:
+                stands = await self._exports.finish(
+                    export_id,
+                    file_name=file_name,
+                    sha256=sha256,
+                    size_bytes=size_bytes,
+                    entries=summary.size,
+                )
+            except asyncio.CancelledError:
+                path.unlink(missing_ok=True)  # noqa: ASYNC240 - at once, or not at all
+                raise
+            if not stands:
                 await asyncio.to_thread(path.unlink, missing_ok=True)
                 raise ExportError("the export was withdrawn meanwhile: somebody in it was erased")
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -93,6 +94,10 @@ class ExportJobs:
     async def tidy(self) -> None:
         """Delete packs after their time, and give up what nobody will finish."""
         await asyncio.to_thread(self._prepare)
+        for path in await asyncio.to_thread(self._old_packs):
+            row = await self._exports.get(path.stem)
+            if row is None or row.file_name != path.name:  # whoever made it died before it said so
+                await asyncio.to_thread(self._unlink, [path.name])
         outlived = await self._exports.outlived(self._keep)
         await asyncio.to_thread(self._unlink, [name for _, name in outlived])
         await self._exports.expire([export_id for export_id, _ in outlived])
@@ -113,11 +118,24 @@ class ExportJobs:
     def _prepare(self) -> None:
         """Make the folder, and clear away what a killed process left."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        old = time.time() - PATIENCE.total_seconds()
-        for part in self._folder.glob(".*.part"):
-            with contextlib.suppress(FileNotFoundError):
-                if part.stat().st_mtime < old:
-                    part.unlink()
+        for part in self._old(".*.part"):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
+
+    def _old_packs(self) -> list[Path]:
+        return self._old("*.zip")
+
+    def _old(self, pattern: str) -> list[Path]:
+        """What lies here longer than any export takes."""
+        before = time.time() - PATIENCE.total_seconds()
+        found = []
+        for path in self._folder.glob(pattern):
+            with contextlib.suppress(FileNotFoundError):  # another tidies too
+                if path.stat().st_mtime < before:
+                    found.append(path)
+        return found
 
     def _unlink(self, names: Sequence[str]) -> None:
         for name in names:

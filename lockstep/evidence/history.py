@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lockstep.evidence.case_book import CaseBook
@@ -175,9 +175,15 @@ def _text(value: object) -> str:
     return value
 
 
+_CASE = tuple(item.name for item in fields(CaseFacts) if item.name != "items")
+_ITEM = tuple(item.name for item in fields(ItemFacts))
+
+
 def facts_document(facts: CaseFacts) -> dict[str, Any]:
-    """A case's facts as plain data, without loss."""
-    return asdict(facts)
+    """A case's facts as plain data, without loss; by name, because `asdict` copies everything."""
+    document: dict[str, Any] = {name: getattr(facts, name) for name in _CASE}
+    document["items"] = [{name: getattr(item, name) for name in _ITEM} for item in facts.items]
+    return document
 
 
 def facts_from_document(document: Document) -> CaseFacts:

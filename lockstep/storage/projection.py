@@ -36,10 +36,12 @@ class Placed:
 
 
 def is_open(facts: CaseFacts) -> bool:
-    """Whether a required system is not yet proved gone. A waiver leaves it open."""
-    return not facts.rescinded and any(
-        item.required and item.off_at is None for item in facts.items
-    )
+    """Whether a required system is not yet proved gone. A waiver leaves it open.
+
+    As in the metric: where the policy requires none, all of them decide.
+    """
+    deciding = [item for item in facts.items if item.required] or facts.items
+    return not facts.rescinded and any(item.off_at is None for item in deciding)
 
 
 class Projection:

@@ -26,6 +26,7 @@ from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.exports import Exports, ExportState
 from lockstep.storage.ledger_keys import hand_over
+from tests.storage.test_cases import opening
 from tests.storage.test_sequencer_facts import play
 from tests.support.casework import (
     EMAIL,
@@ -180,6 +181,24 @@ async def test_a_pack_of_one_case_tells_that_case_in_detail(some):
     assert reader.files[f"leavers/{case.case_id}/timeline.pdf"].startswith(b"%PDF")
     assert [row["entry"] for row in told["entries"]] == await some.work.entries(case.case_id)
     assert {entry.get("case") for entry in reader.entries()} == {None, case.case_id}
+
+
+async def test_a_case_that_does_not_count_can_be_shown_too(some):
+    """Rescinded, taken back before we heard of it, still to come, or of nobody whom we know."""
+    said = termination("W-back")
+    back = await some.work.open(said, due=timedelta(days=2))
+    await some.work.cases.rescind(back, revised(said, 2, action=TerminationAction.RESCINDED))
+    [tomb] = await some.work.cases.open(
+        [opening(termination("W-tomb"), tombstone=True)], some.work.policy
+    )
+    future = await some.work.open(termination("W-future"), due=timedelta(days=2))
+    await some.seal()
+    for case in (back, tomb, future):
+        pack = await some.export(case_id=case.case_id)
+        verified(pack, some)
+        told = Reader(pack.path).json(f"leavers/{case.case_id}/case.json")
+        assert told["not_in_population"] in {"rescinded", "future"}
+        assert pack.summary.counts["leavers"] == 0
 
 
 async def test_a_case_outside_the_period_or_the_ledger_is_refused(some):

@@ -287,6 +287,25 @@ async def test_packs_are_deleted_after_their_time(packing, exports):
     assert [(await row(exports, each)).state for each in (old, new)] == ["expired", "done"]
 
 
+async def test_what_killed_processes_left_goes_after_a_day(packing, exports):
+    """Rows of a workbook, and a pack whose maker died before it said so: they may name people."""
+    folder = packing.folder / "packs"
+    (folder / ".xlsx-1.part").mkdir(parents=True)
+    (folder / ".xlsx-1.part" / "rows").write_text("x")
+    (folder / "eaaaaaaaaaaaa.zip").write_text("nobody's")
+    one, _ = await packing.exporter.order(packing.order(), TOKEN)
+    await jobs(packing).step()
+    left = packs(packing)
+    await jobs(packing).tidy()
+    assert packs(packing) == left
+
+    yesterday = time.time() - 90_000
+    for path in folder.iterdir():
+        os.utime(path, (yesterday, yesterday))
+    await jobs(packing).tidy()
+    assert packs(packing) == [f"{one}.zip"]
+
+
 async def test_only_files_of_the_folder_are_ever_deleted(packing, exports):
     """Whatever a row names."""
     outside = packing.folder / "precious.zip"

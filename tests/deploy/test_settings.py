@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from lockstep.settings import SettingsError, check_settings, load_settings
+from lockstep.settings import Part, SettingsError, check_settings, load_settings
 from tests.deploy.compose_file import ROOT, load
 
 SETTINGS = ROOT / "deploy" / "lockstep.compose.toml"
@@ -48,7 +48,7 @@ def as_in(tmp_path, secrets, monkeypatch):
 @pytest.mark.parametrize("name", ["worker", "web"])
 def test_servers_find_every_secret_they_check(as_in, name):
     """Worker and web pass the check that they make when they start."""
-    assert check_settings(as_in(name)) == []
+    assert check_settings(as_in(name), Part(name)) == []
 
 
 def test_migrate_is_the_only_one_with_the_owner(as_in):

@@ -56,7 +56,7 @@ async def test_init_writes_a_home_and_never_overwrites(walk: Walk) -> None:
 
     assert walk.init.code == 0
     assert "Back up the keyring" in walk.init.out
-    for name in ("keyring.json", "hr-main.secret"):
+    for name in ("keyring.json", "ledger.key", "hr-main.secret"):
         assert (home / ".lockstep" / name).stat().st_mode & 0o777 == 0o600
     assert_plain(again, 2, "exists")
 

@@ -173,6 +173,7 @@ def worker_spec(ground: Ground, vendor: str, point: Point, url: str) -> ChildSpe
         env={
             **os.environ,
             READY_VARIABLE: str(ready_flag),
+            "LOCKSTEP_DATA_DIR": str(ground.home / f"data-{name}"),
             "LOCKSTEP_DATABASE__MODE": "external",
             "LOCKSTEP_DATABASE__URL": url,
             "LOCKSTEP_TEMPORAL__MODE": "external",
