@@ -64,7 +64,7 @@ def export(
         int, typer.Option(help="Draw so many leavers to be shown in detail, 1000 at most.")
     ] = 0,
     seed: Annotated[
-        str, typer.Option(help="Decides who is drawn [default: the checkpoint's root].")
+        str, typer.Option(help="Decides who is drawn (default: the checkpoint's root).")
     ] = "",
     case: Annotated[
         str, typer.Option(help="Only this case, in detail; all others are withheld.")
@@ -77,7 +77,7 @@ def export(
     ] = "",
     ocsf: Annotated[str, typer.Option(help="Version of the OCSF lines: 1.9 or 1.8.")] = "1.9",
     checkpoint: Annotated[
-        int | None, typer.Option(help="Entries of the signed head to use [default: the latest].")
+        int | None, typer.Option(help="Entries of the signed head to use (default: the latest).")
     ] = None,
     previous: Annotated[
         Path | None,

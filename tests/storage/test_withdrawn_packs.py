@@ -30,7 +30,7 @@ async def order(
     await exports.order(export_id, parameters, requested_by="token:auditor", at=datetime.now(UTC))
     if state is ExportState.DONE:
         await exports.finish(
-            export_id, file_name=f"{export_id}.zip", sha256="ab" * 32, size_bytes=7
+            export_id, file_name=f"{export_id}.zip", sha256="ab" * 32, size_bytes=7, entries=1
         )
 
 
@@ -61,7 +61,7 @@ async def test_identified_packs_that_may_name_the_person_are_withdrawn(work, era
         *("another", "other", "earlier", "pseudonymous")
     }
     assert states["under-way"] == "cancelled"
-    await exports.finish("under-way", file_name="u.zip", sha256="ab" * 32, size_bytes=7)
+    await exports.finish("under-way", file_name="u.zip", sha256="ab" * 32, size_bytes=7, entries=1)
     assert (await exports.get("under-way")).file_name is None
 
 

@@ -120,6 +120,10 @@ NOT_CHECKED_BY_THIS = (
         "The clocks: instants are those of the operator's machines and of the vendors. A time stamp"
         " only says that the head existed then."
     ),
+    (
+        "The counts of HR's events in the statement and in the workbook: they come from the"
+        " operator's database."
+    ),
     "The vendors' own logs: look up some request ids of the sample there.",
     "What is withheld from a partial pack, beyond that it is part of the same tree.",
     (
