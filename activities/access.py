@@ -191,13 +191,8 @@ class AccessActivities:
         known = location.matches if trust_search else ()
         current = {match.account.id: match.seen for match in known if match.seen is not None}
         by_search = frozenset(current)
-        looks = await asyncio.gather(
-            *(
-                self._connector.read_back(account, transcript)
-                for account in accounts.values()
-                if account.id not in current
-            )
-        )
+        unseen = [account for account in accounts.values() if account.id not in current]
+        looks = await self._read_all(unseen, transcript)
         current.update({look.account_id: look for look in looks})
         stood = {
             account_id: tuple(
@@ -231,14 +226,16 @@ class AccessActivities:
         looked = list(seen.current.values())
         if not actions and not seen.by_search and not any(look.standing for look in looked):
             return looked  # nothing was done since the look that showed nothing standing
-        return list(
-            await asyncio.gather(
-                *(
-                    self._connector.read_back(account, transcript)
-                    for account in seen.snapshot.accounts
-                )
-            )
-        )
+        return await self._read_all(seen.snapshot.accounts, transcript)
+
+    async def _read_all(
+        self, accounts: Sequence[Account], transcript: Transcript
+    ) -> list[Observation]:
+        """Read accounts by their ids, side by side; most leavers have one."""
+        if len(accounts) == 1:
+            return [await self._connector.read_back(accounts[0], transcript)]
+        looks = (self._connector.read_back(account, transcript) for account in accounts)
+        return list(await asyncio.gather(*looks))
 
     async def _record_fault(
         self,

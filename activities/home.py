@@ -1,4 +1,4 @@
-"""The first try of every system, made by the worker that holds the case's workflow task.
+"""The first try of a case's systems, made by the worker that holds its workflow task.
 
 Cheap, because it needs no task of its own; bounded, because a system that is slow, failing or busy
 is left to its own queue, where nobody else waits for it (docs/decisions/0006).
@@ -17,9 +17,11 @@ from temporalio.exceptions import ApplicationError
 
 from activities.access import AccessActivities
 from lockstep.contracts import payloads as p
+from lockstep.contracts.policies import HOME_PATIENCE
+from lockstep.domain.faults import FaultCategory
 
 ELSEWHERE = "elsewhere"
-"""The failure that sends a first try to the system's own queue; nothing was done."""
+"""The category of a try that is left to the system's own queue; nothing was done."""
 
 SLOW_S = 2.0
 """A system that took longer is not tried at home for a while."""
@@ -76,7 +78,7 @@ class _Lane:
 
 
 class HomeActivities:
-    """Implements ``revoke_access`` for the cases' own queue, whatever the system."""
+    """The first tries; each system has a lane of its own."""
 
     def __init__(
         self,
@@ -90,33 +92,43 @@ class HomeActivities:
         }
 
     @activity.defn
-    async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
-        """See the stub. Refuses at once where the system is better left to its own queue."""
-        lane = self._lanes.get(given.system)
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        if lane is None or lane.busy >= lane.limit or began < lane.rests_until:
-            raise ApplicationError("not at home", type=ELSEWHERE)
+    async def try_at_home(self, given: p.HomeInput) -> p.HomeResult:
+        """See the stub. A system that is better left to its own queue is not touched."""
+        tries = await asyncio.gather(*(self._try(given, system) for system in given.systems))
+        return p.HomeResult(list(tries))
+
+    async def _try(self, given: p.HomeInput, system: str) -> p.HomeTry:
+        lane = self._lanes.get(system)
+        if lane is None or lane.busy >= lane.limit or _now() < lane.rests_until:
+            return p.HomeTry(system, category=ELSEWHERE)
         lane.busy += 1
         try:
-            result = await self._in_turn(lane, given)
-        except ApplicationError as error:
-            if not error.non_retryable:  # a person's trouble is not the system's
-                lane.rests_until = clock() + REST_S
-            raise
-        except asyncio.CancelledError:  # it took longer than a first try may
-            lane.rests_until = clock() + REST_S
-            raise
-        else:
-            if clock() - began > SLOW_S:
-                lane.rests_until = clock() + REST_S
-            return result
+            await self._turnstile.enter(given.priority)
+            try:
+                return await _attempt(lane, p.RevokeInput(given.case_id, system, 1))
+            finally:
+                self._turnstile.leave()
         finally:
             lane.busy -= 1
 
-    async def _in_turn(self, lane: _Lane, given: p.RevokeInput) -> p.RevokeResult:
-        await self._turnstile.enter(given.priority)
-        try:
-            return await lane.access.revoke_access(given)
-        finally:
-            self._turnstile.leave()
+
+async def _attempt(lane: _Lane, given: p.RevokeInput) -> p.HomeTry:
+    """Make the try; a system that is slow or out of order rests."""
+    began = _now()
+    try:
+        async with asyncio.timeout(HOME_PATIENCE.total_seconds()):
+            result = await lane.access.revoke_access(given)
+    except TimeoutError:
+        lane.rests_until = _now() + REST_S
+        return p.HomeTry(given.system, category=FaultCategory.TIMEOUT)
+    except ApplicationError as error:
+        if not error.non_retryable:  # a person's trouble is not the system's
+            lane.rests_until = _now() + REST_S
+        return p.HomeTry(given.system, category=error.type or "", final=error.non_retryable)
+    if _now() - began > SLOW_S:
+        lane.rests_until = _now() + REST_S
+    return p.HomeTry(given.system, result.outcome)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

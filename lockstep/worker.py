@@ -106,7 +106,7 @@ def build_workers(
                 record.record_needs_person,
                 record.record_decision,
                 record.close_case,
-                home.revoke_access,
+                home.try_at_home,
             ],
             workflow_runner=sandboxed(),
             max_cached_workflows=1000,

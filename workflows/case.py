@@ -42,6 +42,7 @@ class CaseWorkflow:
         self._doors = {plan.system: Door(plan) for plan in given.systems}
         self._changed = False
         self._closings = 0
+        self._home: asyncio.Task[dict[str, p.HomeTry]] | None = None
         # A case that begins at once is started with its search attributes already set.
         self._status = CaseStatus.REVOKING if given.begun else CaseStatus.SCHEDULED
 
@@ -170,25 +171,32 @@ class CaseWorkflow:
         Ten times cheaper than a task of its own. What does not settle here goes on in the
         system's own queue, with its retries and its bulkhead (docs/decisions/0006).
         """
+        if self._home is None:
+            self._home = asyncio.create_task(self._first_tries())
+        found = (await self._home).get(door.plan.system)
+        if found is None:
+            return
+        door.outcome = found.outcome
+        category = known_category(found.category)
+        if not found.outcome and (found.final or not rule_for(category).transient):
+            await self._ask_person(door, category)
+            await self._decided(door)
+
+    async def _first_tries(self) -> dict[str, p.HomeTry]:
+        """The first tries of all systems at home, together; nothing where they were given up."""
+        systems = [name for name, door in self._doors.items() if door.plan.at_home]
         try:
             done = await workflow.execute_local_activity(
-                stubs.revoke_access,
-                p.RevokeInput(
-                    self._given.case_id,
-                    door.plan.system,
-                    door.round,
-                    door.opening,
-                    self._given.priority,
-                ),
+                stubs.try_at_home,
+                p.HomeInput(self._given.case_id, systems, self._given.priority),
                 start_to_close_timeout=policies.HOME_TIMEOUT,
                 retry_policy=policies.ONCE,
             )
-            door.outcome = done.outcome
-        except FailureError as error:  # as the activity raised it: local ones are not wrapped
-            category = category_of(error)
-            if not is_cancelled_exception(error) and not keeps_trying(error, category):
-                await self._ask_person(door, category)
-                await self._decided(door)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            return {}
+        return {found.system: found for found in done.tries}
 
     async def _attempt(self, door: Door) -> None:
         """One round: the activity until it settles, fails for good, or a person decides."""
@@ -346,27 +354,30 @@ def nobody_known(doors: Iterable[Door]) -> bool:
     return bool(answered) and all(door.outcome == Outcome.NOT_FOUND for door in answered)
 
 
-def keeps_trying(error: FailureError, category: FaultCategory) -> bool:
+def keeps_trying(error: ActivityError, category: FaultCategory) -> bool:
     """Whether the machine goes on by itself after ``error``.
 
     A failure that the server was told not to retry would fail again at once, whatever its
     category: starting the next round without a person would spin.
     """
-    if isinstance(error, ActivityError) and error.retry_state is RetryState.NON_RETRYABLE_FAILURE:
-        return False
-    if isinstance(error, ApplicationError) and error.non_retryable:
+    if error.retry_state is RetryState.NON_RETRYABLE_FAILURE:
         return False
     return rule_for(category).transient
 
 
-def category_of(error: FailureError) -> FaultCategory:
+def category_of(error: ActivityError) -> FaultCategory:
     """The fault category that an activity failed with; Temporal's own timeouts are timeouts."""
-    cause = error.cause if isinstance(error, ActivityError) else error
+    cause = error.cause
     if isinstance(cause, TemporalTimeoutError):
         cause = cause.cause if isinstance(cause.cause, ApplicationError) else cause
     if isinstance(cause, ApplicationError) and cause.type:
-        try:
-            return FaultCategory(cause.type)
-        except ValueError:
-            return FaultCategory.INTERNAL
+        return known_category(cause.type)
     return FaultCategory.TIMEOUT
+
+
+def known_category(name: str) -> FaultCategory:
+    """A fault category by its value; anything else is a fault of ours."""
+    try:
+        return FaultCategory(name)
+    except ValueError:
+        return FaultCategory.INTERNAL

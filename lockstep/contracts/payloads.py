@@ -88,7 +88,6 @@ class RevokeInput:
     system: str
     round: int
     opening: int = 1
-    priority: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,32 @@ class RevokeResult:
     """``outcome`` is a value of `Outcome`."""
 
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeInput:
+    """The first try of all these systems of a case, together; ``priority`` as of the case."""
+
+    case_id: str
+    systems: list[str]
+    priority: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HomeTry:
+    """One system: its ``outcome``, or else the fault ``category`` and whether it is ``final``."""
+
+    system: str
+    outcome: str = ""
+    category: str = ""
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HomeResult:
+    """What came of each system that was asked for."""
+
+    tries: list[HomeTry]
 
 
 @dataclass(frozen=True, slots=True)

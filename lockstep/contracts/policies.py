@@ -24,8 +24,11 @@ RECORD_RETRY = RetryPolicy(
 
 RECORD_TIMEOUT = timedelta(seconds=15)
 
-HOME_TIMEOUT = timedelta(seconds=5)
+HOME_PATIENCE = timedelta(seconds=4)
 """The first try of a system, within the workflow task: who needs longer goes to the queue."""
+
+HOME_TIMEOUT = timedelta(seconds=6)
+"""All first tries of a case together, and their waiting for a turn."""
 
 ONCE = RetryPolicy(maximum_attempts=1)
 """What fails at home is tried again from the system's own queue."""

@@ -28,6 +28,12 @@ async def revoke_access(given: p.RevokeInput) -> p.RevokeResult:
 
 
 @activity.defn
+async def try_at_home(given: p.HomeInput) -> p.HomeResult:
+    """The first try of several systems, within the workflow task; faults come back as data."""
+    raise _StubError
+
+
+@activity.defn
 async def rehearse_access(given: p.RehearseInput) -> p.RehearseResult:
     """Look for accounts and missing permissions before the last day; change nothing."""
     raise _StubError

@@ -192,7 +192,7 @@ class Dispatcher:
                     log.exception("dispatch_failed")
                     worked = 0
                     await asyncio.sleep(1)
-                if not worked:
+                if worked < BATCH:  # whatever comes from now on rings
                     pause = BUSY if self._lag.is_behind else IDLE
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(bell.wait(), pause.total_seconds())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities import home as home_module
 from activities.home import ELSEWHERE, HomeActivities, Turnstile
-from lockstep.contracts.payloads import RevokeInput, RevokeResult
+from lockstep.contracts.payloads import HomeInput, HomeTry, RevokeResult
 
-GIVEN = RevokeInput("c1", "okta", 1)
+GIVEN = HomeInput("c1", ["okta"])
 
 
 class Access:
@@ -24,6 +25,7 @@ class Access:
         self.calls = 0
 
     async def revoke_access(self, given):
+        assert (given.case_id, given.round, given.opening) == ("c1", 1, 1)
         self.calls += 1
         await self.gate.wait()
         if self.error is not None:
@@ -35,23 +37,32 @@ def at_home(access: Access, limit: int = 2) -> HomeActivities:
     return HomeActivities({"okta": access}, lambda _: limit)
 
 
-async def refused(home: HomeActivities, given: RevokeInput = GIVEN) -> bool:
-    """Whether the try was sent to the queue without touching the system."""
-    try:
-        await home.revoke_access(given)
-    except ApplicationError as error:
-        return error.type == ELSEWHERE and not error.non_retryable
-    return False
+async def tried(home: HomeActivities) -> HomeTry:
+    [found] = (await home.try_at_home(GIVEN)).tries
+    return found
+
+
+REFUSED = HomeTry("okta", category=ELSEWHERE)
 
 
 async def test_a_system_that_answers_is_settled_at_home():
-    access = Access()
-    assert (await at_home(access).revoke_access(GIVEN)).outcome == "revoked"
+    assert await tried(at_home(Access())) == HomeTry("okta", "revoked")
 
 
-async def test_a_system_without_a_connector_here_is_left_to_its_queue():
-    """A worker of an older configuration, or one that lacks the credential."""
-    assert await refused(at_home(Access()), RevokeInput("c1", "vpn", 1))
+async def test_all_systems_are_tried_side_by_side_and_none_without_a_connector():
+    """A worker of an older configuration may lack one."""
+    first, second = Access(), Access()
+    first.gate.clear()
+    home = HomeActivities({"okta": first, "vpn": second}, lambda _: 2)
+    asking = asyncio.create_task(home.try_at_home(HomeInput("c1", ["okta", "vpn", "badge"])))
+    await settled()
+    assert second.calls == 1, "nobody waits for another system"
+    first.gate.set()
+    assert (await asking).tries == [
+        HomeTry("okta", "revoked"),
+        HomeTry("vpn", "revoked"),
+        HomeTry("badge", category=ELSEWHERE),
+    ]
 
 
 async def test_no_more_at_once_than_the_system_may_have():
@@ -59,43 +70,39 @@ async def test_no_more_at_once_than_the_system_may_have():
     access = Access()
     access.gate.clear()
     home = at_home(access, limit=2)
-    running = [asyncio.create_task(home.revoke_access(GIVEN)) for _ in range(2)]
-    await asyncio.sleep(0)
-    assert await refused(home)
+    running = [asyncio.create_task(tried(home)) for _ in range(2)]
+    await settled()
+    assert await tried(home) == REFUSED
     access.gate.set()
-    assert [result.outcome for result in await asyncio.gather(*running)] == ["revoked"] * 2
-    assert not await refused(home)
+    assert [found.outcome for found in await asyncio.gather(*running)] == ["revoked"] * 2
+    assert await tried(home) != REFUSED
     assert access.calls == 3
 
 
 @pytest.mark.parametrize(
-    ("error", "rests"),
+    ("error", "final"),
     [
-        (ApplicationError("down", type="unreachable"), True),
-        (ApplicationError("no such scope", type="permission_missing", non_retryable=True), False),
+        (ApplicationError("down", type="unreachable"), False),
+        (ApplicationError("no such scope", type="permission_missing", non_retryable=True), True),
     ],
 )
-async def test_a_failing_system_rests_and_a_persons_trouble_does_not(error, rests):
+async def test_a_failing_system_rests_and_a_persons_trouble_does_not(error, final):
     access = Access()
     access.error = error
     home = at_home(access)
-    with pytest.raises(ApplicationError):
-        await home.revoke_access(GIVEN)
+    assert await tried(home) == HomeTry("okta", category=error.type, final=final)
     access.error = None
-    assert await refused(home) is rests
+    assert (await tried(home) == REFUSED) is not final
 
 
-async def test_a_hanging_system_rests_once_its_first_try_is_given_up():
+async def test_a_hanging_system_rests_once_its_first_try_is_given_up(monkeypatch):
+    monkeypatch.setattr(home_module, "HOME_PATIENCE", timedelta(milliseconds=10))
     access = Access()
     access.gate.clear()
     home = at_home(access)
-    hanging = asyncio.create_task(home.revoke_access(GIVEN))
-    await asyncio.sleep(0)
-    hanging.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await hanging
+    assert await tried(home) == HomeTry("okta", category="timeout")
     access.gate.set()
-    assert await refused(home)
+    assert await tried(home) == REFUSED
 
 
 async def test_a_slow_system_rests_and_is_tried_again_later(monkeypatch):
@@ -105,10 +112,10 @@ async def test_a_slow_system_rests_and_is_tried_again_later(monkeypatch):
     home = at_home(access)
     asyncio.get_running_loop().call_later(0.01, access.gate.set)
     access.gate.clear()
-    await home.revoke_access(GIVEN)
-    assert await refused(home)
+    assert (await tried(home)).outcome == "revoked"
+    assert await tried(home) == REFUSED
     await asyncio.sleep(0.06)
-    assert not await refused(home)
+    assert await tried(home) != REFUSED
 
 
 class Crowd:
