@@ -16,7 +16,7 @@ class Plan:
     low_cases: int = 30
     full_cases: int = 200
     in_flight: int = 30
-    answer_ms: int = 75
+    answer_ms: int = 100
     slow_cases: int = 40
     slow_in_flight: int = 1
     slow_pairs: int = 2

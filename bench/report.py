@@ -45,7 +45,7 @@ when the case is closed in the database |
 
 **Inside** the systems answer in the worker's own process, through the same connector: what is left
 is what Lockstep adds. **Over HTTP** they answer from a process of their own, as vendors do; each
-case then makes 32 real HTTP calls that the bare activities do not make.
+case then makes 24 real HTTP calls that the bare activities do not make.
 
 Slow systems: every answer of every system is held back for {answer} ms; a system needs several
 answers one after another. Overhead is a case's latency minus one system's own time; bare
