@@ -34,10 +34,10 @@ A pair during which strangers used more than {quiet} cores is rejected and run a
 
 | | bare Temporal | Lockstep |
 |---|---|---|
-| a case | one workflow, {systems} parallel no-op activities, each on a queue of \
-its own | one leaver: inbox, dispatcher, workflow, \
+| a case | one workflow, {systems} parallel no-op activities | one leaver: inbox, dispatcher, workflow, \
 {systems} systems revoked and read back, ledger, close |
-| per system | nothing | 4 calls (locate, look, switch off, read back), 2 ledger entries |
+| per system | an activity on a queue of its own | a first try in the workflow task \
+(docs/decisions/0006): 3 calls (locate, switch off, read back), 2 ledger entries |
 | data | none | PostgreSQL with every commit synced; payloads and personal data encrypted |
 | the clock starts | before the start request | after the inbox's commit |
 | the clock stops | when the workflow's result has come back | the same; the workflow ends \

@@ -52,9 +52,13 @@ def time_to_revocation(cutoff: datetime, off_at: datetime) -> int:
 def case_times(
     *, recorded_at: datetime, cutoff: datetime, now: datetime, systems: Iterable[SystemClock]
 ) -> CaseTimes:
-    """Reckon a case: its slowest required system decides; open work is censored at ``now``."""
+    """Reckon a case: its slowest required system decides; open work is censored at ``now``.
+
+    Where policy requires none, all decide, as in the metric.
+    """
     rows = list(systems)
-    ends = [(row.off_at or now) for row in rows if row.required]
+    deciding = [row for row in rows if row.required] or rows
+    ends = [(row.off_at or now) for row in deciding]
     slowest = max(ends, default=cutoff)
     return CaseTimes(
         hr_lag_ms=milliseconds(recorded_at, cutoff),
@@ -63,5 +67,5 @@ def case_times(
         exposure_ms=sum(
             row.accounts * time_to_revocation(cutoff, row.off_at or now) for row in rows
         ),
-        is_open=any(row.off_at is None for row in rows if row.required),
+        is_open=any(row.off_at is None for row in deciding),
     )

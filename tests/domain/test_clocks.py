@@ -47,11 +47,11 @@ def test_an_open_required_system_grows_with_now() -> None:
     assert times.is_open
 
 
-def test_a_case_without_required_systems_took_no_time() -> None:
-    """Its optional systems still count as exposure."""
-    rows = [SystemClock("wiki", False, 1, _ms(40))]
+def test_where_no_system_is_required_all_decide() -> None:
+    """As in the metric: a policy that requires nothing does not make everybody fast."""
+    rows = [SystemClock("wiki", False, 1, _ms(40)), SystemClock("blog", False, 1, None)]
     times = case_times(recorded_at=_ms(-500), cutoff=E, now=_ms(90), systems=rows)
-    assert times == CaseTimes(0, 0, 0, 40, False)
+    assert times == CaseTimes(0, 90, 90, 130, True)
 
 
 @given(INSTANTS, INSTANTS)

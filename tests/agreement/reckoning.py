@@ -1,0 +1,226 @@
+"""The clocks and the score once more, straight from the design and the audit's formula.
+
+Written for the comparison only, without a line of `lockstep.scorecard`: plain loops over plain
+dicts, one figure after the other. Instants and durations are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+Document = dict[str, Any]
+
+
+def decimal(value: Fraction, places: int) -> str:
+    """``value`` rounded half to even."""
+    with localcontext() as context:
+        context.prec = 200
+        exact = Decimal(value.numerator) / Decimal(value.denominator)
+        return str(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN))
+
+
+def reckon_item(case: Document, item: Document, as_of: int) -> Document:
+    """Clocks of one system: R - E, the time allowed, how late, how exposed."""
+    cutoff, off_at = case["cutoff_at"], item["off_at"]
+    allowed = item["sla_ms"]
+    if item["waived_until"] is not None:
+        allowed = max(allowed, item["waived_until"] - cutoff)
+    is_open = off_at is None and not case["rescinded"]
+    taken = max(0, (as_of if off_at is None else off_at) - cutoff)
+    if case["rescinded"]:
+        taken = 0
+    return {
+        **item,
+        "allowed": allowed,
+        "due_at": cutoff + allowed,
+        "is_open": is_open,
+        "ttr": taken,
+        "late": max(0, taken - allowed),
+        "exposure": taken * item["accounts"],
+    }
+
+
+def reckon(case: Document, as_of: int) -> Document:
+    """One case: its slowest required system decides; every system, where none is required."""
+    items = [reckon_item(case, item, as_of) for item in case["items"]]
+    deciding = [item for item in items if item["required"]] or items
+    ratio = max((Fraction(item["ttr"], item["allowed"]) for item in deciding), default=Fraction(0))
+    unfinished = [item for item in deciding if item["is_open"]]
+    ttr = max((item["ttr"] for item in deciding), default=0)
+    lag = max(0, case["recorded_at"] - case["cutoff_at"])
+    if case["rescinded"]:
+        state = "rescinded"
+    elif case["cutoff_at"] > as_of:
+        state = "future"
+    elif unfinished:
+        state = "overdue" if ratio >= 1 else "pending"
+    elif all(item["outcome"] == "not_found" and item["openings"] == 1 for item in items):
+        state = "no_access"
+    else:
+        state = "done"
+    grades = [item["grade"] or "D" for item in deciding if not item["is_open"]]
+    return {
+        **case,
+        "items": items,
+        "deciding": deciding,
+        "state": state,
+        "scored": state in {"done", "overdue"},
+        "ratio": ratio,
+        "grade": max(grades, default=""),
+        "ttr": ttr,
+        "late": max((item["late"] for item in deciding), default=0),
+        "lag": lag,
+        "operational": max(0, ttr - lag),
+        "exposure": sum(item["exposure"] for item in items),
+        "open_items": len(unfinished),
+        "open_late": max((item["late"] for item in unfinished), default=0),
+        "tier0_late": max((i["late"] for i in unfinished if i["tier"] == "0"), default=0),
+    }
+
+
+def credit(case: Document) -> Fraction:
+    """g(r), at most what the evidence allows (reference: audit, 5.4)."""
+    ratio = case["ratio"]
+    if ratio <= Fraction(1, 4):
+        speed = Fraction(1)
+    elif ratio <= 1:
+        speed = 1 - Fraction(4, 100) * (ratio - Fraction(1, 4)) / Fraction(3, 4)
+    else:
+        speed = max(Fraction(0), (4 - ratio) / 6)
+    grade = "D" if case["open_items"] else case["grade"]
+    return min(speed, {"C": Fraction(98, 100), "D": Fraction(9, 10)}.get(grade, Fraction(1)))
+
+
+def penalty(case: Document) -> Fraction:
+    """Points that an open overdue case takes off."""
+    if not case["open_late"]:
+        return Fraction(0)
+    weeks = case["open_late"] // WEEK
+    points = min(Fraction(3), Fraction(1, 2) + Fraction(weeks, 2))
+    return points * 2 if case["tier0_late"] else points
+
+
+def score_of(cases: Iterable[Document], start: int, end: int, as_of: int) -> Document:
+    """The members of a score's document that can be reckoned by hand; findings cap nothing here."""
+    mine = [
+        case
+        for case in (reckon(each, as_of) for each in cases)
+        if start <= case["cutoff_at"] < end or (case["cutoff_at"] < start and case["open_items"])
+    ]
+    scored = [case for case in mine if case["scored"]]
+    counted = [case for case in mine if case["scored"] or case["state"] == "pending"]
+    capped = [case for case in scored if case["tier0_late"] > DAY]
+    taken_off = min(Fraction(10), sum(map(penalty, scored), Fraction(0)))
+    quality = base = value = None
+    if scored:
+        quality = sum(map(credit, scored), Fraction(0)) / len(scored)
+        base = max(Fraction(0), 20 - 50 * (1 - quality))
+        value = max(Fraction(0), base - taken_off)
+        value = min(value, Fraction(135, 10)) if capped else value
+    within = sum(case["ratio"] <= 1 for case in scored)
+    return {
+        "n": len(scored),
+        "pending": len(counted) - len(scored),
+        "excluded": dict(Counter(case["state"] for case in mine if case not in counted)),
+        "within_sla": within,
+        "within_sla_rate": decimal(Fraction(within, len(scored)), 4) if scored else None,
+        "early": sum(map(_is_early, scored)),
+        "quality": None if quality is None else decimal(quality, 4),
+        "base": None if base is None else decimal(base, 2),
+        "penalty": decimal(taken_off, 2),
+        "value": None if value is None else decimal(value, 2),
+        "unscored": [] if scored else ["no_leavers"],
+        "caps": [_cap(capped)] if capped else [],
+        "open_overdue": sum(case["open_late"] > 0 for case in scored),
+        "ttr": _spread([(case["ttr"], case["open_items"] > 0) for case in scored]),
+        "hr_lag": _spread([(case["lag"], False) for case in scored]),
+        "operational": _spread([(case["operational"], case["open_items"] > 0) for case in scored]),
+        "exposure": _exposure(counted),
+        "grades": dict(
+            Counter(
+                item["grade"] or "none"
+                for case in counted
+                for item in case["items"]
+                if not item["is_open"]
+            )
+        ),
+        "policies": sorted({case["policy"] for case in counted}),
+        "waivers": _waivers(counted),
+    }
+
+
+def _is_early(case: Document) -> bool:
+    ends = [item["off_at"] for item in case["deciding"]]
+    return not case["open_items"] and all(end < case["cutoff_at"] for end in ends)
+
+
+def _cap(capped: Sequence[Document]) -> Document:
+    worst = min(capped, key=lambda case: (-case["tier0_late"], case["case_id"]))
+    systems = [
+        item["system"]
+        for item in worst["deciding"]
+        if item["is_open"] and item["tier"] == "0" and item["late"] == worst["tier0_late"]
+    ]
+    return {
+        "code": "open_tier0",
+        "limit": "13.50",
+        "count": len(capped),
+        "worst": {
+            "case": worst["case_id"],
+            "system": min(systems),
+            "since_ms": worst["tier0_late"],
+        },
+    }
+
+
+def _spread(durations: Sequence[tuple[int, bool]]) -> Document:
+    """Nearest ranks; what is open ranks after all that is closed, and is "at least"."""
+    closed = sorted(taken for taken, is_open in durations if not is_open)
+    everything = sorted(taken for taken, _ in durations)
+
+    def at(percent: int) -> Document | None:
+        if not everything:
+            return None
+        place = -(-percent * len(everything) // 100) - 1
+        if place < len(closed):
+            return {"ms": closed[place], "open": False}
+        return {"ms": everything[place], "open": True}
+
+    p95 = at(95) if len(everything) >= 20 else None
+    return {"p50": at(50), "p90": at(90), "p95": p95, "max": at(100)}
+
+
+def _exposure(counted: Sequence[Document]) -> Document:
+    items = [item for case in counted for item in case["items"]]
+    longest = (
+        max((item["ttr"] for item in case["items"] if item["exposure"]), default=0)
+        for case in counted
+    )
+    total = {
+        "account": sum(item["exposure"] for item in items),
+        "tier0_account": sum(item["exposure"] for item in items if item["tier"] == "0"),
+        "leaver": sum(longest),
+    }
+    hours = {f"{name}_hours": decimal(Fraction(taken, HOUR), 2) for name, taken in total.items()}
+    return {f"{name}_ms": str(taken) for name, taken in total.items()} | hours
+
+
+def _waivers(counted: Sequence[Document]) -> Document:
+    waived = sum(
+        any(item["waived_until"] is not None for item in case["items"]) for case in counted
+    )
+    share = Fraction(waived, len(counted)) if counted else Fraction(0)
+    return {
+        "cases": waived,
+        "in_vain": sum(any(item["waived_in_vain"] for item in case["items"]) for case in counted),
+        "share": decimal(share, 4),
+        "flagged": share > Fraction(5, 100),
+    }

@@ -1,0 +1,367 @@
+"""Where stories really happen: every word of them goes through the real storage."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.domain.access import Access, AccessKind, Account, Action, Observation
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.outcomes import CaseStatus, Closing, reckon
+from lockstep.domain.terminations import Termination, TerminationAction
+from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.storage.case_rows import Opening, Said
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.records import CaseView
+from lockstep.storage.revocations import Revocation, Snapshot
+from lockstep.storage.sequencer import heartbeat
+from lockstep.storage.views import CaseViews
+from tests.support.casework import TENANT, revised, termination
+from tests.support.endings import receive
+from tests.support.exporting import LOCATION, Packing
+from tests.support.histories import (
+    PARTNERS,
+    POLICIES,
+    SITES,
+    Act,
+    Amend,
+    Ask,
+    Attempt,
+    Attest,
+    Begin,
+    Close,
+    DoorAct,
+    Fault,
+    Leaver,
+    Pass,
+    Prove,
+    Rehearse,
+    Rescind,
+    Retry,
+    Return,
+    Story,
+    Waive,
+)
+from tests.support.ledgers import LedgerBook, settle
+
+FINE = timedelta(microseconds=789)
+"""Instants reach storage finer than it keeps them."""
+ARTEFACT = "ab" * 32
+SECOND = "second.person@example.com"
+ACTOR = "olivia.operations@example.com"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PROVED = {"revoked", "already_absent", "not_found"}
+_DOUBTFUL = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class Diary:
+    """What was done to a case, and cannot be read from its rows.
+
+    Args:
+        counts_from: E as it counts, in milliseconds since the epoch.
+        rescinded: whether HR took it back before E.
+        looked: systems of which the ledger says how many accounts there were.
+        waived: by system, the waivers that took hold: id of the decision, given by two people.
+    """
+
+    counts_from: int
+    rescinded: bool = False
+    looked: set[str] = field(default_factory=set)
+    waived: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
+
+
+def ms(moment: datetime) -> int:
+    """Whole milliseconds since the epoch."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def at_ms(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One leaver on the stage."""
+
+    leaver: Leaver
+    said: Termination
+    case_id: str
+    count: int = 0
+
+    def number(self) -> int:
+        self.count += 1
+        return self.count
+
+
+class Stage:
+    """One installation and the diary of everybody who leaves it."""
+
+    def __init__(self, engine: AsyncEngine, ring: Keyring, book: LedgerBook, folder: Path) -> None:
+        self.packing = Packing(engine, ring, book, folder)
+        self.engine = engine
+        self.book = book
+        self.work = self.packing.work
+        self.views = CaseViews(engine, ring)
+        self.diary: dict[str, Diary] = {}
+        self._sealed = 0
+
+    async def play(self, story: Story) -> datetime:
+        """Let it all happen and seal it; the instant of the last head."""
+        for policy in POLICIES:
+            await self.work.adopt(policy)
+        lives = [await self._open(leaver) for leaver in story.leavers]
+        live = [life for life in lives if life is not None]
+        for turn, acts in enumerate(zip_longest(*(life.leaver.acts for life in live))):
+            if turn == story.sealed > 0:
+                await self.seal(datetime.now(UTC))
+            for life, act in zip(live, acts, strict=True):
+                if act is not None:
+                    await self._do(life, act)
+        return await self.seal(await self._instant(story.at))
+
+    async def seal(self, now: datetime) -> datetime:
+        """Place every entry and sign a head over all of them, as if it were ``now``."""
+        self._sealed += 1
+        beat = heartbeat(TENANT, 0, now, asked=f"stage-{self._sealed}")
+        self.book.append(beat)
+        sequencer = self.book.sequencer(now=lambda: now)
+        try:
+            await asyncio.to_thread(settle, sequencer)
+        finally:
+            sequencer.close()
+        query = "select signed_at from checkpoints order by size desc limit 1"
+        [(signed_at,)] = self.book.ask(query)
+        return signed_at
+
+    async def view(self, case_id: str) -> CaseView:
+        view = await self.views.show(case_id)
+        assert view is not None
+        return view
+
+    async def _instant(self, at: tuple[int, int] | None) -> datetime:
+        now = datetime.now(UTC)
+        if at is None:
+            return now
+        views = [await self.view(case_id) for case_id in self.diary]
+        moments = {view.case.cutoff_at for view in views}
+        moments |= {row.due_at for view in views for row in view.revocations}
+        moments |= {at_ms(diary.counts_from) for diary in self.diary.values()}
+        ahead = sorted(moment for moment in moments if moment > now + _DOUBTFUL)
+        place, beside = at
+        if not ahead:
+            return now
+        return ahead[place % len(ahead)] + timedelta(milliseconds=beside)
+
+    async def _open(self, leaver: Leaver) -> _Life | None:
+        now = datetime.now(UTC)
+        cutoff = now + timedelta(milliseconds=leaver.due_ms)
+        said = termination(
+            f"W-{leaver.worker}",
+            spell=str(leaver.spell),
+            kind=leaver.kind,
+            partner=PARTNERS[leaver.partner],
+            site=SITES[leaver.site],
+            recorded_at=cutoff + timedelta(milliseconds=leaver.lag_ms),
+        )
+        heard = now - timedelta(milliseconds=leaver.heard_ms)
+        opening = Opening(said, heard, cutoff, tombstone=leaver.tombstone)
+        [case] = await self.work.cases.open([opening], POLICIES[leaver.policy])
+        if case is None:  # this spell has a case already
+            return None
+        await receive(self.work, f"evt-{case.case_id}", case_id=case.case_id)
+        self.diary[case.case_id] = Diary(ms(case.cutoff_at), rescinded=leaver.tombstone)
+        return _Life(leaver, said, case.case_id)
+
+    async def _do(self, life: _Life, act: Act) -> None:
+        """Let one thing happen; what cannot happen to the case as it stands does not."""
+        view = await self.view(life.case_id)
+        status = CaseStatus(view.case.status)
+        match act:
+            case Amend() | Rescind() if self._is_doubtful(life.case_id):
+                return  # so near the cutoff that nobody knows which comes first
+            case Amend() if status is not CaseStatus.RESCINDED:
+                await self._amend(life, view, act)
+            case Rescind():
+                await self._rescind(life, view)
+            case Pass():
+                await self._wait_for(view.case.cutoff_at)
+            case Begin():
+                await self.work.cases.begin(life.case_id)
+            case Close() if view.case.begun_at is not None:
+                await self.work.cases.close(life.case_id, view.case.closings + 1)
+            case Rehearse() if status is CaseStatus.SCHEDULED:
+                await self._at_door(life, view, act)
+            case Amend() | Close() | Rehearse():
+                return
+            case _ if view.case.begun_at is not None:
+                await self._at_door(life, view, act)
+
+    # --- the case -------------------------------------------------------------------------------
+
+    def _is_doubtful(self, case_id: str) -> bool:
+        ahead = at_ms(self.diary[case_id].counts_from) - datetime.now(UTC)
+        return timedelta(0) <= ahead < _DOUBTFUL
+
+    async def _wait_for(self, cutoff: datetime) -> None:
+        ahead = cutoff - datetime.now(UTC)
+        if ahead < _DOUBTFUL:
+            await asyncio.sleep(max(0.0, ahead.total_seconds()) + 0.002)
+
+    async def _amend(self, life: _Life, view: CaseView, act: Amend) -> None:
+        diary = self.diary[life.case_id]
+        asked = view.case.cutoff_at + timedelta(milliseconds=act.by_ms) + FINE
+        said = Said(ACTOR, "HR has it wrong") if act.person else None
+        in_time = ms(datetime.now(UTC)) < diary.counts_from
+        after = await self.work.cases.amend(view.case, self._word(life, view), asked, said)
+        shown = ms(after.cutoff_at)
+        if shown < diary.counts_from or (in_time and not act.person):
+            diary.counts_from = shown
+
+    async def _rescind(self, life: _Life, view: CaseView) -> None:
+        diary = self.diary[life.case_id]
+        in_time = ms(datetime.now(UTC)) < diary.counts_from
+        word = replace(self._word(life, view), action=TerminationAction.RESCINDED)
+        status = await self.work.cases.rescind(view.case, word)
+        if status is CaseStatus.RESCINDED and in_time:
+            diary.rescinded = True
+
+    def _word(self, life: _Life, view: CaseView) -> Termination:
+        return revised(life.said, view.case.revision + 1, event_id=f"e-{life.number()}")
+
+    # --- one system -----------------------------------------------------------------------------
+
+    async def _at_door(self, life: _Life, view: CaseView, act: DoorAct) -> None:
+        if not view.revocations:
+            return
+        row = view.revocations[act.system % len(view.revocations)]
+        item = await self.work.revocations.load(life.case_id, row.system, row.opening)
+        looked = self.diary[life.case_id].looked
+        match act:
+            case Rehearse():
+                await self.work.revocations.rehearsed(item, accounts=act.accounts, problems=())
+            case Attempt():
+                looked.add(row.system)
+                await self._attempt(item, life.number(), act.accounts)
+            case Fault():
+                await self._fault(item, life.number())
+            case Ask():
+                await self.work.revocations.needs_person(
+                    item, round_=life.number(), category=FaultCategory.MANUAL, overdue=False
+                )
+            case Prove():
+                looked.add(row.system)
+                sla = ms(row.due_at) - ms(view.case.cutoff_at)
+                await self._prove(item, life.number(), act, sla)
+            case Attest() | Waive() | Retry():
+                await self._decide(life, item, act)
+            case Return() if row.outcome in _PROVED:
+                await self._return(item, life.number())
+
+    async def _attempt(self, item: Revocation, number: int, accounts: int) -> None:
+        await self.work.revocations.attempt(
+            item, round_=1, attempt=number, location=LOCATION, snapshot=_standing(accounts)
+        )
+
+    async def _fault(self, item: Revocation, number: int) -> None:
+        await self.work.revocations.fault(
+            item,
+            round_=1,
+            attempt=number,
+            category=FaultCategory.RATE_LIMITED,
+            text="memory revoke: rate_limited (429)",
+            retry_at=None,
+            exchanges=(),
+        )
+
+    async def _prove(self, item: Revocation, number: int, act: Prove, sla: int) -> None:
+        after = timedelta(milliseconds=sla * act.part // 1000 + act.by_ms)
+        off_at = min(item.cutoff + after + FINE, datetime.now(UTC))
+        await self.work.revocations.outcome(
+            item,
+            round_=1,
+            attempt=number,
+            closing=_closing(act, off_at),
+            snapshot=_standing(act.accounts, stood=act.stood),
+            location=LOCATION,
+            actions=(),
+            exchanges=(),
+            dropped=0,
+        )
+
+    async def _decide(self, life: _Life, item: Revocation, act: Attest | Waive | Retry) -> None:
+        decision_id = f"d-{life.case_id}-{life.number()}"
+        kind, more = _decided(act)
+        decision = Decision(decision_id, kind, item.system, ACTOR, "seen by me", **more)
+        await self.work.cases.decide(DecisionInput(life.case_id, 1, decision, item.opening))
+        if isinstance(act, Waive) and not item.outcome:
+            waived = self.diary[life.case_id].waived.setdefault(item.system, [])
+            waived.append((decision_id, act.second))
+
+    async def _return(self, item: Revocation, look: int) -> None:
+        now = datetime.now(UTC)
+        entry = Entry(
+            kind=EntryKind.FINDING_RAISED,
+            key=item.key("look", look),
+            tenant=TENANT,
+            occurred_at=now,
+            recorded_at=now,
+            case_id=item.case_id,
+            subject=str(item.subject.subject_id),
+            system=item.system,
+            policy=item.policy,
+            data={"look": look, "finding": "access_returned"},
+        )
+        await self.work.cases.raise_finding(
+            item.case_id, item.system, look=look, opening=item.opening, entry=entry
+        )
+
+
+def _accounts(count: int) -> tuple[Account, ...]:
+    return tuple(Account(f"00u{number}", "maria@example.com") for number in range(count))
+
+
+def _standing(count: int, *, stood: bool = True) -> Snapshot:
+    doors = (Access(AccessKind.SIGN_IN, "sign_in-1"),) if stood else ()
+    accounts = _accounts(count)
+    return Snapshot(accounts, {account.id: doors for account in accounts})
+
+
+def _closing(act: Prove, off_at: datetime) -> Closing:
+    """A reckoning whose R is ``off_at``: by the vendor's record, by its answer, or by our look."""
+    before = _standing(act.accounts, stood=act.stood).all_standing()
+    by_answer = not act.record and bool(before)
+    after = [
+        Observation(account.id, exists=True, standing=(), off_since=off_at if act.record else None)
+        for account in _accounts(act.accounts)
+    ]
+    seen = bool(after) and (act.record or by_answer)
+    later = min(off_at + timedelta(seconds=3), datetime.now(UTC))
+    return reckon(
+        before=before,
+        after=after,
+        actions=[Action(before[0], off_at, "memory.close")] if by_answer else (),
+        confirmed_at=max(later, off_at) if seen else off_at,
+    )
+
+
+def _decided(act: Attest | Waive | Retry) -> tuple[DecisionKind, dict[str, object]]:
+    match act:
+        case Attest(strong=True):
+            return DecisionKind.ATTEST, {"artefact_digest": ARTEFACT, "second_person": SECOND}
+        case Attest():
+            return DecisionKind.ATTEST, {}
+        case Waive(second=second, until_ms=until_ms):
+            until = None
+            if until_ms is not None:
+                until = datetime.now(UTC) + timedelta(milliseconds=until_ms)
+            return DecisionKind.WAIVE, {"second_person": SECOND if second else "", "until": until}
+        case Retry():
+            return DecisionKind.RETRY, {}

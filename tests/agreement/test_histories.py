@@ -1,0 +1,70 @@
+"""All figures agree: rows, facts, scores, packs and the verifier, over random histories."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.agreement.checks import (
+    Asked,
+    clocks_agree,
+    facts_agree,
+    scores_agree,
+    shown_clocks_agree,
+    told_by_rows,
+)
+from tests.agreement.long import PROFILE
+from tests.agreement.packs import export, pack_agrees, verifies, workbook_agrees
+from tests.agreement.places import staged
+from tests.agreement.strategies import stories
+from tests.support.histories import PARTNERS, Story
+
+
+def _period(first: date, length: int) -> tuple[date, date]:
+    return first, first + timedelta(days=length)
+
+
+TODAY = datetime.now(UTC).date()
+EVERYTHING = (date(TODAY.year - 4, 1, 1), date(TODAY.year + 4, 1, 1))
+days = st.integers(0, 600).map(lambda back: TODAY - timedelta(days=back))
+periods = st.one_of(
+    st.just(EVERYTHING),
+    st.tuples(days, st.integers(0, 700)).map(lambda drawn: _period(*drawn)),
+)
+questions = st.builds(
+    lambda period, partner: Asked(*period, partner),
+    periods,
+    st.sampled_from([None, None, *PARTNERS[:2]]),
+)
+
+is_long = settings.get_current_profile_name() == PROFILE
+patient = settings(
+    max_examples=settings.default.max_examples if is_long else 15,
+    deadline=None,
+    # An example takes seconds: only the long run has the time to make a failing one small.
+    phases=tuple(Phase) if is_long else (Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@patient
+@given(story=stories, asked=questions, identified=st.booleans())
+async def test_all_figures_agree(postgres, ring, story, asked, identified):
+    """Every time, count, score and file of a pack follows from the rows, and verifies."""
+    async with staged(postgres, ring) as stage:
+        await everything_agrees(stage, story, asked, identified=identified)
+
+
+async def everything_agrees(stage, story: Story, asked: Asked, *, identified: bool) -> None:
+    await stage.play(story)
+    told = await told_by_rows(stage)
+    await facts_agree(stage, told)
+    clocks_agree(told)
+    shown_clocks_agree(told)
+    served = await scores_agree(stage, told, asked)
+    pack = await export(stage, told, asked, identified=identified)
+    pack_agrees(pack, told, asked, served)
+    workbook_agrees(pack, stage)
+    verifies(pack, stage, identified=identified)
