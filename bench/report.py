@@ -34,7 +34,8 @@ A pair during which strangers used more than {quiet} cores is rejected and run a
 
 | | bare Temporal | Lockstep |
 |---|---|---|
-| a case | one workflow, {systems} parallel no-op activities | one leaver: inbox, dispatcher, workflow, \
+| a case | one workflow, {systems} parallel no-op activities | one leaver: inbox, \
+dispatcher, workflow, \
 {systems} systems revoked and read back, ledger, close |
 | per system | an activity on a queue of its own | a first try in the workflow task \
 (docs/decisions/0006): 3 calls (locate, switch off, read back), 2 ledger entries |
