@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.cli import context
 from lockstep.contracts.names import SEARCH_ATTRIBUTES
 from lockstep.control.temporal import TemporalAddress, connect
 from lockstep.embedded.postgres import EmbeddedPostgres
@@ -33,6 +34,12 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped in continuous integration: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_sessions_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is run in this process would bind every logger to a stream that closes."""
+    monkeypatch.setattr(context, "configure_logging", lambda **_: None)
 
 
 @dataclass(frozen=True)

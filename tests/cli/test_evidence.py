@@ -16,7 +16,6 @@ import typer
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from lockstep.cli import context
 from lockstep.cli.evidence import evidence_app
 from lockstep.storage.exports import Exports
 from tests.support.casework import NAME
@@ -33,8 +32,6 @@ LOCKSTEP.add_typer(evidence_app, name="evidence")
 @pytest.fixture
 async def packing(engine, ring, database, tmp_path, monkeypatch):
     """A settings file, and three leavers under a signed head."""
-    # Logging is set up once per process, and this process is that of all tests.
-    monkeypatch.setattr(context, "configure_logging", lambda **_: None)
     book = LedgerBook(database.app_url, database.superuser_url, tmp_path)
     (tmp_path / "keyring.json").write_text(ring.to_text())
     (tmp_path / "ledger.key").write_text(book.signer.to_text())

@@ -11,7 +11,6 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from lockstep.cli import context
 from lockstep.cli import ledger as commands
 from lockstep.cli.doctor import _ledger
 from lockstep.cli.ledger import ledger_app
@@ -40,9 +39,7 @@ connector = "manual"
 
 
 @pytest.fixture
-def home(tmp_path, database, monkeypatch) -> Path:
-    # Logging is set up once per process, and this process is that of all tests.
-    monkeypatch.setattr(context, "configure_logging", lambda **_: None)
+def home(tmp_path, database) -> Path:
     Keyring.generate().save(tmp_path / "keyring.json")
     (tmp_path / "db").write_text(database.app_url)
     (tmp_path / "lockstep.toml").write_text(SETTINGS)

@@ -11,7 +11,6 @@ import typer
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from lockstep.cli import context
 from lockstep.cli.cases import case_app
 from lockstep.cli.subject import subject_app
 from tests.support.casework import EMAIL, NAME, Casework
@@ -33,9 +32,7 @@ def packs(tmp_path) -> Path:
 
 
 @pytest.fixture
-def settings(database, ring, tmp_path, monkeypatch) -> Path:
-    # Logging is set up once per process, and this process is that of all tests.
-    monkeypatch.setattr(context, "configure_logging", lambda **_: None)
+def settings(database, ring, tmp_path) -> Path:
     (tmp_path / "keyring.json").write_text(ring.to_text())
     (tmp_path / "db").write_text(database.app_url)
     file = tmp_path / "lockstep.toml"
