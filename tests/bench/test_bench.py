@@ -96,7 +96,7 @@ async def test_the_harness_runs(tmp_path):
     write_results(outcome, TINY, tmp_path / "RESULTS.md")
 
     assert len(outcome.measures) == 6
-    assert outcome.slow.system_ms == 4 * TINY.answer_ms
+    assert outcome.slow.system_ms == 3 * TINY.answer_ms
     assert min(outcome.slow.pairs.kept[0].ours.latencies_ms) > outcome.slow.system_ms
     [urgent] = outcome.urgent
     assert 0 < urgent.opened_ms < urgent.written_ms < urgent.seen_ms

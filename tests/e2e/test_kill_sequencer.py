@@ -120,10 +120,8 @@ async def test_the_worker_is_killed_again_and_again_while_cases_close(
         ids += await reported(up, vendors)
         before = await another(up, 0)
         await asyncio.sleep(0.2 + 0.3 * number)  # another moment each time
-        restarts = up.restarts("worker")
         up.kill("worker")
-        await another(up, before)
-        assert up.restarts("worker") == restarts + 1
+        await another(up, before)  # which only a worker that was started again can be
 
     await assert_whole(up, ids)
 

@@ -54,7 +54,11 @@ def _make_problem(words: list[str]) -> str:
 
 def _lockstep_problem(words: list[str]) -> str:
     command: TyperGroup | TyperCommand = TREE
+    is_value = False
     for word in words:
+        if is_value:  # of the option before it
+            is_value = False
+            continue
         if isinstance(command, TyperGroup) and not word.startswith("-"):
             if word not in command.commands:
                 return f"{command.name} has no command {word}"
@@ -64,6 +68,8 @@ def _lockstep_problem(words: list[str]) -> str:
         known = {"--help", *(o for p in command.params for o in (*p.opts, *p.secondary_opts))}
         if word.startswith("-") and option not in known:
             return f"{command.name} has no option {option}"
+        flags = {o for p in command.params if getattr(p, "is_flag", False) for o in p.opts}
+        is_value = word.startswith("-") and "=" not in word and option not in {*flags, "--help"}
     return ""
 
 
