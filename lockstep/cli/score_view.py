@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 from rich.console import RenderableType
@@ -140,12 +141,25 @@ def _frame(document: Document) -> Iterator[tuple[str, str]]:
         yield "[red]ledger[/]", f"{since}: is a worker running? See `lockstep ledger verify`"
     elif ledger["size"]:
         yield "ledger", f"{ledger['size']} entries under the head of {_day(ledger['signed_at'])}"
+    yield "HR feed", _silence(score)
     if (dimension := document["dimension"]) is not None:
         yield "dimension", _dimension(dimension)
     changes = (document["trend"] or {}).get("changes", [])
     known = [f"{row['change']} in {row['days']} days" for row in changes if row["change"]]
     if known:
         yield "trend", ", ".join(known)
+
+
+def _silence(score: Document) -> str:
+    """When the stalest source of HR was heard."""
+    if not score["feeds"]:
+        return "[yellow]no source is expected[/]: nobody would notice if HR fell silent"
+    worst = max(score["feeds"], key=itemgetter("age_ms"))
+    age, source = duration(worst["age_ms"]), escape(worst["source"])
+    text = f"{source} was heard {age} ago"
+    if worst["heard_at"] is None:
+        text = f"{source} was never heard, and is expected for {age}"
+    return f"[red]{text}[/]" if "hr_feed_stale" in score["unscored"] else text
 
 
 def _dimension(dimension: Document) -> str:

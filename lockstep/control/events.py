@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AwareDatetime,
@@ -30,6 +30,8 @@ from lockstep.domain.terminations import (
 )
 
 MAX_DEPTH = 12
+HEARTBEAT = "feed.heartbeat"
+"""Type of a message (Standard Webhooks 1.0, "Payload structure"). Public: never rename."""
 LOCAL_SOURCE = "cli"
 """Source of events that a person here entered; no webhook may use this name."""
 Text = Annotated[
@@ -60,6 +62,9 @@ class EventError(ValueError):
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+Message = TypeVar("Message", bound=_Model)
 
 
 class Worker(_Model):
@@ -124,6 +129,27 @@ class TerminationEvent(_Model):
         return self
 
 
+class FeedHeartbeat(_Model):
+    """HR's word that it is there and has nothing to report. It opens nothing."""
+
+    type: Literal["feed.heartbeat"]
+    timestamp: Instant | None = Field(
+        default=None, description="When it was made; the signed header is what counts."
+    )
+
+
+def read_message(raw: bytes) -> TerminationEvent | FeedHeartbeat:
+    """Read what a source may send.
+
+    Raises:
+        EventError: with every problem found, by field; never quotes a value.
+    """
+    document = _decoded(raw)
+    if document.get("type") == HEARTBEAT:
+        return _validated(FeedHeartbeat, document)
+    return read_event(document)
+
+
 def parse_event(raw: bytes, *, tenant: str, source: str, event_id: str) -> Termination:
     """Read a generic termination event.
 
@@ -162,8 +188,12 @@ def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> S
 
 def read_event(document: dict[str, object]) -> TerminationEvent:
     """Validate a decoded event; raises `EventError`."""
+    return _validated(TerminationEvent, document)
+
+
+def _validated(model: type[Message], document: dict[str, object]) -> Message:
     try:
-        return TerminationEvent.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         rows = error.errors(include_url=False, include_input=False)
         raise EventError([_problem(row) for row in rows]) from None

@@ -169,11 +169,12 @@ class PackMaker:
         progress.stage = "drawing"
         for at in range(0, len(wanted), _CASES):
             some = wanted[at : at + _CASES]
-            entries = await entries_of(self._engine, some, size)
+            told = [case_id for case_id in some if writer.needs_entries(case_id)]
+            entries = await entries_of(self._engine, told, size) if told else {}
 
             def add(ids: Sequence[str] = some, found: Any = entries) -> None:
                 for case_id in ids:
-                    writer.add_case(case_id, found[case_id])
+                    writer.add_case(case_id, found.get(case_id, ()))
 
             await in_thread(progress, add)
 

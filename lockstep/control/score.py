@@ -16,7 +16,7 @@ from lockstep.control.streaming import over_cases
 from lockstep.evidence.canonical import instant_text
 from lockstep.scorecard.dimension import METRICS, Reported, roll_up
 from lockstep.scorecard.explain import Cost, explain
-from lockstep.scorecard.facts import Finding
+from lockstep.scorecard.facts import Feed, Finding
 from lockstep.scorecard.metric import Score, Window, breakdowns, official_window, score
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.scorecard.penalties import penalties
@@ -92,6 +92,7 @@ class ScoreService:
                 as_of=now,
                 findings=await reading.findings(start=start, partner=question.partner),
                 ledger_ok=unsealed_since(head, rules, to_moment(now)) is None,
+                feeds=await reading.feeds(partner=question.partner),
                 pages=lambda: reading.documents(start=start, end=end, partner=question.partner),
             )
             found = await look.score()
@@ -173,6 +174,7 @@ class _Look:
     as_of: int
     findings: list[Finding]
     ledger_ok: bool
+    feeds: list[Feed]
     pages: Callable[[], AsyncGenerator[list[str], None]]
 
     async def score(self) -> Score:
@@ -185,6 +187,7 @@ class _Look:
                 as_of=self.as_of,
                 findings=self.findings,
                 ledger_ok=self.ledger_ok,
+                feeds=self.feeds,
             ),
         )
 
@@ -198,6 +201,7 @@ class _Look:
                 as_of=self.as_of,
                 findings=self.findings,
                 ledger_ok=self.ledger_ok,
+                feeds=self.feeds,
             ),
         )
         costs = await over_cases(

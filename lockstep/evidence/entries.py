@@ -17,11 +17,14 @@ class EntryKind(StrEnum):
     """subject:action of an entry. Public: never rename, only retire."""
 
     POLICY_ADOPTED = "policy:adopted"
+    FEED_EXPECTED = "feed:expected"
+    FEED_HEARD = "feed:heard"
     CASE_OPENED = "case:opened"
     CASE_AMENDED = "case:amended"
     CASE_RESCINDED = "case:rescinded"
     CASE_RESCIND_REFUSED = "case:rescind_refused"
     CASE_BEGUN = "case:begun"
+    CASE_BARRED = "case:barred"
     CASE_CLOSED = "case:closed"
     REVOCATION_ATTEMPT = "revocation:attempt"
     REVOCATION_FAULT = "revocation:fault"
@@ -42,6 +45,12 @@ class EntryKind(StrEnum):
     HOLD_PLACED = "hold:placed"
     HOLD_RELEASED = "hold:released"
     EVIDENCE_EXPORTED = "evidence:exported"
+    ACCESS_ACTED = "access:acted"
+    ACCESS_DENIED = "access:denied"
+    BRAKE_SET = "brake:set"
+    BRAKE_DECIDED = "brake:decided"
+    SYSTEM_PAUSED = "system:paused"
+    SYSTEM_RESUMED = "system:resumed"
 
 
 @dataclass(frozen=True, slots=True)

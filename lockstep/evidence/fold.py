@@ -155,9 +155,12 @@ def _amended(facts: CaseFacts, entry: Document) -> CaseFacts:
     return replace(facts, shown_cutoff_at=shown, cutoff_at=scored)
 
 
-def _rescinded(facts: CaseFacts, entry: Document) -> CaseFacts:
-    in_time = instant_ms(entry["recorded_at"]) < facts.cutoff_at
-    return replace(facts, rescinded=facts.rescinded or in_time)
+def _rescinded(facts: CaseFacts, _: Document) -> CaseFacts:
+    """What has begun is not taken back. Until then it is, also after the cutoff: it was stopped.
+
+    Nothing was revoked then and nothing will be, so nobody could ever prove the case closed.
+    """
+    return replace(facts, rescinded=facts.rescinded or facts.begun_at is None)
 
 
 def _begun(facts: CaseFacts, entry: Document) -> CaseFacts:

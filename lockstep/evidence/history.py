@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lockstep.evidence.case_book import CaseBook
+from lockstep.evidence.feeds import FeedBook
 from lockstep.evidence.fold import (
     CHANGES,
     MALFORMED,
@@ -33,6 +34,7 @@ MAX_DOCUMENTS = 1000
 _SILENT = frozenset(
     {
         "case:rescind_refused",
+        "case:barred",
         "revocation:fault",
         "revocation:needs_person",
         "decision:retry",
@@ -42,6 +44,12 @@ _SILENT = frozenset(
         "hold:placed",
         "hold:released",
         "evidence:exported",
+        "access:acted",
+        "access:denied",
+        "brake:set",
+        "brake:decided",
+        "system:paused",
+        "system:resumed",
     }
 )
 """Kinds that are known and change no fact."""
@@ -56,6 +64,7 @@ class History:
         policies: documents of adopted policies by digest (SHA-256 of their RFC 8785 bytes).
         metrics: documents of adopted metric definitions by digest, likewise.
         findings: in the order in which they were raised; closing a case resolves its own.
+        feeds: which sources of HR are expected, and when each was heard.
         erased: subjects whose personal data were shredded.
         keys: verifier keys of the ledger, oldest first.
         hand_overs: what the entries of hand-overs say, oldest first.
@@ -67,6 +76,7 @@ class History:
     policies: dict[str, Document] = field(default_factory=dict)
     metrics: dict[str, Document] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    feeds: FeedBook = field(default_factory=FeedBook)
     erased: set[str] = field(default_factory=set)
     keys: list[str] = field(default_factory=list)
     hand_overs: list[Mapping[str, str]] = field(default_factory=list)
@@ -101,12 +111,20 @@ class History:
         after = step(before, leaf, entry, policy)
         if after is not None and after is not before:
             self.cases[case_id] = after
+            if before is None:
+                self.feeds.hear(after.source, min(after.received_at, after.opened_at))
 
     def _adopt_policy(self, entry: Document) -> None:
         _adopt(self.policies, entry["policy"], entry["data"]["document"])
 
     def _adopt_metric(self, entry: Document) -> None:
         _adopt(self.metrics, entry["data"]["digest"], entry["data"]["document"])
+
+    def _expect_feeds(self, entry: Document) -> None:
+        self.feeds.take_expected(entry)
+
+    def _hear_feed(self, entry: Document) -> None:
+        self.feeds.take_heard(entry)
 
     def _adopt_key(self, entry: Document) -> None:
         self.keys.append(_text(entry["data"]["vkey"]))
@@ -144,6 +162,8 @@ class History:
 _NOTES: Mapping[str, Callable[[History, Document], None]] = {
     "policy:adopted": History._adopt_policy,  # noqa: SLF001 - the table of its own methods
     "metric:adopted": History._adopt_metric,  # noqa: SLF001
+    "feed:expected": History._expect_feeds,  # noqa: SLF001
+    "feed:heard": History._hear_feed,  # noqa: SLF001
     "ledger:key_adopted": History._adopt_key,  # noqa: SLF001
     "ledger:key_handed_over": History._hand_over,  # noqa: SLF001
     "ledger:restored": History._restore,  # noqa: SLF001

@@ -42,8 +42,8 @@ _UNSCORED: Final = {
         "Run `lockstep ledger verify` and find out what was changed.",
     ),
     "hr_feed_stale": (
-        "HR has not been heard for {age}, so nobody knows who has left.",
-        "Bring the HR source back; the score returns with its first event.",
+        "{silence}, so nobody knows who has left.",
+        "Bring it back: its next event or heartbeat brings the score back. See docs/scorecard.md.",
     ),
     "no_leavers": (
         "Nobody's time was up in this window, so there is nothing to score.",
@@ -144,8 +144,21 @@ def explain(
 
 def _unscored(reason: str, score: Score) -> Cost:
     text, advice = _UNSCORED[reason]
-    age = duration_text(score.feed_age_ms or 0)
-    return Cost(_NOTHING, f"unscored:{reason}", text.format(age=age), advice)
+    return Cost(_NOTHING, f"unscored:{reason}", text.format(silence=_silence(score)), advice)
+
+
+def _silence(score: Score) -> str:
+    """Which source of HR has been silent longest, and how many others are too."""
+    longest = score.definition.feed_age_days * DAY_MS
+    silent = [feed for feed in score.feeds if feed.age_ms(score.as_of) > longest]
+    if not silent:
+        return ""
+    worst = max(silent, key=lambda feed: feed.age_ms(score.as_of))
+    age = duration_text(worst.age_ms(score.as_of))
+    text = f"HR source {worst.source} has not been heard for {age}"
+    if worst.heard_at is None:
+        text = f"HR source {worst.source} has been expected for {age} and was never heard"
+    return text if len(silent) == 1 else f"{text} ({len(silent) - 1} more silent)"
 
 
 def _lost_credit(row: _Loss, definition: Definition) -> Cost:

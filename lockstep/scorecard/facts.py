@@ -54,7 +54,7 @@ class CaseFacts:
         shown_cutoff_at: E as the case works by; differs where a later cutoff does not count.
         received_at: D, when we heard of it.
         closed_at: when the case was last closed, or None while open.
-        rescinded: HR took it back before the cutoff: excluded, with that reason.
+        rescinded: HR took it back before revocation began: excluded, with that reason.
         policy: digest of the pinned policy.
         first_leaf: index in the ledger of the entry that opened the case.
     """
@@ -89,3 +89,25 @@ class Finding:
     resolved_at: int | None = None
     case_id: str = ""
     system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One source of HR that is expected to be heard.
+
+    Args:
+        expected_since: when it was expected for the first time ever; taking it out of the
+            settings for a while does not begin its silence anew.
+        heard_at: when it was last heard, or None.
+    """
+
+    source: str
+    expected_since: int
+    heard_at: int | None = None
+
+    def age_ms(self, as_of: int) -> int:
+        """How long it has been silent; what was never heard, since it was expected."""
+        last = self.expected_since
+        if self.heard_at is not None:
+            last = max(last, self.heard_at)
+        return max(0, as_of - last)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from lockstep.scorecard.definition import Definition
-from lockstep.scorecard.facts import CaseFacts, Finding
+from lockstep.scorecard.facts import CaseFacts, Feed, Finding
 from lockstep.scorecard.judging import CaseResult, ItemResult, judge, judge_items, weigh
 from lockstep.scorecard.scores import CapHit, Exposure, Score, Window, official_window, reading_of
 from lockstep.scorecard.tally import Tally, belongs
@@ -42,7 +42,7 @@ def score(
     as_of: int,
     findings: Sequence[Finding] = (),
     ledger_ok: bool = True,
-    feed_age_ms: int | None = None,
+    feeds: Sequence[Feed] = (),
 ) -> Score:
     """Score a window.
 
@@ -55,12 +55,12 @@ def score(
         as_of: the instant at which open work is censored, in milliseconds since the epoch.
         findings: all of the tenant; those that stand at ``as_of`` cap the score.
         ledger_ok: False where the ledger could not be verified: there is no score then.
-        feed_age_ms: how long HR has not been heard, or None where nobody can know.
+        feeds: the sources of HR that are expected: there is no score while one is silent too long.
     """
     tally = Tally(definition, window=window, as_of=as_of, named=_named(findings))
     for case in cases:
         tally.add(case, judge_items(case, as_of))
-    return tally.score(findings=findings, ledger_ok=ledger_ok, feed_age_ms=feed_age_ms)
+    return tally.score(findings=findings, ledger_ok=ledger_ok, feeds=feeds)
 
 
 def breakdowns(
@@ -71,7 +71,7 @@ def breakdowns(
     as_of: int,
     findings: Sequence[Finding] = (),
     ledger_ok: bool = True,
-    feed_age_ms: int | None = None,
+    feeds: Sequence[Feed] = (),
 ) -> dict[str, dict[str, Score]]:
     """The score per partner, site, category, system and kind of leaver, sorted by name.
 
@@ -87,7 +87,7 @@ def breakdowns(
             name: tally.score(
                 findings=[row for row in findings if groups.bears(row, dimension, name)],
                 ledger_ok=ledger_ok,
-                feed_age_ms=feed_age_ms,
+                feeds=feeds,
             )
             for name, tally in sorted(groups.tallies[dimension].items())
         }

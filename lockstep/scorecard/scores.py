@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from lockstep.scorecard.definition import Definition
+from lockstep.scorecard.facts import Feed
 from lockstep.scorecard.measures import Rank, Spread
 from lockstep.scorecard.numbers import (
     DAY_MS,
@@ -91,6 +92,7 @@ class Score:
         waived_in_vain: the same, with a waiver that does not.
         grades: settled systems of n and pending, by evidence grade; "none" where there is none.
         policies: digests of the pinned policies: the SLA versions.
+        feeds: the sources of HR that are expected, by name.
     """
 
     definition: Definition
@@ -120,7 +122,12 @@ class Score:
     grades: Mapping[str, int]
     policies: tuple[str, ...]
     ledger_ok: bool
-    feed_age_ms: int | None
+    feeds: tuple[Feed, ...]
+
+    @property
+    def feed_age_ms(self) -> int | None:
+        """How long the stalest source of HR has been silent; None where none is expected."""
+        return max((feed.age_ms(self.as_of) for feed in self.feeds), default=None)
 
     @property
     def value(self) -> Fraction | None:
@@ -198,6 +205,15 @@ class Score:
             "policies": list(self.policies),
             "ledger_ok": self.ledger_ok,
             "feed_age_ms": self.feed_age_ms,
+            "feeds": [self._feed_document(feed) for feed in self.feeds],
+        }
+
+    def _feed_document(self, feed: Feed) -> dict[str, Any]:
+        return {
+            "source": feed.source,
+            "expected_since": instant_text(feed.expected_since),
+            "heard_at": None if feed.heard_at is None else instant_text(feed.heard_at),
+            "age_ms": feed.age_ms(self.as_of),
         }
 
     def _cap_document(self, hit: CapHit) -> dict[str, Any]:

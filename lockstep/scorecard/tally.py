@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from lockstep.scorecard.definition import Definition
-from lockstep.scorecard.facts import CaseFacts, Finding
+from lockstep.scorecard.facts import CaseFacts, Feed, Finding
 from lockstep.scorecard.judging import (
     ItemResult,
     Verdict,
@@ -141,14 +141,15 @@ class Tally:
         *,
         findings: Sequence[Finding] = (),
         ledger_ok: bool = True,
-        feed_age_ms: int | None = None,
+        feeds: Sequence[Feed] = (),
     ) -> Score:
         """The score of what was added.
 
         Args:
             findings: those that bear on this tally; see `lockstep.scorecard.metric.breakdowns`.
             ledger_ok: whether the ledger was verified; nothing is scored where it is not.
-            feed_age_ms: how long HR has not been heard; None where nobody can know.
+            feeds: the sources of HR that are expected; where there are none, nobody can know
+                whether HR is silent.
         """
         definition, n = self._definition, self._n
         quality = self._credit.total() / n if n else None
@@ -157,7 +158,7 @@ class Tally:
             base = max(_NOTHING, definition.max_score - definition.slope * (1 - quality))
         penalty = min(definition.penalty_limit, self._penalty)
         caps = self._caps(findings)
-        unscored = self._unscored(ledger_ok=ledger_ok, feed_age_ms=feed_age_ms)
+        unscored = self._unscored(ledger_ok=ledger_ok, feeds=feeds)
         exact = None
         if base is not None and not unscored:
             exact = max(_NOTHING, min([base - penalty, *(hit.limit for hit in caps)]))
@@ -194,14 +195,14 @@ class Tally:
             grades={grade or "none": count for grade, count in self._grades.items()},
             policies=tuple(sorted(self._policies)),
             ledger_ok=ledger_ok,
-            feed_age_ms=feed_age_ms,
+            feeds=tuple(sorted(feeds, key=lambda feed: feed.source)),
         )
 
-    def _unscored(self, *, ledger_ok: bool, feed_age_ms: int | None) -> tuple[str, ...]:
-        stale = feed_age_ms is not None and feed_age_ms > self._definition.feed_age_days * DAY_MS
+    def _unscored(self, *, ledger_ok: bool, feeds: Sequence[Feed]) -> tuple[str, ...]:
+        longest = self._definition.feed_age_days * DAY_MS
         reasons = {
             "ledger_unverified": not ledger_ok,
-            "hr_feed_stale": stale,
+            "hr_feed_stale": any(feed.age_ms(self._as_of) > longest for feed in feeds),
             "no_leavers": not self._n,
         }
         return tuple(name for name, holds in reasons.items() if holds)

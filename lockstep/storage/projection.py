@@ -67,7 +67,7 @@ class Projection:
             if after is not None and after is not before:
                 self._facts[case_id] = after
                 changed[case_id] = (entry.leaf, after)
-        _write(link, changed)
+        write_facts(link, changed)
         while len(self._facts) > _REMEMBERED:
             self._facts.popitem(last=False)
 
@@ -121,7 +121,8 @@ on conflict (case_id) do update set
 """
 
 
-def _write(link: Link, changed: Mapping[str, tuple[int, CaseFacts]]) -> None:
+def write_facts(link: Link, changed: Mapping[str, tuple[int, CaseFacts]]) -> None:
+    """Store facts by case id, each with the leaf that changed them last."""
     if not changed:
         return
     rows = [

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, cast, func, insert, or_, select, text
+from sqlalchemy import BigInteger, Text, cast, func, insert, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.scorecard.facts import Finding
+from lockstep.scorecard.facts import Feed, Finding
 from lockstep.storage.deliveries import enqueue
+from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.tables import (
     case_facts,
@@ -107,15 +109,19 @@ class Reading:
             query = query.where(case_facts.c.partner == partner)
         query = query.execution_options(yield_per=PAGE)
         async with self._connection.stream_scalars(query) as result:
-            async for page in result.partitions():
-                yield list(page)
+            try:
+                async for page in result.partitions():
+                    yield list(page)
+            finally:  # also where a reader wants no more: SQLAlchemy would leave the cursor open
+                await result.close()
 
     async def scheduled(self, *, after: datetime) -> int:
-        """How many open cases have their cutoff still to come."""
+        """How many open cases have their cutoff still to come; dismissals are a secret until it."""
+        dismissed = case_facts.c.document["kind"].astext == TerminationKind.INVOLUNTARY.value
         query = (
             select(func.count())
             .select_from(case_facts)
-            .where(case_facts.c.is_open, case_facts.c.cutoff_at > after)
+            .where(case_facts.c.is_open, case_facts.c.cutoff_at > after, not_(dismissed))
         )
         return await self._connection.scalar(query) or 0
 
@@ -140,6 +146,10 @@ class Reading:
             )
             for row in (await self._connection.execute(query)).all()
         ]
+
+    async def feeds(self, *, partner: str | None = None) -> list[Feed]:
+        """The expected sources of HR, and when each was heard."""
+        return await read_feeds(self._connection, partner=partner)
 
     async def reports(self) -> list[MetricReport]:
         """The report that counts of each metric: the newest as-of, the last recorded of these."""

@@ -21,7 +21,7 @@ from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import Window, judge
 from lockstep.storage.checkpoints import leaves
 from lockstep.storage.scores import Scores
-from tests.agreement.reckoning import DAY, Document, reckon, score_of
+from tests.agreement.reckoning import DAY, Document, costs_of, feeds_of, reckon, score_of
 from tests.agreement.rows import Rows, facts_of, read_rows
 from tests.agreement.stage import Stage
 from tests.support.casework import TENANT
@@ -109,7 +109,8 @@ async def facts_agree(stage: Stage, told: Told) -> None:
     same("policies", history.policies, told.rows.policies)
     for case_id, row in kept.items():
         case = told.cases[case_id]
-        assert case["cutoff_at"] <= case["shown_cutoff_at"], "what counts is never the later one"
+        earlier = min(case["cutoff_at"], case["shown_cutoff_at"])
+        same(f"cutoff that counts of {case_id}", case["cutoff_at"], earlier)
         same(
             f"columns of {case_id}",
             {name: row[name] for name in ("partner", "cutoff_at", "is_open")},
@@ -233,34 +234,57 @@ async def scores_agree(stage: Stage, told: Told, asked: Asked) -> Served:
     await service.aclose()
     cases = told.of(asked.partner)
     year, as_of = Window(told.as_of - YEAR, told.as_of), told.as_of
-    _equals_rows("official score", official["score"], cases, window=year, as_of=as_of)
-    _equals_rows("period's score", period["score"], cases, window=window, as_of=as_of)
+    feeds = feeds_of(stage.feeds, cases, as_of)
+    _equals_rows("official score", official["score"], cases, window=year, as_of=as_of, feeds=feeds)
+    _equals_rows("period's score", period["score"], cases, window=window, as_of=as_of, feeds=feeds)
     for dimension in ("partner", "site", "kind"):
         parts = official["by"][dimension]
         for name, part in parts.items():
             mine = [case for case in cases if case[dimension] == name]
-            _equals_rows(f"score by {dimension} {name}", part, mine, window=year, as_of=as_of)
+            what = f"score by {dimension} {name}"
+            _equals_rows(what, part, mine, window=year, as_of=as_of, feeds=feeds)
         counted = sum(part["n"] for part in parts.values())
         same(f"n by {dimension}", counted, official["score"]["n"])
-    _costs_add_up(official)
+    _costs_agree(official, cases, year, as_of)
     if asked.partner is None:
-        ahead = [case for case in cases if case["shown_cutoff_at"] > told.as_of]
+        ahead = [
+            case
+            for case in cases
+            if case["shown_cutoff_at"] > told.as_of and case["kind"] != "involuntary"
+        ]
         same("scheduled", official["scheduled"], sum(case["open_items"] > 0 for case in ahead))
     return Served(official["score"], period["score"])
 
 
 def _equals_rows(
-    what: str, served: Document, cases: list[Document], *, window: Window, as_of: int
+    what: str,
+    served: Document,
+    cases: list[Document],
+    *,
+    window: Window,
+    as_of: int,
+    feeds: list[Document],
 ) -> None:
-    ours = score_of(cases, *window, as_of)
+    ours = score_of(cases, *window, as_of, feeds=feeds)
     same(f"{what}: served and rows", {name: served[name] for name in ours}, ours)
 
 
-def _costs_add_up(official: Document) -> None:
-    """What is said to have cost points is what is missing, but for the rounding of each."""
+def _costs_agree(official: Document, cases: list[Document], window: Window, as_of: int) -> None:
+    """Each case is said to have cost what it costs, and together they are what is missing.
+
+    The sum alone would say little: what the limits give back is reckoned from the rest.
+    """
     value = official["score"]["value"]
     if value is None:
         return
-    costs = [Fraction(cost["points"]) for cost in official["explain"]]
-    rounding = Fraction(5, 1000) + len(costs) * Fraction(5, 100_000)
-    assert abs(20 - Fraction(value) - sum(costs)) <= rounding, "the costs do not add up"
+    losses, penalties = costs_of(cases, *window, as_of)
+    told: dict[str, dict[str, str]] = {"penalty": {}, "loss": {}}
+    for cost in official["explain"]:
+        if cost["code"] == "penalty":
+            told["penalty"][cost["case"]] = cost["points"]
+        elif cost["code"] in {"slow", "late", "late_open", "evidence"}:
+            told["loss"][cost["case"]] = cost["points"]
+    same("costs: explained and rows", told, {"penalty": penalties, "loss": losses})
+    points = [Fraction(cost["points"]) for cost in official["explain"]]
+    rounding = Fraction(5, 1000) + len(points) * Fraction(5, 100_000)
+    same("costs add up", abs(20 - Fraction(value) - sum(points)) <= rounding, right=True)

@@ -8,7 +8,7 @@ import openpyxl
 
 from lockstep.control.export import Pack
 from lockstep.evidence.notes import FileSigner
-from lockstep.evidence.pack.population import neutral
+from lockstep.evidence.pack.text_files import neutral
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Level, Report, Verdict
 from lockstep.scorecard.definition import DEFAULT
@@ -94,11 +94,11 @@ def verifies(pack: Pack, stage: Stage, *, identified: bool = False) -> None:
     expected[7] = Verdict.NOT_CHECKED  # nobody else vouches for a test's ledger
     if not identified:
         expected[13] = Verdict.NOT_CHECKED
-    assert not (remarks := _remarks(report)), remarks
-    same("verdicts", verdicts, expected)
-    assert (report.exit_code, report.level) == (0, Level.UNANCHORED)
+    same("verifier: remarks", _remarks(report), [])
+    same("verifier: verdicts", verdicts, expected)
+    same("verifier: result", (report.exit_code, report.level), (0, Level.UNANCHORED))
     refuted = verify_pack(pack.path, keys=[STRANGER])
-    assert (refuted.exit_code, refuted.level) == (1, Level.NONE)
+    same("verifier: another key", (refuted.exit_code, refuted.level), (1, Level.NONE))
 
 
 def _remarks(report: Report) -> list[str]:

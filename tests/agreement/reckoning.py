@@ -7,7 +7,8 @@ dicts, one figure after the other. Instants and durations are whole milliseconds
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -108,18 +109,45 @@ def penalty(case: Document) -> Fraction:
     return points * 2 if case["tier0_late"] else points
 
 
-def score_of(cases: Iterable[Document], start: int, end: int, as_of: int) -> Document:
+def feeds_of(
+    feeds: Mapping[str, tuple[int, int | None]], cases: Sequence[Document], as_of: int
+) -> list[Document]:
+    """How long each source of HR is silent: by its heartbeat, and by what it said of a case."""
+    rows = []
+    for name, (since, beat) in sorted(feeds.items()):
+        told = [
+            min(case["received_at"], case["opened_at"]) for case in cases if case["source"] == name
+        ]
+        heard = max([*told, *([] if beat is None else [beat])], default=None)
+        last = since if heard is None else max(since, heard)
+        rows.append(
+            {
+                "source": name,
+                "expected_since": _instant(since),
+                "heard_at": None if heard is None else _instant(heard),
+                "age_ms": max(0, as_of - last),
+            }
+        )
+    return rows
+
+
+def _instant(milliseconds: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def score_of(
+    cases: Iterable[Document], start: int, end: int, as_of: int, *, feeds: Sequence[Document] = ()
+) -> Document:
     """The members of a score's document that can be reckoned by hand; findings cap nothing here."""
-    mine = [
-        case
-        for case in (reckon(each, as_of) for each in cases)
-        if start <= case["cutoff_at"] < end or (case["cutoff_at"] < start and case["open_items"])
-    ]
+    mine = _of_window(cases, start, end, as_of)
     scored = [case for case in mine if case["scored"]]
     counted = [case for case in mine if case["scored"] or case["state"] == "pending"]
     capped = [case for case in scored if case["tier0_late"] > DAY]
     taken_off = min(Fraction(10), sum(map(penalty, scored), Fraction(0)))
     quality = base = value = None
+    silence = max((feed["age_ms"] for feed in feeds), default=None)
+    is_stale = silence is not None and silence > 7 * DAY
     if scored:
         quality = sum(map(credit, scored), Fraction(0)) / len(scored)
         base = max(Fraction(0), 20 - 50 * (1 - quality))
@@ -136,8 +164,10 @@ def score_of(cases: Iterable[Document], start: int, end: int, as_of: int) -> Doc
         "quality": None if quality is None else decimal(quality, 4),
         "base": None if base is None else decimal(base, 2),
         "penalty": decimal(taken_off, 2),
-        "value": None if value is None else decimal(value, 2),
-        "unscored": [] if scored else ["no_leavers"],
+        "value": None if value is None or is_stale else decimal(value, 2),
+        "unscored": ["hr_feed_stale"] * is_stale + ["no_leavers"] * (not scored),
+        "feed_age_ms": silence,
+        "feeds": list(feeds),
         "caps": [_cap(capped)] if capped else [],
         "open_overdue": sum(case["open_late"] > 0 for case in scored),
         "ttr": _spread([(case["ttr"], case["open_items"] > 0) for case in scored]),
@@ -155,6 +185,29 @@ def score_of(cases: Iterable[Document], start: int, end: int, as_of: int) -> Doc
         "policies": sorted({case["policy"] for case in counted}),
         "waivers": _waivers(counted),
     }
+
+
+def costs_of(
+    cases: Iterable[Document], start: int, end: int, as_of: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The points that each case costs by its lost credit, and by its penalty; none that cost 0."""
+    scored = [case for case in _of_window(cases, start, end, as_of) if case["scored"]]
+    lost = {case["case_id"]: 50 * (1 - credit(case)) / len(scored) for case in scored}
+    open_late = {case["case_id"]: penalty(case) for case in scored}
+    losses, penalties = (
+        {case_id: decimal(points, 4) for case_id, points in each.items() if points}
+        for each in (lost, open_late)
+    )
+    return losses, penalties
+
+
+def _of_window(cases: Iterable[Document], start: int, end: int, as_of: int) -> list[Document]:
+    """By their cutoff; older ones for as long as they are open."""
+    return [
+        case
+        for case in (reckon(each, as_of) for each in cases)
+        if start <= case["cutoff_at"] < end or (case["cutoff_at"] < start and case["open_items"])
+    ]
 
 
 def _is_early(case: Document) -> bool:

@@ -6,7 +6,6 @@ differ on purpose, the rule stands here:
 
 - A cutoff that was moved later, too late or by one of our people alone, is worked by and shown
   (``cases.cutoff_at``), and does not count for the score.
-- A case that is rescinded after the cutoff that counts is stopped, and counted all the same.
 - A rehearsal writes down how many accounts it saw; the ledger knows only what a try has seen.
 - A person's word settles a system at once; its row has that instant as the look's too, but nobody
   has looked: there is no read-back.
@@ -103,7 +102,7 @@ def facts_of(rows: Rows, case_id: str, diary: Diary) -> Document:
         "items": [_item(rows, view, row, diary) for row in view.revocations],
         "begun_at": _ms(case.begun_at),
         "closed_at": _ms(case.closed_at),
-        "rescinded": diary.rescinded,
+        "rescinded": case.status == "rescinded",
     }
 
 

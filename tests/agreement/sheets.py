@@ -22,7 +22,7 @@ _EXPLAINED = {
     "waived_in_vain": "It was waived too late, by one person alone or without an end: not counted.",
     "attested": "A person said that access is gone; no system was read back.",
     "reopened": "Access had returned after it was proved gone; the first clock runs on.",
-    "rescinded": "HR took the termination back before the cutoff.",
+    "rescinded": "HR took the termination back before anything was revoked.",
     "future": "The cutoff had not come when the pack was made.",
     "outside_period": "Heard of in the period, or first meant for it; its cutoff lies outside.",
     "no_access": "No system in scope knew the leaver.",

@@ -17,6 +17,7 @@ from lockstep.domain.outcomes import CaseStatus, Closing, reckon
 from lockstep.domain.terminations import Termination, TerminationAction
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.storage.case_rows import Opening, Said
+from lockstep.storage.feeds import Feeds
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseView
 from lockstep.storage.revocations import Revocation, Snapshot
@@ -39,6 +40,7 @@ from tests.support.histories import (
     DoorAct,
     Fault,
     Leaver,
+    Listened,
     Pass,
     Prove,
     Rehearse,
@@ -67,13 +69,11 @@ class Diary:
 
     Args:
         counts_from: E as it counts, in milliseconds since the epoch.
-        rescinded: whether HR took it back before E.
         looked: systems of which the ledger says how many accounts there were.
         waived: by system, the waivers that took hold: id of the decision, given by two people.
     """
 
     counts_from: int
-    rescinded: bool = False
     looked: set[str] = field(default_factory=set)
     waived: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
 
@@ -111,12 +111,15 @@ class Stage:
         self.work = self.packing.work
         self.views = CaseViews(engine, ring)
         self.diary: dict[str, Diary] = {}
+        self.feeds: dict[str, tuple[int, int | None]] = {}
+        """By source of HR: since when it is expected, when it sent a heartbeat."""
         self._sealed = 0
 
     async def play(self, story: Story) -> datetime:
         """Let it all happen and seal it; the instant of the last head."""
         for policy in POLICIES:
             await self.work.adopt(policy)
+        await self._listen(story.feeds)
         lives = [await self._open(leaver) for leaver in story.leavers]
         live = [life for life in lives if life is not None]
         for turn, acts in enumerate(zip_longest(*(life.leaver.acts for life in live))):
@@ -126,6 +129,17 @@ class Stage:
                 if act is not None:
                     await self._do(life, act)
         return await self.seal(await self._instant(story.at))
+
+    async def _listen(self, told: tuple[Listened, ...]) -> None:
+        feeds, now = Feeds(self.engine, TENANT), datetime.now(UTC)
+        for each in sorted(told, key=lambda listened: -listened.expected_ms):
+            since = now - timedelta(milliseconds=each.expected_ms)
+            self.feeds[each.source] = ms(since), None
+            await feeds.expect([*self.feeds], at=since)
+            if each.heard_ms is not None:
+                heard = now - timedelta(milliseconds=each.heard_ms)
+                await feeds.hear(each.source, sent_at=heard, received_at=heard)
+                self.feeds[each.source] = ms(since), ms(heard)
 
     async def seal(self, now: datetime) -> datetime:
         """Place every entry and sign a head over all of them, as if it were ``now``."""
@@ -177,7 +191,7 @@ class Stage:
         if case is None:  # this spell has a case already
             return None
         await receive(self.work, f"evt-{case.case_id}", case_id=case.case_id)
-        self.diary[case.case_id] = Diary(ms(case.cutoff_at), rescinded=leaver.tombstone)
+        self.diary[case.case_id] = Diary(ms(case.cutoff_at))
         return _Life(leaver, said, case.case_id)
 
     async def _do(self, life: _Life, act: Act) -> None:
@@ -185,7 +199,7 @@ class Stage:
         view = await self.view(life.case_id)
         status = CaseStatus(view.case.status)
         match act:
-            case Amend() | Rescind() if self._is_doubtful(life.case_id):
+            case Amend() if self._is_doubtful(life.case_id):
                 return  # so near the cutoff that nobody knows which comes first
             case Amend() if status is not CaseStatus.RESCINDED:
                 await self._amend(life, view, act)
@@ -226,12 +240,8 @@ class Stage:
             diary.counts_from = shown
 
     async def _rescind(self, life: _Life, view: CaseView) -> None:
-        diary = self.diary[life.case_id]
-        in_time = ms(datetime.now(UTC)) < diary.counts_from
         word = replace(self._word(life, view), action=TerminationAction.RESCINDED)
-        status = await self.work.cases.rescind(view.case, word)
-        if status is CaseStatus.RESCINDED and in_time:
-            diary.rescinded = True
+        await self.work.cases.rescind(view.case, word)
 
     def _word(self, life: _Life, view: CaseView) -> Termination:
         return revised(life.said, view.case.revision + 1, event_id=f"e-{life.number()}")

@@ -18,6 +18,7 @@ from tests.support.histories import (
     Close,
     Fault,
     Leaver,
+    Listened,
     Pass,
     Prove,
     Rehearse,
@@ -114,9 +115,17 @@ leavers = st.builds(
     tombstone=st.sampled_from([False] * 7 + [True]),
     acts=_acts(),
 )
+_ages = st.sampled_from([0, HOUR, 3 * DAY, 7 * DAY - HOUR, 8 * DAY, 30 * DAY])
+feeds = st.lists(
+    st.builds(Listened, st.sampled_from(["hr", "agency"]), _ages, st.none() | _ages),
+    max_size=2,
+    unique_by=lambda listened: listened.source,
+).map(tuple)
 stories = st.builds(
     Story,
     st.lists(leavers, min_size=1, max_size=MOST_LEAVERS).map(tuple),
+    # Often nobody is expected: otherwise too many stories would have no score to compare.
+    feeds=st.just(()) | feeds,
     sealed=st.integers(0, 8),
     at=st.none() | st.tuples(st.integers(0, 20), _beside),
 )

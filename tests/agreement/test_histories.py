@@ -8,19 +8,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.agreement.checks import (
-    Asked,
-    clocks_agree,
-    facts_agree,
-    scores_agree,
-    shown_clocks_agree,
-    told_by_rows,
-)
+from tests.agreement.checks import Asked
+from tests.agreement.everything import everything_agrees
 from tests.agreement.long import PROFILE
-from tests.agreement.packs import export, pack_agrees, verifies, workbook_agrees
 from tests.agreement.places import staged
 from tests.agreement.strategies import stories
-from tests.support.histories import PARTNERS, Story
+from tests.support.histories import PARTNERS
 
 
 def _period(first: date, length: int) -> tuple[date, date]:
@@ -57,17 +50,5 @@ patient = settings(
 async def test_all_figures_agree(postgres, ring, story, asked, identified):
     """Every time, count, score and file of a pack follows from the rows, and verifies."""
     async with staged(postgres, ring) as stage:
-        await everything_agrees(stage, story, asked, identified=identified)
-
-
-async def everything_agrees(stage, story: Story, asked: Asked, *, identified: bool) -> None:
-    await stage.play(story)
-    told = await told_by_rows(stage)
-    await facts_agree(stage, told)
-    clocks_agree(told)
-    shown_clocks_agree(told)
-    served = await scores_agree(stage, told, asked)
-    pack = await export(stage, told, asked, identified=identified)
-    pack_agrees(pack, told, asked, served)
-    workbook_agrees(pack, stage)
-    verifies(pack, stage, identified=identified)
+        await stage.play(story)
+        await everything_agrees(stage, asked, identified=identified)

@@ -8,7 +8,7 @@ import json
 import pytest
 from hypothesis import example, given, settings
 
-from lockstep.control.events import EventError, cutoff_of, parse_event
+from lockstep.control.events import EventError, cutoff_of, parse_event, read_message
 from lockstep.domain.cutoff import CutoffRule
 from tests.web.test_hook_fuzz import bodies, changed, documents
 
@@ -33,6 +33,8 @@ def test_only_event_errors_escape(raw):
     for rule in RULES:
         with contextlib.suppress(EventError):
             cutoff_of(read(raw), rule)
+    with contextlib.suppress(EventError):
+        read_message(raw)
 
 
 @settings(max_examples=300, deadline=None)

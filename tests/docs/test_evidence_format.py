@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.pack import layout, population
+from lockstep.evidence.pack import layout, population_columns
 from lockstep.evidence.verify.archive import Limits
 from lockstep.evidence.verify.check import PLAN
 from tests.evidence.ledgers import story
@@ -27,13 +27,13 @@ def listed(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("file", "columns"),
     [
-        ("population/leavers.csv", population.LEAVER_COLUMNS),
-        ("population/leaver_systems.csv", population.SYSTEM_COLUMNS),
-        ("population/exceptions.csv", population.EXCEPTION_COLUMNS),
-        ("population/not_in_population.csv", population.EXCLUDED_COLUMNS),
-        ("population/systems.csv", population.POLICY_SYSTEM_COLUMNS),
-        ("population/sample.csv", population.SAMPLE_COLUMNS),
-        ("identified/people.csv", population.PEOPLE_COLUMNS),
+        ("population/leavers.csv", population_columns.LEAVER_COLUMNS),
+        ("population/leaver_systems.csv", population_columns.SYSTEM_COLUMNS),
+        ("population/exceptions.csv", population_columns.EXCEPTION_COLUMNS),
+        ("population/not_in_population.csv", population_columns.EXCLUDED_COLUMNS),
+        ("population/systems.csv", population_columns.POLICY_SYSTEM_COLUMNS),
+        ("population/sample.csv", population_columns.SAMPLE_COLUMNS),
+        ("identified/people.csv", population_columns.PEOPLE_COLUMNS),
     ],
 )
 def test_the_columns_of_every_file(file: str, columns: tuple[str, ...]) -> None:
@@ -59,7 +59,7 @@ def test_every_step() -> None:
 
 def test_every_reason() -> None:
     """With the sentence that the files show."""
-    for code, sentence in {**population.REASONS, **population.EXCLUSIONS}.items():
+    for code, sentence in {**population_columns.REASONS, **population_columns.EXCLUSIONS}.items():
         row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{code}` |"))
         assert row.endswith(f"| {sentence} |")
 

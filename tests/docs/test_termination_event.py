@@ -11,7 +11,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from lockstep.control.events import TerminationEvent, cutoff_of, parse_event
+from lockstep.control.events import (
+    FeedHeartbeat,
+    TerminationEvent,
+    cutoff_of,
+    parse_event,
+    read_message,
+)
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.web.hooks.routes import _ANSWERS
 from tests.web.conftest import LIMIT, SECRET, Hook, event, hook  # noqa: F401 - a fixture
@@ -25,7 +31,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-EXAMPLES = [json.loads(block) for block in blocks("json")]
+*EXAMPLES, HEARTBEAT = [json.loads(block) for block in blocks("json")]
 
 
 def read(document: dict[str, object]):
@@ -107,6 +113,28 @@ async def test_the_code_on_the_page_delivers(hook: Hook):  # noqa: F811 - the fi
 
     assert (await hook.deliver(raw, headers)).status_code == 202
     assert (await hook.deliver(other, refused)).status_code == 401
+
+
+def test_the_heartbeat_on_the_page_is_one():
+    """With every field that it can have."""
+    assert isinstance(read_message(json.dumps(HEARTBEAT).encode()), FeedHeartbeat)
+    assert set(HEARTBEAT) == set(FeedHeartbeat.model_fields)
+
+
+async def test_the_code_on_the_page_sends_heartbeats(hook: Hook):  # noqa: F811 - the fixture
+    """Its helper signs a heartbeat with an id of its own, which the hook accepts."""
+    [code] = blocks("python")
+    scope: dict[str, object] = {}
+    exec(compile(code, "termination-event.md", "exec"), scope)
+    sent = []
+    scope["deliver"] = lambda url, *what: sent.append(scope["signed"](*what))
+    for _ in range(2):
+        scope["heartbeat"]("https://lockstep.example/hooks/hr", SECRET)
+    answers = [await hook.deliver(raw, headers) for raw, headers in sent]
+
+    assert answers[0].status_code == 202
+    assert answers[1].status_code in {200, 202}  # 202 where the hour ended in between
+    assert len({headers["webhook-id"] for _, headers in sent}) == 2
 
 
 def test_every_answer_is_on_the_page():

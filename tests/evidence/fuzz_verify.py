@@ -27,7 +27,7 @@ from lockstep.evidence.plain import plain_bytes
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import UnusableError
 from tests.evidence.authority import Authority
-from tests.evidence.ledgers import digest_of, story
+from tests.evidence.ledgers import AS_OF, DAY, digest_of, story
 from tests.evidence.packs import Files, files_of, make_pack, zip_of
 from tests.evidence.verdicts import rewrite
 
@@ -64,6 +64,9 @@ class Fuzzer:
 
     def __init__(self, folder: Path) -> None:
         self.book = story()
+        for day in range(8, 0, -1):  # more of these: of all others there are many
+            self.book.expect("agency", "workday", at=AS_OF - day * DAY)
+            self.book.hear("agency", AS_OF - day * DAY)
         self._authority = Authority.create(folder / "tsa")
         self._token = self._authority.stamp(self.book.checkpoint().encode())
         self._path = folder / "pack.zip"

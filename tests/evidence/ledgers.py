@@ -76,6 +76,13 @@ class Book:
         data = {"version": policy["version"], "document": policy}
         self.say("policy:adopted", policy=digest_of(policy), data=data)
 
+    def expect(self, *sources: str, at: int, recorded: int | None = None) -> None:
+        data = {"sources": list(sources)}
+        self.say("feed:expected", at=at, recorded=recorded, data=data)
+
+    def hear(self, source: str, at: int, *, recorded: int | None = None) -> None:
+        self.say("feed:heard", at=at, recorded=recorded, data={"source": source})
+
     def say(
         self,
         kind: str,

@@ -1,14 +1,23 @@
-"""What OCSF asks of the classes that we write, transcribed from the schema's own files.
+"""What OCSF asks of the classes that we write: its own schema where that comes as a package.
 
-Source: https://github.com/ocsf/ocsf-schema, Apache-2.0: version 1.8.0 as released (commit 3dcb905d,
-2026-03-16) and 1.9.0 (main at 2026-07-23). Only ids, names and requirements; where a value is a
-closed set, only the part that we use.
+`ocsf-json-schema` has the schemas of releases up to 1.8.0. For 1.9.0 the rules are transcribed from
+the schema's files (https://github.com/ocsf/ocsf-schema, Apache-2.0, main at 2026-07-23): ids, names
+and requirements; where a value is a closed set, only the part that we use. The same is transcribed
+for 1.8.0, so that a test can hold the transcription against the real thing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
+
+from jsonschema import Draft202012Validator
+from ocsf_json_schema import OcsfJsonSchema, get_ocsf_schema, get_packaged_versions
+from referencing import Registry, Resource
+
+RELEASED = frozenset(get_packaged_versions())
+"""Versions whose own schema is at hand."""
 
 EVENT = {
     *("activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"),
@@ -136,6 +145,34 @@ _LISTS = {
 
 def faults(event: Mapping[str, Any], version: str) -> list[str]:
     """Everything in which an event is not as the schema asks."""
+    official = official_faults(event, version) if version in RELEASED else []
+    return official + transcribed_faults(event, version)
+
+
+def official_faults(event: Mapping[str, Any], version: str) -> list[str]:
+    """What the schema of a released version has against an event, without any profile."""
+    schema = official(version)
+    try:
+        name = schema.lookup_class_name_from_uid(event.get("class_uid", 0))
+    except ValueError as error:
+        return [str(error)]
+    registry: Registry[Any] = Registry(retrieve=lambda uri: _resource(schema, uri))
+    validator = Draft202012Validator(schema.get_class_schema(name), registry=registry)
+    return [f"{name}{one.json_path[1:]}: {one.message}" for one in validator.iter_errors(event)]
+
+
+@cache
+def official(version: str) -> OcsfJsonSchema:
+    """The schema of a released version."""
+    return OcsfJsonSchema(get_ocsf_schema(version))
+
+
+def _resource(schema: OcsfJsonSchema, uri: str) -> Resource[Any]:
+    return Resource.from_contents(schema.get_schema_from_uri(uri))
+
+
+def transcribed_faults(event: Mapping[str, Any], version: str) -> list[str]:
+    """What the transcription has against an event: also names that belong to numbers."""
     known = CLASSES[version].get(event.get("class_uid", 0))
     if known is None:
         return [f"no class {event.get('class_uid')} in {version}"]

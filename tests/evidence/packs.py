@@ -19,8 +19,10 @@ from lockstep.evidence.merkle import Frontier, Pruned, consistency_proof, root_o
 from lockstep.evidence.notes import FileSigner
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.case_document import case_document
+from lockstep.evidence.pack.draw import draw_sample, sample_rows
 from lockstep.evidence.pack.model import CaseLine, PackScope
-from lockstep.evidence.pack.population import (
+from lockstep.evidence.pack.population import case_rows, in_scope, policy_system_rows
+from lockstep.evidence.pack.population_columns import (
     EXCEPTION_COLUMNS,
     EXCLUDED_COLUMNS,
     LEAVER_COLUMNS,
@@ -28,16 +30,9 @@ from lockstep.evidence.pack.population import (
     POLICY_SYSTEM_COLUMNS,
     SAMPLE_COLUMNS,
     SYSTEM_COLUMNS,
-    case_rows,
-    csv_head,
-    csv_row,
-    draw_sample,
-    in_scope,
-    json_bytes,
-    policy_system_rows,
-    sample_rows,
 )
 from lockstep.evidence.pack.scores import pack_scores
+from lockstep.evidence.pack.text_files import csv_head, csv_row, json_bytes
 from lockstep.evidence.plain import instant_text, plain_bytes
 from lockstep.scorecard.metric import judge
 from tests.evidence.ledgers import AS_OF, END, ORIGIN, START, TENANT, Book

@@ -15,6 +15,7 @@ from lockstep.evidence.canonical import canonical_bytes, instant_text, leaf_hash
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.evidence.fold import apply
 from lockstep.evidence.pack import layout
+from lockstep.evidence.pack.case_story import Leaf, leaf_of
 from lockstep.evidence.pack.model import CaseLine, PackScope, PackSummary
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import judge
@@ -244,6 +245,11 @@ class Tale:
     def rescinded(self, at: timedelta) -> Tale:
         return self.add(EntryKind.CASE_RESCINDED, at, data={"revision": 2})
 
+    @property
+    def leaves(self) -> list[Leaf]:
+        """The entries as the ledger has them."""
+        return [leaf_of(place, canonical_bytes(entry)) for place, entry in self.entries]
+
     def line(self, after: timedelta) -> CaseLine:
         """The case as it stands ``after`` the cutoff."""
         facts = reduce(lambda so_far, one: apply(so_far, *one, self.policy), self.entries, None)
@@ -327,7 +333,13 @@ def summary(**changes: object) -> PackSummary:
         tool_version="0.1.0",
         size=4711,
         root=digest_of("root"),
-        counts={"leaves": 4711, "leavers": 3, "leaver_systems": 17, "not_in_population": 1},
+        counts={
+            "leaves": 4711,
+            "leavers": 3,
+            "leaver_systems": 17,
+            "not_in_population": 1,
+            "leavers_with_events": 3,
+        },
         policies=(digest_of("policy"),),
         metric=DEFAULT.digest,
         score={},

@@ -67,6 +67,29 @@ def facts(entries: list[tuple[int, dict[str, Any]]]) -> tuple[dict[str, Any], li
     return cases, findings
 
 
+def feeds(entries: list[tuple[int, dict[str, Any]]]) -> list[tuple[str, int, int | None]]:
+    """The expected sources by name: expected since, last heard."""
+    since: dict[str, int] = {}
+    heard: dict[str, int] = {}
+    expected: list[str] = []
+    begun: set[str] = set()
+    for _, entry in entries:
+        data, recorded = entry.get("data", {}), ms(entry["recorded_at"])
+        at = min(ms(entry["occurred_at"]), recorded)
+        source = ""
+        if entry["kind"] == "feed:expected":
+            expected = data["sources"]
+            since = dict.fromkeys(expected, at) | since
+        elif entry["kind"] == "feed:heard":
+            source = data["source"]
+        elif entry["kind"] in {"case:opened", "case:rescinded"} and entry["case"] not in begun:
+            begun.add(entry["case"])
+            source, at = data["source"], min(ms(data["received_at"]), recorded)
+        if source:
+            heard[source] = max(at, heard.get(source, at))
+    return [(name, since[name], heard.get(name)) for name in sorted(expected)]
+
+
 def opened(leaf: int, entry: dict[str, Any], policies: dict[str, Any]) -> dict[str, Any]:
     data = entry["data"]
     items = []
@@ -99,6 +122,7 @@ def opened(leaf: int, entry: dict[str, Any], policies: dict[str, Any]) -> dict[s
         "shown": ms(data["cutoff_at"]),
         "received": ms(data["received_at"]),
         "rescinded": entry["kind"] == "case:rescinded",
+        "begun": ms(data["cutoff_at"]) <= ms(entry["recorded_at"]),
         "leaf": leaf,
         "items": items,
     }
@@ -114,7 +138,9 @@ def change(case: dict[str, Any], entry: dict[str, Any], at: int) -> None:
         if new < case["E"] or (recorded < case["E"] and two):
             case["E"] = new
     elif kind == "case:rescinded":
-        case["rescinded"] |= recorded < case["E"]
+        case["rescinded"] |= not case["begun"]
+    elif kind == "case:begun":
+        case["begun"] = True
     elif kind == "revocation:attempt":
         item["accounts"] = len(data["accounts"])
         item["first"] = at if item["first"] is None else item["first"]
@@ -254,6 +280,7 @@ def score(
     start: int,
     end: int,
     as_of: int,
+    sources: list[tuple[str, int, int | None]],
 ) -> dict[str, Any]:
     """The figures of a score that the formula is about."""
     rules = {name: Fraction(value) for name, value in definition["credit"].items()}
@@ -282,6 +309,10 @@ def score(
     fine = min(fines["limit"], fine)
     hits = caps(n, belong, findings, definition, end=end, as_of=as_of)
     value = quality = base = None
+    silence = silent(sources, as_of)
+    longest = definition["unscored"]["feed_age_days"] * DAY
+    is_stale = (silence["feed_age_ms"] or 0) > longest
+    unscored = ["hr_feed_stale"] * is_stale + ["no_leavers"] * (not n)
     if n:
         quality = sum(credits_, Fraction(0)) / len(n)
         base = max(
@@ -300,12 +331,13 @@ def score(
         "excluded": excluded,
         "within_sla": within,
         "within_sla_rate": half_even(Fraction(within, len(n)), rates) if n else None,
-        "value": None if value is None else half_even(value, places),
+        "value": None if unscored or value is None else half_even(value, places),
         "quality": None if quality is None else half_even(quality, rates),
         "base": None if base is None else half_even(base, places),
         "penalty": half_even(fine, places),
         "caps": hits,
-        "unscored": [] if n else ["no_leavers"],
+        "unscored": unscored,
+        **silence,
         "ttr": percentiles([(f["ttr"], f["open_items"] > 0) for _, f in n], definition),
         "hr_lag": percentiles([(f["lag"], False) for _, f in n], definition),
         "operational": percentiles(
@@ -333,6 +365,19 @@ def score(
         ),
         "in_vain": sum(any(row["in_vain"] for row in found["rows"]) for _, found in [*n, *pending]),
     }
+
+
+def silent(sources: list[tuple[str, int, int | None]], as_of: int) -> dict[str, Any]:
+    rows = [
+        {
+            "source": name,
+            "expected_since": iso(since),
+            "heard_at": None if heard is None else iso(heard),
+            "age_ms": max(0, as_of - max(since, since if heard is None else heard)),
+        }
+        for name, since, heard in sources
+    ]
+    return {"feed_age_ms": max((row["age_ms"] for row in rows), default=None), "feeds": rows}
 
 
 def credit(found: dict[str, Any], rules: dict[str, Fraction], evidence: dict[str, str]) -> Fraction:

@@ -173,13 +173,33 @@ def test_a_cutoff_is_late_by_the_one_that_is_scored(book: Book) -> None:
     assert (facts.cutoff_at, facts.shown_cutoff_at) == (CUTOFF, CUTOFF + 3 * DAY)
 
 
-@pytest.mark.parametrize(("at", "excluded"), [(CUTOFF - 1, True), (CUTOFF, False)])
-def test_a_rescission_excludes_only_before_the_cutoff(
-    book: Book, at: int, *, excluded: bool
-) -> None:
-    """Afterwards access should have been off for a while, and that counts."""
+@pytest.mark.parametrize("at", [CUTOFF - 1, CUTOFF, CUTOFF + 2 * DAY])
+def test_a_rescission_excludes_while_nothing_has_begun(book: Book, at: int) -> None:
+    """Also after the cutoff: the case was stopped, and nobody could ever close it."""
     book.say("case:rescinded", case="c1", at=at, data={"revision": 2})
-    assert fold(book).rescinded is excluded
+    assert fold(book).rescinded
+
+
+def test_a_rescission_excludes_nothing_that_has_begun(book: Book) -> None:
+    """Whatever a ledger from elsewhere says: ours refuses it then."""
+    book.say("case:begun", case="c1", at=CUTOFF - 500)
+    book.say("case:rescinded", case="c1", at=CUTOFF - 400, data={"revision": 2})
+    assert not fold(book).rescinded
+
+
+def test_a_case_that_began_at_once_is_never_excluded() -> None:
+    """It has no entry of its own for the beginning."""
+    book = Book().begin()
+    book.open("c1", CUTOFF, noticed=CUTOFF + DAY)
+    book.say("case:rescinded", case="c1", at=CUTOFF + 2 * DAY, data={"revision": 2})
+    assert not fold(book).rescinded
+
+
+def test_a_rescission_said_twice_excludes(book: Book) -> None:
+    """HR may repeat it with a higher revision."""
+    for revision in (2, 3):
+        book.say("case:rescinded", case="c1", at=CUTOFF + DAY, data={"revision": revision})
+    assert fold(book).rescinded
 
 
 # --- systems --------------------------------------------------------------------------------------

@@ -11,7 +11,17 @@ from lockstep.evidence.pack.ocsf import ocsf_events
 from lockstep.evidence.pack.ocsf_classes import shapes_for
 from lockstep.evidence.plain import instant_ms, instant_text, plain_bytes
 from tests.evidence import samples
-from tests.evidence.ocsf_schema import faults
+from tests.evidence.ocsf_schema import (
+    CLASSES,
+    EVENT,
+    MAY,
+    OBJECTS,
+    RELEASED,
+    faults,
+    official,
+    official_faults,
+    transcribed_faults,
+)
 from tests.evidence.samples import CUTOFF, DAY, HOUR, SECOND, SYSTEMS, TENANT, Tale, ms
 
 VERSIONS = ("1.9.0", "1.8.0")
@@ -36,7 +46,7 @@ TALES = {
 
 
 def events_of(tale: Tale, after=DAY, version="1.9.0"):
-    return list(ocsf_events(tale.line(after), tale.entries, version=version, tenant=TENANT))
+    return list(ocsf_events(tale.line(after), tale.leaves, version=version, tenant=TENANT))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -52,28 +62,81 @@ def test_every_event_is_as_the_schema_asks(name, version):
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda event: event.pop("compliance"),
-        lambda event: event.update(activity_id=42),
-        lambda event: event.update(surprise=1),
-        lambda event: event["metadata"].pop("product"),
-        lambda event: event["compliance"].update(status_id=3),
-        lambda event: event["raw_data_hash"].pop("algorithm"),
-        lambda event: event["evidences"].clear(),
-        lambda event: event["evidences"][0].update(user={"type_id": 1, "type": "User"}),
-        lambda event: event.update(class_uid=3001),
-    ],
-)
-def test_the_check_against_the_schema_can_fail(spoil):
+SPOILED = [
+    lambda event: event.pop("compliance"),
+    lambda event: event.update(activity_id=42),
+    lambda event: event.update(surprise=1),
+    lambda event: event["metadata"].pop("product"),
+    lambda event: event["raw_data_hash"].pop("algorithm_id"),
+    lambda event: event.update(class_uid=9999),
+]
+"""One fault each that both the schema and the transcription know."""
+SPOILED_FOR_US = [
+    lambda event: event["compliance"].update(status_id=3),
+    lambda event: event["raw_data_hash"].pop("algorithm"),
+    lambda event: event["evidences"].clear(),
+    lambda event: event["evidences"][0].update(user={"type_id": 1, "type": "User"}),
+]
+"""What the schema alone lets pass: a number with another's name, an empty list, a nobody."""
+
+
+@pytest.mark.parametrize("check", [official_faults, transcribed_faults])
+@pytest.mark.parametrize("spoil", SPOILED)
+def test_each_check_of_an_event_can_fail(spoil, check):
     """Each planted fault is found, so that the test above means something."""
+    event = copy.deepcopy(events_of(samples.fast(), version="1.8.0")[-1])
+    assert check(event, "1.8.0") == []
+
+    spoil(event)
+
+    assert check(event, "1.8.0") != []
+
+
+@pytest.mark.parametrize("spoil", [*SPOILED, *SPOILED_FOR_US])
+def test_the_check_of_the_newest_version_can_fail(spoil):
+    """Its schema is not at hand: the transcription must find every fault alone."""
     event = copy.deepcopy(events_of(samples.fast())[-1])
     assert faults(event, "1.9.0") == []
 
     spoil(event)
 
     assert faults(event, "1.9.0") != []
+
+
+@pytest.mark.parametrize("class_uid", CLASSES["1.8.0"])
+def test_the_transcription_of_a_class_is_no_kinder_than_the_schema(class_uid):
+    """Nothing that the schema requires is left out, nothing that it does not know is allowed."""
+    schema = official("1.8.0")
+    name, required, allowed, activities = CLASSES["1.8.0"][class_uid]
+    real = schema.get_class_schema(schema.lookup_class_name_from_uid(class_uid))
+    names = schema.schema["classes"][schema.lookup_class_name_from_uid(class_uid)]
+    known = names["attributes"]["activity_id"]["enum"]
+
+    assert name == real["title"]
+    assert set(real["required"]) <= EVENT | required
+    assert EVENT | MAY | required | allowed <= real["properties"].keys()
+    assert activities == {number: known[str(number)]["caption"] for number in activities}
+
+
+@pytest.mark.parametrize("member", sorted(OBJECTS.keys() - {"iam_roles"}))  # new in 1.9.0
+def test_the_transcription_of_an_object_is_no_kinder_than_the_schema(member):
+    """What both versions share is held against the one whose schema is at hand."""
+    schema = official("1.8.0")
+    required, allowed, some = OBJECTS[member]
+    real = schema.get_object_schema(
+        schema.schema["dictionary"]["attributes"][member]["object_type"]
+    )
+    asked = {one["required"][0] for one in real.get("anyOf", ())}
+
+    assert set(real.get("required", ())) <= required
+    assert required | allowed <= real["properties"].keys()
+    assert bool(some) == bool(asked)
+    assert some <= asked
+
+
+def test_a_version_with_a_schema_of_its_own_is_checked_by_it():
+    """Where the package has learned 1.9.0, the transcription of it is no longer needed."""
+    assert {version for version in VERSIONS if version in RELEASED} == {"1.8.0"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

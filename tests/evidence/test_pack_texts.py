@@ -16,7 +16,14 @@ from lockstep.evidence.pack.readme import readme
 from lockstep.evidence.pack.reconcile import FATES, Reconciliation
 from lockstep.evidence.pack.statement import predicate
 
-COUNTS = {"leavers": 3, "leaver_systems": 36, "not_in_population": 1, "samples": 2, "leaves": 90}
+COUNTS = {
+    "leavers": 3,
+    "leaver_systems": 36,
+    "not_in_population": 1,
+    "samples": 2,
+    "leaves": 90,
+    "leavers_with_events": 3,
+}
 SCOPE = PackScope("acme", "acme/ledger", 1_790_000_000_000, 1_780_000_000_000, 1_789_000_000_000)
 SUMMARY = PackSummary(
     scope=SCOPE,
@@ -73,9 +80,18 @@ def test_the_page_says_what_is_withheld(changes, says):
     assert f"| Shown | {says}" in page(replace(SUMMARY, scope=replace(SCOPE, **changes)))
 
 
-def test_no_leavers_are_no_score():
-    """Never a perfect score for an empty window."""
-    assert "none (no leavers)" in page(replace(SUMMARY, score={"value": None, "max": "20"}))
+@pytest.mark.parametrize(
+    ("reasons", "says"),
+    [
+        (["no_leavers"], "none (no leavers)"),
+        (["hr_feed_stale"], "none (HR was not heard for too long to know who left)"),
+        (["hr_feed_stale", "no_leavers"], "to know who left; no leavers)"),
+    ],
+)
+def test_no_score_has_its_reasons(reasons, says):
+    """Never a perfect score for an empty window, or over what HR did not tell."""
+    score = {"value": None, "max": "20", "unscored": reasons}
+    assert says in page(replace(SUMMARY, score=score))
 
 
 def test_the_statement_claims_texts_and_whole_numbers_only():

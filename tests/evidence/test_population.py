@@ -13,26 +13,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.evidence.pack.draw import draw_sample, sample_rows
 from lockstep.evidence.pack.model import CaseLine
 from lockstep.evidence.pack.population import (
+    case_rows,
+    exclusion,
+    in_population,
+    in_scope,
+    leaver_row,
+    ratio_text,
+    touches_period,
+)
+from lockstep.evidence.pack.population_columns import (
     EXCLUSIONS,
     LEAVER_COLUMNS,
     REASONS,
     SYSTEM_COLUMNS,
-    case_rows,
-    cell_text,
-    csv_line,
-    csv_row,
-    draw_sample,
-    exclusion,
-    in_population,
-    in_scope,
-    json_bytes,
-    leaver_row,
-    ratio_text,
-    sample_rows,
-    touches_period,
 )
+from lockstep.evidence.pack.text_files import cell_text, csv_line, csv_row, json_bytes
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import judge
 from tests.evidence.ledgers import AS_OF, DAY, END, START, story

@@ -29,9 +29,9 @@ def agree(book: Book, files: Files) -> None:
     """Compare everything that the page defines and the second reckoning knows."""
     scope = scope_of()
     window = {"start": scope.start, "end": scope.end, "as_of": scope.as_of}
-    cases, findings = stranger.facts(
-        [(leaf, json.loads(raw)) for leaf, raw in enumerate(book.entries)]
-    )
+    entries = [(leaf, json.loads(raw)) for leaf, raw in enumerate(book.entries)]
+    cases, findings = stranger.facts(entries)
+    sources = stranger.feeds(entries)
     judged = {name: stranger.judged(case, scope.as_of) for name, case in cases.items()}
     reasons = {n: stranger.exclusion(cases[n], judged[n], window) for n in cases}
     leavers = [name for name in cases if not reasons[name]]
@@ -58,7 +58,7 @@ def agree(book: Book, files: Files) -> None:
         (layout.PERIOD_SCORE, scope.start, min(scope.end, scope.as_of)),
     ):
         wanted = stranger.score(
-            cases, findings, definition, start=start, end=end, as_of=scope.as_of
+            cases, findings, definition, start=start, end=end, as_of=scope.as_of, sources=sources
         )
         assert known(json.loads(files[name])) == wanted
 
@@ -69,7 +69,7 @@ def known(document: dict[str, Any]) -> dict[str, Any]:
     members = (
         *("n", "pending", "excluded", "within_sla", "within_sla_rate", "value", "quality", "base"),
         *("penalty", "caps", "unscored", "ttr", "hr_lag", "operational", "open_overdue", "early"),
-        *("grades", "policies"),
+        *("grades", "policies", "feed_age_ms", "feeds"),
     )
     return {
         **{name: document[name] for name in members},
@@ -89,6 +89,8 @@ def test_a_quarter_in_which_everything_happens() -> None:
 def histories(draw: st.DrawFn) -> Book:
     """Ledgers of a few cases in which people and machines do anything, in any order."""
     book = Book().begin()
+    for _ in range(draw(st.integers(0, 5))):
+        listen(draw, book)
     for number in range(draw(st.integers(0, 6))):
         case = f"c{number}"
         cutoff = draw(MOMENTS)
@@ -101,6 +103,18 @@ def histories(draw: st.DrawFn) -> Book:
             for _ in range(draw(st.integers(0, 8))):
                 happen(draw, book, case, cutoff, sorted(systems))
     return book
+
+
+def listen(draw: st.DrawFn, book: Book) -> None:
+    """Sources are expected, or not any more; one is heard; clocks are right or not."""
+    at = AS_OF - draw(st.sampled_from((-HOUR, 0, HOUR, 7 * DAY, 7 * DAY + 1, 30 * DAY)))
+    recorded = at + draw(st.sampled_from((0, 0, 5, -5)))
+    name = draw(st.sampled_from(("workday", "agency", "payroll")))
+    if draw(st.booleans()):
+        book.hear(name, at, recorded=recorded)
+    else:
+        names = draw(st.sets(st.sampled_from(("workday", "agency", "payroll"))))
+        book.expect(*sorted(names), at=at, recorded=recorded)
 
 
 def happen(draw: st.DrawFn, book: Book, case: str, cutoff: int, systems: list[str]) -> None:
@@ -116,6 +130,8 @@ def happen(draw: st.DrawFn, book: Book, case: str, cutoff: int, systems: list[st
         book.say("case:rescinded", case=case, at=at, data={"revision": 3})
     elif what == 2:
         book.close(case, at)
+    elif what == 3:
+        book.say("case:begun", case=case, at=at)
     elif systems:
         happen_to(draw, book, (case, draw(st.sampled_from(systems))), at, second)
 

@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
-from lockstep.control.tokens import Right, Tokens
+from lockstep.control.tokens import Tokens
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.rights import Permission
 from lockstep.storage.deliveries import Deliveries
+from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.scores import Scores
@@ -24,7 +26,7 @@ from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
 from tests.support.casework import TENANT
 
-SECRETS = {right: f"token-of-{right.value}-" + "x" * 32 for right in Right}
+SECRETS = {right: f"token-of-{right.value}-" + "x" * 32 for right in Permission}
 """One token per right; it has this right and no other."""
 
 
@@ -39,7 +41,7 @@ class Api:
     seen: list[httpx.Response] = field(default_factory=list)
 
     async def ask(
-        self, method: str, path: str, *, right: Right | None = None, **options: object
+        self, method: str, path: str, *, right: Permission | None = None, **options: object
     ) -> httpx.Response:
         """One request with the token of ``right``, or with none."""
         headers = dict(options.pop("headers", {}))
@@ -51,7 +53,7 @@ class Api:
 
     async def get(self, path: str, **options: object) -> httpx.Response:
         """Read with the right to read."""
-        return await self.ask("GET", path, right=Right.SCORE, **options)
+        return await self.ask("GET", path, right=Permission.SCORE, **options)
 
 
 @contextlib.asynccontextmanager
@@ -59,12 +61,12 @@ async def asking(
     engine: AsyncEngine, ring: Keyring, *, by_partner: bool = False, per_minute: int = 10_000
 ) -> AsyncIterator[Api]:
     """The assembled application with one token for each right."""
-    tokens = Tokens({right.value: (SECRETS[right], [right]) for right in Right})
+    tokens = Tokens({right.value: (SECRETS[right], [right]) for right in Permission})
     gate = Gate(tokens, per_minute=per_minute)
     scores = Scores(engine)
     service = ScoreService(scores, Rules(tenant=TENANT))
     api = ScoreApi(gate, service, scores, Deliveries(engine), by_partner)
-    hooks = Hooks(TENANT, Inbox(engine, ring), {}, CutoffRule(), 262_144)
+    hooks = Hooks(TENANT, Inbox(engine, ring), Feeds(engine, TENANT), {}, CutoffRule(), 262_144)
     app = assemble(engine, hooks, api)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lockstep") as client:

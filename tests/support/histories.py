@@ -170,10 +170,20 @@ class Leaver:
 
 
 @dataclass(frozen=True, slots=True)
+class Listened:
+    """A source of HR: for how long it is expected, and how long ago it sent a heartbeat."""
+
+    source: str
+    expected_ms: int
+    heard_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """Some leavers, and when the ledger is sealed.
 
     Args:
+        feeds: the sources of HR that are expected; cases are reported by "hr".
         sealed: after how many rounds of acts it is sealed for the first time; the sequencer then
             begins anew from what is stored.
         at: which of the instants ahead (cutoffs and due times) the last head is signed at, and
@@ -181,5 +191,6 @@ class Story:
     """
 
     leavers: tuple[Leaver, ...]
+    feeds: tuple[Listened, ...] = ()
     sealed: int = 0
     at: tuple[int, int] | None = None

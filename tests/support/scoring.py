@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.evidence.history import facts_document
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
+from lockstep.storage.feeds import Feeds
 from lockstep.storage.projection import is_open
 
 HOUR = 3_600_000
@@ -91,6 +92,26 @@ async def store(engine: AsyncEngine, cases: Sequence[CaseFacts]) -> None:
     ]
     async with engine.begin() as connection:
         await connection.execute(statement, rows)
+
+
+async def listen(
+    engine: AsyncEngine,
+    *sources: str,
+    expected: timedelta = timedelta(days=30),
+    heard: timedelta | None = None,
+) -> None:
+    """Sources of HR that are expected for so long and were heard so long ago, on sealed record."""
+    feeds, now = Feeds(engine, "acme"), datetime.now(UTC)
+    await feeds.expect(sources, at=now - expected)
+    for source in sources if heard is not None else ():
+        await feeds.hear(source, sent_at=now - heard, received_at=now - heard)
+    # Placed: what waits too long for a head would be another reason for no score.
+    statement = text(
+        "insert into ledger_leaves (leaf_index, entry_id) select row_number() over (order by id)"
+        " - 1, id from ledger_entries on conflict do nothing"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(statement)
 
 
 async def sign_head(

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lockstep.evidence.pack.model import CaseLine, PackScope
-from lockstep.evidence.pack.population import (
-    exception_rows,
-    exclusion,
-    leaver_row,
-    system_rows,
-)
+from lockstep.evidence.pack.population import exception_rows, exclusion, leaver_row, system_rows
 
 RawEntries = Sequence[tuple[int, bytes]]
 """(index in the ledger, exact bytes) of a case's entries, in order."""

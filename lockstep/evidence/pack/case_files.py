@@ -7,10 +7,11 @@ import json
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.archive import Part, Spool
 from lockstep.evidence.pack.case_document import RawEntries, case_document
+from lockstep.evidence.pack.case_story import leaf_of
 from lockstep.evidence.pack.ocsf import ocsf_events
-from lockstep.evidence.pack.population import json_bytes
 from lockstep.evidence.pack.population_files import line_of
 from lockstep.evidence.pack.reading import Basis, LedgerRead
+from lockstep.evidence.pack.text_files import json_bytes
 from lockstep.evidence.pack.timeline import timeline_pdf
 
 _LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
@@ -32,7 +33,7 @@ class CaseFiles:
         self._basis.tick()
         scope = self._basis.scope
         line = line_of(self._read, case_id, scope.as_of)
-        entries = [(leaf, json.loads(body)) for leaf, body in raw]
+        entries = [leaf_of(place, body) for place, body in raw]
         if is_counted:
             for event in ocsf_events(line, entries, version=scope.ocsf, tenant=scope.tenant):
                 self._events.write(_LINE.encode(event).encode() + b"\n")

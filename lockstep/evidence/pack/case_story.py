@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from lockstep.evidence.canonical import leaf_hash
-from lockstep.evidence.plain import instant_ms, plain_bytes
+from lockstep.evidence.plain import instant_ms
 
-Leaf = tuple[int, Mapping[str, Any]]
-"""An entry with its index in the ledger."""
+_LEAF = b"\x00"
+
+
+class Leaf(NamedTuple):
+    """An entry with its place in the ledger; ``digest`` is its leaf hash in hex."""
+
+    place: int
+    entry: Mapping[str, Any]
+    digest: str
+
 
 _WORDS_OF_PEOPLE = frozenset({"case:amended", "case:rescinded", "case:rescind_refused"})
 
@@ -82,16 +91,17 @@ class CaseStory:
         return self.systems.setdefault(system, SystemStory())
 
 
-def leaf_hash_of(entry: Mapping[str, Any]) -> str:
-    """The leaf hash in hex of a parsed entry: what was stored is its one canonical form."""
-    return leaf_hash(plain_bytes(entry)).hex()
+def leaf_of(place: int, body: bytes) -> Leaf:
+    """Read an entry; hashed from its stored bytes, because to serialise it again costs more."""
+    return Leaf(place, json.loads(body), hashlib.sha256(_LEAF + body).hexdigest())
 
 
 def told(entries: Sequence[Leaf]) -> CaseStory:
     """Read the entries of one case, given in the order of the ledger."""
     story = CaseStory()
-    for leaf, entry in entries:
-        story.lines.append(_line(leaf, entry))
+    for leaf in entries:
+        entry = leaf.entry
+        story.lines.append(_line(leaf))
         data = entry.get("data", {})
         system = entry.get("system", "")
         story.calls.extend(_calls(system, data))
@@ -149,12 +159,13 @@ def _decision(entry: Mapping[str, Any], data: Mapping[str, Any]) -> Decision:
     )
 
 
-def _line(leaf: int, entry: Mapping[str, Any]) -> EntryLine:
+def _line(leaf: Leaf) -> EntryLine:
+    entry = leaf.entry
     return EntryLine(
-        leaf=leaf,
+        leaf=leaf.place,
         kind=entry["kind"],
         system=entry.get("system", ""),
         occurred_at=entry["occurred_at"],
         recorded_at=entry["recorded_at"],
-        leaf_hash=leaf_hash_of(entry),
+        leaf_hash=leaf.digest,
     )

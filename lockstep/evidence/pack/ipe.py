@@ -65,7 +65,8 @@ def _source(summary: PackSummary) -> Iterator[_Line]:
     yield ("Case", scope.case_id or "all", "")
     yield ("Sample", sample, "smallest SHA-256 of seed, newline, case id")
     yield ("Identified", "yes" if scope.identified else "no", "")
-    yield ("OCSF", scope.ocsf, "")
+    events = summary.counts["leavers_with_events"]
+    yield ("OCSF", scope.ocsf, f"every event of {events} leavers; a finding of each leaver")
     yield (
         "Run time",
         instant_text(scope.as_of),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.case_story import Leaf, leaf_hash_of
+from lockstep.evidence.pack.case_story import Leaf
 from lockstep.evidence.pack.model import CaseLine
 from lockstep.evidence.pack.ocsf_classes import CATEGORIES, Shape, shapes_for
 from lockstep.evidence.pack.ocsf_finding import compliance_finding
@@ -54,22 +54,20 @@ def ocsf_events(
     """
     if version not in layout.OCSF_VERSIONS.values():
         raise ValueError(f"no mapping to OCSF {version[:20]}")
-    for leaf, entry in entries:
-        if entry["kind"] == _OUTCOME:
-            yield from _closed(line, leaf, entry, version=version, tenant=tenant)
+    for leaf in entries:
+        if leaf.entry["kind"] == _OUTCOME:
+            yield from _closed(line, leaf, version=version, tenant=tenant)
     yield _finding(line, version=version, tenant=tenant)
 
 
-def _closed(
-    line: CaseLine, leaf: int, entry: Mapping[str, Any], *, version: str, tenant: str
-) -> Iterator[Json]:
+def _closed(line: CaseLine, leaf: Leaf, *, version: str, tenant: str) -> Iterator[Json]:
     """One system's outcome: everything that stood before and no longer stands."""
+    entry = leaf.entry
     data = entry["data"]
     removed: dict[str, list[str]] = {}
     for item in data["removed"]:
         removed.setdefault(item["kind"], []).append(item["ref"])
     user = _user(line, entry)
-    digest = leaf_hash_of(entry)
     for kind, refs in removed.items():
         shape = shapes_for(version)[kind]
         span = _span(kind, data)
@@ -81,10 +79,10 @@ def _closed(
             event |= {"status_id": 1, "status": "Success", "status_code": data["outcome"]}
             event["actor"] = {"app_name": "Lockstep"}
             event |= shape.members(user, group, entry["system"])
-            event["raw_data_hash"] = _fingerprint(digest)
+            event["raw_data_hash"] = _fingerprint(leaf.digest)
             event["unmapped"] = _unmapped(kind, group, entry)
-            name = (entry["case"], str(leaf), kind, str(number))
-            event["metadata"] |= _about(line, leaf, tenant, name)
+            name = (entry["case"], str(leaf.place), kind, str(number))
+            event["metadata"] |= _about(line, leaf.place, tenant, name)
             event["metadata"] |= {
                 "event_code": _OUTCOME,
                 "original_time": instant_text(event["time"]),

@@ -124,7 +124,7 @@ def _told(line: CaseLine) -> str:
         "done": f"all access off {duration_text(result.ttr_ms)} after the cutoff, {late}.",
         "overdue": f"{open_items}, and a time allowed has passed.",
         "pending": f"{open_items}, none past the time allowed.",
-        "rescinded": "HR took the termination back before the cutoff.",
+        "rescinded": "HR took the termination back before anything was revoked.",
         "future": "the cutoff was still to come.",
         "no_access": "no system in scope knew the leaver.",
     }[result.state]

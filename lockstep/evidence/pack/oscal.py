@@ -244,7 +244,7 @@ def _case_text(line: CaseLine) -> str:
             late = f", {duration_text(result.late_ms)} past due" if result.late_ms else ""
             return f"Open for {time}{late}: {result.open_items} systems are not proved closed."
         case "rescinded":
-            return "HR took the termination back before the cutoff."
+            return "HR took the termination back before anything was revoked."
         case "future":
             return "The cutoff is still to come."
         case "no_access":

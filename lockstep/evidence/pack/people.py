@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lockstep.evidence.pack.archive import Part, Spool
-from lockstep.evidence.pack.population import PEOPLE_COLUMNS
+from lockstep.evidence.pack.population_columns import PEOPLE_COLUMNS
 from lockstep.evidence.pack.population_files import Table
 from lockstep.evidence.pack.reading import Basis, LedgerRead
 

@@ -1,4 +1,4 @@
-"""The population files: their columns, their rows, and the sample drawn from them.
+"""The population: who is in it, and the rows of its files.
 
 The writer of a pack and the verifier both call what stands here, so a figure in a pack and the
 same figure recomputed from the entries can differ only if the entries say something else. Only
@@ -7,140 +7,17 @@ the standard library. Columns and rules are repeated for strangers in docs/evide
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from lockstep.evidence.pack.model import CaseLine, PackScope
+from lockstep.evidence.pack.population_columns import EXCEPTION_COLUMNS, EXCLUSIONS, REASONS
+from lockstep.evidence.pack.text_files import Row
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 from lockstep.scorecard.judging import ItemResult
 from lockstep.scorecard.numbers import decimal_text, instant_text
-
-Cell = str | int
-Row = dict[str, Cell]
-"""A row by its columns; "" where there is nothing to say."""
-
-LEAVER_COLUMNS = (
-    "case_id",
-    "worker_ref",
-    "separation_type",
-    "partner",
-    "site",
-    "hr_source",
-    "hr_recorded_at",
-    "effective_end_utc",
-    "scored_cutoff_utc",
-    "worker_tz",
-    "policy",
-    "sla_class",
-    "received_at",
-    "first_action_utc",
-    "last_verified_utc",
-    "state",
-    "worst_ratio",
-    "within_sla",
-    "late_seconds",
-    "time_to_revocation_ms",
-    "hr_lag_ms",
-    "operational_ms",
-    "exposure_account_ms",
-    "open_items",
-    "evidence_grade_min",
-    "ledger_index",
-    "leaf_hash",
-)
-SYSTEM_COLUMNS = (
-    "case_id",
-    "system",
-    "category",
-    "tier",
-    "required",
-    "sla_ms",
-    "due_at",
-    "accounts",
-    "outcome",
-    "grade",
-    "first_attempt_at",
-    "off_at",
-    "read_back_at",
-    "time_to_revocation_ms",
-    "late_ms",
-    "within_sla",
-    "openings",
-    "waived_until",
-)
-EXCEPTION_COLUMNS = (
-    "case_id",
-    "system",
-    "reason",
-    "explanation",
-    "required",
-    "due_at",
-    "off_at",
-    "late_ms",
-    "grade",
-    "openings",
-    "waived_until",
-)
-EXCLUDED_COLUMNS = (
-    "case_id",
-    "worker_ref",
-    "separation_type",
-    "partner",
-    "site",
-    "hr_source",
-    "hr_recorded_at",
-    "effective_end_utc",
-    "scored_cutoff_utc",
-    "received_at",
-    "reason",
-    "explanation",
-    "ledger_index",
-    "leaf_hash",
-)
-POLICY_SYSTEM_COLUMNS = (
-    "policy",
-    "policy_version",
-    "system",
-    "connector",
-    "category",
-    "tier",
-    "required",
-    "sla_involuntary_s",
-    "sla_voluntary_s",
-    "sla_contract_end_s",
-)
-SAMPLE_COLUMNS = ("position", "case_id", "draw_hash", "n", "seed")
-PEOPLE_COLUMNS = ("case_id", "subject", "identity", "opening", "state")
-
-REASONS: Mapping[str, str] = {
-    "late": "Access was proved gone only after the time allowed.",
-    "open_overdue": "Access is not proved gone, and the time allowed has passed.",
-    "open": "Access is not proved gone; the time allowed has not passed yet.",
-    "waived": "Two people waived it before the deadline; until then it is not late.",
-    "waived_in_vain": "It was waived too late, by one person alone or without an end: not counted.",
-    "attested": "A person said that access is gone; no system was read back.",
-    "reopened": "Access had returned after it was proved gone; the first clock runs on.",
-    "later_cutoff_not_counted": "The cutoff was moved back too late or by one person alone: the"
-    " first one counts for the score.",
-}
-"""Why an item, or a whole case, stands among the exceptions."""
-
-EXCLUSIONS: Mapping[str, str] = {
-    "rescinded": "HR took the termination back before the cutoff.",
-    "future": "The cutoff had not come when the pack was made.",
-    "outside_period": "Heard of in the period, or first meant for it; its cutoff lies outside.",
-    "no_access": "No system in scope knew the leaver.",
-}
-"""Why a case of the period is not in the population."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_QUOTED = frozenset(',"\r\n')
-
 
 # --- who is in ----------------------------------------------------------------------------------
 
@@ -364,86 +241,3 @@ def _yes(*, value: bool | None) -> str:
 def ratio_text(ratio: Fraction) -> str:
     """A ratio with four decimals, rounded half to even."""
     return decimal_text(ratio, 4)
-
-
-# --- the sample ---------------------------------------------------------------------------------
-
-
-def draw_hash(seed: str, case_id: str) -> str:
-    """SHA-256 over seed, newline and case id, in hex: what decides who is drawn."""
-    return hashlib.sha256(f"{seed}\n{case_id}".encode()).hexdigest()
-
-
-def draw_sample(case_ids: Iterable[str], n: int, seed: str) -> list[str]:
-    """The ``n`` cases with the smallest hashes, smallest first; all where there are not more.
-
-    Anybody who has the population and the seed draws the same; who fixes the seed before the
-    population is known cannot choose whom it draws.
-    """
-    drawn = heapq.nsmallest(n, ((draw_hash(seed, case_id), case_id) for case_id in case_ids))
-    return [case_id for _, case_id in drawn]
-
-
-def sample_rows(drawn: Sequence[str], n: int, seed: str) -> Iterator[Row]:
-    """The sample and how it was drawn."""
-    for position, case_id in enumerate(drawn, start=1):
-        yield {
-            "position": position,
-            "case_id": case_id,
-            "draw_hash": draw_hash(seed, case_id),
-            "n": n,
-            "seed": seed,
-        }
-
-
-# --- bytes --------------------------------------------------------------------------------------
-
-
-def neutral(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: an apostrophe before what could begin one."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def cell_text(cell: Cell) -> str:
-    """A cell as it stands in the CSV files; numbers stay numbers."""
-    return str(cell) if isinstance(cell, int) else neutral(cell)
-
-
-def csv_line(cells: Iterable[str]) -> bytes:
-    """One record by RFC 4180: UTF-8, quotes where needed and only there, CR LF at its end."""
-    quoted = [
-        '"' + cell.replace('"', '""') + '"' if not _QUOTED.isdisjoint(cell) else cell
-        for cell in cells
-    ]
-    return (",".join(quoted) + "\r\n").encode()
-
-
-def csv_head(columns: Sequence[str]) -> bytes:
-    """The first record: the columns' names."""
-    return csv_line(columns)
-
-
-def csv_row(columns: Sequence[str], row: Row) -> bytes:
-    """One row as a record."""
-    return csv_line(cell_text(row[column]) for column in columns)
-
-
-def json_bytes(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """A JSON file of a pack: sorted members, one blank of indent, ASCII, a newline at its end.
-
-    Raises:
-        TypeError: for a float; figures are whole numbers, or text.
-    """
-    _refuse_floats(document)
-    return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True).encode() + b"\n"
-
-
-def _refuse_floats(value: object) -> None:
-    if isinstance(value, float):
-        raise TypeError("a float in a file of a pack")
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _refuse_floats(item)

@@ -9,25 +9,20 @@ from typing import Any
 
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.archive import Part, Spool
+from lockstep.evidence.pack.draw import draw_sample, sample_rows
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.pack.model import CaseLine
-from lockstep.evidence.pack.population import (
+from lockstep.evidence.pack.population import case_rows, in_scope, policy_system_rows
+from lockstep.evidence.pack.population_columns import (
     EXCEPTION_COLUMNS,
     EXCLUDED_COLUMNS,
     LEAVER_COLUMNS,
     POLICY_SYSTEM_COLUMNS,
     SAMPLE_COLUMNS,
     SYSTEM_COLUMNS,
-    Row,
-    case_rows,
-    csv_head,
-    csv_row,
-    draw_sample,
-    in_scope,
-    policy_system_rows,
-    sample_rows,
 )
 from lockstep.evidence.pack.reading import Basis, LedgerRead
+from lockstep.evidence.pack.text_files import Row, csv_head, csv_row
 from lockstep.evidence.pack.workbook import Sheet
 from lockstep.scorecard.metric import judge
 

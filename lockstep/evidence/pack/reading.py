@@ -119,7 +119,7 @@ class LedgerReader:
             try:
                 self._history.add(leaf.index, entry)
             except HistoryError as error:
-                raise ExportError(f"the ledger cannot be read: {error}") from None
+                raise _unfolded(leaf, error) from None
             self._remember(leaf, entry)
 
     def finish(self) -> LedgerRead:
@@ -158,6 +158,16 @@ class LedgerReader:
             committed = entry.get("data", {}).get("identity")
             if committed:
                 self._identities[case_id] = committed
+
+
+def _unfolded(leaf: LeafRow, error: HistoryError) -> ExportError:
+    """Which entry, of which case, and what can be done: every pack that shows it is refused."""
+    about = f"case {leaf.case_id}, {leaf.kind}" if leaf.case_id else leaf.kind
+    return ExportError(
+        f"{error} ({about}), so no pack that shows it can be made. `lockstep ledger refold` lists"
+        " all such entries; run the newest release. Packs that withhold it can be made: of another"
+        " partner (--partner) or of another case (--case)"
+    )
 
 
 def _definition(history: History) -> Definition:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.model import PackSummary
@@ -74,7 +75,7 @@ _ABOUT = (
     ("leavers/", "a folder per leaver shown in detail: a drawn timeline, and every entry"),
     (layout.MAPPING, "which control of which framework is shown by what"),
     (layout.OSCAL, "the same result for tools that read NIST OSCAL"),
-    (layout.OCSF, "the same events for tools that read OCSF, one JSON object per line"),
+    (layout.OCSF, "{ocsf}"),
     ("policy/", "the rules that were in force, and the definition of the score"),
     (layout.ENTRIES, "the ledger itself: every entry, or a hash in place of what is withheld"),
     (layout.CHECKPOINT, "the signed head of the ledger that this pack was made at"),
@@ -100,16 +101,27 @@ def readme(summary: PackSummary, names: Collection[str], *, window_days: int) ->
         as_of=instant_text(scope.as_of),
         size=summary.size,
         shown=_shown(summary),
-        score="none (no leavers)" if value is None else f"{value} of {score['max']}",
+        score=_none(score) if value is None else f"{value} of {score['max']}",
         days=window_days,
         names=f"Leavers are numbers here, not names. {identified}".strip(),
         workbook=layout.WORKBOOK,
         checkpoint=layout.CHECKPOINT,
         origin=scope.origin,
-        files="\n".join(_files({*names, layout.STATEMENT})),
+        files="\n".join(_files({*names, layout.STATEMENT}, ocsf=_ocsf(summary))),
         **{name: summary.counts[name] for name in _COUNTS},
     )
     return page.encode()
+
+
+_WHY_NONE = {
+    "no_leavers": "no leavers",
+    "hr_feed_stale": "HR was not heard for too long to know who left",
+    "ledger_unverified": "the ledger was not verified",
+}
+
+
+def _none(score: Mapping[str, Any]) -> str:
+    return f"none ({'; '.join(_WHY_NONE[reason] for reason in score['unscored'])})"
 
 
 _COUNTS = ("leavers", "leaver_systems", "not_in_population", "samples")
@@ -125,7 +137,22 @@ def _shown(summary: PackSummary) -> str:
     return "all leavers"
 
 
-def _files(names: Collection[str]) -> list[str]:
+def _ocsf(summary: PackSummary) -> str:
+    """What the OCSF lines tell; what they leave out in a large pack is said and not hidden."""
+    text = "for tools that read OCSF, one JSON object per line: "
+    in_full = summary.counts["leavers_with_events"]
+    if in_full == summary.counts["leavers"]:
+        return f"{text}every event, and one finding per leaver"
+    events = f"events only of the {in_full} shown in detail" if in_full else "no events"
+    return (
+        f"{text}**one finding per leaver, and {events}**, because there are more than"
+        f" {layout.MAX_EVENT_LEAVERS:,} leavers; all of it stands in `{layout.ENTRIES}`"
+    )
+
+
+def _files(names: Collection[str], *, ocsf: str) -> list[str]:
     return [
-        f"- `{name}`: {text}" for name, text in _ABOUT if any(one.startswith(name) for one in names)
+        f"- `{name}`: {text.format(ocsf=ocsf)}"
+        for name, text in _ABOUT
+        if any(one.startswith(name) for one in names)
     ]

@@ -29,6 +29,7 @@ def pack_scores(
             window=window,
             as_of=scope.as_of,
             findings=history.findings,
+            feeds=history.feeds.feeds(),
         ).as_document()
         for window in windows
     )

@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import Any
 
 # The library carries no types.
+from reportlab import rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import A4, landscape  # type: ignore[import-untyped]
 from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
 from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
@@ -51,11 +52,13 @@ class Column:
 
 
 @cache
-def _glyphs() -> frozenset[int]:
+def _glyphs() -> frozenset[str]:
     """Register the fonts that ship with the library; the characters that they can draw."""
+    rl_config.useA85 = 0  # streams as they are: text around them makes a pack a fifth larger
     for name in (_REGULAR, _BOLD):
         pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
-    return frozenset(pdfmetrics.getFont(_REGULAR).face.charToGlyph)
+    codes = pdfmetrics.getFont(_REGULAR).face.charToGlyph
+    return frozenset(char for char in map(chr, codes) if char.isprintable())
 
 
 def printable(text: str) -> str:
@@ -65,10 +68,9 @@ def printable(text: str) -> str:
     readable to a machine and visible to a person: ``東`` becomes ``[U+6771]``.
     """
     glyphs = _glyphs()
-    return "".join(
-        char if char.isprintable() and ord(char) in glyphs else f"[U+{ord(char):04X}]"
-        for char in text
-    )
+    if glyphs.issuperset(text):  # nearly always, and at once
+        return text
+    return "".join(char if char in glyphs else f"[U+{ord(char):04X}]" for char in text)
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -131,12 +133,14 @@ class Sheet:
         self._canvas.setCreator("Lockstep")
         self._header, self._footer = header, footer
         self._page = 1
+        self._ink: Colour | None = None
         self.y = TOP
 
     def finish(self) -> bytes:
         """Close the last page; the whole document."""
         self._close_page()
         self._canvas.beginForm(_PAGES, 0, 0, WIDTH, HEIGHT)
+        self._ink = None
         self.text(RIGHT - 12, MARGIN - 8, str(self._page), size=7, colour=GREY)
         self._canvas.endForm()
         self._canvas.save()
@@ -146,6 +150,7 @@ class Sheet:
         """Go on at the top of a new page, under the running header."""
         self._close_page()
         self._canvas.showPage()
+        self._ink = None
         self._page += 1
         self.text(LEFT, TOP - 8, self._header, size=8, colour=GREY)
         self.line(LEFT, TOP - 14, RIGHT, TOP - 14, colour=PALE)
@@ -163,6 +168,12 @@ class Sheet:
         self.text(RIGHT - 14, MARGIN - 8, label, size=7, colour=GREY, right=True)
         self._canvas.doForm(_PAGES)  # the number of pages is known only at the end
 
+    def _fill(self, colour: Colour) -> None:
+        """Say the colour of text and shapes where it changes; each word of it costs time."""
+        if colour != self._ink:
+            self._canvas.setFillColorRGB(*colour)
+            self._ink = colour
+
     def text(
         self,
         x: float,
@@ -176,7 +187,7 @@ class Sheet:
         middle: bool = False,
     ) -> None:
         """Write one line with its baseline at ``y``; ``x`` is its left end, end or middle."""
-        self._canvas.setFillColorRGB(*colour)
+        self._fill(colour)
         self._canvas.setFont(_BOLD if bold else _REGULAR, size)
         draw = self._canvas.drawString
         if right:
@@ -215,7 +226,7 @@ class Sheet:
     ) -> None:
         """Draw a rectangle from its lower left corner."""
         if fill is not None:
-            self._canvas.setFillColorRGB(*fill)
+            self._fill(fill)
         if stroke is not None:
             self._canvas.setStrokeColorRGB(*stroke)
             self._canvas.setLineWidth(0.7)
@@ -232,7 +243,7 @@ class Sheet:
     ) -> None:
         """Draw a closed polygon."""
         if fill is not None:
-            self._canvas.setFillColorRGB(*fill)
+            self._fill(fill)
         if stroke is not None:
             self._canvas.setStrokeColorRGB(*stroke)
             self._canvas.setLineWidth(0.8)
@@ -246,7 +257,7 @@ class Sheet:
     def dot(
         self, x: float, y: float, radius: float, *, fill: Colour, stroke: Colour | None = None
     ) -> None:
-        self._canvas.setFillColorRGB(*fill)
+        self._fill(fill)
         if stroke is not None:
             self._canvas.setStrokeColorRGB(*stroke)
             self._canvas.setLineWidth(0.8)

@@ -40,7 +40,7 @@ _LINES_ON_TOP = 2
 _VERDICTS: dict[str, tuple[str, Colour]] = {
     "overdue": ("OPEN AND OVERDUE", BAD),
     "pending": ("OPEN, NOT YET DUE", FAIR),
-    "rescinded": ("RESCINDED BEFORE THE CUTOFF", GREY),
+    "rescinded": ("RESCINDED BEFORE IT BEGAN", GREY),
     "no_access": ("NO ACCESS FOUND", GREY),
     "future": ("CUTOFF STILL TO COME", GREY),
 }

@@ -23,13 +23,13 @@ from lockstep.evidence.pack.ipe import sheets
 from lockstep.evidence.pack.model import PackSummary
 from lockstep.evidence.pack.oscal import assessment_results
 from lockstep.evidence.pack.people import PeopleFile
-from lockstep.evidence.pack.population import json_bytes
 from lockstep.evidence.pack.population_files import PopulationFiles
 from lockstep.evidence.pack.reading import Basis, LedgerRead
 from lockstep.evidence.pack.readme import readme
 from lockstep.evidence.pack.reconcile import Reconciliation
 from lockstep.evidence.pack.scores import pack_scores
 from lockstep.evidence.pack.statement import sealed_statement
+from lockstep.evidence.pack.text_files import json_bytes
 from lockstep.evidence.pack.workbook import write_workbook
 from lockstep.evidence.plain import plain_bytes
 
@@ -68,6 +68,7 @@ class PackWriter:
         self._stack.callback(self._cases.close)
         self._counted: frozenset[str] = frozenset()
         self._shown: frozenset[str] = frozenset()
+        self._in_full: frozenset[str] = frozenset()
         self.people = PeopleFile(read, basis) if basis.scope.identified else None
         if self.people is not None:
             self._stack.callback(self.people.close)
@@ -81,6 +82,11 @@ class PackWriter:
         self._files.survey()
         self._counted = frozenset(self._files.population)
         self._shown = frozenset(self._files.shown)
+        self._in_full = (
+            self._counted
+            if len(self._counted) <= layout.MAX_EVENT_LEAVERS
+            else self._counted & self._shown
+        )
         is_whole = self._basis.scope.case_id is None
         return self._files.population if is_whole else self._files.shown
 
@@ -92,8 +98,12 @@ class PackWriter:
     def close(self) -> None:
         self._stack.close()
 
+    def needs_entries(self, case_id: str) -> bool:
+        """Whether more is said of a case than follows from its facts."""
+        return case_id in self._in_full or case_id in self._shown
+
     def add_case(self, case_id: str, entries: RawEntries) -> None:
-        """Take the entries of the next case that `survey` named."""
+        """Take the entries of the next case that `survey` named; none if it needs none."""
         self._cases.add(
             case_id,
             entries,
@@ -136,6 +146,7 @@ class PackWriter:
             "leaver_systems": files.systems.rows,
             "not_in_population": files.excluded.rows,
             "samples": len(files.shown),
+            "leavers_with_events": len(self._in_full),
             **events.counts(),
         }
         return PackSummary(

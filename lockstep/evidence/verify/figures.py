@@ -9,21 +9,16 @@ from typing import Any
 from lockstep.evidence.history import History
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.model import CaseLine, PackScope
-from lockstep.evidence.pack.population import (
+from lockstep.evidence.pack.population import CaseRows, case_rows, in_scope, policy_system_rows
+from lockstep.evidence.pack.population_columns import (
     EXCEPTION_COLUMNS,
     EXCLUDED_COLUMNS,
     LEAVER_COLUMNS,
     POLICY_SYSTEM_COLUMNS,
     SYSTEM_COLUMNS,
-    CaseRows,
-    Row,
-    case_rows,
-    cell_text,
-    in_scope,
-    json_bytes,
-    policy_system_rows,
 )
 from lockstep.evidence.pack.scores import pack_scores
+from lockstep.evidence.pack.text_files import Row, cell_text, json_bytes
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.ledger import Ledger
 from lockstep.evidence.verify.report import MAX_DETAILS, RefutedError, shown

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.population import PEOPLE_COLUMNS, neutral
+from lockstep.evidence.pack.population_columns import PEOPLE_COLUMNS
+from lockstep.evidence.pack.text_files import neutral
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.ledger import Ledger
 from lockstep.evidence.verify.report import RefutedError, shown

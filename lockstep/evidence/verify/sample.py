@@ -8,13 +8,9 @@ from itertools import zip_longest
 
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.case_document import case_document
-from lockstep.evidence.pack.population import (
-    SAMPLE_COLUMNS,
-    cell_text,
-    draw_sample,
-    json_bytes,
-    sample_rows,
-)
+from lockstep.evidence.pack.draw import draw_sample, sample_rows
+from lockstep.evidence.pack.population_columns import SAMPLE_COLUMNS
+from lockstep.evidence.pack.text_files import cell_text, json_bytes
 from lockstep.evidence.plain import parse_canonical
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.figures import Lines

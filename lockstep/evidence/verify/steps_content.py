@@ -14,6 +14,9 @@ from lockstep.evidence.verify.state import CLOCK_TOLERANCE_MS, Result, State
 LONGEST_SILENCE_MS = 25 * 3_600_000
 """A ledger says something every 24 hours, if only that its heart beats."""
 
+DROPPED_WITHIN_MS = 365 * 86_400_000
+"""For so long it is said that a source of HR was taken out: its silence is not measured then."""
+
 
 def adopted_documents(state: State) -> Result:
     """Step 8. Policies and metric in the pack are those that the ledger adopted."""
@@ -73,6 +76,8 @@ def _remarks(state: State) -> Iterator[str]:
             f"the ledger was restored from a backup {history.restored} times: what was recorded"
             " after the backup is lost, and heads signed over it do not fit any more"
         )
+    for name, at in history.feeds.dropped(since=statement.scope.as_of - DROPPED_WITHIN_MS):
+        yield f"the HR source {name} is not expected any more since {instant_text(at)}"
     keys = state.need(state.keys)
     said = {(row["from"], row["to"], row["signature"]) for row in history.hand_overs}
     for step in keys.used:

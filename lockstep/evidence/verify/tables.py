@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from lockstep.evidence.pack.population import Row, cell_text
+from lockstep.evidence.pack.text_files import Row, cell_text
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.report import MAX_DETAILS, RefutedError, shown
 

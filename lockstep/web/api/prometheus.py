@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -15,13 +15,15 @@ from prometheus_client.registry import Collector
 from lockstep.control.answers import BusyError
 from lockstep.control.questions import Question
 from lockstep.control.score import ScoreService
-from lockstep.control.tokens import Right
+from lockstep.domain.rights import Permission
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import LedgerHead, Scores
 from lockstep.web.api.auth import Gate, answers
 
 MOST_PARTNERS = 50
 """With the most cases first: every label value costs Prometheus a series for ever."""
+MOST_SOURCES = 50
+"""With the longest silent first, likewise."""
 
 _QUANTILES = {"p50": "0.5", "p90": "0.9", "p95": "0.95", "max": "1"}
 
@@ -30,7 +32,7 @@ def scrape_router(
     gate: Gate, service: ScoreService, scores: Scores, deliveries: Deliveries, *, by_partner: bool
 ) -> APIRouter:
     """The figures for a scraper that holds a token with the right ``score``."""
-    routes = gate.router(Right.SCORE, tag="score")
+    routes = gate.router(Permission.SCORE, tag="score")
 
     @routes.get(
         "/metrics",
@@ -41,7 +43,8 @@ def scrape_router(
             **answers(),
         },
     )
-    async def scrape() -> Response:
+    async def scrape(request: Request) -> Response:
+        await gate.every_partner(request)
         try:
             document = await service.current(Question(in_full=by_partner))
         except BusyError:  # the rest is worth having
@@ -66,8 +69,8 @@ def exposition(
     families = [*_ledger(head, now), *_outbox(backlog, now)]
     families.append(_gauge("score_available", "Whether a score could be computed.", _has(document)))
     if document is not None:
-        families += _score(document["score"])
-        says = "Open cases whose cutoff is still to come."
+        families += [*_score(document["score"]), _feeds(document["score"]["feeds"])]
+        says = "Open cases whose cutoff is still to come, without dismissals."
         families.append(_gauge("cases_scheduled", says, document["scheduled"]))
         families += _dimension(document["dimension"])
         families += _partners(document.get("by", {}).get("partner", {}))
@@ -130,6 +133,18 @@ def _score(score: Mapping[str, Any]) -> list[GaugeMetricFamily]:
     for hit in score["caps"]:
         caps.add_metric([hit["code"]], float(hit["limit"]))
     return [*made, quantiles, exposure, caps]
+
+
+def _feeds(feeds: Iterable[Mapping[str, Any]]) -> GaugeMetricFamily:
+    ages = GaugeMetricFamily(
+        "lockstep_hr_feed_age_seconds",
+        "How long an expected source of HR has been silent.",
+        labels=["source"],
+    )
+    longest = sorted(feeds, key=lambda feed: (-feed["age_ms"], feed["source"]))
+    for feed in longest[:MOST_SOURCES]:
+        ages.add_metric([feed["source"]], feed["age_ms"] / 1000)
+    return ages
 
 
 def _dimension(dimension: Mapping[str, Any]) -> list[GaugeMetricFamily]:

@@ -1,8 +1,12 @@
-"""``POST /hooks/{source}``: check the signature, commit to the inbox, answer. Nothing more."""
+"""``POST /hooks/{source}``: check the signature, commit to the inbox, answer. Little more.
+
+That a source was heard goes into the ledger, because the score rests on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,18 +16,29 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from lockstep.control.events import EventError, TerminationEvent, cutoff_of, parse_event
+from lockstep.control.events import (
+    EventError,
+    FeedHeartbeat,
+    TerminationEvent,
+    cutoff_of,
+    read_message,
+    to_termination,
+)
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
-from lockstep.web.hooks.signatures import BodyError, SignatureError, Verifier
+from lockstep.web.hooks.signatures import BodyError, Delivery, SignatureError, Verifier
 
 log = structlog.get_logger("lockstep.web")
 
 _LENGTH_DIGITS = 18
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Received before; nothing changes."},
-    202: {"description": "Stored; the case opens as soon as it can."},
+    200: {
+        "description": "Received before, or a heartbeat of a source that was heard within the "
+        "hour; nothing changes."
+    },
+    202: {"description": "Stored; the case opens as soon as it can. A heartbeat: on record."},
     400: {"description": "The body is not a JSON text in UTF-8."},
     401: {"description": "Missing, stale or wrong signature."},
     404: {"description": "No such source."},
@@ -34,12 +49,17 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+EVENT_MODELS = (TerminationEvent, FeedHeartbeat)
+"""What a body may be; published in the OpenAPI description by the application."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What the hook needs."""
 
     tenant: str
     inbox: Inbox
+    feeds: Feeds
     verifiers: Mapping[str, Verifier]
     rule: CutoffRule
     max_body_bytes: int
@@ -61,13 +81,18 @@ def router(hooks: Hooks) -> APIRouter:
         "/hooks/{source}",
         status_code=202,
         responses=_ANSWERS,
-        summary="Report a termination",
+        summary="Report a termination, or that there is nothing to report",
         openapi_extra={
             "requestBody": {
                 "required": True,
                 "content": {
                     "application/json": {
-                        "schema": {"$ref": "#/components/schemas/TerminationEvent"}
+                        "schema": {
+                            "oneOf": [
+                                {"$ref": f"#/components/schemas/{model.__name__}"}
+                                for model in EVENT_MODELS
+                            ]
+                        }
                     }
                 },
             },
@@ -110,36 +135,76 @@ async def _accept(hooks: Hooks, source: str, request: Request) -> tuple[int, dic
     body = await _bounded_body(request, hooks.max_body_bytes)
     received_at = datetime.now(UTC)
     try:
-        event_id = verifier.verify(body, request.headers)
+        delivery = verifier.verify(body, request.headers)
     except BodyError:
         raise _Refused(400, "not_utf8") from None
     except SignatureError:
         raise _Refused(401, "bad_signature") from None
+    heard = _Heard(source, delivery, received_at)
+    return await _take(hooks, heard, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A signed delivery of a known source."""
+
+    source: str
+    delivery: Delivery
+    received_at: datetime
+
+
+async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str, str]]:
     problems: list[str] = []
     priority = 5
     try:
-        termination = parse_event(body, tenant=hooks.tenant, source=source, event_id=event_id)
+        message = read_message(body)
+        if isinstance(message, FeedHeartbeat):
+            is_new = await _hear(hooks, heard)
+            return _answer(is_new=is_new)
+        termination = to_termination(
+            message, tenant=hooks.tenant, source=heard.source, event_id=heard.delivery.event_id
+        )
         cutoff_of(termination, hooks.rule)
         priority = termination.kind.priority
     except EventError as error:
         problems = error.problems
-    try:
-        is_new = await hooks.inbox.store(
-            tenant=hooks.tenant,
-            source=source,
-            dedupe_key=event_id,
-            received_at=received_at,
-            body=body,
-            priority=priority,
-            refused="; ".join(problems)[:1000] or None,
-        )
-    except (SQLAlchemyError, OSError) as error:
-        log.error("inbox_unreachable", error=type(error).__name__)  # noqa: TRY400 - no traceback
-        raise _Refused(503, "cannot_store_now") from None
+    store = hooks.inbox.store(
+        tenant=hooks.tenant,
+        source=heard.source,
+        dedupe_key=heard.delivery.event_id,
+        received_at=heard.received_at,
+        body=body,
+        priority=priority,
+        refused="; ".join(problems)[:1000] or None,
+    )
+    is_new = await _stored("inbox_unreachable", heard.source, store)
     if problems == ["body: not JSON"]:
         raise _Refused(400, "not_json")
     if problems:
         raise _Refused(422, "not_a_termination_event", problems)
+    if is_new:
+        with contextlib.suppress(_Refused):  # the event is safe, and its case will tell the same
+            await _hear(hooks, heard)
+    return _answer(is_new=is_new)
+
+
+async def _hear(hooks: Hooks, heard: _Heard) -> bool:
+    """Put on record that the source was heard; True if that is news of this hour."""
+    hear = hooks.feeds.hear(
+        heard.source, sent_at=heard.delivery.sent_at, received_at=heard.received_at
+    )
+    return await _stored("feed_not_recorded", heard.source, hear)
+
+
+async def _stored(trouble: str, source: str, work: Awaitable[bool]) -> bool:
+    try:
+        return await work
+    except (SQLAlchemyError, OSError) as error:
+        log.error(trouble, source=source, error=type(error).__name__)  # noqa: TRY400 - no traceback
+        raise _Refused(503, "cannot_store_now") from None
+
+
+def _answer(*, is_new: bool) -> tuple[int, dict[str, str]]:
     return (202, {"status": "accepted"}) if is_new else (200, {"status": "duplicate"})
 
 
@@ -165,7 +230,3 @@ async def _bounded_body(request: Request, limit: int) -> bytes:
             raise _Refused(413, "body_too_large")
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-EVENT_MODEL = TerminationEvent
-"""Published in the OpenAPI description by the application."""

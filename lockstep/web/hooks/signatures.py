@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -20,6 +22,14 @@ class BodyError(ValueError):
     """The body cannot be a signed text at all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a good signature vouches for beside the body."""
+
+    event_id: str
+    sent_at: datetime
+
+
 class Verifier:
     """Checks deliveries of one source against its active secrets.
 
@@ -32,8 +42,8 @@ class Verifier:
             raise ValueError("a source needs a secret")
         self._webhooks = [Webhook(webhook_key(secret)) for secret in secrets]
 
-    def verify(self, body: bytes, headers: Mapping[str, str]) -> str:
-        """Return the delivery's id.
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> Delivery:
+        """Check one delivery.
 
         Raises:
             SignatureError: missing, malformed, stale or wrong signature.
@@ -54,4 +64,5 @@ class Verifier:
                 continue
         if not accepted:
             raise SignatureError("no active secret made this signature")
-        return event_id
+        sent_at = datetime.fromtimestamp(float(wanted["webhook-timestamp"]), UTC)
+        return Delivery(event_id, sent_at)
