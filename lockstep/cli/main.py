@@ -10,16 +10,22 @@ import typer
 
 import lockstep
 from lockstep.cli import (
+    access,
     anchors,
+    brake,
     cases,
     demo,
     doctor,
     evidence,
+    evidence_job,
     init,
     ledger,
+    ledger_refold,
+    notices,
     score,
     servers,
     subject,
+    system,
     terminate,
     up,
     verify,
@@ -52,14 +58,20 @@ app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)
 app.command(rich_help_panel=_WORK)(cases.amend)
 app.command(rich_help_panel=_WORK)(cases.rescind)
+app.add_typer(system.system_app, name="system", rich_help_panel=_WORK)
+app.add_typer(brake.brake_app, name="brake", rich_help_panel=_WORK)
 
 _PROOF = "Evidence and score"
 evidence.evidence_app.command("verify")(verify.verify)
+evidence.evidence_app.command("make-ordered", hidden=True)(evidence_job.make_ordered)
 ledger.ledger_app.command("anchors")(anchors.anchors)
+ledger.ledger_app.command("refold")(ledger_refold.refold_ledger)
 app.add_typer(evidence.evidence_app, name="evidence", rich_help_panel=_PROOF)
 app.add_typer(ledger.ledger_app, name="ledger", rich_help_panel=_PROOF)
 app.add_typer(score.score_app, name="score", rich_help_panel=_PROOF)
 app.add_typer(score.metric_app, name="metric", rich_help_panel=_PROOF)
+app.add_typer(notices.notices_app, name="notices", rich_help_panel=_WORK)
+app.add_typer(access.access_app, name="access", rich_help_panel=_RUN)
 app.add_typer(subject.subject_app, name="subject", rich_help_panel=_PROOF)
 
 

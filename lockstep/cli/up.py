@@ -12,6 +12,7 @@ from typing import Annotated
 import httpx
 import typer
 
+from lockstep.cli.access import new_link
 from lockstep.cli.context import ConfigOption, embedded_postgres, out, run
 from lockstep.cli.servers import READY_VARIABLE, checked_settings
 from lockstep.contracts.names import SEARCH_ATTRIBUTES
@@ -49,6 +50,9 @@ def up(
                 return
             base = f"http://{settings.web.bind}:{settings.web.port}"
             out.print(f"[bold green]Lockstep is up.[/] HR posts to {base}/hooks/<source>")
+            if settings.one_time_links:
+                out.print("Console, signed in once, within ten minutes:")
+                out.print(f"  {await new_link(settings)}", markup=False, soft_wrap=True)
             await supervisor.wait()
 
     run(work())

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -25,6 +29,7 @@ from lockstep.control.events import (
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.records import CaseRow, CaseView
@@ -33,10 +38,15 @@ from lockstep.storage.views import CaseViews
 
 LONGEST_WAIVER = timedelta(days=90)
 _DECISION_TIMEOUT = timedelta(seconds=20)
+_SILENT = "Temporal or the worker does not answer: see `lockstep doctor`"
 
 
 class RefusedError(ValueError):
     """Something that a person asked for and that cannot be done; the text says why."""
+
+
+class UnansweredError(RefusedError):
+    """Temporal or the worker gave no answer: it may still be done, so ask again by the same id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,20 @@ class Desk:
         self._rule = rule
         self._client = client
 
+    def attach(self, client: Client) -> None:
+        """Decisions reach the workflows through ``client`` from now on."""
+        self._client = client
+
+    def within(self, scope: Scope) -> Desk:
+        """The same for somebody who may know of less."""
+        return Desk(
+            tenant=self._tenant,
+            views=self._views.within(scope),
+            inbox=self._inbox,
+            rule=self._rule,
+            client=self._client,
+        )
+
     async def find(self, case_id: str) -> CaseView:
         """One case.
 
@@ -89,25 +113,38 @@ class Desk:
         """Put events into the inbox; return their ids. Works while Temporal is down."""
         ids = []
         for event in events:
-            event_id = f"cli-{secrets.token_hex(8)}"
-            await self._store(event, event_id, person)
-            ids.append(event_id)
+            ids.append(new_event_id())
+            await self.report_as(ids[-1], event, person)
         return ids
 
-    async def amend(self, case_id: str, dates: Dates, person: Person) -> str:
-        """Move the dates of a case that has not begun; return the event's id."""
+    async def amendment(self, case_id: str, dates: Dates) -> TerminationEvent:
+        """The event that moves the dates of a case that has not begun.
+
+        Raises:
+            RefusedError: if there is no such case, or it has begun.
+            EventError: if the dates give no cutoff.
+        """
         view = await self.find(case_id)
         self._require_waiting(view.case)
         event = await self._restate(view.case, TerminationAction.AMENDED, dates)
         self.cutoff(event)
+        return event
+
+    async def rescission(self, case_id: str) -> TerminationEvent:
+        """The event that stops a case that has not begun; raises `RefusedError` like the other."""
+        view = await self.find(case_id)
+        self._require_waiting(view.case)
+        dates = Dates(zone=view.case.zone, access_ends_at=view.case.cutoff_at)
+        return await self._restate(view.case, TerminationAction.RESCINDED, dates)
+
+    async def amend(self, case_id: str, dates: Dates, person: Person) -> str:
+        """Move the dates of a case that has not begun; return the event's id."""
+        event = await self.amendment(case_id, dates)
         return (await self.report([event], person))[0]
 
     async def rescind(self, case_id: str, person: Person) -> str:
         """Stop a case that has not begun; return the event's id."""
-        view = await self.find(case_id)
-        self._require_waiting(view.case)
-        dates = Dates(zone=view.case.zone, access_ends_at=view.case.cutoff_at)
-        event = await self._restate(view.case, TerminationAction.RESCINDED, dates)
+        event = await self.rescission(case_id)
         return (await self.report([event], person))[0]
 
     async def decide(
@@ -126,7 +163,7 @@ class Desk:
         Raises:
             RefusedError: by our rules, by the workflow's, or because Temporal is away.
         """
-        _check_decision(kind, person, until)
+        check_decision(kind, person, until)
         view = await self.find(case_id)
         if system not in {row.system for row in view.revocations}:
             known = ", ".join(row.system for row in view.revocations)
@@ -156,13 +193,19 @@ class Desk:
             cause = error.cause
             text = cause.message if isinstance(cause, ApplicationError) else str(cause)
             raise RefusedError(text) from None
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            raise UnansweredError(_SILENT) from None
         except RPCError as error:
-            raise RefusedError(_explain(error, view.case)) from None
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise UnansweredError(_SILENT) from None
+            gone = f"case {view.case.case_id} has no running workflow: it is {view.case.status}"
+            raise RefusedError(gone) from None
         except RuntimeError:
-            raise RefusedError("Temporal cannot be reached: see `lockstep doctor`") from None
+            raise UnansweredError("Temporal cannot be reached: see `lockstep doctor`") from None
         return result
 
-    async def _store(self, event: TerminationEvent, event_id: str, person: Person) -> None:
+    async def report_as(self, event_id: str, event: TerminationEvent, person: Person) -> None:
+        """Put one event into the inbox under an id of `new_event_id`; twice is once."""
         await self._inbox.store(
             tenant=self._tenant,
             source=LOCAL_SOURCE,
@@ -198,7 +241,7 @@ class Desk:
             )
 
 
-def _check_decision(kind: DecisionKind, person: Person, until: datetime | None) -> None:
+def check_decision(kind: DecisionKind, person: Person, until: datetime | None) -> None:
     if not person.reason.strip():
         raise RefusedError("give a reason: it is kept with the decision")
     if person.second and person.second.casefold() == person.actor.casefold():
@@ -212,10 +255,9 @@ def _check_decision(kind: DecisionKind, person: Person, until: datetime | None) 
         raise RefusedError("a waiver needs a second person")
 
 
-def _explain(error: RPCError, case: CaseRow) -> str:
-    if error.status is RPCStatusCode.NOT_FOUND:
-        return f"case {case.case_id} has no running workflow: it is {case.status}"
-    return "Temporal or the worker does not answer: see `lockstep doctor`"
+def new_event_id() -> str:
+    """An id of an event that a person enters here; random, it says nothing of the leaver."""
+    return f"cli-{secrets.token_hex(8)}"
 
 
 def _worker(subject: Subject) -> Worker:

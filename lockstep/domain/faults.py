@@ -34,6 +34,8 @@ class FaultCategory(StrEnum):
     MISCONFIGURED = "misconfigured"
     MANUAL = "manual"
     """The system has no connector: a person acts and attests."""
+    PAUSED = "paused"
+    """Operations have paused the system: nothing was tried."""
     INTERNAL = "internal"
     """A fault of Lockstep itself."""
 
@@ -54,56 +56,107 @@ class FaultRule:
 
     transient: bool
     audience: Audience
+    reason: str
+    """What is wrong, in plain words for whoever must decide."""
     suggestion: str
 
 
 _RULES: dict[FaultCategory, FaultRule] = {
     FaultCategory.UNREACHABLE: FaultRule(
-        True, Audience.SYSTEM_OWNER, "Wait, or check network and address: lockstep doctor."
+        True,
+        Audience.SYSTEM_OWNER,
+        "The system does not answer.",
+        "Wait, or check network and address: lockstep doctor.",
     ),
     FaultCategory.TIMEOUT: FaultRule(
-        True, Audience.SYSTEM_OWNER, "Wait: the change is read back before anything is repeated."
+        True,
+        Audience.SYSTEM_OWNER,
+        "The system did not answer in time.",
+        "Wait: the change is read back before anything is repeated.",
     ),
     FaultCategory.RATE_LIMITED: FaultRule(
-        True, Audience.NOBODY, "Wait until the vendor's reset time, or ask for a higher limit."
+        True,
+        Audience.NOBODY,
+        "The system takes no more calls from us for now.",
+        "Wait until the vendor's reset time, or ask for a higher limit.",
     ),
     FaultCategory.VENDOR_ERROR: FaultRule(
-        True, Audience.SYSTEM_OWNER, "Wait, and look at the vendor's status page."
+        True,
+        Audience.SYSTEM_OWNER,
+        "The system reports a fault of its own.",
+        "Wait, and look at the vendor's status page.",
     ),
     FaultCategory.NOT_APPLIED: FaultRule(
         True,
         Audience.SYSTEM_OWNER,
+        "The system accepted the change, but the access still stands.",
         "Look for a directory sync or a rule that gives the access back.",
     ),
     FaultCategory.CREDENTIALS_REJECTED: FaultRule(
-        False, Audience.OPERATIONS, "Renew the credential of this system, then retry."
+        False,
+        Audience.OPERATIONS,
+        "The system rejects our own credential.",
+        "Renew the credential of this system, then retry.",
     ),
     FaultCategory.PERMISSION_MISSING: FaultRule(
-        False, Audience.OPERATIONS, "Grant the missing permission, then retry."
+        False,
+        Audience.OPERATIONS,
+        "Our credential lacks a permission.",
+        "Grant the missing permission, then retry.",
     ),
     FaultCategory.PROTECTED_ACCOUNT: FaultRule(
-        False, Audience.SYSTEM_OWNER, "Hand the ownership to somebody else, then retry."
+        False,
+        Audience.SYSTEM_OWNER,
+        "The account is protected, such as a last owner.",
+        "Hand the ownership to somebody else, then retry.",
     ),
     FaultCategory.AMBIGUOUS_MATCH: FaultRule(
-        False, Audience.HR, "Confirm which account is the leaver's, amend the keys, then retry."
+        False,
+        Audience.HR,
+        "The keys fit accounts of different people.",
+        "Confirm which account is the leaver's, amend the keys, then retry.",
     ),
     FaultCategory.MANAGED_ELSEWHERE: FaultRule(
-        False, Audience.SYSTEM_OWNER, "Revoke in the directory that owns the account, then retry."
+        False,
+        Audience.SYSTEM_OWNER,
+        "Another directory owns the account.",
+        "Revoke in the directory that owns the account, then retry.",
     ),
     FaultCategory.UNKNOWN_WORKER: FaultRule(
-        False, Audience.HR, "Ask HR for the right keys, amend the case, then retry; or attest."
+        False,
+        Audience.HR,
+        "No system knows this leaver.",
+        "Ask HR for the right keys, amend the case, then retry; or attest.",
     ),
     FaultCategory.UNEXPECTED_ANSWER: FaultRule(
-        False, Audience.ENGINEERING, "Revoke by hand and attest; report the vendor's answer to us."
+        False,
+        Audience.ENGINEERING,
+        "The system gave an answer that we cannot judge.",
+        "Revoke by hand and attest; report the vendor's answer to us.",
     ),
     FaultCategory.MISCONFIGURED: FaultRule(
-        False, Audience.OPERATIONS, "Run lockstep doctor and correct the settings, then retry."
+        False,
+        Audience.OPERATIONS,
+        "The settings of this system are wrong.",
+        "Run lockstep doctor and correct the settings, then retry.",
     ),
     FaultCategory.MANUAL: FaultRule(
-        False, Audience.SYSTEM_OWNER, "Revoke by hand, then attest with an artefact."
+        False,
+        Audience.SYSTEM_OWNER,
+        "This system is worked by hand.",
+        "Revoke by hand, then attest with an artefact.",
+    ),
+    FaultCategory.PAUSED: FaultRule(
+        True,
+        Audience.OPERATIONS,
+        "The system is paused for maintenance.",
+        "Wait for the pause to end, or resume the system.",
     ),
     FaultCategory.INTERNAL: FaultRule(
-        True, Audience.ENGINEERING, "Look at the worker's log; the work is being repeated."
+        True,
+        Audience.ENGINEERING,
+        "Lockstep itself failed.",
+        "Look at the worker's log; the work is being repeated.",
     ),
 }
 

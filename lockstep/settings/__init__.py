@@ -21,21 +21,31 @@ from pydantic_settings.exceptions import SettingsError as UnreadableEnvironmentE
 from connectors.anchors.base import Anchor, AnchorOptions
 from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions, OptionSpec
+from connectors.channel import Channel
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.control.events import LOCAL_SOURCE
 from lockstep.control.temporal import TemporalAddress
-from lockstep.control.tokens import Right, TokenError, Tokens
+from lockstep.control.tokens import TokenError, Tokens
 from lockstep.control.webhook_secret import webhook_key
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
+from lockstep.domain.rights import Permission
 from lockstep.evidence.notes import NoteError, Signer
+from lockstep.settings.console import (
+    BrakeTable,
+    ConsoleTable,
+    GroupTable,
+    OidcTable,
+    is_local,
+)
 from lockstep.settings.evidence import (
     LedgerTable,
     RetentionTable,
     ScorecardTable,
     TokenTable,
 )
+from lockstep.settings.notices import NoticesTable
 from lockstep.settings.signing import default_origin, parse_signer
 from lockstep.settings.tables import (
     SYSTEM_ID,
@@ -86,11 +96,17 @@ class Settings(BaseSettings):
     ledger: LedgerTable = Field(default_factory=LedgerTable)
     scorecard: ScorecardTable = Field(default_factory=ScorecardTable)
     retention: RetentionTable = Field(default_factory=RetentionTable)
+    console: ConsoleTable = Field(default_factory=ConsoleTable)
+    oidc: OidcTable | None = None
+    groups: dict[str, GroupTable] = Field(default_factory=dict)
+    brake: BrakeTable = Field(default_factory=BrakeTable)
+    notices: NoticesTable = Field(default_factory=NoticesTable)
     tokens: dict[str, TokenTable] = Field(default_factory=dict)
     sources: dict[str, SourceTable] = Field(default_factory=dict)
     systems: dict[str, SystemTable] = Field(min_length=1)
 
     _home: Path = Path()
+    _file: Path = Path()
 
     @classmethod
     def settings_customise_sources(
@@ -109,7 +125,9 @@ class Settings(BaseSettings):
             ("systems", self.systems),
             ("sources", self.sources),
             ("tokens", self.tokens),
+            ("groups", self.groups),
             ("ledger.anchors", self.ledger.anchors),
+            ("notices.routes", self.notices.routes),
         ):
             for name in names:
                 if not SYSTEM_ID.fullmatch(name):
@@ -117,6 +135,27 @@ class Settings(BaseSettings):
         if LOCAL_SOURCE in self.sources:
             raise ValueError(f"sources.{LOCAL_SOURCE}: this name is our own: choose another")
         return self
+
+    @model_validator(mode="after")
+    def _sign_in(self) -> Settings:
+        if self.oidc is not None and not self.groups:
+            raise ValueError("groups: nobody could do anything: add a [groups.<name>] table")
+        return self
+
+    @property
+    def one_time_links(self) -> bool:
+        """Whether a one-time link signs in: on this machine only, and without a provider only."""
+        return self.oidc is None and is_local(self.web.bind)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port under which browsers know us."""
+        return self.console.origin or f"http://{self.web.bind}:{self.web.port}"
+
+    @property
+    def file(self) -> Path:
+        """The file that they were read from: a process that we start reads them anew."""
+        return self._file
 
     def path(self, path: Path) -> Path:
         """A path as written in the file: relative to the file, not to the working directory."""
@@ -198,13 +237,13 @@ class Settings(BaseSettings):
             ) from None
         return secrets
 
-    def token_book(self) -> dict[str, tuple[str, frozenset[Right]]]:
+    def token_book(self) -> dict[str, tuple[str, frozenset[Permission]]]:
         """The API's tokens by name, each with its rights.
 
         Raises:
             SettingsError: naming each token that cannot be read, is too short, or is there twice.
         """
-        book: dict[str, tuple[str, frozenset[Right]]] = {}
+        book: dict[str, tuple[str, frozenset[Permission]]] = {}
         problems: list[str] = []
         for name, table in self.tokens.items():
             key = f"tokens.{name}.secret"
@@ -220,6 +259,16 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         return book
+
+    def oidc_secret(self) -> str:
+        """The secret by which the identity provider knows us; "" where there is none.
+
+        Raises:
+            SettingsError: if it cannot be read.
+        """
+        if self.oidc is None or self.oidc.client_secret is None:
+            return ""
+        return self.secret(self.oidc.client_secret, key="oidc.client_secret")
 
     def scorecard_receiver(self) -> tuple[str, str] | None:
         """Where the score is pushed to: address and secret; None where nobody wants it.
@@ -358,7 +407,8 @@ def load_settings(path: Path | None = None) -> Settings:
         ) from None
     except ValidationError as error:
         raise SettingsError([_problem(row) for row in error.errors(include_input=False)]) from None
-    settings._home = chosen.resolve().parent  # noqa: SLF001 - set once, here
+    settings._file = chosen.resolve()  # noqa: SLF001 - both set once, here
+    settings._home = settings._file.parent  # noqa: SLF001
     return settings
 
 
@@ -382,9 +432,10 @@ def check_settings(settings: Settings, *parts: Part) -> list[str]:
             if table.connector != MANUAL:
                 checks.append(partial(_build, settings, name))
         checks += [partial(build_anchor, settings, name) for name in settings.ledger.anchors]
+        checks += [partial(build_channel, settings, name) for name in settings.notices.routes]
     if Part.WEB in wanted:
         checks += [partial(settings.source_secrets, name) for name in settings.sources]
-        checks.append(settings.token_book)
+        checks += [settings.token_book, settings.oidc_secret]
     problems: list[str] = []
     for check in checks:
         try:
@@ -413,6 +464,20 @@ def build_anchor(settings: Settings, name: str) -> Anchor:
         return ANCHORS[settings.ledger.anchors[name].kind].build(options)
     except ValueError as error:
         raise SettingsError([f"ledger.anchors.{name}.{error}"]) from None
+
+
+def build_channel(settings: Settings, name: str) -> Channel:
+    """The address of one of ``[notices.routes]``; nothing is sent yet.
+
+    Raises:
+        SettingsError: if it cannot be read or used; never quotes it.
+    """
+    key = f"notices.routes.{name}.url"
+    address = settings.secret(settings.notices.routes[name].url, key=key)
+    try:
+        return Channel(address)
+    except ValueError as error:
+        raise SettingsError([f"{key}: {error}"]) from None
 
 
 def _category(connector: str) -> Category:

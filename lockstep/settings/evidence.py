@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.http import require_safe_url
 from lockstep.control.rules import Rules
-from lockstep.control.tokens import Right
+from lockstep.domain.rights import Permission
 from lockstep.scorecard.dimension import check_weights
 from lockstep.scorecard.penalties import Terms
 from lockstep.settings.tables import Duration, SecretRef, Table
@@ -97,4 +97,4 @@ class TokenTable(Table):
     """A token of a machine that asks the API; deny unless a right allows."""
 
     secret: SecretRef
-    rights: list[Right] = Field(min_length=1, max_length=len(Right))
+    rights: list[Permission] = Field(min_length=1, max_length=len(Permission))

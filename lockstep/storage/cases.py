@@ -19,7 +19,9 @@ from lockstep.domain.terminations import KnownCase, Termination
 from lockstep.evidence.canonical import instant_text, reference
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.batching import Batcher
+from lockstep.storage.case_keys import bar, key_indexes, write_keys
 from lockstep.storage.case_rows import (
+    NewRows,
     Opening,
     PinnedPolicy,
     Said,
@@ -167,6 +169,9 @@ class Cases:
             if doors:
                 await connection.execute(insert(revocations), doors)
             await append_all(connection, [Append(row.entry, row.changes) for row in winners])
+            await self._write_keys(connection, openings, made, won)
+            begun = [row.case for row in winners if row.case["begun_at"] is not None]
+            await self._bar(connection, [_case(row) for row in begun], now)
         return [_case(row.case) if row.case["case_id"] in won else None for row in made]
 
     async def amend(
@@ -265,6 +270,7 @@ class Cases:
                     .values(status=CaseStatus.REVOKING.value, begun_at=now, updated_at=func.now())
                 )
                 await self._say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
+                await self._bar(connection, [current], now)
         return BeginResult(BeginState.BEGIN, current.cutoff_at)
 
     async def close(self, case_id: str, closing: int) -> datetime:
@@ -331,6 +337,35 @@ class Cases:
                 raise SubjectErasedError(f"the data of case {case_id} were erased")
             await append_all(connection, [Append(entry, changes)])
 
+    async def _write_keys(
+        self,
+        connection: AsyncConnection,
+        openings: Sequence[Opening],
+        made: Sequence[NewRows],
+        won: set[str],
+    ) -> None:
+        indexes = {
+            row.case["case_id"]: key_indexes(
+                self._ring, opening.termination.tenant, opening.termination.keys.keys
+            )
+            for opening, row in zip(openings, made, strict=True)
+            if row.case["case_id"] in won
+        }
+        await write_keys(connection, indexes)
+
+    async def _bar(
+        self, connection: AsyncConnection, begun: Sequence[CaseRow], now: datetime
+    ) -> None:
+        """First of all, a leaver who may use Lockstep itself loses that."""
+        if not begun:
+            return
+        ended = await bar(connection, [case.case_id for case in begun], now)
+        for case in begun:
+            if case.case_id in ended:
+                sessions, tokens = ended[case.case_id]
+                data = {"sessions": sessions, "tokens": tokens}
+                await self._say(connection, case, EntryKind.CASE_BARRED, "", data, now=now)
+
     def _indexes(self, opening: Opening) -> dict[str, bytes]:
         termination = opening.termination
         return {
@@ -384,6 +419,8 @@ class Cases:
             .where(subjects.c.subject_id == case.subject_id)
             .values(private=merged.private())
         )
+        indexes = key_indexes(self._ring, case.tenant, merged.keys.keys)
+        await write_keys(connection, {case.case_id: indexes}, anew=True)
         return merged
 
     async def _move_deadlines(

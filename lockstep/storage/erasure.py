@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Result, func, select, text, update
+from sqlalchemy import Result, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.clocks import whole_ms
@@ -21,7 +21,18 @@ from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.spells import Kept, Spell, due_spells, judged, spells_of_people
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import cases, decisions, exports, holds, inbox, revocations, subjects
+from lockstep.storage.tables import (
+    artefacts,
+    barred_keys,
+    case_keys,
+    cases,
+    decisions,
+    exports,
+    holds,
+    inbox,
+    revocations,
+    subjects,
+)
 
 PAGE = 50
 """People that one transaction erases: one look through the inbox serves them all."""
@@ -219,6 +230,8 @@ class Erasure:
         await connection.execute(
             update(holds).where(holds.c.case_id.in_(case_ids)).values(private=b"")
         )
+        for table in (case_keys, barred_keys, artefacts):
+            await connection.execute(delete(table).where(table.c.case_id.in_(case_ids)))
         events += _count(
             await connection.execute(
                 update(inbox)

@@ -11,10 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables import cases, inbox, revocations, subjects
+from lockstep.storage.visibility import visible
 
 MOST_ROWS = 1000
 _CASE = [cases.c[item.name] for item in fields(CaseRow)]
@@ -26,11 +28,16 @@ class AmbiguousCaseError(LookupError):
 
 
 class CaseViews:
-    """Reads only."""
+    """Reads only, and only what ``scope`` may know of."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
+    def __init__(self, engine: AsyncEngine, ring: Keyring, scope: Scope = EVERYTHING) -> None:
         self._engine = engine
         self._ring = ring
+        self._scope = scope
+
+    def within(self, scope: Scope) -> CaseViews:
+        """The same for somebody else."""
+        return CaseViews(self._engine, self._ring, scope)
 
     async def list_cases(
         self,
@@ -41,7 +48,7 @@ class CaseViews:
         limit: int = 50,
     ) -> list[CaseView]:
         """Newest first. ``worker`` is (tenant, worker id); found by blind index."""
-        query = select(*_CASE).order_by(cases.c.opened_at.desc())
+        query = select(*_CASE).where(visible(self._scope)).order_by(cases.c.opened_at.desc())
         if status == CaseStatus.NEEDS_PERSON:
             query = query.where(_waits_for_person())
         elif status:
@@ -72,7 +79,7 @@ class CaseViews:
         running = cases.c.status == CaseStatus.REVOKING.value
         query = (
             select(*_CASE)
-            .where(running & (_waits_for_person() | late))
+            .where(visible(self._scope), running & (_waits_for_person() | late))
             .order_by(earliest)
             .limit(min(limit, MOST_ROWS))
         )
@@ -85,7 +92,11 @@ class CaseViews:
             AmbiguousCaseError: if several cases begin so.
         """
         beginning = case_id.replace("\\", "").replace("%", "").replace("_", "")
-        query = select(*_CASE).where(cases.c.case_id.startswith(beginning)).limit(2)
+        query = (
+            select(*_CASE)
+            .where(visible(self._scope), cases.c.case_id.startswith(beginning))
+            .limit(2)
+        )
         found = await self._views(query)
         exact = [view for view in found if view.case.case_id == case_id]
         if exact or len(found) <= 1:

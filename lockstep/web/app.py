@@ -3,39 +3,64 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import lockstep
+from connectors.openid.provider import OpenIdProvider
 from lockstep.chores import build_exporter, build_score_service, packs_folder
-from lockstep.control.events import TerminationEvent
+from lockstep.control.api_tokens import ApiTokenDesk
+from lockstep.control.bars import Bars
+from lockstep.control.board import Board
+from lockstep.control.brake import BrakeDesk
+from lockstep.control.desk import Desk
+from lockstep.control.oidc import OidcSignIn
+from lockstep.control.own_reports import OwnReports
+from lockstep.control.pauses import PauseDesk
+from lockstep.control.score import ScoreService
+from lockstep.control.score_sight import ScoreSight
+from lockstep.control.sessions import Sessions
+from lockstep.control.systems import SystemsDesk, connected
+from lockstep.control.temporal import connect
 from lockstep.control.tokens import Tokens
 from lockstep.settings import Settings
+from lockstep.settings.shown import shown
+from lockstep.storage.acts import ActsLog
+from lockstep.storage.brakes import Brakes
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.engine import create_engine
+from lockstep.storage.export_views import ExportViews
 from lockstep.storage.exports import Exports
+from lockstep.storage.feeds import Feeds
+from lockstep.storage.health import SystemHealth
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.live import LedgerTail
+from lockstep.storage.pauses import Pauses
+from lockstep.storage.saved_views import SavedViews
 from lockstep.storage.scores import Scores
+from lockstep.storage.system_figures import SystemFigures
+from lockstep.storage.views import CaseViews
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.auth import Gate, add_answers
+from lockstep.web.api.cases import cases_router
 from lockstep.web.api.evidence import Packs, evidence_router
-from lockstep.web.hooks.routes import Hooks, router
+from lockstep.web.console.console import Console, routers
+from lockstep.web.console.gate import ConsoleGate
+from lockstep.web.console.live import Live
+from lockstep.web.console.oidc import CALLBACK
+from lockstep.web.console.pages import POLICY, STATIC, Pages
+from lockstep.web.headers import Headers
+from lockstep.web.hooks.routes import EVENT_MODELS, Hooks, router
 from lockstep.web.hooks.signatures import Verifier
-
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 
 def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
@@ -45,27 +70,102 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     hooks = Hooks(
         tenant=settings.tenant,
         inbox=Inbox(engine, ring),
+        feeds=Feeds(engine, settings.tenant),
         verifiers=verifiers,
         rule=settings.to_policy().cutoff,
         max_body_bytes=settings.web.max_body_bytes,
     )
-    tokens = Tokens(settings.token_book())
-    if not tokens:  # there is no API without a token that could ask it
-        return assemble(engine, hooks)
-    gate = Gate(tokens)
-    packs = Packs(build_exporter(settings, engine, ring), Exports(engine), packs_folder(settings))
+    gate = Gate(
+        Tokens(settings.token_book()),
+        made=ApiTokenDesk(engine, ring, tenant=settings.tenant),
+        acts=ActsLog(engine, settings.tenant),
+    )
+    packs = Packs(
+        build_exporter(settings, engine, ring),
+        Exports(engine),
+        packs_folder(settings),
+        ExportViews(engine),
+        CaseViews(engine, ring),
+    )
     api = _score_api(settings, engine, gate)
-    return assemble(engine, hooks, api, more=[evidence_router(gate, packs)])
+    console = _console(settings, engine, ring, api.service, packs)
+    more = [evidence_router(gate, packs), cases_router(gate, console.board)]
+    return assemble(engine, hooks, api, more=more, console=console)
 
 
 def _score_api(settings: Settings, engine: AsyncEngine, gate: Gate) -> ScoreApi:
     scores = Scores(engine)
+    service = build_score_service(settings, scores)
     return ScoreApi(
         gate=gate,
-        service=build_score_service(settings, scores),
+        service=service,
+        sight=ScoreSight(service, engine),
         scores=scores,
         deliveries=Deliveries(engine),
         by_partner=settings.scorecard.metrics_by_partner,
+    )
+
+
+def _console(
+    settings: Settings, engine: AsyncEngine, ring: Keyring, score: ScoreService, packs: Packs
+) -> Console:
+    views = CaseViews(engine, ring)
+    sessions = Sessions(
+        engine,
+        ring,
+        tenant=settings.tenant,
+        idle=settings.console.idle,
+        lifetime=settings.console.lifetime,
+    )
+    policy = settings.to_policy()
+    pauses = Pauses(engine, ring, settings.tenant)
+    desk = Desk(tenant=settings.tenant, views=views, inbox=Inbox(engine, ring), rule=policy.cutoff)
+    return Console(
+        tenant=settings.tenant,
+        engine=engine,
+        ring=ring,
+        gate=ConsoleGate(sessions, settings.origin),
+        pages=Pages(),
+        desk=desk,
+        views=views,
+        policy=policy,
+        score=score,
+        packs=packs,
+        log=settings.ledger_origin,
+        anchors={name: table.kind for name, table in settings.ledger.anchors.items()},
+        shown=shown(settings),
+        temporal=settings.temporal_address(),
+        board=Board(engine, ring, tenant=settings.tenant),
+        saved=SavedViews(engine, ring),
+        live=Live(lambda: LedgerTail(engine)),
+        systems=SystemsDesk(policy, SystemHealth(engine), pauses, SystemFigures(engine)),
+        pauses=PauseDesk(pauses, sessions.log, connected(policy)),
+        brake=BrakeDesk(
+            Brakes(engine, ring, settings.tenant), sessions.log, tenant=settings.tenant
+        ),
+        tokens=ApiTokenDesk(engine, ring, tenant=settings.tenant),
+        bars=Bars(engine, ring, tenant=settings.tenant),
+        reports=OwnReports(engine, ring, tenant=settings.tenant, rule=policy.cutoff),
+        oidc=_oidc(settings, sessions),
+        links=settings.one_time_links,
+        provider=settings.oidc.name if settings.oidc else "",
+    )
+
+
+def _oidc(settings: Settings, sessions: Sessions) -> OidcSignIn | None:
+    """Signing in at the identity provider of the settings, if there is one."""
+    table = settings.oidc
+    if table is None:
+        return None
+    return OidcSignIn(
+        OpenIdProvider(
+            table.issuer, client_id=table.client_id, client_secret=settings.oidc_secret()
+        ),
+        sessions,
+        table.to_reading(settings.groups.values()),
+        scopes=table.scopes,
+        redirect_uri=f"{settings.origin}{CALLBACK}",
+        signed_out_uri=f"{settings.origin}/console/sign-in",
     )
 
 
@@ -75,12 +175,17 @@ def assemble(
     api: ScoreApi | None = None,
     *,
     more: Sequence[APIRouter] = (),
+    console: Console | None = None,
 ) -> FastAPI:
     """Put the routes together; ``more`` are routes of the API made by `Gate.router`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if console is not None:  # Temporal may still be down: it connects when first needed
+            console.desk.attach(await connect(console.temporal, console.ring, lazy=True))
         yield
+        if console is not None and console.oidc is not None:
+            await console.oidc.aclose()
         if api is not None:
             await api.service.aclose()
         await engine.dispose()
@@ -98,16 +203,14 @@ def assemble(
         for routes in [*api.routers(), *more]:
             app.include_router(routes)
         add_answers(app)
+    if console is not None:
+        for routes in routers(console):
+            app.include_router(routes)
+        console.pages.install(app)
+        app.mount("/console/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, engine)
-
-    @app.middleware("http")
-    async def harden(
-        request: Request, proceed: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await proceed(request)
-        response.headers.update(_HEADERS)
-        return response
-
+    secure = console is not None and console.gate.secure
+    app.add_middleware(Headers, pages=POLICY, secure=secure)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
@@ -133,12 +236,13 @@ def _add_health(app: FastAPI, engine: AsyncEngine) -> None:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The description, with the event's schema, which FastAPI cannot see in a raw body."""
+    """The description, with the schemas of messages, which FastAPI cannot see in a raw body."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        event = TerminationEvent.model_json_schema(ref_template="#/components/schemas/{model}")
         parts = schema.setdefault("components", {}).setdefault("schemas", {})
-        parts.update(event.pop("$defs", {}))
-        parts["TerminationEvent"] = event
+        for model in EVENT_MODELS:
+            message = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            parts.update(message.pop("$defs", {}))
+            parts[model.__name__] = message
         app.openapi_schema = schema
     return app.openapi_schema

@@ -1,0 +1,98 @@
+"""By which keys a case is found, and who of our own users is its leaver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, delete, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lockstep.domain.leavers import Key, KeyKind
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.tables import case_keys
+
+_ALIKE = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
+"""Many systems use the address as the user name: what is written as one is found as the other."""
+
+
+def key_indexes(ring: Keyring, tenant: str, keys: Iterable[Key]) -> frozenset[bytes]:
+    """Blind indexes of ``keys``; account ids belong to one system and are left out."""
+    found = set()
+    for key in keys:
+        value = key.value.strip().casefold()
+        if key.kind is KeyKind.ACCOUNT_ID or not value:
+            continue
+        kinds = _ALIKE if key.kind in _ALIKE else {key.kind}
+        found |= {ring.blind_index("key", tenant, kind.value, value) for kind in kinds}
+    return frozenset(found)
+
+
+def searched_indexes(ring: Keyring, tenant: str, value: str) -> frozenset[bytes]:
+    """Blind indexes of ``value`` read as any kind of key."""
+    kinds = [kind for kind in KeyKind if kind is not KeyKind.ACCOUNT_ID]
+    return key_indexes(ring, tenant, [Key(kind, value) for kind in kinds])
+
+
+async def write_keys(
+    connection: AsyncConnection, indexes: dict[str, frozenset[bytes]], *, anew: bool = False
+) -> None:
+    """Store the indexes by case id; ``anew`` takes those away that are not among them."""
+    if anew:
+        await connection.execute(delete(case_keys).where(case_keys.c.case_id.in_(sorted(indexes))))
+    rows = [
+        {"case_id": case_id, "key_index": index}
+        for case_id, found in indexes.items()
+        for index in sorted(found)
+    ]
+    if rows:
+        await connection.execute(insert(case_keys).on_conflict_do_nothing(), rows)
+
+
+_BAR = text(
+    """
+    with gone as (
+        select key_index, max(case_id) as case_id from case_keys
+        where case_id = any(:ids) group by key_index order by key_index
+    ), barred as (
+        insert into barred_keys (key_index, case_id, barred_at)
+        select key_index, case_id, :now from gone
+        on conflict (key_index) do update
+        set case_id = excluded.case_id, barred_at = excluded.barred_at, lifted_at = null,
+            lifted_by = null, private = null
+    ), ended_sessions as (
+        update sessions s set ended_at = :now, end_reason = 'left'
+        where s.ended_at is null
+            and s.key_indexes && (select array_agg(key_index) from gone)
+        returning s.key_indexes
+    ), ended_tokens as (
+        update api_tokens t set ended_at = :now, end_reason = 'left'
+        where t.ended_at is null
+            and t.key_indexes && (select array_agg(key_index) from gone)
+        returning t.key_indexes
+    ), ended as (
+        select 1 as session, 0 as token, key_indexes from ended_sessions
+        union all select 0, 1, key_indexes from ended_tokens
+    )
+    select gone.case_id, count(distinct ended.key_indexes) filter (where session = 1) as sessions,
+        count(distinct ended.key_indexes) filter (where token = 1) as tokens
+    from ended join gone on gone.key_index = any(ended.key_indexes) group by gone.case_id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+
+
+async def bar(
+    connection: AsyncConnection, case_ids: Sequence[str], now: datetime
+) -> dict[str, tuple[int, int]]:
+    """End every session and token of these cases' leavers and let them sign in no more.
+
+    Returns:
+        by case, how many sessions and tokens ended; cases without any are left out.
+    """
+    rows = (await connection.execute(_BAR, {"ids": list(case_ids), "now": now})).all()
+    return {row.case_id: (row.sessions, row.tokens) for row in rows}
+
+
+KEYS = bindparam("own_keys", type_=ARRAY(LargeBinary))
+"""A parameter that holds blind indexes."""
