@@ -6,32 +6,47 @@ them, one at a time does the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.condition import Condition
+from connectors.base import Connector
+from lockstep.control.alarms import Alarms
 from lockstep.control.anchoring import AnchorLoop
 from lockstep.control.export import Exporter
+from lockstep.control.export_folder import PacksFolder
 from lockstep.control.export_jobs import ExportJobs
+from lockstep.control.export_process import MakerProcess
+from lockstep.control.health import HealthWatch
+from lockstep.control.notices import Notifier
 from lockstep.control.outbox import Outbox, Webhooks
 from lockstep.control.privacy import Retention
 from lockstep.control.readings import SCORECARD, Readings
 from lockstep.control.score import ScoreService
 from lockstep.control.sealing import Sealer
-from lockstep.settings import Settings
+from lockstep.domain.notices import NoticeKind
+from lockstep.settings import Settings, build_channel
 from lockstep.settings.anchors import build_anchors
 from lockstep.storage.checkpoints import Checkpoints
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.exports import Exports
+from lockstep.storage.health import SystemHealth
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger_head import HEAD_FILE, HeadFile
+from lockstep.storage.notices import Notices
+from lockstep.storage.pauses import Pauses
 from lockstep.storage.scores import Scores
 from lockstep.storage.sequencer import SealedLedger, Sequencer
+from lockstep.storage.views import CaseViews
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
+
+_MAKE = (sys.executable, "-m", "lockstep.cli.main", "evidence", "make-ordered")
 
 
 def packs_folder(settings: Settings) -> Path:
@@ -67,15 +82,29 @@ def build_chores(settings: Settings, engine: AsyncEngine, ring: Keyring) -> list
         *_score(settings, engine),
         _retention(settings, engine, ring).run,
         ExportJobs(
-            build_exporter(settings, engine, ring),
+            MakerProcess((*_MAKE, "--config", str(settings.file))).make,
             Exports(engine),
-            folder=packs_folder(settings),
+            folder=PacksFolder(packs_folder(settings)),
             keep=settings.retention.packs,
         ).run,
     ]
+    if settings.notices.routes:
+        chores.append(_notifier(settings, engine, ring).run)
     if anchors := build_anchors(settings):
         chores.append(AnchorLoop(engine, Checkpoints(engine), anchors).run)
     return chores
+
+
+def build_health_watch(
+    settings: Settings,
+    engine: AsyncEngine,
+    ring: Keyring,
+    connectors: Mapping[str, Connector],
+    conditions: Mapping[str, Condition],
+) -> Chore:
+    """Looks at the systems that this worker speaks to."""
+    pauses = Pauses(engine, ring, settings.tenant)
+    return HealthWatch(connectors, conditions, SystemHealth(engine), pauses).run
 
 
 def _sealer(settings: Settings, engine: AsyncEngine) -> Sealer:
@@ -87,6 +116,27 @@ def _sealer(settings: Settings, engine: AsyncEngine) -> Sealer:
         heartbeat=settings.ledger.heartbeat,
     )
     return Sealer(Sequencer(engine.url, ledger))
+
+
+def _notifier(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Notifier:
+    alarms = Alarms(
+        engine,
+        anchors=sorted(settings.ledger.anchors),
+        silent_after=settings.notices.silent_after,
+    )
+    views = CaseViews(engine, ring)
+
+    async def leaver(case_id: str) -> str:
+        view = await views.show(case_id)
+        return view.leaver if view else ""
+
+    return Notifier(
+        Notices(engine),
+        [(route, build_channel(settings, route.name)) for route in settings.notices.to_routes()],
+        origin=settings.origin,
+        leaver=leaver,
+        sources={NoticeKind.ANCHOR: alarms.anchors, NoticeKind.SILENT: alarms.silent},
+    )
 
 
 def _score(settings: Settings, engine: AsyncEngine) -> list[Chore]:

@@ -1,0 +1,54 @@
+"""Facts that no row about a case tells: anchors that fail, sources of HR that are silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.domain.clocks import whole_ms
+from lockstep.domain.notices import Fact, NoticeKind
+from lockstep.evidence.canonical import instant_text
+from lockstep.storage.anchorings import Anchorings, AnchorState
+from lockstep.storage.feeds import read_feeds
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ATTEMPTS = 5
+"""A receiver that is away for a minute alarms nobody."""
+
+
+class Alarms:
+    """Looks at what the ledger depends on. ``silent_after``: how long HR may say nothing."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, anchors: Sequence[str], silent_after: timedelta
+    ) -> None:
+        self._engine = engine
+        self._anchors = list(anchors)
+        self._silent_after = silent_after
+
+    async def anchors(self, now: datetime) -> list[Fact]:
+        """Anchors that have failed for a while, or that hold another ledger than ours."""
+        found = []
+        for standing in await Anchorings(self._engine).standings(self._anchors):
+            state = standing.state
+            failing = state is AnchorState.FAILING and standing.attempts >= _ATTEMPTS
+            if failing or state is AnchorState.CONFLICT:
+                key = f"{NoticeKind.ANCHOR.value}:{standing.anchor}:{state}:{standing.size}"
+                found.append(Fact(key, NoticeKind.ANCHOR, now, system=standing.anchor))
+        return found
+
+    async def silent(self, now: datetime) -> list[Fact]:
+        """Expected sources that have not been heard for longer than they may."""
+        async with self._engine.connect() as connection:
+            feeds = await read_feeds(connection)
+        found = []
+        for feed in feeds:
+            now_ms = (now - _EPOCH) // timedelta(milliseconds=1)
+            silent = timedelta(milliseconds=feed.age_ms(now_ms))
+            if silent > self._silent_after:
+                since = whole_ms(now - silent)
+                key = f"{NoticeKind.SILENT.value}:{feed.source}:{instant_text(since)}"
+                found.append(Fact(key, NoticeKind.SILENT, since, system=feed.source))
+        return found
