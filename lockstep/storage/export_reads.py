@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, literal_column, or_, select
+from sqlalchemy import and_, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.evidence.canonical import leaf_hash
@@ -104,16 +104,27 @@ async def hr_events(
 ) -> AsyncIterator[HrEvents]:
     """Counts of received events: all that belong to a case, and those without one of a period.
 
-    Only what was received by ``as_of``; counts alone, never what an event says.
+    Only what was received by ``as_of``, and as it was then: what was read later was waiting, so
+    that the same pack has the same counts whenever it is made. Counts alone, never what an event
+    says.
     """
-    homeless = and_(
-        inbox.c.case_id.is_(None), inbox.c.received_at >= start, inbox.c.received_at < end
+    was_read = inbox.c.finished_at <= as_of
+    then = (
+        select(
+            inbox.c.received_at,
+            inbox.c.source,
+            case((was_read, inbox.c.case_id)).label("case_id"),
+            case((was_read, inbox.c.state), else_="pending").label("state"),
+            case((was_read, inbox.c.verdict)).label("verdict"),
+        )
+        .where(inbox.c.received_at <= as_of)
+        .subquery()
     )
-    columns = (inbox.c.case_id, inbox.c.source, inbox.c.state, inbox.c.verdict)
+    homeless = and_(then.c.case_id.is_(None), then.c.received_at >= start, then.c.received_at < end)
+    columns = (then.c.case_id, then.c.source, then.c.state, then.c.verdict)
     query = (
         select(*columns, func.count().label("events"))
-        .where(inbox.c.received_at <= as_of)
-        .where(or_(inbox.c.case_id.is_not(None), homeless))
+        .where(or_(then.c.case_id.is_not(None), homeless))
         .group_by(*columns)
     )
     rows = await connection.stream(query.execution_options(yield_per=_PAGE))

@@ -37,6 +37,8 @@ class InboxEvent:
     received_at: datetime
     attempts: int
     body: bytes = field(repr=False)
+    brake_id: str | None = None
+    """The brake that held it; whoever released it has looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ _NEW = insert(inbox)
 _INSERT = _NEW.on_conflict_do_update(
     index_elements=["source", "dedupe_key"],
     # A sender that corrects a refused event under its old id must not be told "duplicate".
+    # What was refused at a brake comes before the brake again.
     set_={
-        name: _NEW.excluded[name] for name in ("received_at", "priority", "body", "state", "error")
+        name: _NEW.excluded[name]
+        for name in ("received_at", "priority", "body", "state", "error", "finished_at", "brake_id")
     },
     where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
 ).returning(inbox.c.id)
@@ -67,6 +71,7 @@ _FINISH = (
         case_id=bindparam("new_case"),
         verdict=bindparam("new_verdict"),
         error=bindparam("new_error"),
+        finished_at=func.clock_timestamp(),
         claimed_until=None,
     )
 )
@@ -82,7 +87,8 @@ _CLAIM = text(
     update inbox i
     set claimed_until = now() + interval '{CLAIM.total_seconds()} seconds', attempts = attempts + 1
     from chosen where i.id = chosen.id
-    returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.priority
+    returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.priority,
+        i.brake_id
     """  # noqa: S608 - our own constant
 )
 """As text: every look at an idle inbox would otherwise build it anew."""
@@ -116,9 +122,10 @@ class Inbox:
             "dedupe_key": dedupe_key,
             "received_at": received_at,
             "priority": priority,
-            "body": self._ring.encrypt(body, context=_context(source, dedupe_key)),
+            "body": self._ring.encrypt(body, context=event_context(source, dedupe_key)),
             "state": "refused" if refused else "pending",
             "error": refused,
+            "finished_at": received_at if refused else None,
         }
         async with self._engine.begin() as connection:
             inserted = await connection.scalar(_INSERT, row)
@@ -143,7 +150,7 @@ class Inbox:
 
     def _open(self, row: Row[Any]) -> InboxEvent | None:
         try:
-            body = self._ring.decrypt(row.body, context=_context(row.source, row.dedupe_key))
+            body = self._ring.decrypt(row.body, context=event_context(row.source, row.dedupe_key))
         except KeyringError:
             log.error("event_unreadable", inbox_id=row.id, source=row.source)  # noqa: TRY400 - no traceback
             return None
@@ -155,6 +162,7 @@ class Inbox:
             received_at=row.received_at,
             attempts=row.attempts,
             body=body,
+            brake_id=row.brake_id,
         )
 
     async def finish(self, dispositions: Sequence[Disposition]) -> None:
@@ -188,7 +196,7 @@ class Inbox:
         One that the keyring does not open is left out.
         """
         columns = [inbox.c[name] for name in ("id", "tenant", "source", "dedupe_key")]
-        more = [inbox.c.received_at, inbox.c.attempts, inbox.c.body]
+        more = [inbox.c.received_at, inbox.c.attempts, inbox.c.body, inbox.c.brake_id]
         after = 0
         while True:
             query = (
@@ -213,5 +221,6 @@ class Inbox:
         return {row.state: row[1] for row in rows}
 
 
-def _context(source: str, dedupe_key: str) -> bytes:
+def event_context(source: str, dedupe_key: str) -> bytes:
+    """What binds an event's ciphertext to its place."""
     return f"inbox\x00{source}\x00{dedupe_key}".encode()

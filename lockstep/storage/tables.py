@@ -49,6 +49,7 @@ inbox = Table(
     Column("case_id", Text),
     Column("verdict", Text),
     Column("error", Text),
+    Column("finished_at", Instant),
     Column("brake_id", Text),
     UniqueConstraint("source", "dedupe_key"),
     Index("ix_inbox_pending", "priority", "id", postgresql_where=text("state = 'pending'")),

@@ -302,6 +302,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("closed_at is not null"),
     )
     op.create_index("ix_cases_partner_opened_at", "cases", ["partner", "opened_at"], unique=False)
+    op.add_column("inbox", sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("inbox", sa.Column("brake_id", sa.Text(), nullable=True))
     op.create_index(
         "ix_inbox_brake_id",
@@ -320,6 +321,7 @@ def downgrade() -> None:
         "ix_inbox_brake_id", table_name="inbox", postgresql_where=sa.text("brake_id is not null")
     )
     op.drop_column("inbox", "brake_id")
+    op.drop_column("inbox", "finished_at")
     op.drop_index("ix_cases_partner_opened_at", table_name="cases")
     op.drop_index(
         "ix_cases_closed_at", table_name="cases", postgresql_where=sa.text("closed_at is not null")

@@ -14,17 +14,20 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.control.export import Requester, new_export_id
 from lockstep.control.export_making import Progress
 from lockstep.control.export_order import Order, OrderError
 from lockstep.domain.terminations import TerminationAction
+from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
 from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.exports import Exports, ExportState
+from lockstep.storage.inbox import Disposition
 from lockstep.storage.ledger_keys import hand_over
 from tests.storage.test_cases import opening
 from tests.storage.test_sequencer_facts import play
@@ -427,6 +430,34 @@ async def test_a_broken_ledger_is_never_exported(some, harm, says):
     assert "evidence:exported" not in await _kinds(some)
 
 
+async def test_an_entry_that_cannot_be_folded_is_named_with_what_to_do(some):
+    """Its place, its case and the command; the verifier would refute a pack that shows it."""
+    [case, *_] = [row for row in await _leavers(some) if row["partner"] == "northwind"]
+    now = datetime.now(UTC)
+    some.book.append(
+        Entry(
+            kind=EntryKind.REVOCATION_OUTCOME,
+            key="bad",
+            tenant=TENANT,
+            occurred_at=now,
+            recorded_at=now,
+            case_id=case["case_id"],
+            system=SYSTEM,
+        )
+    )
+    await some.seal()
+    place = some.book.order().index("bad")
+    with pytest.raises(ExportError) as refused:
+        await some.export()
+    verified(await some.export(partner="contoso"), some)
+
+    assert f"entry {place}: " in str(refused.value)
+    assert f"(case {case['case_id']}, revocation:outcome)" in str(refused.value)
+    for word in ("`lockstep ledger refold`", "newest release", "--partner"):
+        assert word in str(refused.value)
+    assert len(str(refused.value)) < 500  # so much of it stands in the list of exports
+
+
 async def _kinds(packing: Packing) -> list[str]:
     rows = packing.book.ask("select kind from ledger_entries order by id")
     return [kind for (kind,) in rows]
@@ -667,3 +698,19 @@ async def test_a_database_that_fails_leaves_no_file(some):
         await some.export()
     [row] = await Exports(some.engine).newest()
     assert (files_left(some), row.state, row.error) == ([], "failed", "the database failed")
+
+
+async def test_an_event_that_is_read_later_changes_no_pack_of_an_older_head(some, engine):
+    """What had arrived at the head and was still unread is told as waiting, for ever."""
+    await receive(some.work, "evt-late")
+    await some.seal()
+    before = await some.export()
+    async with engine.connect() as connection:
+        query = text("select id from inbox where dedupe_key = 'evt-late'")
+        number = await connection.scalar(query)
+    case = await some.work.open(termination("W-late"))
+    await some.work.inbox.finish([Disposition(number, "done", case.case_id, "open")])
+    again = await some.export(checkpoint=before.summary.size)
+
+    assert before.summary.counts["hr_waiting"] == 1
+    assert before.path.read_bytes() == again.path.read_bytes()
