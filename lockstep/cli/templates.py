@@ -43,7 +43,8 @@ level = "info"
 format = "json"                       # or "text"
 
 # An HR system. It signs by Standard Webhooks; up to two secrets are active at once, so that one
-# can be rotated without a gap.
+# can be rotated without a gap. While a source here is silent for 7 days, there is no score: let
+# it send heartbeats (docs/termination-event.md).
 [sources.{source}]
 secrets = ["file:{secret}"]
 
@@ -61,11 +62,43 @@ watch = {watch}      # read back again so long after closing
 # 1 = "4h"
 # manual = "24h"
 
+# When one source reports more than is usual within an hour, the rest waits for an approver: a
+# mistaken import stops, a single dismissal does not (`lockstep brake`, docs/console.md).
+# [brake]
+# per_hour = 100                      # 0 is no brake
+# dismissals_per_hour = 25
+
 # The signed ledger. Copies of its heads outside the database show whoever rewrites it; each anchor
 # is one such place (docs/anchors.md). `lockstep ledger key` prints the key for your auditor.
 [ledger]
 key = "file:{ledger_key}"     # signs the heads: back it up, apart from the database
 heartbeat = "24h"                     # sign at least so often, so that a cut end shows
+
+# Who may use the console. Without [oidc], on this machine only, `lockstep up` and
+# `lockstep access link` print one-time links. docs/console.md explains each table.
+# [console]
+# origin = "https://lockstep.example.com"   # as browsers see it, behind your TLS proxy
+# idle = "30m"
+# lifetime = "10h"
+
+# [oidc]
+# issuer = "https://login.example.com"
+# client_id = "lockstep"
+# client_secret = "env:LOCKSTEP_OIDC_SECRET"
+
+# [groups.operations]
+# group = "lockstep-operators"          # as the provider's groups claim has it
+# roles = ["operator"]                  # hr, operator, approver, auditor, viewer, admin
+# partners = ["*"]
+# sealed = false                        # may see coming dismissals before their cutoff
+
+# Telling people: any address that Apprise reads (mail, Slack, Teams, PagerDuty and others).
+# [notices.routes.operations]
+# url = "env:LOCKSTEP_NOTICES_OPERATIONS"
+# kinds = ["stuck", "breached", "access_back", "brake_on", "hr_silent", "anchor_failing"]
+# quiet = {{ from = "22:00", to = "06:00", zone = "Asia/Manila" }}
+# escalate_to = "lead"
+# after = "30m"
 """
 
 _NO_SYSTEMS = """
