@@ -6,12 +6,11 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.markup import escape
 
 from lockstep.cli import render
@@ -30,9 +29,11 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
-from lockstep.control.desk import Person, RefusedError
-from lockstep.control.events import Dates
+from lockstep.control.desk import Person
+from lockstep.control.reporting import make_dates
+from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.holds import Hold, Holds
 from lockstep.storage.records import CaseView
 
@@ -42,6 +43,10 @@ SystemArgument = Annotated[str, typer.Argument(help="System of the case, for ins
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
 ActorOption = Annotated[
     str, typer.Option("--as", help="Who decides [default: the operating system's user].")
+]
+SealedOption = Annotated[
+    bool,
+    typer.Option("--sealed", help="Coming dismissals too; they are a secret until their cutoff."),
 ]
 SecondOption = Annotated[str, typer.Option("--second", help="The second person who agreed.")]
 
@@ -59,15 +64,16 @@ def list_cases(
     partner: Annotated[str | None, typer.Option(help="Only cases of this partner.")] = None,
     worker: Annotated[str | None, typer.Option(help="Only cases of this worker id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    sealed: SealedOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """List cases, newest first."""
+    """List cases, newest first; without coming dismissals, unless --sealed."""
     settings = settings_or_die(config)
 
     async def work() -> list[CaseView]:
         async with opened(settings) as context:
-            return await context.views.list_cases(
+            return await context.views.within(_scope(sealed=sealed)).list_cases(
                 status=status,
                 partner=partner,
                 worker=(settings.tenant, worker) if worker else None,
@@ -87,15 +93,19 @@ def list_cases(
 def show_case(
     case_id: CaseArgument,
     ledger: Annotated[bool, typer.Option("--ledger", help="Print the ledger entries too.")] = False,
+    sealed: SealedOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show one case: its clocks, each system, what was removed, what remains."""
+    """Show one case: its clocks, each system, what was removed, what remains.
+
+    A coming dismissal is not there, unless --sealed.
+    """
     settings = settings_or_die(config)
 
     async def work() -> tuple[CaseView, list[Hold], list[bytes]]:
         async with opened(settings) as context:
-            view = await context.desk.find(case_id)
+            view = await context.desk.within(_scope(sealed=sealed)).find(case_id)
             held = await Holds(context.engine, context.ring).of([view.case.case_id])
             entries = await context.ledger.entries(view.case.case_id) if ledger else []
             return view, held, entries
@@ -113,6 +123,11 @@ def show_case(
         out.print(escape(entry.decode()), soft_wrap=True)
 
 
+def _scope(*, sealed: bool) -> Scope:
+    """What is listed: whoever has the keyring may see all, but not by accident."""
+    return EVERYTHING if sealed else Scope(None)
+
+
 def hold_line(hold: Hold) -> str:
     """A legal hold in one line, for people."""
     end = f"released {render.instant(hold.released_at)}" if hold.released_at else "stands"
@@ -126,7 +141,7 @@ def print_case(view: CaseView, held: Sequence[Hold] = ()) -> None:
     case = view.case
     growing = " and growing" if times.is_open and case.begun_at else ""
     out.print(
-        f"[bold]{case.case_id}[/]  {render.coloured(render.status_of(view))}  "
+        f"[bold]{case.case_id}[/]  {render.coloured(status_of(view))}  "
         f"{escape(view.leaver)}  {case.kind.replace('_', ' ')}  {escape(case.partner)}"
     )
     out.print(
@@ -144,8 +159,8 @@ def print_case(view: CaseView, held: Sequence[Hold] = ()) -> None:
     out.print(render.system_table(view))
     for row in view.revocations:
         if row.fault and row.state != RevocationState.SETTLED:
-            text = row.fault_text or row.fault
-            out.print(f"\n[yellow]{row.system}[/]: {escape(text)}\n  {render.suggestion(row)}")
+            why = f"{reason_of(row, case)} {escape(row.fault_text or '')}".strip()
+            out.print(f"\n[yellow]{row.system}[/]: {why}\n  {suggestion_of(row)}")
         for problem in row.rehearsal_problems or ():
             out.print(
                 f"\n[yellow]{row.system}[/] rehearsal: {escape(problem['summary'])}\n"
@@ -153,13 +168,18 @@ def print_case(view: CaseView, held: Sequence[Hold] = ()) -> None:
             )
 
 
-def stuck(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """List what needs somebody, most urgent first, with the reason and what to do."""
+def stuck(
+    sealed: SealedOption = False, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """List what needs somebody, most urgent first, with the reason and what to do.
+
+    Never a coming dismissal, unless --sealed.
+    """
     settings = settings_or_die(config)
 
     async def work() -> list[CaseView]:
         async with opened(settings) as context:
-            return await context.views.stuck()
+            return await context.views.within(_scope(sealed=sealed)).stuck()
 
     views = run(work())
     if as_json:
@@ -272,22 +292,6 @@ def rescind(
             return await _await_event(context, event)
 
     _report(run(work()), as_json=as_json)
-
-
-def make_dates(*, zone: str, last_day: date | None, access_ends_at: str | None) -> Dates:
-    """Dates from options; ``now`` means this instant. Raises `RefusedError`."""
-    ends: object = access_ends_at
-    if access_ends_at == "now":
-        ends = datetime.now(UTC)
-    if ends is None and last_day is None:
-        raise RefusedError("give --last-day or --access-ends-at (an instant, or `now`)")
-    try:
-        return Dates.model_validate(
-            {"zone": zone, "last_working_day": last_day, "access_ends_at": ends}
-        )
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        raise RefusedError(f"{problem['loc'][0]}: {problem['msg']}") from None
 
 
 async def _await_event(context: Context, event_id: str) -> str:

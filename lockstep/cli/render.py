@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from rich.markup import escape
 from rich.table import Table
 
+from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import CaseStatus, RevocationState
-from lockstep.storage.records import CaseView, RevocationRow
+from lockstep.domain.outcomes import RevocationState
+from lockstep.storage.records import CaseView
 
 NONE = "–"
 _COLOURS = {
@@ -45,14 +45,6 @@ def duration(milliseconds: int) -> str:
 
 def instant(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if moment else NONE
-
-
-def status_of(view: CaseView) -> str:
-    """The case's status; a required system that waits for a person shows through."""
-    waiting = any(row.state == RevocationState.NEEDS_PERSON for row in view.revocations)
-    if view.case.status == CaseStatus.REVOKING and waiting:
-        return CaseStatus.NEEDS_PERSON.value
-    return view.case.status
 
 
 def times_of(view: CaseView, now: datetime | None = None) -> CaseTimes:
@@ -133,14 +125,10 @@ def stuck_lines(views: list[CaseView]) -> list[str]:
                 continue
             left = duration(int(abs((row.due_at - now).total_seconds())) * 1000)
             due = f"[bold red]overdue by {left}[/]" if row.due_at < now else f"due in {left}"
-            why = escape(row.fault_text or (row.fault or "waiting").replace("_", " "))
+            why = escape(" ".join([reason_of(row, view.case), row.fault_text or ""]).strip())
             lines.append(f"  {row.system}  {coloured(row.state)}  {due}  {why}")
-            lines.append(f"    [dim]{suggestion(row)}[/]")
+            lines.append(f"    [dim]{suggestion_of(row)}[/]")
     return lines
-
-
-def suggestion(row: RevocationRow) -> str:
-    return rule_for(FaultCategory(row.fault)).suggestion if row.fault else "Wait."
 
 
 def as_data(view: CaseView) -> dict[str, object]:
@@ -158,7 +146,7 @@ def as_data(view: CaseView) -> dict[str, object]:
                 "time_to_revocation_ms": (
                     time_to_revocation(view.case.cutoff_at, off) if off else None
                 ),
-                "suggestion": suggestion(row) if row.fault else None,
+                "suggestion": suggestion_of(row) if row.fault else None,
             }
         )
     return {

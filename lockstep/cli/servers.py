@@ -77,12 +77,14 @@ def web(config: ConfigOption = None) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=500,
+            limit_concurrency=900,  # of which 500 may be live pages
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=32 * 1024,
             timeout_graceful_shutdown=10,
         )
     )
+    # Streams of live pages never end by themselves: they must know when they have to.
+    app.state.is_stopping = lambda: server.should_exit
     server.run()
     if not server.started:
         die(f"web.port: cannot listen on {settings.web.bind}:{settings.web.port}: is it in use?")

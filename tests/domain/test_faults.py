@@ -12,6 +12,7 @@ TRANSIENT = {
     FaultCategory.RATE_LIMITED,
     FaultCategory.VENDOR_ERROR,
     FaultCategory.NOT_APPLIED,
+    FaultCategory.PAUSED,
     FaultCategory.INTERNAL,
 }
 
@@ -21,6 +22,7 @@ def test_every_category_has_a_rule(category: FaultCategory) -> None:
     """Whether a machine goes on, who can mend it, and what to do: a sentence each."""
     rule = rule_for(category)
     assert rule.transient is (category in TRANSIENT)
+    assert rule.reason.endswith(".")
     assert rule.suggestion.endswith(".")
     if not rule.transient:
         assert rule.audience is not Audience.NOBODY, "somebody must act"

@@ -1,0 +1,239 @@
+"""The cases that need somebody, as people see them: in pages and by API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.control.filters import Filters
+from lockstep.control.wording import reason_of, suggestion_of
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.rights import Permission, Principal
+from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.board import BoardCase, BoardReads, Standstill, Suggestions, Waiting, is_open
+from lockstep.storage.board_filter import BoardState, Place
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.records import CaseRow, RevocationRow
+from lockstep.storage.users import Users
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One system of a case, told to people.
+
+    Args:
+        detail: the vendor's own words, "" without a fault.
+        paused_until: the system's maintenance; its clock runs on.
+    """
+
+    row: RevocationRow
+    reason: str
+    suggestion: str
+    detail: str
+    is_late: bool
+    is_near: bool
+    is_back: bool
+    waiting: Waiting | None
+    paused_until: datetime | None
+
+    @property
+    def needs_somebody(self) -> bool:
+        person = self.row.state == RevocationState.NEEDS_PERSON
+        return person or self.is_late or self.is_near or self.is_back or self.waiting is not None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Worth a line of its own: it needs somebody, or something went wrong."""
+        return self.needs_somebody or bool(self.row.fault) or self.paused_until is not None
+
+    @property
+    def pick(self) -> str:
+        """How forms name it."""
+        return f"{self.row.case_id}/{self.row.system}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A case in a list.
+
+    Args:
+        leaver: "" for whoever sees no names.
+        doors: those of its systems that are open, the most urgent first.
+        taken_by, assigned_to: name and user id of whoever has taken it, or "".
+    """
+
+    case: CaseRow
+    leaver: str = field(repr=False)
+    worker_id: str = field(repr=False)
+    due_at: datetime | None
+    systems: tuple[Door, ...]
+    doors: tuple[Door, ...]
+    back: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    taken_by: str = field(repr=False)
+    assigned_to: str
+    is_mine: bool
+
+    @property
+    def stuck(self) -> tuple[Door, ...]:
+        return tuple(door for door in self.doors if door.is_stuck)
+
+    @property
+    def under_way(self) -> int:
+        """Open systems about which there is nothing to say."""
+        return len(self.doors) - len(self.stuck)
+
+    @property
+    def is_late(self) -> bool:
+        return any(door.is_late for door in self.doors)
+
+    @property
+    def is_near(self) -> bool:
+        return not self.is_late and any(door.is_near for door in self.doors)
+
+    @property
+    def needs_person(self) -> bool:
+        return any(door.row.state == RevocationState.NEEDS_PERSON for door in self.doors)
+
+    @property
+    def is_running(self) -> bool:
+        return self.case.status == CaseStatus.REVOKING
+
+    @property
+    def is_sealed(self) -> bool:
+        """A coming dismissal, which only few may know of."""
+        coming = self.case.status in {CaseStatus.SCHEDULED, CaseStatus.RESCINDED}
+        return coming and self.case.kind == TerminationKind.INVOLUNTARY
+
+    @property
+    def problems(self) -> tuple[tuple[str, str, str], ...]:
+        """What a rehearsal found: system, what is wrong, what mends it."""
+        return tuple(
+            (door.row.system, problem["summary"], problem["fix"])
+            for door in self.systems
+            for problem in door.row.rehearsal_problems or ()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BoardPage:
+    """One page of a list; ``more`` is where the next begins."""
+
+    lines: tuple[Line, ...]
+    counts: Mapping[BoardState, int]
+    more: Place | None
+    standstill: Standstill
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the filters may be set to. ``assignees``: names by user id."""
+
+    partners: tuple[str, ...]
+    sites: tuple[str, ...]
+    assignees: Mapping[str, str] = field(repr=False)
+
+
+class Board:
+    """Lists of cases, within what whoever asks may know of."""
+
+    def __init__(self, engine: AsyncEngine, ring: Keyring, *, tenant: str) -> None:
+        self._engine = engine
+        self._ring = ring
+        self._tenant = tenant
+        self._users = Users(engine, ring)
+
+    async def page(
+        self, me: Principal, filters: Filters, *, after: Place | None = None, limit: int = PAGE
+    ) -> BoardPage:
+        """One page of what ``filters`` leave, and the counts of every state under the same."""
+        wanted = filters.wanted(me, self._ring, self._tenant)
+        reads = self._reads(me)
+        listing = await reads.listing(wanted, after=after, limit=limit)
+        counts = await reads.counts(wanted)
+        standstill = await self._standstill(me, reads)
+        lines = await self._lines(me, listing.rows, standstill)
+        return BoardPage(tuple(lines), counts, listing.more, standstill)
+
+    async def one(self, me: Principal, case_id: str) -> Line | None:
+        """One case by its whole id; None if there is none, or it is not ``me``'s to see."""
+        reads = self._reads(me)
+        found = await reads.one(case_id)
+        if found is None:
+            return None
+        standstill = await self._standstill(me, reads)
+        [line] = await self._lines(me, [found], standstill)
+        return line
+
+    async def choices(self, me: Principal) -> Choices:
+        """What the filters may be set to."""
+        found: Suggestions = await self._reads(me).suggestions()
+        names = await self._users.names(found.assignees) if found.assignees else {}
+        return Choices(found.partners, found.sites, names)
+
+    async def is_empty(self, me: Principal) -> bool:
+        """Whether there is no case at all that ``me`` may see."""
+        return await self._reads(me).is_empty()
+
+    def _reads(self, me: Principal) -> BoardReads:
+        return BoardReads(self._engine, self._ring, me.scope, named=me.sees_names)
+
+    async def _standstill(self, me: Principal, reads: BoardReads) -> Standstill:
+        if not me.may(Permission.SEE_SYSTEMS):
+            return Standstill({}, ())
+        return await reads.standstill()
+
+    async def _lines(
+        self, me: Principal, rows: Iterable[BoardCase], standstill: Standstill
+    ) -> list[Line]:
+        rows = list(rows)
+        people = {row.assigned_to for row in rows if row.assigned_to}
+        names = await self._users.names(people) if people else {}
+        now = datetime.now(UTC)
+        return [_line(me, row, names, standstill, now) for row in rows]
+
+
+def _line(
+    me: Principal,
+    found: BoardCase,
+    names: Mapping[str, str],
+    standstill: Standstill,
+    now: datetime,
+) -> Line:
+    view = found.view
+    systems = tuple(_door(found, row, standstill, now) for row in view.revocations)
+    doors = [door for door in systems if is_open(door.row)]
+    return Line(
+        case=view.case,
+        leaver=view.leaver,
+        worker_id=view.worker_id,
+        due_at=found.due_at,
+        systems=systems,
+        doors=tuple(sorted(doors, key=lambda door: (not door.needs_somebody, door.row.due_at))),
+        back=found.back,
+        waiting=found.waiting,
+        taken_by=names.get(found.assigned_to, "somebody") if found.assigned_to else "",
+        assigned_to=found.assigned_to,
+        is_mine=bool(found.assigned_to) and found.assigned_to == me.user_id,
+    )
+
+
+def _door(found: BoardCase, row: RevocationRow, standstill: Standstill, now: datetime) -> Door:
+    case = found.view.case
+    running = case.status == CaseStatus.REVOKING and is_open(row)
+    return Door(
+        row=row,
+        reason=reason_of(row, case),
+        suggestion=suggestion_of(row),
+        detail=(row.fault_text or "") if row.fault else "",
+        is_late=running and row.due_at <= now,
+        is_near=running and row.warn_at <= now < row.due_at,
+        is_back=row.system in found.back,
+        waiting=next((item for item in found.waiting if item.system == row.system), None),
+        paused_until=standstill.paused.get(row.system),
+    )

@@ -1,0 +1,48 @@
+"""How the state of a case is told to people: the same words on the command line and in pages."""
+
+from __future__ import annotations
+
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.storage.records import CaseRow, CaseView, RevocationRow
+
+_WITHOUT_FAULT = {
+    RevocationState.SCHEDULED: ("Waits for its first try.", "Wait."),
+    RevocationState.REVOKING: ("Access is being revoked.", "Wait."),
+    RevocationState.RETRYING: ("Will be tried again.", "Wait."),
+    RevocationState.NEEDS_PERSON: ("Waits for a person.", "Retry, or attest."),
+    RevocationState.SETTLED: ("Done.", ""),
+    RevocationState.STOPPED: ("Stopped: the case was called off.", ""),
+}
+
+
+_ASKED = {"attest": "An attestation", "waive": "A waiver"}
+
+
+def asked_words(kind: str) -> str:
+    """What waits for a second person, as the subject of a sentence."""
+    return _ASKED.get(kind, kind.replace("_", " ").capitalize())
+
+
+def status_of(view: CaseView) -> str:
+    """The case's status; a system that waits for a person shows through."""
+    waiting = any(row.state == RevocationState.NEEDS_PERSON for row in view.revocations)
+    if view.case.status == CaseStatus.REVOKING and waiting:
+        return CaseStatus.NEEDS_PERSON.value
+    return view.case.status
+
+
+def reason_of(row: RevocationRow, case: CaseRow | None = None) -> str:
+    """Why a system is as it is, in plain words; the vendor's own are in ``fault_text``."""
+    if row.fault and row.state != RevocationState.SETTLED:
+        return rule_for(FaultCategory(row.fault)).reason
+    if case is not None and case.status == CaseStatus.SCHEDULED:
+        return "Waits for the cutoff."
+    return _WITHOUT_FAULT[RevocationState(row.state)][0]
+
+
+def suggestion_of(row: RevocationRow) -> str:
+    """What to do about it; "" where there is nothing to do."""
+    if row.fault and row.state != RevocationState.SETTLED:
+        return rule_for(FaultCategory(row.fault)).suggestion
+    return _WITHOUT_FAULT[RevocationState(row.state)][1]

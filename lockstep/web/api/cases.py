@@ -1,0 +1,238 @@
+"""``/api/cases``: the same lists as the page `Now`, and one case; within the token's scope."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathPart
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+
+from lockstep.control.board import PAGE, Board, BoardPage, Door, Line
+from lockstep.control.filters import LONGEST, FilterError, Filters, is_text, read_place, write_place
+from lockstep.domain.clocks import time_to_revocation
+from lockstep.domain.rights import Permission, Principal
+from lockstep.domain.terminations import TerminationKind
+from lockstep.evidence.canonical import instant_text
+from lockstep.storage.board import MOST_ROWS
+from lockstep.storage.board_filter import BoardState, Due
+from lockstep.storage.records import RevocationRow
+from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+
+Instant = Annotated[
+    datetime,
+    PlainSerializer(instant_text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+CaseId = Annotated[str, PathPart(max_length=40, description="The whole id of a case.")]
+
+
+class SystemDocument(BaseModel):
+    """One system of a case."""
+
+    system: str
+    connector: str
+    category: str
+    tier: str
+    required: bool
+    state: str
+    due_at: Instant
+    is_late: bool
+    access_is_back: bool
+    paused_until: Instant | None = Field(description="Maintenance; the clock runs on.")
+    waits_for_second: str | None = Field(description="What was asked for.")
+    reason: str = Field(description="Why it is as it is, in plain words.")
+    suggestion: str = Field(description="What to do about it.")
+    fault: str | None = Field(description="The fault's category; a stable word.")
+    fault_text: str | None
+    attempts: int
+    outcome: str | None
+    grade: str | None = Field(description="Of the evidence, A to D.")
+    residual_s: int
+    first_attempt_at: Instant | None
+    revoked_at: Instant | None
+    confirmed_at: Instant | None
+    time_to_revocation_ms: int | None
+
+    @classmethod
+    def of(cls, line: Line, door: Door) -> Self:
+        row = door.row
+        off = row.revoked_at
+        return cls(
+            **{name: getattr(row, name) for name in _AS_STORED},
+            is_late=door.is_late,
+            access_is_back=door.is_back,
+            paused_until=door.paused_until,
+            waits_for_second=door.waiting.kind if door.waiting else None,
+            reason=door.reason,
+            suggestion=door.suggestion,
+            time_to_revocation_ms=time_to_revocation(line.case.cutoff_at, off) if off else None,
+        )
+
+
+_AS_STORED = sorted(set(SystemDocument.model_fields) & set(RevocationRow.__dataclass_fields__))
+
+
+class CaseDocument(BaseModel):
+    """One case. ``leaver`` and ``worker_id`` are null for a token that may not see names."""
+
+    case_id: str
+    status: str
+    kind: str
+    source: str
+    partner: str
+    site: str
+    zone: str
+    leaver: str | None = Field(repr=False)
+    worker_id: str | None = Field(repr=False)
+    recorded_at: Instant
+    received_at: Instant
+    opened_at: Instant
+    cutoff_at: Instant
+    begun_at: Instant | None
+    closed_at: Instant | None
+    due_at: Instant | None = Field(description="Of the first system that is open.")
+    is_late: bool
+    needs_person: bool
+    assigned_to: str | None = Field(description="User id of whoever has taken it.")
+    systems: list[SystemDocument]
+
+    @classmethod
+    def of(cls, line: Line, me: Principal) -> Self:
+        case = line.case
+        stored = set(cls.model_fields) & set(case.__dataclass_fields__)
+        return cls(
+            **{name: getattr(case, name) for name in stored},
+            leaver=line.leaver if me.sees_names else None,
+            worker_id=line.worker_id if me.sees_names else None,
+            due_at=line.due_at,
+            is_late=line.is_late,
+            needs_person=line.needs_person,
+            assigned_to=line.assigned_to or None,
+            systems=[SystemDocument.of(line, door) for door in line.systems],
+        )
+
+
+class CasesDocument(BaseModel):
+    """One page of a list. ``next``: give it as ``after`` for the next page; null at the end."""
+
+    cases: list[CaseDocument]
+    counts: dict[BoardState, int] = Field(description="Of each state, under the same filters.")
+    next: str | None
+
+    @classmethod
+    def of(cls, page: BoardPage, me: Principal) -> Self:
+        return cls(
+            cases=[CaseDocument.of(line, me) for line in page.lines],
+            counts=dict(page.counts),
+            next=write_place(page.more) or None,
+        )
+
+
+class CaseSearch(BaseModel):
+    """What to find, in a body, because addresses end up in logs."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    key: str = Field(
+        min_length=1,
+        max_length=LONGEST,
+        repr=False,
+        description="An e-mail address, user name, worker id or employee number, in full.",
+    )
+    after: str = Field(default="", max_length=LONGEST)
+    limit: int = Field(default=PAGE, ge=1, le=MOST_ROWS)
+
+
+class CaseFilters(BaseModel):
+    """Which cases; a filter that is left out narrows nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: BoardState = Field(default=BoardState.NEED, description="`any` is every case.")
+    partner: str = Field(default="", max_length=LONGEST)
+    site: str = Field(default="", max_length=LONGEST)
+    system: str = Field(default="", max_length=LONGEST, description="Because of this system.")
+    kind: TerminationKind | None = None
+    due: Due | None = Field(default=None, description="When the first open system is due.")
+    assignee: str = Field(default="", max_length=LONGEST, description="A user id, or `nobody`.")
+    case: str = Field(
+        default="", pattern="^(c[a-z2-7]{0,12})?$", description="The beginning of a case's id."
+    )
+    after: str = Field(default="", max_length=LONGEST, description="`next` of the page before.")
+    limit: int = Field(default=PAGE, ge=1, le=MOST_ROWS)
+
+    def filters(self) -> Filters:
+        """As a list takes them; raises `FilterError`."""
+        given = {name: str(getattr(self, name) or "") for name in Filters.plain_names()}
+        return Filters.parse(given, self.case)
+
+
+def cases_router(gate: Gate, board: Board) -> APIRouter:
+    """Reading cases; every route needs the right ``see_cases``."""
+    routes = gate.router(Permission.SEE_CASES, tag="cases")
+
+    async def page(me: Principal, filters: Filters, after: str, limit: int) -> CasesDocument:
+        found = await board.page(me, filters, after=read_place(after), limit=limit)
+        return CasesDocument.of(found, me)
+
+    @routes.get(
+        "/api/cases",
+        summary="Cases, most urgent first, and how many each state has",
+        responses=answers(),
+    )
+    async def list_cases(
+        request: Request, wanted: Annotated[CaseFilters, Query()]
+    ) -> CasesDocument:
+        me = await gate.asker(request)
+        try:
+            return await page(me, wanted.filters(), wanted.after, wanted.limit)
+        except FilterError as error:
+            raise Problem(422, "not_valid", [str(error)]) from None
+
+    @routes.post(
+        "/api/cases/search",
+        summary="Cases of a leaver, by a key; in a body, because addresses end up in logs",
+        responses=answers(400, 413, 415),
+        openapi_extra=_search_body(),
+    )
+    async def search(request: Request) -> CasesDocument:
+        me = await gate.asker(request)
+        wanted = _search(await bounded_body(request))
+        if not me.sees_names:
+            why = "the token may not see names, so it cannot search by them"
+            await gate.deny(request, me, "names", problems=[why])
+        try:
+            filters = Filters.parse({"state": BoardState.ANY.value}, wanted.key)
+            return await page(me, filters, wanted.after, wanted.limit)
+        except FilterError as error:
+            raise Problem(422, "not_valid", [str(error)]) from None
+
+    @routes.get("/api/cases/{case_id}", summary="One case and its systems", responses=answers(404))
+    async def read_case(request: Request, case_id: CaseId) -> CaseDocument:
+        me = await gate.asker(request)
+        line = await board.one(me, case_id) if is_text(case_id) else None
+        if line is None:
+            raise Problem(404, "no_such_case")
+        return CaseDocument.of(line, me)
+
+    return routes
+
+
+def _search(raw: bytes) -> CaseSearch:
+    try:
+        return CaseSearch.model_validate_json(raw)
+    except ValidationError as error:
+        rows = error.errors(include_input=False, include_url=False)
+        if rows[0]["type"] == "json_invalid":
+            raise Problem(400, "not_json") from None
+        places = [str(row["loc"][0]) if row["loc"] else "body" for row in rows]
+        known = [place if place in CaseSearch.model_fields else "body" for place in places]
+        told = zip(known, rows, strict=True)
+        raise Problem(422, "not_valid", [f"{place}: {row['msg']}" for place, row in told]) from None
+
+
+def _search_body() -> dict[str, Any]:
+    schema = CaseSearch.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

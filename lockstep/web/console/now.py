@@ -1,0 +1,266 @@
+"""`Now`: the cases that need somebody, most urgent first; and every other list of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import FormData
+
+from lockstep.control.board import Board, BoardPage
+from lockstep.control.filters import (
+    FilterError,
+    Filters,
+    Links,
+    is_text,
+    read_place,
+    write_place,
+)
+from lockstep.control.sessions import Signed
+from lockstep.control.wording import asked_words
+from lockstep.domain.rights import Permission
+from lockstep.storage.board_filter import BoardState
+from lockstep.storage.saved_views import MOST_VIEWS, TooManyViewsError
+from lockstep.web.console.gate import NOT_THERE, Away, Refusal
+from lockstep.web.console.pages import duration, menu_of
+
+if TYPE_CHECKING:
+    from lockstep.web.console.console import Console
+
+PATH = "/console/"
+_LONGEST_NAME = 60
+_NO_PAGE = Refusal(403, "Nothing here for you", "Your role has no page of this console.")
+TILES: tuple[tuple[BoardState, str, str], ...] = (
+    (BoardState.NEED, "Need somebody", "warn"),
+    (BoardState.LATE, "Late", "bad"),
+    (BoardState.NEAR, "Near the SLA", "warn"),
+    (BoardState.PERSON, "Need a person", "warn"),
+    (BoardState.BACK, "Access back", "bad"),
+    (BoardState.SECOND, "Wait for a second person", ""),
+    (BoardState.REVOKING, "Revoking", ""),
+    (BoardState.SCHEDULED, "Scheduled", ""),
+    (BoardState.CLOSED_TODAY, "Closed today", "good"),
+)
+"""State, what people read, and its colour while there are any."""
+_TITLES = {
+    **{state: name for state, name, _ in TILES},
+    BoardState.CLOSED: "Closed",
+    BoardState.RESCINDED: "Rescinded",
+    BoardState.ANY: "All cases",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an address asks for; ``problem`` says what in it cannot be."""
+
+    filters: Filters
+    after: str = ""
+    problem: str = ""
+
+
+def router(console: Console) -> APIRouter:
+    """The first page, which everybody may ask for."""
+    routes = console.gate.router(None)
+
+    @routes.get(PATH)
+    async def show_now(request: Request) -> Response:
+        signed = await _signed(console, request)
+        if not signed.principal.may(Permission.SEE_CASES):
+            raise _elsewhere(signed)
+        links = Links(console.ring, signed.principal.user_id)
+        asked = _asked(request.query_params, links)
+        page = await console.board.page(
+            signed.principal, asked.filters, after=read_place(asked.after)
+        )
+        values = _part_values(asked, page, links)
+        # Asked only where it could matter: an empty list that nothing narrows.
+        bare = not page.lines and not asked.filters.narrows
+        values["nothing_yet"] = bare and await console.board.is_empty(signed.principal)
+        if request.headers.get("hx-request"):
+            return console.pages.page(request, "now_part.html", live=True, **values)
+        more = await _page_values(console, signed, asked, links)
+        return console.pages.page(request, "now.html", live=False, **values, **more)
+
+    return routes
+
+
+def case_router(console: Console) -> APIRouter:
+    """What needs the right to see cases: searching, and keeping views."""
+    routes = console.gate.router(Permission.SEE_CASES)
+
+    @routes.post("/console/search")
+    async def search(request: Request) -> Response:
+        """By a form that is sent, not by an address: what is searched may be somebody's e-mail."""
+        links = Links(console.ring, (await _signed(console, request)).principal.user_id)
+        form = await request.form()
+        try:
+            filters = Filters.parse(_texts(form), _texts(form).get("text", ""))
+        except FilterError as error:
+            raise _unusable(error) from None
+        if filters.search and "state" not in filters.plain():
+            filters = filters.changed(state=BoardState.ANY.value)
+        return _to(links.query(filters))
+
+    @routes.post("/console/views")
+    async def keep_view(request: Request) -> Response:
+        signed = await _signed(console, request)
+        links = Links(console.ring, signed.principal.user_id)
+        texts = _texts(await request.form())
+        name = texts.get("name", "").strip()
+        if not 1 <= len(name) <= _LONGEST_NAME or not is_text(name):
+            raise Refusal(422, "Not kept", f"Give the view a name of 1 to {_LONGEST_NAME} letters.")
+        try:
+            filters = links.parse(texts)
+            document = {**filters.plain(), "search": filters.search}
+            await console.saved.keep(signed.principal.user_id, name, document)
+        except FilterError as error:
+            raise _unusable(error) from None
+        except TooManyViewsError:
+            raise Refusal(
+                409, "Not kept", f"You have {MOST_VIEWS} views: remove one first."
+            ) from None
+        return _to(links.query(filters))
+
+    @routes.post("/console/views/{view_id}/remove")
+    async def remove_view(request: Request, view_id: str) -> Response:
+        signed = await _signed(console, request)
+        if not await console.saved.remove(signed.principal.user_id, view_id):
+            raise NOT_THERE
+        return _to("")
+
+    return routes
+
+
+async def _signed(console: Console, request: Request) -> Signed:
+    signed = await console.gate.signed(request)
+    assert signed is not None  # noqa: S101 - the router's dependency
+    return signed
+
+
+def _elsewhere(signed: Signed) -> Exception:
+    """Everybody arrives here after signing in; who sees no cases goes on to a page of theirs."""
+    first = next((path for path, _ in menu_of(signed) if path != PATH), "")
+    return Away(first) if first else _NO_PAGE
+
+
+def _asked(given: Mapping[str, str], links: Links) -> _Asked:
+    after = given.get("after", "")
+    try:
+        read_place(after)
+        return _Asked(links.parse(given), after)
+    except FilterError as error:
+        return _Asked(Filters(), problem=str(error))
+
+
+def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]:
+    """What the part that refreshes itself shows."""
+    filters = asked.filters
+    tiles = [
+        Tile(
+            name=name,
+            count=page.counts[state],
+            colour=colour if page.counts[state] else "",
+            link=_address(links.query(filters.changed(state=state.value))),
+            is_chosen=filters.state == state,
+        )
+        for state, name, colour in TILES
+    ]
+    more = write_place(page.more)
+    return {
+        "filters": filters,
+        "tiles": tiles,
+        "lines": page.lines,
+        "counts": {state.value: count for state, count in page.counts.items()},
+        "standstill": page.standstill,
+        "title": _TITLES[BoardState(filters.state)],
+        "next_page": _address(links.query(filters, after=more)) if more else "",
+        "first_page": _address(links.query(filters)) if asked.after else "",
+        "all_link": _address(links.query(Filters(state=BoardState.ANY.value))),
+        "due_text": due_text,
+        "asked_words": asked_words,
+    }
+
+
+async def _page_values(
+    console: Console, signed: Signed, asked: _Asked, links: Links
+) -> dict[str, Any]:
+    """What stands around the part: filters with their choices, and saved views."""
+    me = signed.principal
+    board: Board = console.board
+    filters = asked.filters
+    systems = [row.system for row in console.policy.systems]
+    kept = [
+        KeptView(row.view_id, row.name, _address(links.query(_kept_filters(row.document))))
+        for row in await console.saved.of(me.user_id)
+    ]
+    plain = filters.plain()
+    return {
+        "choices": await board.choices(me),
+        "systems": sorted({*systems, filters.system} - {""}),
+        "states": [(state.value, name) for state, name in _TITLES.items()],
+        "here": _address(links.query(filters, after=asked.after)),
+        "token": links.seal(filters.search) if filters.search else "",
+        "plain": plain,
+        "kept": kept,
+        "problem": asked.problem,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A count that is a link."""
+
+    name: str
+    count: int
+    colour: str
+    link: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeptView:
+    """A saved view as a link."""
+
+    view_id: str
+    name: str = field(repr=False)
+    link: str = field(repr=False)
+
+
+def due_text(due_at: datetime, now: datetime) -> str:
+    """How long there is, or how late it is; `now.js` keeps the same words up to date."""
+    ms = int((due_at - now).total_seconds()) * 1000
+    return f"due in {_span(ms)}" if ms >= 0 else f"late by {_span(-ms)}"
+
+
+def _span(ms: int) -> str:
+    return duration(ms) if ms >= 60_000 else f"{ms // 1000} s"  # noqa: PLR2004
+
+
+def _kept_filters(document: Mapping[str, str]) -> Filters:
+    """Filters of a view that an older release kept may not exist any more."""
+    try:
+        return Filters.parse(document, document.get("search", ""))
+    except FilterError:
+        return Filters()
+
+
+def _texts(form: FormData) -> dict[str, str]:
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _unusable(error: FilterError) -> Refusal:
+    return Refusal(422, "This cannot be searched", f"{error}.")
+
+
+def _address(query: str) -> str:
+    return f"{PATH}?{query}" if query else PATH
+
+
+def _to(query: str) -> Response:
+    return RedirectResponse(_address(query), HTTPStatus.SEE_OTHER)
