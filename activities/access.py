@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from temporalio import activity
 
+from activities.condition import Condition
 from activities.faults import guarded, heartbeats, next_try
 from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.contracts import payloads as p
 from lockstep.domain.access import Account, Action, Location, Match, Observation
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import not_found_is_clean, reckon
+from lockstep.domain.outcomes import RevocationState, not_found_is_clean, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, exchange_data
 from lockstep.storage.cases import Cases
 from lockstep.storage.revocations import Revocation, Revocations, Snapshot
 
 log = structlog.get_logger("lockstep.activities")
+
+PAUSE_LOOK = timedelta(seconds=15)
+"""How soon the end of a pause, planned or early, is seen."""
 
 
 @dataclass(slots=True)
@@ -41,12 +45,19 @@ class AccessActivities:
     """Activities of one system's task queue; they share its connector."""
 
     def __init__(
-        self, system: str, connector: Connector, revocations: Revocations, cases: Cases
+        self,
+        system: str,
+        connector: Connector,
+        revocations: Revocations,
+        cases: Cases,
+        *,
+        condition: Condition | None = None,
     ) -> None:
         self._system = system
         self._connector = connector
         self._revocations = revocations
         self._cases = cases
+        self._condition = condition or Condition()
 
     @activity.defn
     async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
@@ -55,6 +66,7 @@ class AccessActivities:
             item = await self._revocations.load(given.case_id, given.system, given.opening)
             if item.is_settled and item.outcome:
                 return p.RevokeResult(item.outcome)
+            await self._respect_pause(item, given)
             self._respect_waiting_time(item)
             transcript = Transcript()
             # Temporal counts anew in every round, and a workflow task that is done over repeats
@@ -159,6 +171,38 @@ class AccessActivities:
         )
         return p.RevokeResult(closing.outcome.value)
 
+    async def _respect_pause(self, item: Revocation, given: p.RevokeInput) -> None:
+        """Leave a paused system alone, visibly; the clocks run on.
+
+        It goes on record once, not at every look whether the pause is over.
+        """
+        pause = item.paused
+        if pause is None:
+            return
+        left = max(pause.until - datetime.now(UTC), timedelta(seconds=1))
+        fault = ConnectorFault(
+            FaultCategory.PAUSED,
+            connector=self._connector.kind,
+            operation="pause",
+            code=f"until {pause.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            retry_after=min(left, PAUSE_LOOK),
+        )
+        waits = item.state in {RevocationState.RETRYING, RevocationState.NEEDS_PERSON}
+        said_at = item.fault_at if item.fault == fault.category else None
+        is_said = waits and said_at is not None and said_at >= pause.begins_at
+        if item.is_reopened or not is_said:
+            log.info("revocation_paused", case_id=given.case_id, system=given.system)
+            await self._revocations.fault(
+                item,
+                round_=given.round,
+                attempt=max(activity.info().attempt, item.attempts + 1),
+                category=fault.category,
+                text=str(fault),
+                retry_at=None,  # a new round after an early end must not wait for the planned one
+                exchanges=(),
+            )
+        raise fault
+
     def _respect_waiting_time(self, item: Revocation) -> None:
         """A new round, begun because a person had to be told, keeps the vendor's waiting time."""
         now = datetime.now(UTC)
@@ -247,6 +291,8 @@ class AccessActivities:
     ) -> None:
         wait = next_try(fault, activity.info().attempt)
         now = datetime.now(UTC)
+        if fault.category is FaultCategory.RATE_LIMITED and fault.retry_after is not None:
+            self._condition.limited_until = now + fault.retry_after
         log.warning(
             "revocation_fault",
             case_id=given.case_id,

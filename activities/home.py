@@ -11,11 +11,14 @@ import heapq
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.access import AccessActivities
+from activities.condition import Condition
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import HOME_PATIENCE
 from lockstep.domain.faults import FaultCategory
@@ -73,8 +76,14 @@ class Turnstile:
 class _Lane:
     access: AccessActivities
     limit: int
+    condition: Condition
     busy: int = 0
     rests_until: float = 0.0
+
+    def rest(self) -> None:
+        """Leave the system to its own queue for a while."""
+        self.rests_until = _now() + REST_S
+        self.condition.rests_until = datetime.now(UTC) + timedelta(seconds=REST_S)
 
 
 class HomeActivities:
@@ -85,10 +94,12 @@ class HomeActivities:
         access: Mapping[str, AccessActivities],
         concurrency: Callable[[str], int],
         is_behind: Callable[[], bool] = lambda: False,
+        conditions: Mapping[str, Condition] = MappingProxyType({}),
     ) -> None:
         self._turnstile = Turnstile(is_behind)
         self._lanes = {
-            system: _Lane(activities, concurrency(system)) for system, activities in access.items()
+            system: _Lane(activities, concurrency(system), conditions.get(system) or Condition())
+            for system, activities in access.items()
         }
 
     @activity.defn
@@ -119,14 +130,15 @@ async def _attempt(lane: _Lane, given: p.RevokeInput) -> p.HomeTry:
         async with asyncio.timeout(HOME_PATIENCE.total_seconds()):
             result = await lane.access.revoke_access(given)
     except TimeoutError:
-        lane.rests_until = _now() + REST_S
+        lane.rest()
         return p.HomeTry(given.system, category=FaultCategory.TIMEOUT)
     except ApplicationError as error:
-        if not error.non_retryable:  # a person's trouble is not the system's
-            lane.rests_until = _now() + REST_S
+        # A person's trouble is not the system's, and neither is a person's pause.
+        if not error.non_retryable and error.type != FaultCategory.PAUSED:
+            lane.rest()
         return p.HomeTry(given.system, category=error.type or "", final=error.non_retryable)
     if _now() - began > SLOW_S:
-        lane.rests_until = _now() + REST_S
+        lane.rest()
     return p.HomeTry(given.system, result.outcome)
 
 

@@ -170,6 +170,8 @@ def settings_text(database_url: str, temporal: str, instant_port: int, systems: 
         'key = "file:ledger.key"',
         "[policy]",
         "watch = []",
+        "[brake]",
+        "per_hour = 0",
         f"[sources.{SOURCE}]",
         'secrets = ["file:webhook.secret"]',
     ]

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -15,20 +16,24 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.access import AccessActivities
+from activities.condition import Condition
 from activities.home import HomeActivities
 from activities.record import RecordActivities
 from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
-from lockstep.chores import build_chores
+from lockstep.chores import build_chores, build_health_watch
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
+from lockstep.control.brake import Brake
 from lockstep.control.intake import CaseStarter, Dispatcher
 from lockstep.control.load import LoopLag
 from lockstep.control.sandboxing import sandboxed
 from lockstep.settings import Settings
-from lockstep.storage.case_rows import pin
+from lockstep.storage.brakes import Brakes
+from lockstep.storage.case_rows import PinnedPolicy, pin
 from lockstep.storage.cases import Cases
 from lockstep.storage.engine import check_fitness, create_engine
+from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Ledger
@@ -88,14 +93,24 @@ def build_workers(
     *,
     concurrency: Callable[[str], int] = lambda _: 8,
     is_behind: Callable[[], bool] = lambda: False,
+    conditions: Mapping[str, Condition] = MappingProxyType({}),
 ) -> list[Worker]:
-    """One worker for the cases' queue, and one per system: its own bulkhead and rate limit."""
+    """One worker for the cases' queue, and one per system: its own bulkhead and rate limit.
+
+    What is learnt of a system while working on it goes into ``conditions``.
+    """
     record = RecordActivities(parts.cases, parts.revocations)
     access = {
-        system: AccessActivities(system, connector, parts.revocations, parts.cases)
+        system: AccessActivities(
+            system,
+            connector,
+            parts.revocations,
+            parts.cases,
+            condition=conditions.get(system),
+        )
         for system, connector in parts.connectors.items()
     }
-    home = HomeActivities(access, concurrency, is_behind)
+    home = HomeActivities(access, concurrency, is_behind, conditions)
     workers = [
         Worker(
             client,
@@ -147,6 +162,15 @@ async def running(
                     await task
 
 
+async def adopt(settings: Settings, parts: Parts) -> PinnedPolicy:
+    """Put on record what the score is judged by: the policy, and HR's sources that are expected."""
+    pinned = pin(settings.to_policy())
+    await parts.cases.adopt(pinned, settings.tenant)
+    if await Feeds(parts.engine, settings.tenant).expect(settings.sources):
+        log.info("sources_expected", count=len(settings.sources))
+    return pinned
+
+
 async def run_worker(
     settings: Settings,
     client: Client,
@@ -163,8 +187,7 @@ async def run_worker(
     async with parts.engine.connect() as connection:
         await check_fitness(connection, expected_revision=newest_revision())
     await parts.cases.check_keyring()
-    pinned = pin(settings.to_policy())
-    await parts.cases.adopt(pinned, settings.tenant)
+    pinned = await adopt(settings, parts)
     lag = LoopLag()
     dispatcher = Dispatcher(
         engine=parts.engine,
@@ -172,15 +195,23 @@ async def run_worker(
         cases=parts.cases,
         starter=CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors)),
         policy=pinned,
+        brake=Brake(
+            Brakes(parts.engine, parts.ring, settings.tenant), parts.ring, settings.brake.to_rule()
+        ),
         lag=lag,
     )
+    conditions = {system: Condition() for system in parts.connectors}
     workers = build_workers(
         client,
         parts,
+        conditions=conditions,
         concurrency=lambda system: settings.systems[system].concurrency,
         is_behind=lambda: lag.is_behind,
     )
     chores = build_chores(settings, parts.engine, parts.ring)
+    chores.append(
+        build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)
+    )
     try:
         async with running(workers, dispatcher.run, *chores):
             log.info("worker_ready", count=len(workers))

@@ -75,6 +75,13 @@ def export(
     reason: Annotated[
         str, typer.Option("--reason", "-r", help="Why they must be named; kept encrypted.")
     ] = "",
+    unsealed: Annotated[
+        bool,
+        typer.Option(
+            "--unsealed",
+            help="Withhold cases whose cutoff is to come, for who may not know of dismissals.",
+        ),
+    ] = False,
     ocsf: Annotated[str, typer.Option(help="Version of the OCSF lines: 1.9 or 1.8.")] = "1.9",
     checkpoint: Annotated[
         int | None, typer.Option(help="Entries of the signed head to use (default: the latest).")
@@ -117,6 +124,7 @@ def export(
                 ocsf=ocsf,
                 checkpoint=checkpoint,
                 previous=kept,
+                coming=not unsealed,
             )
             progress = Done()
             async with _shown(progress):

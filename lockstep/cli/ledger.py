@@ -30,7 +30,7 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.init import write_private
-from lockstep.cli.ledger_view import hashing_bar, print_state, print_verification, state_data
+from lockstep.cli.ledger_view import entries_bar, print_state, print_verification, state_data
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.evidence.notes import (
     MAX_NOTE,
@@ -73,7 +73,7 @@ class RestoreReason(StrEnum):
 def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Show size, last head, what waits, who signs; exit 1 if nothing can be signed."""
     settings = settings_or_die(config)
-    with _linked(settings) as link:
+    with linked(settings) as link:
         key = _configured_key(settings)
         state = read_state(link, settings.ledger_origin, key=key, file=head_file(settings))
     if as_json:
@@ -101,7 +101,7 @@ def verify(
     settings = settings_or_die(config)
     kept = [_kept(path) for path in previous or ()]
     began = time.monotonic()
-    with _linked(settings, failure=UNUSABLE) as link, hashing_bar() as progress:
+    with linked(settings, failure=UNUSABLE) as link, entries_bar("hashing") as progress:
         found = verify_ledger(
             link,
             settings.ledger_origin,
@@ -150,7 +150,7 @@ def checkpoint(
 ) -> None:
     """Print the latest signed head: a few lines that fix everything that came before."""
     settings = settings_or_die(config)
-    with _linked(settings) as link:
+    with linked(settings) as link:
         head = _fresh(link, settings) if sign else latest_head(link)
     if head is None:
         die("no head has been signed yet: is a worker running? See `lockstep ledger status`")
@@ -161,7 +161,7 @@ def checkpoint(
 def rotate(new_key: KeyFile, config: ConfigOption = None) -> None:
     """Hand the ledger over to a new key; the old one signs that. Repeat it if it was cut short."""
     settings = settings_or_die(config)
-    with _linked(settings) as link:
+    with linked(settings) as link:
         old = settings.open_signer()
         try:
             new = parse_signer(new_key.read_text(), origin=settings.ledger_origin)
@@ -194,7 +194,7 @@ def accept_restore(
 ) -> None:
     """Accept that the database knows less than was signed here; this stands in the ledger."""
     settings = settings_or_die(config)
-    with _linked(settings) as link:
+    with linked(settings) as link:
         file = head_file(settings)
         lost = file.read()
         state = read_state(link, settings.ledger_origin, key=None, file=file)
@@ -261,7 +261,8 @@ def _settled(failure: int = FAILED) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _linked(settings: Settings, *, failure: int = FAILED) -> Iterator[Link]:
+def linked(settings: Settings, *, failure: int = FAILED) -> Iterator[Link]:
+    """A connection for one command; known errors become one line."""
     with (
         _settled(failure),
         connect(database_url(settings), application="lockstep-cli") as link,

@@ -22,10 +22,10 @@ _BUSY = timedelta(minutes=2)
 
 
 @contextlib.contextmanager
-def hashing_bar() -> Iterator[Callable[[int, int], None]]:
+def entries_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error, where that is a terminal."""
     bar = Progress(
-        TextColumn("hashing"),
+        TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("entries"),

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from lockstep.cli.render import NONE, duration, instant
+from lockstep.control.score_words import CAPS, READINGS, UNSCORED, money, percent
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.storage.scores import MetricReport
 
@@ -20,28 +21,7 @@ Document = Mapping[str, Any]
 
 _CELLS = 20
 _DIGEST = 12
-_WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_THREE = "BHD IQD JOD KWD LYD OMR TND"
-_PLACES = {**dict.fromkeys(_WHOLE.split(), 0), **dict.fromkeys(_THREE.split(), 3)}
-_READINGS = {
-    "audit_proof": "audit-proof",
-    "on_target": "on target",
-    "near_target": "near target",
-    "medium_risk": "medium risk",
-    "high_risk": "high risk",
-    "undetermined": "undetermined",
-}
 _COLOURS = {"audit_proof": "green", "on_target": "green", "high_risk": "red"}
-_CAPS = {
-    "population": "the population is not reconciled",
-    "open_tier0": "a tier-0 system is open far past due",
-    "access_used": "a leaver used access after the cutoff",
-}
-_UNSCORED = {
-    "ledger_unverified": "the ledger is not sealed",
-    "hr_feed_stale": "HR has not been heard for too long",
-    "no_leavers": "no leaver's time was up",
-}
 
 
 def panel(document: Document) -> Panel:
@@ -73,13 +53,13 @@ def headline(score: Document) -> str:
     if _is_empty(score):
         return "[bold]No leavers yet[/]"
     if score["value"] is None:
-        reasons = "; ".join(_UNSCORED[reason] for reason in score["unscored"])
+        reasons = "; ".join(UNSCORED[reason] for reason in score["unscored"])
         return f"[bold red]Not scored[/]  {reasons}"
     value = Fraction(score["value"])
     full = min(_CELLS, int(value * _CELLS / Fraction(score["max"])))
     colour = _colour(score)
     bar = f"[{colour}]{'█' * full}[/][dim]{'░' * (_CELLS - full)}[/]"
-    reading = f"[{colour}]{_READINGS[score['reading']]}[/]"
+    reading = f"[{colour}]{READINGS[score['reading']]}[/]"
     return f"[bold]{score['value']}[/] / {score['max']}   {bar}   {target}   {reading}"
 
 
@@ -124,7 +104,7 @@ def _facts(score: Document) -> Iterator[tuple[str, str]]:
     yield "evidence", grades or NONE
     for hit in score["caps"]:
         worst = " ".join(filter(None, (hit["worst"]["case"], hit["worst"]["system"])))
-        yield "[red]cap[/]", f"[red]{hit['limit']}[/]: {_CAPS[hit['code']]} ({escape(worst)})"
+        yield "[red]cap[/]", f"[red]{hit['limit']}[/]: {CAPS[hit['code']]} ({escape(worst)})"
 
 
 def _frame(document: Document) -> Iterator[tuple[str, str]]:
@@ -166,7 +146,7 @@ def _dimension(dimension: Document) -> str:
     value = dimension["value"] or f"{dimension['low']} to {dimension['high']}"
     lacking = [*dimension["missing"], *(f"{name} (stale)" for name in dimension["stale"])]
     names = ", ".join(lacking).replace("_", " ")
-    text = f"{value} of {dimension['max']}, {_READINGS[dimension['reading']]}"
+    text = f"{value} of {dimension['max']}, {READINGS[dimension['reading']]}"
     return f"{text}; not known: {names}" if names else text
 
 
@@ -199,11 +179,6 @@ def spread(ranks: Mapping[str, Any]) -> str:
             text = duration(rank["ms"])
             parts.append(f"{name} " + (f"≥ {text} (open)" if rank["open"] else text))
     return "  ".join(parts) or NONE
-
-
-def percent(rate: str) -> str:
-    """A rate as per cent: 0.9792 is 97.9 %."""
-    return f"{decimal_text(Fraction(rate) * 100, 1)} %"
 
 
 def breakdown(name: str, groups: Mapping[str, Document]) -> RenderableType:
@@ -283,14 +258,6 @@ def _late_table(partner: Document) -> Table:
             money(case["amount"], partner["currency"]),
         )
     return table
-
-
-def money(minor: int | None, currency: str | None) -> str:
-    """An amount of minor units in the currency's own unit (places by ISO 4217)."""
-    if minor is None or currency is None:
-        return "no terms"
-    places = _PLACES.get(currency, 2)
-    return f"{decimal_text(Fraction(minor, 10**places), places)} {currency}"
 
 
 def report_row(report: MetricReport) -> dict[str, str]:

@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from lockstep.cli import render
-from lockstep.cli.cases import make_dates, print_case
+from lockstep.cli.cases import print_case
 from lockstep.cli.context import (
     UNUSABLE,
     ConfigOption,
@@ -34,7 +34,8 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.control.desk import Person, RefusedError
-from lockstep.control.events import EventError, TerminationEvent, read_event
+from lockstep.control.events import EventError, TerminationEvent
+from lockstep.control.reporting import event_of
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.records import CaseView
@@ -45,7 +46,6 @@ COLUMNS = (
     "worker_id", "name", "employee_number", "usernames", "emails", "kind", "zone",
     "last_working_day", "access_ends_at", "spell", "revision", "partner", "site",
 )  # fmt: skip
-_LISTS = ("usernames", "emails")
 _REQUIRED = ("worker_id", "kind", "zone")
 
 
@@ -169,43 +169,12 @@ def check_row(context: Context, line: int, cells: dict[str, Any]) -> Row:
     if None in cells or None in cells.values():
         return Row(line, worker_id, None, None, ("the line has too many or too few cells",))
     try:
-        event = read_event(_document(cells))
+        event = event_of(cells)
         return Row(line, worker_id, event, context.desk.cutoff(event))
     except EventError as error:
         return Row(line, worker_id, None, None, tuple(error.problems))
     except RefusedError as error:
         return Row(line, worker_id, None, None, (str(error),))
-
-
-def _document(cells: dict[str, Any]) -> dict[str, object]:
-    given = {name: str(value).strip() for name, value in cells.items() if str(value).strip()}
-    lists = {name: given.get(name, "").split(";") for name in _LISTS}
-    worker: dict[str, object] = {
-        "id": given.get("worker_id", ""),
-        "name": given.get("name", ""),
-        **{name: [item.strip() for item in items if item.strip()] for name, items in lists.items()},
-    }
-    if "employee_number" in given:
-        worker["employee_number"] = given["employee_number"]
-    last_day = given.get("last_working_day")
-    try:
-        day = datetime.strptime(last_day, "%Y-%m-%d").date() if last_day else None  # noqa: DTZ007
-    except ValueError:
-        raise EventError(["last_working_day: write it as YYYY-MM-DD"]) from None
-    dates = make_dates(
-        zone=given.get("zone", ""), last_day=day, access_ends_at=given.get("access_ends_at")
-    )
-    revision = given.get("revision", "1")
-    return {
-        "revision": int(revision) if revision.isdigit() else 0,
-        "recorded_at": datetime.now(UTC).isoformat(),
-        "kind": given.get("kind", ""),
-        "worker": worker,
-        "spell": given.get("spell", "1"),
-        "dates": dates.model_dump(mode="json", exclude_none=True),
-        "partner": given.get("partner", ""),
-        "site": given.get("site", ""),
-    }
 
 
 def _print_check(rows: Sequence[Row], *, as_json: bool) -> None:
@@ -263,6 +232,7 @@ async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json:
     """Wait until every case is closed; return 0 only then."""
     deadline = asyncio.get_running_loop().time() + patience_s
     views: list[CaseView] = []
+    held = 0
     with Live(console=out, refresh_per_second=8, transient=True) as live:
         while asyncio.get_running_loop().time() < deadline:
             found = await context.views.by_event("cli", ids)
@@ -270,7 +240,8 @@ async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json:
             views = [view for case in cases if (view := await context.views.show(case))]
             closed = sum(view.case.status == CaseStatus.CLOSED for view in views)
             refused = sum(row["state"] == "refused" for row in found.values())
-            if closed + refused == len(ids):
+            held = sum(row["state"] == "held" for row in found.values())
+            if closed + refused + held == len(ids):
                 break
             if not as_json:
                 one = len(ids) == 1 and views
@@ -284,6 +255,8 @@ async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json:
         print_case(views[0])
     else:
         out.print(render.case_table(views))
+    if held and not as_json:
+        out.print(f"{held} held by the brake: an approver decides. See `lockstep brake list`.")
     done = [view for view in views if view.case.status == CaseStatus.CLOSED]
     return 0 if len(done) == len(ids) else 1
 

@@ -30,7 +30,10 @@ class SystemPlan:
 
 @dataclass(frozen=True, slots=True)
 class CaseInput:
-    """Starts a case. ``begun`` says that the cutoff had passed when it was opened."""
+    """Starts a case. ``begun`` says that the cutoff had passed when it was opened.
+
+    ``padding`` makes the inputs of all coming cases of one policy and partner equally long.
+    """
 
     case_id: str
     cutoff: datetime
@@ -39,6 +42,7 @@ class CaseInput:
     watch_s: list[int] = field(default_factory=list)
     partner: str = ""
     priority: int = 4
+    padding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

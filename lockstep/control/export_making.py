@@ -25,6 +25,7 @@ from lockstep.evidence.pack.reconcile import Reconciliation
 from lockstep.evidence.pack.writer import Outside, PackWriter
 from lockstep.storage.checkpoints import Leaf, StoredCheckpoint, leaves
 from lockstep.storage.export_reads import (
+    coming_cases,
     earlier_heads,
     entries_of,
     hand_overs,
@@ -135,10 +136,13 @@ class PackMaker:
             seed=order.seed,
             identified=order.identified,
             ocsf=OCSF_VERSIONS[order.ocsf],
+            # Whoever asked for a case may see it, and sees no other.
+            coming=order.coming or bool(order.case_id),
         )
         asked = order.previous_head()
         async with self._engine.connect() as connection:
             earlier = await earlier_heads(connection, head.size, [order.start, order.end])
+            coming = frozenset() if scope.coming else await coming_cases(connection)
         return Basis(
             scope=scope,
             head=SignedHead(head.size, head.root, head.note),
@@ -147,6 +151,7 @@ class PackMaker:
             tool_version=lockstep.__version__,
             folder=folder,
             tick=progress.tick,
+            coming=coming,
         )
 
     async def _read(self, reader: LedgerReader, size: int, progress: Progress) -> LedgerRead:

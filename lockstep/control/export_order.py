@@ -42,6 +42,8 @@ class Order:
         ocsf: "1.9" or "1.8".
         checkpoint: size of the head that the pack is made at; None takes the latest.
         previous: a signed note that the reader has from before, for a proof that we only grew.
+        coming: whether cases are shown whose cutoff is still to come. A coming dismissal is a
+            secret: without the right to it, every such case is withheld.
     """
 
     first: date
@@ -55,6 +57,7 @@ class Order:
     ocsf: str = "1.9"
     checkpoint: int | None = None
     previous: str = ""
+    coming: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense; raises `OrderError`."""
@@ -133,3 +136,8 @@ class Order:
     def digest(self) -> str:
         """SHA-256 (hex) of the parameters' RFC 8785 bytes: what the ledger says was asked for."""
         return hashlib.sha256(plain_bytes(self.as_parameters())).hexdigest()
+
+
+def shows_coming(parameters: Mapping[str, Any]) -> bool:
+    """Whether a pack may tell of a coming dismissal, by the parameters it was ordered with."""
+    return bool(parameters.get("coming", True)) and not parameters["case_id"]

@@ -27,6 +27,7 @@ from temporalio.service import RPCError
 from lockstep.contracts import names
 from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
 from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
+from lockstep.control.brake import Arrival, Brake
 from lockstep.control.events import EventError, cutoff_of, parse_statement
 from lockstep.control.load import LoopLag
 from lockstep.domain.outcomes import CaseStatus
@@ -50,12 +51,16 @@ BATCH = 10
 """Small, so that an urgent event waits for one batch only."""
 SCHEDULED_PRIORITY = 3
 MOST_URGENT = 1
+MANY = 50
+"""While all that comes is held by the brake: holding is cheap, and thousands may come."""
 BUSY = timedelta(milliseconds=50)
 """How soon the inbox is looked at again while this process is behind."""
 TRICKLE = timedelta(milliseconds=500)
 """However far behind, one event is admitted so often: nobody waits for ever."""
 IDLE = timedelta(seconds=2)
 """How often the inbox is looked at when no NOTIFY came through."""
+_MOST_DIGITS = 9
+"""Of a number of seconds: thirty years."""
 _RETRY = (1, 2, 5, 15, 30)
 
 
@@ -110,6 +115,7 @@ class CaseStarter:
             watch_s=[int(delay.total_seconds()) for delay in policy.watch],
             partner=case.partner,
             priority=kind.priority,
+            padding="" if begun else _padding(systems),
         )
         # A future case shows nothing: its kind, partner or date could betray a coming dismissal.
         attributes = _attributes(case, systems) if begun else None
@@ -129,6 +135,15 @@ class CaseStarter:
                 start_signal=names.TERMINATION_CHANGED if change else None,
                 start_signal_args=[change] if change else [],
             )
+
+
+def _padding(systems: Sequence[SystemPlan]) -> str:
+    """As many characters as these plans are shorter than any.
+
+    Payloads are encrypted, but their length shows; a dismissal's times are shorter.
+    """
+    digits = sum(len(str(plan.warn_s)) + len(str(plan.due_s)) for plan in systems)
+    return "-" * max(0, 2 * _MOST_DIGITS * len(systems) - digits)
 
 
 def _attributes(case: CaseRow, systems: Sequence[SystemPlan]) -> TypedSearchAttributes:
@@ -154,6 +169,15 @@ class _Read:
         return Opening(self.termination, self.event.received_at, self.cutoff, said=self.said)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """``opens``: it opens a case; ``is_alone``: and nothing else is known of its spell."""
+
+    read: _Read
+    opens: bool
+    is_alone: bool
+
+
 class Dispatcher:
     """Drains the inbox. Any number may run; each event is worked on by one at a time.
 
@@ -168,10 +192,13 @@ class Dispatcher:
         cases: Cases,
         starter: CaseStarter,
         policy: PinnedPolicy,
+        brake: Brake,
         lag: LoopLag | None = None,
     ) -> None:
         self._lag = lag or LoopLag()
         self._admitted_at = 0.0
+        self._batch = BATCH
+        self._brake = brake
         self._engine = engine
         self._inbox = inbox
         self._cases = cases
@@ -204,7 +231,11 @@ class Dispatcher:
         if not events:
             return 0
         reads = [read for event in events if (read := await self._read(event)) is not None]
-        fresh, rest = await self._sort(reads)
+        sorted_reads = await self._sort(reads)
+        passed = await self._pass_brake(sorted_reads)
+        self._batch = BATCH if passed or not reads else MANY
+        fresh = [one.read for one in passed if one.is_alone]
+        rest = [one.read for one in passed if not one.is_alone]
         await self._open(fresh)
         for read in rest:
             await self._guard(read, self._change(read))
@@ -213,9 +244,10 @@ class Dispatcher:
     async def _take(self) -> list[InboxEvent]:
         """Take a batch; while this process is behind, what is urgent and a trickle of the rest."""
         now = asyncio.get_running_loop().time()
-        if not self._lag.is_behind:
+        is_holding = self._batch == MANY  # which puts nobody behind
+        if not self._lag.is_behind or is_holding:
             self._admitted_at = now
-            return await self._inbox.claim(BATCH)
+            return await self._inbox.claim(self._batch)
         urgent = await self._inbox.claim(BATCH, lowest_priority=MOST_URGENT)
         if urgent or now - self._admitted_at < TRICKLE.total_seconds():
             return urgent
@@ -236,21 +268,35 @@ class Dispatcher:
             await self._inbox.finish([Disposition(event.id, "refused", error=str(error)[:1000])])
             return None
 
-    async def _sort(self, reads: Sequence[_Read]) -> tuple[list[_Read], list[_Read]]:
-        """Events that surely open a case of their own, and all others, in order."""
+    async def _sort(self, reads: Sequence[_Read]) -> list[_Sorted]:
+        """Which events open a case, and which of these surely one of their own; in order."""
         indexes = [self._cases.spell_index(read.termination) for read in reads]
         known = await self._cases.known(indexes)
         seen: set[bytes] = set()
-        fresh: list[_Read] = []
-        rest: list[_Read] = []
+        found = []
         for read, index in zip(reads, indexes, strict=True):
-            verdict = judge(
-                read.termination.action, read.termination.revision, read.termination.event_id, None
-            )
-            alone = index not in known and index not in seen and verdict is Verdict.OPEN
-            (fresh if alone else rest).append(read)
+            said = read.termination
+            _, before = known.get(index, (None, None))
+            opens = judge(said.action, said.revision, said.event_id, before) is Verdict.OPEN
+            is_alone = opens and before is None and index not in seen
+            found.append(_Sorted(read, opens=opens, is_alone=is_alone))
             seen.add(index)
-        return fresh, rest
+        return found
+
+    async def _pass_brake(self, reads: Sequence[_Sorted]) -> list[_Sorted]:
+        """What is not held: changes of known cases, what was released, and what is not too much."""
+        arrivals = [
+            Arrival(
+                one.read.event.id,
+                one.read.termination,
+                one.read.cutoff,
+                one.read.said.actor if one.read.said else "",
+            )
+            for one in reads
+            if one.opens and one.read.event.brake_id is None
+        ]
+        held = await self._brake.hold(arrivals)
+        return [one for one in reads if one.read.event.id not in held]
 
     async def _open(self, reads: Sequence[_Read]) -> None:
         """Open cases together, then start their workflows side by side."""
@@ -271,7 +317,8 @@ class Dispatcher:
 
     async def _start(self, case: CaseRow) -> tuple[str, Verdict]:
         await self._starter.start(case)
-        log.info("case_opened", case_id=case.case_id, source=case.source)
+        if not _is_sealed(case):
+            log.info("case_opened", case_id=case.case_id, source=case.source)
         return case.case_id, Verdict.OPEN
 
     async def _guard(
@@ -313,7 +360,7 @@ class Dispatcher:
                 case = await self._cases.amend(case, termination, read.cutoff, read.said)
             case Verdict.RESCIND | Verdict.TOO_LATE:
                 await self._cases.rescind(case, termination, read.said)
-            case _:
+            case _ if not _is_sealed(case):
                 log.info("event_changes_nothing", case_id=case.case_id, verdict=verdict.value)
         # A case that has closed has nothing to hear; its workflow may be long gone, and starting
         # another would go to work on somebody whose data were erased meanwhile.
@@ -331,6 +378,11 @@ class Dispatcher:
         if not tombstone:
             await self._starter.start(case)
         return case.case_id, verdict
+
+
+def _is_sealed(case: CaseRow) -> bool:
+    """A coming dismissal, or one that was called off, leaves no trace in a log."""
+    return case.kind == TerminationKind.INVOLUNTARY and case.begun_at is None
 
 
 @contextlib.asynccontextmanager

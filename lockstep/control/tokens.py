@@ -1,4 +1,4 @@
-"""Who may ask the API: bearer tokens, each with rights; nothing is allowed that no right allows."""
+"""Who may ask the API: bearer tokens of the settings; nothing is allowed that no right allows."""
 
 from __future__ import annotations
 
@@ -6,24 +6,12 @@ import hashlib
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from lockstep.domain.rights import Permission, Principal
 
 MIN_LENGTH = 32
 """Characters; `openssl rand -base64 32` writes 44."""
 MAX_LENGTH = 512
-
-
-class Right(StrEnum):
-    """What a token may do."""
-
-    SCORE = "score"
-    """Read the metric."""
-    REPORT = "report"
-    """Report the other metrics of the dimension."""
-    EXPORT = "export"
-    """Order and download evidence packs."""
-    IDENTIFIED = "identified"
-    """Order packs that name people."""
 
 
 class TokenError(ValueError):
@@ -44,53 +32,70 @@ class Denied(Exception):  # noqa: N818 - an answer, not an error of ours
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    name: str
     digest: bytes = field(repr=False)
-    rights: frozenset[Right]
+    principal: Principal
 
 
 class Tokens:
-    """The tokens of this installation; holds their SHA-256 only.
+    """The tokens of the settings; holds their SHA-256 only.
 
     Args:
-        book: by name, the token and its rights.
+        book: by name, the token and its rights; each is for every partner.
 
     Raises:
         TokenError: for a token that is too short, too long, unprintable, or there twice.
     """
 
-    def __init__(self, book: Mapping[str, tuple[str, Collection[Right]]]) -> None:
+    def __init__(self, book: Mapping[str, tuple[str, Collection[Permission]]]) -> None:
         self._tokens: list[_Token] = []
         for name, (secret, rights) in sorted(book.items()):
-            digest = _digest(checked(secret))
+            digest = digest_of(checked(secret))
             for other in self._tokens:
                 if hmac.compare_digest(other.digest, digest):
-                    raise TokenError(f"the same as that of {other.name}")
-            self._tokens.append(_Token(name, digest, frozenset(rights)))
+                    raise TokenError(f"the same as that of {other.principal.name}")
+            principal = Principal(
+                user_id=name,
+                name=name,
+                permissions=frozenset(rights),
+                partners=None,
+                token=True,
+            )
+            self._tokens.append(_Token(digest, principal))
 
     def __bool__(self) -> bool:
         return bool(self._tokens)
 
-    def check(self, authorization: str | None, right: Right) -> str:
-        """The name of the token that an ``Authorization: Bearer`` header carries.
+    def find(self, given: str) -> Principal | None:
+        """Whose token ``given`` is; None if it is none of ours.
 
         Every token is compared, whichever matched: neither which one it was nor how much of it
         was right shows in the time that this takes.
-
-        Raises:
-            Denied: 401 without a known token, 403 if it lacks ``right``.
         """
-        scheme, _, given = (authorization or "").strip().partition(" ")
-        digest = _digest(given.strip())
-        found: _Token | None = None
+        digest = digest_of(given)
+        found: Principal | None = None
         for token in self._tokens:
             if hmac.compare_digest(token.digest, digest):
-                found = token
-        if found is None or scheme.lower() != "bearer":
+                found = token.principal
+        return found
+
+    def check(self, authorization: str | None, permission: Permission) -> Principal:
+        """Who asks by an ``Authorization: Bearer`` header.
+
+        Raises:
+            Denied: 401 without a known token, 403 if it lacks ``permission``.
+        """
+        found = self.find(given) if (given := bearer(authorization)) else None
+        if found is None:
             raise Denied(401)
-        if right not in found.rights:
+        if not found.may(permission):
             raise Denied(403, name=found.name)
-        return found.name
+        return found
+
+
+def bearer(authorization: str | None) -> str:
+    """What an ``Authorization: Bearer`` header carries; "" where it is something else."""
+    scheme, _, given = (authorization or "").strip().partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def checked(secret: str) -> str:
@@ -108,5 +113,6 @@ def checked(secret: str) -> str:
     return secret
 
 
-def _digest(text: str) -> bytes:
+def digest_of(text: str) -> bytes:
+    """SHA-256 of a random secret: enough where there is nothing to guess."""
     return hashlib.sha256(text.encode(errors="replace")).digest()

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from connectors.http import require_safe_url
+from lockstep.control.casework import Rules
 from lockstep.control.oidc import Group, Reading
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import KeyKind
+from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Permission, Role
 from lockstep.settings.tables import Duration, SecretRef, Table
 
@@ -23,6 +25,7 @@ class ConsoleTable(Table):
     """How browsers reach us, and how long a session lasts.
 
     ``origin``: scheme, host and port in the browser's address bar; default the bind address.
+    ``attest_in_pairs``: tiers of systems that nobody attests alone, artefact or not.
     """
 
     origin: str = Field(default="", max_length=300)
@@ -32,6 +35,12 @@ class ConsoleTable(Table):
     lifetime: Duration = Field(
         default=timedelta(hours=10), ge=timedelta(minutes=5), le=timedelta(hours=24)
     )
+
+    attest_in_pairs: list[Tier] = Field(default_factory=lambda: [Tier.ZERO], max_length=len(Tier))
+
+    def rules(self) -> Rules:
+        """When a person may not decide alone."""
+        return Rules(frozenset(self.attest_in_pairs))
 
     @field_validator("origin")
     @classmethod

@@ -69,6 +69,12 @@ class Checkpoints:
         """The head of the tree of exactly ``size`` leaves, if it was signed."""
         return await self._one(select(checkpoints).where(checkpoints.c.size == size))
 
+    async def newest(self, limit: int) -> list[StoredCheckpoint]:
+        """The heads of the largest trees, the largest first."""
+        query = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(limit)
+        async with self._engine.connect() as connection:
+            return [_stored(row) for row in (await connection.execute(query)).all()]
+
     async def between(self, start: datetime, end: datetime) -> list[StoredCheckpoint]:
         """Heads signed in [start, end), the smallest tree first."""
         query = (

@@ -15,6 +15,7 @@ from lockstep.evidence.canonical import leaf_hash
 from lockstep.storage.checkpoints import BrokenOrderError
 from lockstep.storage.tables import (
     anchorings,
+    cases,
     checkpoints,
     inbox,
     ledger_entries,
@@ -74,6 +75,14 @@ async def earlier_heads(
     )
     rows = (await connection.execute(query)).all()
     return [Head(row.size, bytes(row.root), bytes(row.note).decode()) for row in rows]
+
+
+async def coming_cases(connection: AsyncConnection) -> frozenset[str]:
+    """Cases whose cutoff is still to come, whatever their kind; called off or not."""
+    query = select(cases.c.case_id).where(
+        cases.c.begun_at.is_(None), cases.c.cutoff_at > func.now()
+    )
+    return frozenset((await connection.scalars(query)).all())
 
 
 async def receipts(connection: AsyncConnection, size: int) -> dict[str, bytes]:

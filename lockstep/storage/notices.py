@@ -8,13 +8,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, delete, func, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.rights import Scope
+from lockstep.storage.brakes import visible_held
 from lockstep.storage.exports import ExportState
 from lockstep.storage.tables import (
     assignments,
@@ -22,6 +34,7 @@ from lockstep.storage.tables import (
     cases,
     exports,
     findings,
+    held_events,
     notices,
     revocations,
 )
@@ -280,7 +293,10 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
         (
             NoticeKind.BRAKE,
             _plain(brakes.c.brake_id, brakes.c.set_at, brakes.c.source).where(
-                brakes.c.state == "on"
+                brakes.c.state == "on",
+                exists().where(
+                    held_events.c.brake_id == brakes.c.brake_id, visible_held(_EVERYBODY)
+                ),
             ),
         ),
         (

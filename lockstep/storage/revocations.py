@@ -28,7 +28,7 @@ from lockstep.storage.batching import Batcher
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, ArrayUpdate, Change, Ledger
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import cases, revocations, subjects
+from lockstep.storage.tables import cases, pauses, revocations, subjects
 
 
 class UnknownRevocationError(LookupError):
@@ -44,6 +44,14 @@ class Snapshot:
 
     def all_standing(self) -> tuple[Access, ...]:
         return tuple(item for items in self.standing.values() for item in items)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPause:
+    """Operations have paused the system since ``begins_at``."""
+
+    begins_at: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,9 @@ class Revocation:
     retry_at: datetime | None
     subject: Subject
     snapshot: Snapshot
+    fault: str | None = None
+    fault_at: datetime | None = None
+    paused: SystemPause | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -184,6 +195,8 @@ _LOAD = (
         subjects.c.subject_id,
         subjects.c.wrapped_key,
         subjects.c.private.label("subject_private"),
+        pauses.c.begins_at.label("paused_at"),
+        pauses.c.until.label("paused_until"),
     )
     .select_from(_WANTED)
     .join(
@@ -192,6 +205,12 @@ _LOAD = (
     )
     .join(cases, cases.c.case_id == revocations.c.case_id)
     .join(subjects, subjects.c.subject_id == cases.c.subject_id)
+    .outerjoin(
+        pauses,
+        (pauses.c.system == revocations.c.system)
+        & pauses.c.ended_at.is_(None)
+        & (pauses.c.until > func.now()),
+    )
 )
 """Arrays instead of a list in the text: one statement, whatever the number of callers."""
 
@@ -234,6 +253,9 @@ class Revocations:
             retry_at=row.retry_at,
             subject=subject,
             snapshot=snapshot,
+            fault=row.fault,
+            fault_at=row.fault_at,
+            paused=SystemPause(row.paused_at, row.paused_until) if row.paused_until else None,
         )
 
     async def attempt(

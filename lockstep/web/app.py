@@ -21,6 +21,7 @@ from lockstep.control.api_tokens import ApiTokenDesk
 from lockstep.control.bars import Bars
 from lockstep.control.board import Board
 from lockstep.control.brake import BrakeDesk
+from lockstep.control.casework import CaseDesk
 from lockstep.control.desk import Desk
 from lockstep.control.oidc import OidcSignIn
 from lockstep.control.own_reports import OwnReports
@@ -50,6 +51,7 @@ from lockstep.storage.scores import Scores
 from lockstep.storage.system_figures import SystemFigures
 from lockstep.storage.views import CaseViews
 from lockstep.web.api import ScoreApi
+from lockstep.web.api.acts import acts_routers
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.cases import cases_router
 from lockstep.web.api.evidence import Packs, evidence_router
@@ -89,7 +91,11 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     )
     api = _score_api(settings, engine, gate)
     console = _console(settings, engine, ring, api.service, packs)
-    more = [evidence_router(gate, packs), cases_router(gate, console.board)]
+    more = [
+        evidence_router(gate, packs),
+        cases_router(gate, console.board),
+        *acts_routers(gate, console.cases),
+    ]
     return assemble(engine, hooks, api, more=more, console=console)
 
 
@@ -136,6 +142,7 @@ def _console(
         shown=shown(settings),
         temporal=settings.temporal_address(),
         board=Board(engine, ring, tenant=settings.tenant),
+        cases=CaseDesk(engine, ring, desk, tenant=settings.tenant, rules=settings.console.rules()),
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),
         systems=SystemsDesk(policy, SystemHealth(engine), pauses, SystemFigures(engine)),

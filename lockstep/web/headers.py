@@ -42,6 +42,8 @@ class Headers:
                     headers[name] = value
                 is_page = path.startswith("/console")
                 headers["Content-Security-Policy"] = self._pages if is_page else _NOTHING
+                if is_page:  # without a referrer, browsers send forms with the origin "null"
+                    headers["Referrer-Policy"] = "same-origin"
                 if self._secure:
                     headers["Strict-Transport-Security"] = f"max-age={_YEAR}; includeSubDomains"
                 fixed = path.startswith("/console/static/") and message["status"] < 300  # noqa: PLR2004

@@ -18,7 +18,7 @@ from lockstep.cli.score import metric_app, score_app
 from lockstep.cli.score_view import money
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.engine import create_engine
-from tests.support.scoring import DAY, HOUR, facts, sign_head, store
+from tests.support.scoring import DAY, HOUR, facts, listen, sign_head, store
 
 SETTINGS = """
 tenant = "acme"
@@ -61,6 +61,16 @@ class Desk:
             await store(engine, cases)
             if head:
                 await sign_head(engine, head)
+            await engine.dispose()
+
+        asyncio.run(work())
+
+    def expect(self, *sources: str, ago: timedelta, heard: timedelta | None = None) -> None:
+        """Sources that are expected for so long, and were heard so long ago."""
+
+        async def work() -> None:
+            engine = create_engine(self.url)
+            await listen(engine, *sources, expected=ago, heard=heard)
             await engine.dispose()
 
         asyncio.run(work())
@@ -194,6 +204,33 @@ def test_over_an_unsealed_ledger_it_says_so(year):
 
     assert "Not scored the ledger is not sealed" in said
     assert "is a worker running? See `lockstep ledger verify`" in said
+
+
+def test_while_hr_is_silent_it_says_so(year):
+    """Not scored, which source for how long, and what to do; in the document too."""
+    year.expect("hr", "payroll", ago=timedelta(days=8, hours=3))
+    panel = squeezed(year.run("score"))
+    explained = squeezed(year.run("score", "--explain"))
+    score = year.json("score")["score"]
+
+    assert "Not scored HR has not been heard for too long" in panel
+    assert "HR feed hr was never heard, and is expected for 8 d 3 h" in panel
+    assert (
+        "HR source hr has been expected for 8 d 3 h and was never heard (1 more silent), "
+        "so nobody knows who has left. Bring it back: its next event or heartbeat"
+    ) in explained
+    assert (score["value"], score["unscored"]) == (None, ["hr_feed_stale"])
+    assert [row["source"] for row in score["feeds"]] == ["hr", "payroll"]
+
+
+def test_the_panel_says_when_hr_was_heard(year):
+    """The stalest source; or that there is none to listen to."""
+    without = squeezed(year.run("score"))
+    year.expect("hr", ago=timedelta(days=8), heard=timedelta(hours=5))
+
+    assert "HR feed no source is expected: nobody would notice if HR fell silent" in without
+    assert "HR feed hr was heard 5 h 00 min ago" in squeezed(year.run("score"))
+    assert year.json("score")["score"]["value"] == "19.27"
 
 
 def test_penalties_of_a_month_per_partner(desk):

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.control.export import Exporter, Requester
-from lockstep.control.export_jobs import ExportJobs
+from lockstep.control.export_folder import PacksFolder
+from lockstep.control.export_jobs import ExportJobs, PackMaking
 from lockstep.evidence.notes import FileSigner
 from lockstep.storage.exports import ExportRow, Exports
 from tests.support.casework import TENANT
@@ -43,11 +44,17 @@ def exports(packing) -> Exports:
     return Exports(packing.engine)
 
 
+def making(packing: Packing, exporter: Exporter | None = None) -> PackMaking:
+    folder = PacksFolder(packing.folder / "packs")
+    return PackMaking(exporter or packing.exporter, Exports(packing.engine), folder)
+
+
 def jobs(packing: Packing, *, exporter: Exporter | None = None) -> ExportJobs:
+    """The loop, with a maker that works in this process."""
     return ExportJobs(
-        exporter or packing.exporter,
+        making(packing, exporter).make,
         Exports(packing.engine),
-        folder=packing.folder / "packs",
+        folder=PacksFolder(packing.folder / "packs"),
         keep=KEEP,
         poll=timedelta(milliseconds=20),
     )
@@ -134,7 +141,8 @@ import asyncio, json, sys
 from datetime import timedelta
 from pathlib import Path
 from lockstep.control.export import Exporter
-from lockstep.control.export_jobs import ExportJobs
+from lockstep.control.export_folder import PacksFolder
+from lockstep.control.export_jobs import ExportJobs, PackMaking
 from lockstep.evidence.notes import FileSigner
 from lockstep.storage.engine import create_engine
 from lockstep.storage.exports import Exports
@@ -146,9 +154,9 @@ exporter = Exporter(
     engine, Keyring.parse(given["ring"]), tenant="acme", origin="acme/lockstep-ledger",
     open_signer=lambda: FileSigner.parse(given["key"]),
 )
-jobs = ExportJobs(
-    exporter, Exports(engine), folder=Path(given["folder"]), keep=timedelta(days=30)
-)
+exports, folder = Exports(engine), PacksFolder(Path(given["folder"]))
+making = PackMaking(exporter, exports, folder)
+jobs = ExportJobs(making.make, exports, folder=folder, keep=timedelta(days=30))
 asyncio.run(jobs.run())
 """
 
@@ -189,7 +197,7 @@ async def test_two_at_the_same_order_make_the_same_pack(packing, exports):
     assert slow is not None
     assert await jobs(packing).step()
     first = await row(exports, export_id)
-    await jobs(packing)._carry_out(slow)
+    await making(packing)._carry_out(slow)
     assert packs(packing) == [f"{export_id}.zip"]
     assert settled.checkpoint == slow.parameters["checkpoint"]
     assert (await row(exports, export_id)).sha256 == first.sha256

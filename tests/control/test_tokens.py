@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.control.tokens import Denied, Right, TokenError, Tokens
+from lockstep.control.tokens import Denied, TokenError, Tokens
+from lockstep.domain.rights import Permission
 
 READER = "reader-" + "r" * 40
 LOADER = "loader-" + "l" * 40
-BOOK = {"reader": (READER, [Right.SCORE]), "loader": (LOADER, [Right.REPORT, Right.EXPORT])}
+BOOK = {
+    "reader": (READER, [Permission.SCORE]),
+    "loader": (LOADER, [Permission.REPORT, Permission.EXPORT]),
+}
 
 
-def status_of(tokens: Tokens, header: str | None, right: Right) -> int:
+def status_of(tokens: Tokens, header: str | None, right: Permission) -> int:
     try:
         tokens.check(header, right)
     except Denied as denied:
@@ -19,7 +23,7 @@ def status_of(tokens: Tokens, header: str | None, right: Right) -> int:
     return 200
 
 
-@pytest.mark.parametrize("right", list(Right))
+@pytest.mark.parametrize("right", list(Permission))
 @pytest.mark.parametrize("name", sorted(BOOK))
 def test_a_token_may_what_its_rights_say_and_nothing_else(name, right):
     """Every token against every right."""
@@ -48,13 +52,13 @@ def test_a_token_may_what_its_rights_say_and_nothing_else(name, right):
 )
 def test_without_a_known_token_the_answer_is_401(header):
     """Whatever stands in the header."""
-    assert status_of(Tokens(BOOK), header, Right.SCORE) == 401
-    assert status_of(Tokens({}), header, Right.SCORE) == 401
+    assert status_of(Tokens(BOOK), header, Permission.SCORE) == 401
+    assert status_of(Tokens({}), header, Permission.SCORE) == 401
 
 
 def test_the_name_of_the_token_is_returned():
     """For the log; the scheme is not case-sensitive (RFC 9110, 11.1)."""
-    assert Tokens(BOOK).check(f"bearer  {LOADER} ", Right.REPORT) == "loader"
+    assert Tokens(BOOK).check(f"bearer  {LOADER} ", Permission.REPORT).name == "loader"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_the_name_of_the_token_is_returned():
 def test_a_weak_or_ambiguous_token_is_refused_without_quoting_it(secret, says):
     """Length, alphabet, and one name for one token."""
     with pytest.raises(TokenError, match=says) as refused:
-        Tokens({**BOOK, "zz": (secret, [Right.SCORE])})
+        Tokens({**BOOK, "zz": (secret, [Permission.SCORE])})
 
     assert not secret or secret not in str(refused.value)
 
@@ -81,7 +85,7 @@ def test_tokens_show_nowhere():
     """Neither the object nor a refusal holds the secret in its text."""
     tokens = Tokens(BOOK)
     with pytest.raises(Denied) as denied:
-        tokens.check(f"Bearer {READER}", Right.EXPORT)
+        tokens.check(f"Bearer {READER}", Permission.EXPORT)
 
     for shown in (repr(tokens), repr(tokens.__dict__), str(denied.value), repr(denied.value)):
         assert READER not in shown

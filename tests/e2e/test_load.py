@@ -24,6 +24,8 @@ pytestmark = pytest.mark.e2e
 
 LEAVERS = 200
 PATIENCE_S = 200
+NO_BRAKE = "\n[brake]\nper_hour = 0\n"
+"""Two hundred at once are what the brake is there for."""
 REVISION = 5
 Event = dict[str, object]
 Delivery = tuple[str, Event]
@@ -108,7 +110,8 @@ def event_id(person: Person) -> str:
 async def run(home: Path) -> AsyncIterator[Run]:
     """One run of everything; the tests look at it from different sides."""
     vendors = Vendors(home)
-    text = settings_text(vendors.ports, more=instant_system(vendors.ports["instant"]))
+    more = instant_system(vendors.ports["instant"]) + NO_BRAKE
+    text = settings_text(vendors.ports, more=more)
     text = text.replace('\nconnector = "', '\ntimeout = "2s"\nconnector = "')
     installation = Installation(home, text, secrets={"sandbox-instant": "sandbox-instant-token"})
     try:

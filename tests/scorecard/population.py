@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import settings
 
 from lockstep.scorecard.definition import DEFAULT
-from lockstep.scorecard.facts import CaseFacts, Finding, ItemFacts
+from lockstep.scorecard.facts import CaseFacts, Feed, Finding, ItemFacts
 from lockstep.scorecard.metric import Score, official_window, score
 
 HOUR = 3_600_000
@@ -54,6 +54,11 @@ def item(
 def open_item(**facts: object) -> ItemFacts:
     """One system where access is not proved gone."""
     return item(**{"off_at": None, "outcome": "", "grade": "", **facts})
+
+
+def feed(heard: int | None, *, source: str = "hr", expected: int = 100 * DAY) -> Feed:
+    """A source that was heard so long ago, or never; expected for longer."""
+    return Feed(source, NOW - expected, None if heard is None else NOW - heard)
 
 
 def case(*items: ItemFacts, cutoff: int = NOW - 30 * DAY, **facts: object) -> CaseFacts:

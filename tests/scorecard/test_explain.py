@@ -17,6 +17,7 @@ from tests.scorecard.population import (
     NOW,
     apart,
     case,
+    feed,
     finding,
     item,
     leavers,
@@ -169,7 +170,14 @@ def test_several_causes_of_one_cap_are_counted():
     ("options", "cases", "word"),
     [
         ({"ledger_ok": False}, leavers(3), "ledger"),
-        ({"feed_age_ms": 8 * DAY + 3 * HOUR}, leavers(3), "8 d 3 h"),
+        ({"feeds": [feed(8 * DAY + 3 * HOUR)]}, leavers(3), "hr has not been heard for 8 d 3 h"),
+        ({"feeds": [feed(None, expected=9 * DAY)]}, leavers(3), "for 9 d and was never heard"),
+        (
+            {"feeds": [feed(0), feed(8 * DAY, source="b")]},
+            leavers(3),
+            "b has not been heard for 8 d",
+        ),
+        ({"feeds": [feed(8 * DAY), feed(9 * DAY, source="b")]}, leavers(3), "(1 more silent)"),
         ({}, [], "nothing to score"),
     ],
 )

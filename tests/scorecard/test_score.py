@@ -17,6 +17,7 @@ from tests.scorecard.population import (
     WEEK,
     apart,
     case,
+    feed,
     finding,
     item,
     leavers,
@@ -195,7 +196,9 @@ def test_a_cap_does_not_lift_a_lower_score():
     ("options", "reason"),
     [
         ({"ledger_ok": False}, "ledger_unverified"),
-        ({"feed_age_ms": 7 * DAY + 1}, "hr_feed_stale"),
+        ({"feeds": [feed(7 * DAY + 1)]}, "hr_feed_stale"),
+        ({"feeds": [feed(0), feed(8 * DAY, source="payroll")]}, "hr_feed_stale"),
+        ({"feeds": [feed(None, expected=8 * DAY)]}, "hr_feed_stale"),
     ],
 )
 def test_there_is_no_score_on_sand(options, reason):
@@ -209,9 +212,36 @@ def test_there_is_no_score_on_sand(options, reason):
 
 
 def test_a_feed_of_seven_days_is_not_stale():
-    """The bound belongs to the good side; an unknown age is not judged."""
-    assert value(leavers(30), feed_age_ms=7 * DAY) == "20.00"
-    assert value(leavers(30), feed_age_ms=None) == "20.00"
+    """The bound belongs to the good side; where no source is expected there is nothing to judge."""
+    assert value(leavers(30), feeds=[feed(7 * DAY)]) == "20.00"
+    assert value(leavers(30), feeds=[feed(None, expected=7 * DAY)]) == "20.00"
+    assert value(leavers(30), feeds=[]) == "20.00"
+
+
+def test_every_feed_is_told_and_the_stalest_is_the_age():
+    """By name; what was never heard is as old as the wish to hear it; nothing is below 0."""
+    feeds = [
+        feed(-5, source="workday"),
+        feed(None, source="payroll", expected=2 * DAY),
+        feed(3 * DAY, source="agency", expected=DAY),
+    ]
+    document = scored(leavers(30), feeds=feeds).as_document()
+
+    assert document["feed_age_ms"] == 2 * DAY
+    assert [(row["source"], row["age_ms"]) for row in document["feeds"]] == [
+        ("agency", DAY),
+        ("payroll", 2 * DAY),
+        ("workday", 0),
+    ]
+    assert document["feeds"][1]["heard_at"] is None
+    assert document["feeds"][1]["expected_since"] == "2026-11-16T11:06:40.000Z"
+
+
+def test_without_a_feed_the_document_says_that_nobody_can_know():
+    """None is not 0."""
+    document = scored(leavers(30)).as_document()
+
+    assert (document["feed_age_ms"], document["feeds"]) == (None, [])
 
 
 def test_no_leavers_is_not_twenty():

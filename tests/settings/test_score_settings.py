@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.control.tokens import Right, Tokens
+from lockstep.control.tokens import Tokens
+from lockstep.domain.rights import Permission
 from lockstep.evidence.notes import FileSigner
 from lockstep.scorecard.dimension import DEFAULT_WEIGHTS
 from lockstep.scorecard.penalties import Terms
@@ -62,10 +63,10 @@ def test_tokens_are_read_with_their_rights(load):
     book = load(TOKENS).token_book()
 
     assert {name: rights for name, (_, rights) in book.items()} == {
-        "grafana": {Right.SCORE},
-        "lms": {Right.REPORT, Right.EXPORT},
+        "grafana": {Permission.SCORE},
+        "lms": {Permission.REPORT, Permission.EXPORT},
     }
-    assert Tokens(book).check(f"Bearer {OTHER}", Right.EXPORT) == "lms"
+    assert Tokens(book).check(f"Bearer {OTHER}", Permission.EXPORT).name == "lms"
     assert load().token_book() == {}
 
 

@@ -244,6 +244,13 @@ def test_paths_are_relative_to_the_file(place, monkeypatch, tmp_path_factory):
     assert settings.open_keyring().current == "k1"
 
 
+def test_settings_know_their_file(place, monkeypatch):
+    """Absolute, so that a process that we start elsewhere reads the same."""
+    file = write(place)
+    monkeypatch.chdir(file.parent)
+    assert load_settings(Path(file.name)).file == file.resolve()
+
+
 def test_a_secret_loses_its_line_end(place):
     """Files end with a line break; secrets do not."""
     (place / "token").write_text("abc\n")

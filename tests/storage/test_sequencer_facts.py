@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from lockstep.contracts.payloads import DecisionKind
+from lockstep.contracts.payloads import BeginState, DecisionKind
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.evidence.history import History, facts_document
 from lockstep.scorecard.facts import CaseFacts
@@ -24,6 +25,7 @@ from tests.support.casework import OTHER, SYSTEM, Casework, revised, termination
 from tests.support.ledgers import settle
 
 DAY = timedelta(days=1)
+SOON = timedelta(milliseconds=400)
 
 
 async def projected(work: Casework) -> dict[str, dict[str, object]]:
@@ -150,6 +152,35 @@ async def test_a_case_goes_on_in_another_process(work, book):
 
     [facts] = (await assert_equal(work)).values()
     assert facts.closed_at is not None
+
+
+async def test_a_rescission_between_cutoff_and_beginning_is_one_for_everybody(work, book):
+    """A worker that is late has not begun: the case is stopped, and no score waits for its end."""
+    said = termination()
+    case = await work.open(said, due=SOON)
+    while datetime.now(UTC) <= case.cutoff_at:  # noqa: ASYNC110 - the clock's own time
+        await asyncio.sleep(0.01)
+    status = await work.cases.rescind(case, revised(said, 2))
+    settle(book.sequencer())
+    [facts] = (await assert_equal(work)).values()
+
+    assert status == "rescinded"
+    assert facts.rescinded
+    assert not is_open(facts)
+
+
+async def test_a_rescission_after_the_beginning_is_none_for_everybody(work, book):
+    """Though the cutoff that counts is still to come: begun is begun."""
+    said = termination()
+    case = await work.open(said, due=SOON)
+    while (await work.cases.begin(case.case_id)).state is not BeginState.BEGIN:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    status = await work.cases.rescind(case, revised(said, 2))
+    settle(book.sequencer())
+    [facts] = (await assert_equal(work)).values()
+
+    assert status == "revoking"
+    assert not facts.rescinded
 
 
 async def test_through_names_the_leaf_that_changed_the_facts(work, book):

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from standardwebhooks import Webhook
 
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
@@ -108,6 +109,7 @@ async def hook(engine, ring, database) -> AsyncIterator[Hook]:
     hooks = Hooks(
         tenant=TENANT,
         inbox=inbox,
+        feeds=Feeds(engine, TENANT),
         verifiers={"hr": Verifier([SECRET, NEXT_SECRET])},
         rule=CutoffRule(),
         max_body_bytes=LIMIT,

@@ -10,19 +10,19 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from lockstep.control.tokens import Right
+from lockstep.domain.rights import Permission
 from tests.support.asking import SECRETS, Api, asking
 
 REPORT = {"value": "19", "as_of": "2024-11-01", "source": "lms"}
 ROUTES = {
-    ("GET", "/api/score"): Right.SCORE,
-    ("GET", "/api/score/trend"): Right.SCORE,
-    ("GET", "/api/dimension"): Right.SCORE,
-    ("GET", "/api/penalties"): Right.SCORE,
-    ("GET", "/api/metrics"): Right.SCORE,
-    ("GET", "/metrics"): Right.SCORE,
-    ("PUT", "/api/metrics/{metric}"): Right.REPORT,
-    ("POST", "/api/metrics/{metric}"): Right.REPORT,
+    ("GET", "/api/score"): Permission.SCORE,
+    ("GET", "/api/score/trend"): Permission.SCORE,
+    ("GET", "/api/dimension"): Permission.SCORE,
+    ("GET", "/api/penalties"): Permission.SCORE,
+    ("GET", "/api/metrics"): Permission.SCORE,
+    ("GET", "/metrics"): Permission.SCORE,
+    ("PUT", "/api/metrics/{metric}"): Permission.REPORT,
+    ("POST", "/api/metrics/{metric}"): Permission.REPORT,
 }
 OPEN = {"/healthz", "/readyz", "/openapi.json", "/hooks/{source}"}
 
@@ -59,7 +59,9 @@ async def test_the_table_names_every_route(api):
 async def test_a_route_opens_to_its_right_alone(api, route):
     """The right one is let in, the others get 403, and who has no token gets 401."""
     method, path = route
-    statuses = {right: (await call(api, method, path, right=right)).status_code for right in Right}
+    statuses = {
+        right: (await call(api, method, path, right=right)).status_code for right in Permission
+    }
     without = await call(api, method, path)
     wrong = await call(api, method, path, headers={"authorization": "Bearer " + "y" * 43})
     basic = await call(
@@ -163,7 +165,7 @@ async def test_nonsense_never_becomes_a_report(api, body):
     answer = await api.ask(
         "PUT",
         "/api/metrics/security_training",
-        right=Right.REPORT,
+        right=Permission.REPORT,
         content=body,
         headers={"content-type": "application/json"},
     )
@@ -187,7 +189,7 @@ async def test_nonsense_never_becomes_a_report(api, body):
 async def test_a_body_is_bounded_and_json(api, headers, content, status):
     """Refused before it is read as a whole."""
     path = "/api/metrics/security_training"
-    answer = await api.ask("PUT", path, right=Right.REPORT, content=content, headers=headers)
+    answer = await api.ask("PUT", path, right=Permission.REPORT, content=content, headers=headers)
 
     assert answer.status_code == status
 
@@ -195,7 +197,7 @@ async def test_a_body_is_bounded_and_json(api, headers, content, status):
 @pytest.mark.parametrize("metric", ["access_revocation", "vibes", "%00", "x" * 500, "..%2f.."])
 async def test_a_metric_that_is_not_there_cannot_be_reported(api, metric):
     """Nor can ours: it is computed."""
-    answer = await api.ask("PUT", f"/api/metrics/{metric}", right=Right.REPORT, json=REPORT)
+    answer = await api.ask("PUT", f"/api/metrics/{metric}", right=Permission.REPORT, json=REPORT)
 
     assert answer.status_code in {404, 422}
 
@@ -227,7 +229,7 @@ async def test_a_token_that_asks_too_often_waits_and_the_others_do_not(engine, r
         api.gate.clock = lambda: now
         statuses = [(await api.get("/api/dimension")).status_code for _ in range(7)]
         refused = api.seen[-1]
-        other = await call(api, "PUT", "/api/metrics/{metric}", right=Right.REPORT)
+        other = await call(api, "PUT", "/api/metrics/{metric}", right=Permission.REPORT)
         now = 13.0
         later = await api.get("/api/dimension")
 

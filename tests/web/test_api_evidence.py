@@ -10,9 +10,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from lockstep.control.export_jobs import ExportJobs
-from lockstep.control.tokens import Right, Tokens
+from lockstep.control.export_folder import PacksFolder
+from lockstep.control.export_jobs import ExportJobs, PackMaking
+from lockstep.control.tokens import Tokens
+from lockstep.domain.rights import Permission
+from lockstep.storage.export_views import ExportViews
 from lockstep.storage.exports import Exports
+from lockstep.storage.views import CaseViews
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.evidence import Packs, evidence_router
 from tests.support.exporting import Packing
@@ -20,10 +24,10 @@ from tests.support.ledgers import LedgerBook
 
 PATH = "/api/evidence/exports"
 BOOK = {
-    "auditor": ("a" * 40, {Right.EXPORT}),
-    "dpo": ("d" * 40, {Right.EXPORT, Right.IDENTIFIED}),
-    "board": ("b" * 40, {Right.SCORE, Right.REPORT}),
-    "odd": ("o" * 40, {Right.IDENTIFIED}),
+    "auditor": ("a" * 40, {Permission.EXPORT}),
+    "dpo": ("d" * 40, {Permission.EXPORT, Permission.IDENTIFIED}),
+    "board": ("b" * 40, {Permission.SCORE, Permission.REPORT}),
+    "odd": ("o" * 40, {Permission.IDENTIFIED}),
 }
 NEVER = "eaaaaaaaaaaaa"
 
@@ -61,11 +65,14 @@ async def api(engine, ring, database, tmp_path):
     await packing.seal()
     exports, folder = Exports(engine), tmp_path / "packs"
     app = FastAPI()
+    reading = ExportViews(engine), CaseViews(engine, ring)
     app.include_router(
-        evidence_router(Gate(Tokens(BOOK)), Packs(packing.exporter, exports, folder))
+        evidence_router(Gate(Tokens(BOOK)), Packs(packing.exporter, exports, folder, *reading))
     )
     add_answers(app)
-    jobs = ExportJobs(packing.exporter, exports, folder=folder, keep=timedelta(days=30))
+    packs = PacksFolder(folder)
+    making = PackMaking(packing.exporter, exports, packs)
+    jobs = ExportJobs(making.make, exports, folder=packs, keep=timedelta(days=30))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lockstep") as client:
         yield Api(client, packing, jobs)

@@ -12,13 +12,13 @@ from lockstep.control.answers import BusyError
 from lockstep.control.readings import SCORECARD, Readings
 from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
-from lockstep.control.tokens import Right
+from lockstep.domain.rights import Permission
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import Scores
-from lockstep.web.api.prometheus import MOST_PARTNERS, exposition
+from lockstep.web.api.prometheus import MOST_PARTNERS, MOST_SOURCES, exposition
 from tests.support.asking import Api, asking
 from tests.support.casework import TENANT
-from tests.support.scoring import DAY, HOUR, facts, sign_head, store
+from tests.support.scoring import DAY, HOUR, facts, listen, sign_head, store
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ async def test_the_dimension_is_a_range_until_all_metrics_are_there(api, year):
     }
     for metric, (top, bottom) in shares.items():
         body = {"numerator": top, "denominator": bottom, "as_of": today, "source": "hr-audit"}
-        answer = await api.ask("PUT", f"/api/metrics/{metric}", right=Right.REPORT, json=body)
-        again = await api.ask("POST", f"/api/metrics/{metric}", right=Right.REPORT, json=body)
+        answer = await api.ask("PUT", f"/api/metrics/{metric}", right=Permission.REPORT, json=body)
+        again = await api.ask("POST", f"/api/metrics/{metric}", right=Permission.REPORT, json=body)
         assert (answer.status_code, again.status_code) == (201, 200)
         assert answer.json() == again.json()
     reports = (await api.get("/api/metrics")).json()["reports"]
@@ -132,7 +132,7 @@ async def test_numbers_of_a_report_are_taken_as_they_are_written(api):
     for written in ('"19.27"', "19.27", "19", "0.1"):
         body = f'{{"value": {written}, "as_of": "{today}", "source": "lms"}}'
         headers = {"content-type": "application/json"}
-        answer = await api.ask("PUT", path, right=Right.REPORT, content=body, headers=headers)
+        answer = await api.ask("PUT", path, right=Permission.REPORT, content=body, headers=headers)
         seen.append((answer.status_code, answer.json()["value"]))
 
     assert seen == [(201, "19.27"), (200, "19.27"), (201, "19.00"), (201, "0.10")]
@@ -194,6 +194,36 @@ async def test_the_number_of_series_is_bounded(engine, ring):
 
     assert len(named) == MOST_PARTNERS
     assert cases[-1].partner in named
+
+
+async def test_prometheus_is_told_how_long_each_source_is_silent(api, engine, year):
+    """By source, measured as the score does; without a score while one is silent too long."""
+    await listen(engine, "hr", heard=timedelta(hours=3))
+    heard = samples((await api.get("/metrics")).text)
+    await listen(engine, "hr", "payroll", expected=timedelta(days=8))
+    async with asking(engine, None) as fresh:
+        silent = samples((await fresh.get("/metrics")).text)
+
+    assert 3 * 3600 <= heard["lockstep_hr_feed_age_seconds", "hr"] < 3 * 3600 + 60
+    assert heard["lockstep_score",] == 19.27
+    assert 3 * 3600 <= silent["lockstep_hr_feed_age_seconds", "hr"] < 3 * 3600 + 60
+    assert 8 * 86400 <= silent["lockstep_hr_feed_age_seconds", "payroll"] < 8 * 86400 + 60
+    assert silent["lockstep_score_available",] == 0
+    assert ("lockstep_score",) not in silent
+
+
+async def test_the_number_of_sources_told_is_bounded(api, engine, year):
+    """The longest silent first; without any, no series."""
+    without = (await api.get("/metrics")).text
+    names = [f"hr-{number:02}" for number in range(MOST_SOURCES + 5)]
+    await listen(engine, *names[:5], heard=timedelta(0))
+    await listen(engine, *names)
+    async with asking(engine, None) as fresh:
+        found = samples((await fresh.get("/metrics")).text)
+    told = [key[1] for key in found if key[0] == "lockstep_hr_feed_age_seconds"]
+
+    assert "lockstep_hr_feed_age_seconds{" not in without
+    assert sorted(told) == names[5:]
 
 
 async def test_without_leavers_prometheus_has_no_score(api):

@@ -225,7 +225,9 @@ async def test_the_description_holds_schema_and_every_answer(hook: Hook):
     }
     assert set(schema["properties"]) == set(TerminationEvent.model_fields)
     content = operation["requestBody"]["content"]["application/json"]
-    assert content["schema"]["$ref"].endswith("/TerminationEvent")
+    names = [row["$ref"].rpartition("/")[2] for row in content["schema"]["oneOf"]]
+    assert names == ["TerminationEvent", "FeedHeartbeat"]
+    assert set(described["components"]["schemas"]) >= set(names)
     headers = {row["name"] for row in operation["parameters"] if row["in"] == "header"}
     assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
 

@@ -73,8 +73,12 @@ def changed(edits) -> bytes:
     return json.dumps(document).encode()
 
 
+beats = st.dictionaries(
+    st.sampled_from(["timestamp", "data", "revision", "x"]), documents, max_size=2
+).map(lambda more: json.dumps({"type": "feed.heartbeat", **more}).encode())
 bodies = st.one_of(
     st.binary(max_size=300),
+    beats,
     documents.map(lambda value: json.dumps(value).encode()),
     st.lists(st.tuples(paths, documents), min_size=1, max_size=3).map(changed),
 )

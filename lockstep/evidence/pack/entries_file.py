@@ -58,16 +58,28 @@ class Disclosure:
     """Which entries a pack shows: all, or those of one partner's cases, or those of one case.
 
     What everybody must see to recompute anything (policies, metrics, keys) is always shown.
+
+    Args:
+        coming: cases whose cutoff is to come, where these are withheld. All of them, whatever
+            their kind: of hidden entries nobody can tell whether a dismissal is coming. Brakes
+            are withheld too, because they tell how many come.
     """
 
-    def __init__(self, scope: PackScope) -> None:
+    def __init__(self, scope: PackScope, coming: Collection[str] = ()) -> None:
+        self._coming = frozenset(coming)
+        self._shows_coming = scope.coming
         self._partner = scope.partner
         self._case = scope.case_id
         self._cases: set[str] = {scope.case_id} if scope.case_id else set()
-        self.is_full = scope.partner is None and scope.case_id is None
+        self._is_of_all = scope.partner is None and scope.case_id is None
+        self.is_full = self._is_of_all and scope.coming
 
     def shows(self, leaf: LeafRow) -> bool:
-        if self.is_full or leaf.kind.startswith(ALWAYS_SHOWN):
+        if not self._shows_coming and (
+            leaf.case_id in self._coming or leaf.kind.startswith("brake:")
+        ):
+            return False
+        if self._is_of_all or leaf.kind.startswith(ALWAYS_SHOWN):
             return True
         if leaf.case_id is None:
             return False

@@ -63,6 +63,8 @@ def _source(summary: PackSummary) -> Iterator[_Line]:
     yield ("TO", instant_text(scope.end), "not included")
     yield ("Partner", scope.partner or "all", "")
     yield ("Case", scope.case_id or "all", "")
+    if not scope.coming:
+        yield ("Cutoff to come", "withheld", "a pack made after the cutoff shows the case")
     yield ("Sample", sample, "smallest SHA-256 of seed, newline, case id")
     yield ("Identified", "yes" if scope.identified else "no", "")
     events = summary.counts["leavers_with_events"]

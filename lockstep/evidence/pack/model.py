@@ -12,7 +12,10 @@ from lockstep.scorecard.metric import CaseResult
 
 @dataclass(frozen=True, slots=True)
 class PackScope:
-    """What was asked for. Instants in milliseconds since the epoch; ``end`` is not included."""
+    """What was asked for. Instants in milliseconds since the epoch; ``end`` is not included.
+
+    ``coming``: whether cases are shown whose cutoff was still to come when the pack was made.
+    """
 
     tenant: str
     origin: str
@@ -25,6 +28,7 @@ class PackScope:
     seed: str = ""
     identified: bool = False
     ocsf: str = "1.9.0"
+    coming: bool = True
 
 
 @dataclass(frozen=True, slots=True)

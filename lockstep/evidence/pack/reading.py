@@ -42,6 +42,7 @@ class Basis:
         earlier: heads of smaller trees, the smallest first.
         previous: a head that the reader has from before, if asked for.
         folder: where large parts wait for the archive.
+        coming: cases that are withheld because their cutoff is to come; see `PackScope`.
         tick: called often; raises when the work must stop.
     """
 
@@ -52,6 +53,7 @@ class Basis:
     tool_version: str
     folder: Path
     tick: Callable[[], None] = field(default=lambda: None)
+    coming: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class LedgerReader:
         self._openings: dict[str, bytes] = {}
         self._identities: dict[str, str] = {}
         self._spool = Spool(basis.folder)
-        disclosure = Disclosure(basis.scope)
+        disclosure = Disclosure(basis.scope, basis.coming)
         self._asked = set() if asked is None else {asked.size}
         self._file = EntriesFile(
             self._spool,

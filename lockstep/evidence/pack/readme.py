@@ -129,12 +129,13 @@ _COUNTS = ("leavers", "leaver_systems", "not_in_population", "samples")
 
 def _shown(summary: PackSummary) -> str:
     scope = summary.scope
+    coming = "" if scope.coming else "; cases whose cutoff was still to come are withheld"
     if scope.case_id is not None:
         return f"only case {scope.case_id}; the entries of all others are withheld"
     if scope.partner is not None:
         partner = scope.partner.replace("|", "/")
-        return f"only leavers of partner {partner}; the entries of all others are withheld"
-    return "all leavers"
+        return f"only leavers of partner {partner}; the entries of all others are withheld{coming}"
+    return f"all leavers{coming}"
 
 
 def _ocsf(summary: PackSummary) -> str:

@@ -22,7 +22,11 @@ def predicate(summary: PackSummary) -> dict[str, Any]:
         "origin": scope.origin,
         "as_of": instant_text(scope.as_of),
         "period": {"from": instant_text(scope.start), "to": instant_text(scope.end)},
-        "scope": {"partner": scope.partner, "case": scope.case_id},
+        "scope": {
+            "partner": scope.partner,
+            "case": scope.case_id,
+            **({} if scope.coming else {"coming": "withheld"}),
+        },
         "sample": sample,
         "identified": scope.identified,
         "tool": {"name": "lockstep", "version": summary.tool_version},

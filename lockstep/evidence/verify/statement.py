@@ -43,8 +43,9 @@ class Statement:
 
     @property
     def is_full(self) -> bool:
-        """Whether the pack speaks of the whole tenant."""
-        return self.scope.partner is None and self.scope.case_id is None
+        """Whether the pack shows the whole ledger."""
+        scope = self.scope
+        return scope.partner is None and scope.case_id is None and scope.coming
 
 
 def read_statement(raw: bytes, keys: Sequence[VerifierKey]) -> Statement:
@@ -90,6 +91,7 @@ def _statement(subject: Any, claim: Any) -> Statement:
         seed=_text(sample["seed"]),
         identified=_yes_or_no(claim["identified"]),
         ocsf=_text(claim["ocsf"]),
+        coming=not _is_withheld(claim["scope"].get("coming")),
     )
     if scope.sample_n > MAX_SAMPLE or scope.ocsf not in OCSF_VERSIONS.values():
         raise ValueError
@@ -101,6 +103,12 @@ def _statement(subject: Any, claim: Any) -> Statement:
         metric=_digest(claim["metric"]),
         tool=f"{_text(claim['tool']['name'])} {_text(claim['tool']['version'])}",
     )
+
+
+def _is_withheld(value: object) -> bool:
+    if value not in {None, "withheld"}:
+        raise ValueError
+    return value is not None
 
 
 def _text(value: object) -> str:

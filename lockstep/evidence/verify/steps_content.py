@@ -64,6 +64,12 @@ def _remarks(state: State) -> Iterator[str]:
     """What does not refute the entries and should be known."""
     statement, ledger = state.need(state.statement), state.need(state.ledger)
     history = ledger.history
+    withheld, scope = state.tree.size - ledger.disclosed, statement.scope
+    if withheld and not scope.coming and scope.partner is None and scope.case_id is None:
+        yield (
+            f"{withheld} entries are withheld, as of cases whose cutoff was to come when the pack"
+            " was made: one that is made after their cutoffs shows them"
+        )
     if statement.scope.as_of - ledger.newest > LONGEST_SILENCE_MS:
         yield (
             f"the newest entry is of {instant_text(ledger.newest)}, more than a day before the"

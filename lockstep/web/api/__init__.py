@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from lockstep.control.score import ScoreService
+from lockstep.control.score_sight import ScoreSight
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import Scores
 from lockstep.web.api.auth import Gate
@@ -24,12 +25,13 @@ class ScoreApi:
     scores: Scores
     deliveries: Deliveries
     by_partner: bool = False
+    sight: ScoreSight | None = None
 
     def routers(self) -> list[APIRouter]:
         """Every route, each behind the right that it needs."""
         tenant = self.service.rules.tenant
         return [
-            score_router(self.gate, self.service),
+            score_router(self.gate, self.service, self.sight),
             metric_router(self.gate, self.scores),
             report_router(self.gate, self.scores, tenant),
             scrape_router(

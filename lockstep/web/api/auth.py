@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Security
@@ -14,7 +14,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 
-from lockstep.control.tokens import Denied, Right, Tokens
+from lockstep.control.api_tokens import ApiTokenDesk
+from lockstep.control.tokens import Tokens, bearer
+from lockstep.domain.rights import Permission, Principal
+from lockstep.storage.acts import ActsLog
 
 log = structlog.get_logger("lockstep.web")
 
@@ -25,7 +28,8 @@ REQUESTS_PER_MINUTE = 240
 _MOST_PROBLEMS = 20
 _SCHEME = HTTPBearer(
     scheme_name="token",
-    description="A token of `[tokens.<name>]` in the settings, with the right that a call needs.",
+    description="A token made on the page Access or by `lockstep access token-new`, or one of "
+    "`[tokens.<name>]` in the settings, with the permission that a call needs.",
     auto_error=False,
 )
 
@@ -90,29 +94,83 @@ class _Bucket:
 
 @dataclass(slots=True)
 class Gate:
-    """Checks tokens and how often each of them calls."""
+    """Checks tokens and how often each of them calls.
+
+    Args:
+        tokens: those of the settings.
+        made: those that were made here; None where there is no database of them.
+        acts: where denied calls are recorded.
+    """
 
     tokens: Tokens
     per_minute: int = REQUESTS_PER_MINUTE
     clock: Callable[[], float] = time.monotonic
+    made: ApiTokenDesk | None = None
+    acts: ActsLog | None = None
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
 
-    def router(self, right: Right, *, tag: str) -> APIRouter:
-        """A router whose routes all need ``right``: one cannot be forgotten."""
-        return APIRouter(tags=[tag], dependencies=[Security(_SCHEME), Depends(self.needs(right))])
+    def router(self, permission: Permission, *, tag: str) -> APIRouter:
+        """A router whose routes all need ``permission``: one cannot be forgotten."""
+        needs = Depends(self.needs(permission))
+        return APIRouter(tags=[tag], dependencies=[Security(_SCHEME), needs])
 
-    def needs(self, right: Right) -> Callable[[Request], Awaitable[str]]:
-        """A dependency that gives the token's name, or ends the request."""
+    def needs(self, permission: Permission) -> Callable[[Request], Awaitable[Principal]]:
+        """A dependency that gives who asks, or ends the request."""
 
-        async def check(request: Request) -> str:
-            try:
-                name = self.tokens.check(request.headers.get("authorization"), right)
-            except Denied as denied:
-                raise _denied(denied, right) from None
-            self._admit(name)
-            return name
+        async def check(request: Request) -> Principal:
+            asker = await self.asker(request)
+            if not asker.may(permission):
+                why = f"the token lacks the right {permission.value!r}"
+                await self.deny(request, asker, permission.value, problems=[why])
+            return asker
 
         return check
+
+    async def asker(self, request: Request) -> Principal:
+        """Who asks; found, and counted, once per request.
+
+        Raises:
+            Problem: 401 without a token that stands, 429 for one that asks too often.
+        """
+        if not hasattr(request.state, "asker"):
+            given = bearer(request.headers.get("authorization"))
+            found = self.tokens.find(given) if given else None
+            if found is None and given and self.made is not None:
+                found = await self.made.find(given)
+            if found is None:
+                log.warning("api_denied", status=401, source="unknown")
+                raise Problem(401, "token_needed", headers={"WWW-Authenticate": "Bearer"})
+            self._admit(found.user_id)
+            request.state.asker = found
+        asker: Principal = request.state.asker
+        return asker
+
+    async def every_partner(self, request: Request) -> Principal:
+        """Who asks for figures of all partners at once, and may.
+
+        Raises:
+            Problem: 403 for a token of some partners only.
+        """
+        asker = await self.asker(request)
+        if asker.partners is not None:
+            why = "the token is for some partners only: this call is about all of them"
+            await self.deny(request, asker, "every_partner", problems=[why])
+        return asker
+
+    async def deny(
+        self, request: Request, asker: Principal, why: str, *, problems: list[str] | None = None
+    ) -> NoReturn:
+        """Record a denied call, and refuse it.
+
+        Raises:
+            Problem: always.
+        """
+        log.warning("api_denied", status=403, source=asker.user_id)
+        if self.acts is not None:
+            route = getattr(request.scope.get("route"), "path", "?")
+            act = f"{request.method} {route}"
+            await self.acts.denied(asker.user_id, act, why=why, token=True)
+        raise Problem(403, "right_needed", problems)
 
     def _admit(self, name: str) -> None:
         now = self.clock()
@@ -124,13 +182,6 @@ class Gate:
             wait = int((1 - bucket.left) / rate) + 1
             raise Problem(429, "too_many_requests", headers={"Retry-After": str(wait)})
         bucket.left -= 1
-
-
-def _denied(denied: Denied, right: Right) -> Problem:
-    log.warning("api_denied", status=denied.status, source=denied.name or "unknown")
-    if denied.status == 401:  # noqa: PLR2004
-        return Problem(401, "token_needed", headers={"WWW-Authenticate": "Bearer"})
-    return Problem(403, "right_needed", [f"the token lacks the right {right.value!r}"])
 
 
 async def bounded_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,11 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lockstep.control.export import Exporter, Requester
-from lockstep.control.export_order import Order, OrderError
-from lockstep.control.tokens import Right
+from lockstep.control.export_order import Order, OrderError, shows_coming
+from lockstep.domain.rights import Permission, Principal
+from lockstep.storage.export_views import ExportViews
 from lockstep.storage.exports import ExportRow, Exports, ExportState
+from lockstep.storage.views import AmbiguousCaseError, CaseViews
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 
 _MAX_BODY = 160 * 1024
@@ -36,6 +38,8 @@ class Packs:
     exporter: Exporter
     exports: Exports
     folder: Path
+    listed: ExportViews
+    cases: CaseViews
 
 
 class ExportWish(BaseModel):
@@ -74,13 +78,13 @@ class ExportWish(BaseModel):
 
 def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
     """Every route needs the right ``export``; what names people needs ``identified`` too."""
-    routes = gate.router(Right.EXPORT, tag="evidence")
+    routes = gate.router(Permission.EXPORT, tag="evidence")
 
     @routes.post(
         _PATH,
         status_code=202,
         summary="Order a pack",
-        responses=answers(413, 415),
+        responses=answers(404, 413, 415),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -92,23 +96,29 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         raw = await bounded_body(request, _MAX_BODY)
         wish = _wish(raw)
         if wish.identified:
-            await gate.needs(Right.IDENTIFIED)(request)
-        by = gate.tokens.check(request.headers.get("authorization"), Right.EXPORT)
+            await gate.needs(Permission.IDENTIFIED)(request)
+        asker = await gate.asker(request)
         try:
-            export_id, _ = await packs.exporter.order(wish.order(), Requester(token=by))
+            asked = replace(wish.order(), coming=asker.may(Permission.SEALED))
+            await _check_scope(packs, asked, asker)
+            by = Requester(token=asker.user_id)
+            export_id, _ = await packs.exporter.order(asked, by)
         except OrderError as error:
             raise Problem(422, "cannot_be_ordered", [str(error)]) from None
-        row = await _row(packs, export_id)
+        row = await _row(packs, export_id, asker)
         return JSONResponse(_told(row), 202, {"Location": f"{_PATH}/{export_id}"})
 
     @routes.get(_PATH, summary="The newest orders", responses=answers())
-    async def newest(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> JSONResponse:
-        rows = await packs.exports.newest(limit)
+    async def newest(
+        request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    ) -> JSONResponse:
+        asker = await gate.asker(request)
+        rows = await packs.listed.newest(asker.scope, limit=limit)
         return JSONResponse({"exports": [_told(row) for row in rows]})
 
     @routes.get(f"{_PATH}/{{export_id}}", summary="One order", responses=answers(404))
-    async def one(export_id: ExportId) -> JSONResponse:
-        return JSONResponse(_told(await _row(packs, export_id)))
+    async def one(export_id: ExportId, request: Request) -> JSONResponse:
+        return JSONResponse(_told(await _row(packs, export_id, await gate.asker(request))))
 
     @routes.get(
         f"{_PATH}/{{export_id}}/file",
@@ -117,10 +127,13 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         responses={200: {"content": {"application/zip": {}}}, **answers(404, 409)},
     )
     async def file(export_id: ExportId, request: Request) -> FileResponse:
-        row = await _row(packs, export_id)
+        row = await _row(packs, export_id, await gate.asker(request))
         if row.parameters["identified"]:
-            await gate.needs(Right.IDENTIFIED)(request)
-        return _file(packs.folder, row)
+            await gate.needs(Permission.IDENTIFIED)(request)
+        answer = _file(packs.folder, row)
+        if shows_coming(row.parameters):
+            await gate.needs(Permission.SEALED)(request)
+        return answer
 
     return routes
 
@@ -138,8 +151,29 @@ def _wish(raw: bytes) -> ExportWish:
         raise Problem(422, "not_valid", problems) from None
 
 
-async def _row(packs: Packs, export_id: str) -> ExportRow:
-    row = await packs.exports.get(export_id)
+async def _check_scope(packs: Packs, order: Order, asker: Principal) -> None:
+    """A pack of one's partners, or of a case that one may see.
+
+    Raises:
+        OrderError: where it names no partner and must.
+        Problem: 404 for what is not there for this token.
+    """
+    if order.case_id:
+        try:
+            view = await packs.cases.within(asker.scope).show(order.case_id)
+        except AmbiguousCaseError:
+            view = None
+        if view is None or view.case.case_id != order.case_id:
+            raise Problem(404, "no_such_case")
+    elif asker.partners is not None:
+        if not order.partner:
+            raise OrderError("partner: name one that the token is for")
+        if order.partner not in asker.partners:
+            raise Problem(404, "no_such_partner")
+
+
+async def _row(packs: Packs, export_id: str, asker: Principal) -> ExportRow:
+    row = await packs.listed.get(asker.scope, export_id)
     if row is None:
         raise Problem(404, "no_such_export")
     return row

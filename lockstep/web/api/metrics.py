@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from lockstep.control.questions import QuestionError
 from lockstep.control.reports import LARGEST_COUNT, REPORTED, to_report
-from lockstep.control.tokens import Right
+from lockstep.domain.rights import Permission
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.scores import MetricReport, Scores
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
@@ -58,9 +58,10 @@ _REPORT: dict[str, Any] = {
 
 def report_router(gate: Gate, scores: Scores, tenant: str) -> APIRouter:
     """What the right ``report`` may do."""
-    routes = gate.router(Right.REPORT, tag="metrics")
+    routes = gate.router(Permission.REPORT, tag="metrics")
 
     async def take(metric: str, request: Request) -> JSONResponse:
+        await gate.every_partner(request)
         body = parsed(await bounded_body(request))
         try:
             stated = to_report(metric, **body.model_dump(), now=datetime.now(UTC))
@@ -82,14 +83,15 @@ def report_router(gate: Gate, scores: Scores, tenant: str) -> APIRouter:
 
 def metric_router(gate: Gate, scores: Scores) -> APIRouter:
     """What the right ``score`` may read about the other metrics."""
-    routes = gate.router(Right.SCORE, tag="metrics")
+    routes = gate.router(Permission.SCORE, tag="metrics")
 
     @routes.get(
         "/api/metrics",
         summary="What was reported of the other metrics, the last recorded first",
         responses=answers(),
     )
-    async def reported() -> dict[str, Any]:
+    async def reported(request: Request) -> dict[str, Any]:
+        await gate.every_partner(request)
         return {"reports": [report_document(row) for row in await scores.reported()]}
 
     return routes

@@ -5,12 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
-from lockstep.control.answers import BusyError
+from lockstep.control.answers import PATIENCE, BusyError
 from lockstep.control.questions import Question, QuestionError, parse_question
 from lockstep.control.score import ScoreService
-from lockstep.control.tokens import Right
+from lockstep.control.score_sight import NotYoursError, ScoreSight, Wish
+from lockstep.domain.rights import Permission, Principal
 from lockstep.web.api.auth import Gate, Problem, answers
 
 _WINDOW = Query(
@@ -19,6 +20,7 @@ _WINDOW = Query(
     "last one included) or instants with a zone (TO excluded).",
     examples=["official", "2026-07-01..2026-09-30"],
 )
+_FULL = frozenset({"by", "explain"})
 _PARTNER = Query(max_length=200, description="Only the cases of this partner.")
 
 
@@ -29,27 +31,35 @@ class Detail(StrEnum):
     FULL = "full"
 
 
-def score_router(gate: Gate, service: ScoreService) -> APIRouter:
-    """Everything that the right ``score`` may read about the metric."""
-    routes = gate.router(Right.SCORE, tag="score")
+def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = None) -> APIRouter:
+    """Everything that the right ``score`` may read about the metric.
+
+    ``sight``: what a token of some partners sees by; without it, such a token sees nothing.
+    """
+    routes = gate.router(Permission.SCORE, tag="score")
 
     @routes.get(
         "/api/score",
         summary="The score of a window, what it is made of, and what cost which points",
-        responses=answers(),
+        responses=answers(404),
     )
     async def read_score(
+        request: Request,
         window: Annotated[str, _WINDOW] = "official",
         partner: Annotated[str | None, _PARTNER] = None,
         detail: Annotated[
             Detail, Query(description="`full` adds `by` (breakdowns) and `explain`.")
         ] = Detail.FULL,
     ) -> dict[str, Any]:
+        asker = await gate.asker(request)
+        in_full = detail is Detail.FULL
         try:
-            question = parse_question(window, partner, in_full=detail is Detail.FULL)
-            return await service.current(question)
+            if asker.partners is None and not asker.own_keys:
+                return await service.current(parse_question(window, partner, in_full=in_full))
+            document = await _within(sight, Wish(window, partner or ""), asker)
         except (QuestionError, BusyError) as error:
             raise refusal(error) from None
+        return document if in_full else {key: document[key] for key in document if key not in _FULL}
 
     @routes.get(
         "/api/score/trend",
@@ -57,8 +67,10 @@ def score_router(gate: Gate, service: ScoreService) -> APIRouter:
         responses=answers(),
     )
     async def read_trend(
+        request: Request,
         days: Annotated[int, Query(ge=1, le=1100, description="How far back.")] = 100,
     ) -> dict[str, Any]:
+        await gate.every_partner(request)
         return await service.trend(days)
 
     @routes.get(
@@ -66,7 +78,8 @@ def score_router(gate: Gate, service: ScoreService) -> APIRouter:
         summary="The dimension: all four metrics, weighed; a range while one is missing",
         responses=answers(),
     )
-    async def read_dimension() -> dict[str, Any]:
+    async def read_dimension(request: Request) -> dict[str, Any]:
+        await gate.every_partner(request)
         try:
             document: dict[str, Any] = (await service.current(Question()))["dimension"]
         except BusyError as error:
@@ -79,14 +92,33 @@ def score_router(gate: Gate, service: ScoreService) -> APIRouter:
         responses=answers(),
     )
     async def read_penalties(
+        request: Request,
         month: Annotated[str, Query(max_length=7, examples=["2026-11"])],
     ) -> dict[str, Any]:
+        await gate.every_partner(request)
         try:
             return await service.penalties(month)
         except (QuestionError, BusyError) as error:
             raise refusal(error) from None
 
     return routes
+
+
+async def _within(sight: ScoreSight | None, wish: Wish, asker: Principal) -> dict[str, Any]:
+    """The document as far as a token of some partners may see it.
+
+    Raises:
+        QuestionError: if it must name a partner, or asks for nonsense.
+        Problem: 404 for a partner that is not the token's.
+    """
+    if not wish.partner and asker.partners is not None:
+        raise QuestionError("partner: name one that the token is for")
+    if sight is None:
+        raise Problem(404, "no_such_partner")
+    try:
+        return await sight.score(wish, asker, patience=PATIENCE)
+    except NotYoursError:
+        raise Problem(404, "no_such_partner") from None
 
 
 def refusal(error: QuestionError | BusyError) -> Problem:

@@ -13,6 +13,7 @@ from lockstep.control.api_tokens import ApiTokenDesk
 from lockstep.control.bars import Bars
 from lockstep.control.board import Board
 from lockstep.control.brake import BrakeDesk
+from lockstep.control.casework import CaseDesk
 from lockstep.control.desk import Desk
 from lockstep.control.oidc import OidcSignIn
 from lockstep.control.own_reports import OwnReports
@@ -27,7 +28,10 @@ from lockstep.storage.views import CaseViews
 from lockstep.web.api.evidence import Packs
 from lockstep.web.console import (
     access,
+    acts,
     brake,
+    bulk,
+    case,
     evidence,
     hr,
     live,
@@ -64,6 +68,7 @@ class Console:
     shown: Mapping[str, Any] = field(repr=False)
     """The settings as people may see them."""
     board: Board
+    cases: CaseDesk
     saved: SavedViews
     live: Live
     systems: SystemsDesk
@@ -94,6 +99,7 @@ def routers(console: Console) -> list[APIRouter]:
         now.router(console),
         now.case_router(console),
         live.router(console),
+        *_case_routers(console),
         systems.router(console),
         systems.pause_router(console),
         brake.router(console),
@@ -101,6 +107,17 @@ def routers(console: Console) -> list[APIRouter]:
         evidence.router(console),
         people.router(console),
         settings_page.router(console),
+    ]
+
+
+def _case_routers(console: Console) -> list[APIRouter]:
+    room = case.CaseRoom.of(console)
+    return [
+        case.router(room),
+        case.identified_router(room),
+        acts.act_router(room),
+        acts.approve_router(room),
+        bulk.router(room),
     ]
 
 

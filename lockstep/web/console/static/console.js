@@ -9,3 +9,21 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.isError = false;
   }
 });
+
+// What scrolls sideways must scroll by keys too, and say what it is.
+(() => {
+  const reach = () => {
+    document.querySelectorAll(".scroll:not([tabindex])").forEach((place) => {
+      if (place.scrollWidth <= place.clientWidth) return;
+      place.tabIndex = 0;
+      const caption = place.querySelector("caption")?.textContent.trim();
+      if (!caption) return;
+      place.setAttribute("role", "region");
+      place.setAttribute("aria-label", caption);
+    });
+  };
+  reach();
+  addEventListener("resize", reach);
+  document.addEventListener("toggle", reach, true);
+  document.addEventListener("htmx:afterSettle", reach);
+})();

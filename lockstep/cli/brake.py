@@ -1,0 +1,162 @@
+"""`lockstep brake list|release|refuse`: what came far above the usual, and who lets it go."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from lockstep.cli.cases import SealedOption
+from lockstep.cli.context import (
+    ConfigOption,
+    Context,
+    JsonOption,
+    opened,
+    out,
+    print_json,
+    run,
+    settings_or_die,
+    whoami,
+)
+from lockstep.cli.render import duration, instant
+from lockstep.cli.system import CLI_USER, ActorOption
+from lockstep.control.brake import Approver, BrakeDesk, HeldEvent
+from lockstep.domain.brakes import BrakeState
+from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.storage.acts import ActsLog
+from lockstep.storage.brakes import Brakes, BrakeView
+
+brake_app = typer.Typer(
+    no_args_is_help=True,
+    help="Terminations that wait for an approver, because far more came than is usual.",
+)
+BrakeArgument = Annotated[str, typer.Argument(help="The brake's id, as `brake list` shows it.")]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
+EventOption = Annotated[
+    list[int] | None, typer.Option("--event", help="Only this event; may be given several times.")
+]
+
+
+@brake_app.command("list")
+def list_brakes(
+    sealed: SealedOption = False, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """List brakes that are on and what they hold; without coming dismissals, unless --sealed."""
+    settings = settings_or_die(config)
+    who = _approver("", EVERYTHING if sealed else Scope(None))
+
+    async def work() -> list[tuple[BrakeView, list[HeldEvent]]]:
+        async with opened(settings) as context:
+            desk = _desk(context)
+            return [
+                (view, await desk.held(view.brake_id, who)) for view in await desk.standing(who)
+            ]
+
+    found = run(work())
+    if as_json:
+        print_json([_data(view, events) for view, events in found])
+    elif not found:
+        out.print("Nothing is held.")
+    for view, events in found if not as_json else ():
+        _print(view, events)
+
+
+@brake_app.command("release")
+def release(
+    brake_id: BrakeArgument,
+    reason: ReasonOption,
+    event: EventOption = None,
+    sealed: SealedOption = False,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Let held terminations go: their cases open at once."""
+    _decide(config, brake_id, BrakeState.RELEASED, reason, event, sealed, actor, as_json=as_json)
+
+
+@brake_app.command("refuse")
+def refuse(
+    brake_id: BrakeArgument,
+    reason: ReasonOption,
+    event: EventOption = None,
+    sealed: SealedOption = False,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send held terminations back: no case opens, and HR sees the reason."""
+    _decide(config, brake_id, BrakeState.REFUSED, reason, event, sealed, actor, as_json=as_json)
+
+
+def _decide(
+    config: ConfigOption,
+    brake_id: str,
+    decision: BrakeState,
+    reason: str,
+    events: list[int] | None,
+    sealed: bool,  # noqa: FBT001 - as the commands have it
+    actor: str,
+    *,
+    as_json: bool,
+) -> None:
+    settings = settings_or_die(config)
+    who = _approver(actor, EVERYTHING if sealed else Scope(None))
+
+    async def work() -> int:
+        async with opened(settings) as context:
+            return await _desk(context).decide(
+                brake_id, decision, who, reason=reason, chosen=events or None
+            )
+
+    count = run(work())
+    if as_json:
+        print_json({"brake": brake_id, "decision": decision.value, "events": count})
+    else:
+        out.print(f"{count} {decision.value}.")
+
+
+def _desk(context: Context) -> BrakeDesk:
+    tenant = context.settings.tenant
+    brakes = Brakes(context.engine, context.ring, tenant)
+    return BrakeDesk(brakes, ActsLog(context.engine, tenant), tenant=tenant)
+
+
+def _approver(actor: str, scope: Scope) -> Approver:
+    return Approver(CLI_USER, actor.strip() or whoami(), scope)
+
+
+def _print(view: BrakeView, events: list[HeldEvent]) -> None:
+    left = view.first_cutoff_at - datetime.now(UTC)
+    when = duration(int(abs(left.total_seconds()) * 1000))
+    risk = f"in {when}" if left.total_seconds() > 0 else f"[bold red]passed {when} ago[/]"
+    out.print(
+        f"[bold]{view.brake_id}[/]  {escape(view.source)}  {view.count} wait since"
+        f" {instant(view.set_at)}  first cutoff {risk}"
+    )
+    for group in view.groups:
+        partner = escape(group.partner or "no partner")
+        out.print(f"  {group.count:>6}  {partner}  {group.kind.replace('_', ' ')}")
+    for event in events:
+        out.print(
+            f"    [dim]{event.inbox_id}[/]  {escape(event.leaver)}  {escape(event.partner)}"
+            f"  {event.kind.replace('_', ' ')}  {instant(event.cutoff_at)}",
+            soft_wrap=True,
+        )
+    if view.count > len(events):
+        out.print(f"    [dim]and {view.count - len(events)} more[/]")
+
+
+def _data(view: BrakeView, events: list[HeldEvent]) -> dict[str, object]:
+    return {
+        "brake": view.brake_id,
+        "source": view.source,
+        "set_at": view.set_at,
+        "count": view.count,
+        "first_cutoff_at": view.first_cutoff_at,
+        "groups": [asdict(group) for group in view.groups],
+        "events": [asdict(event) for event in events],
+    }

@@ -1,0 +1,170 @@
+"""`lockstep system list|pause|resume`: how each system is, and leaving one alone for a while."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lockstep.cli.context import (
+    UNUSABLE,
+    ConfigOption,
+    Context,
+    JsonOption,
+    die,
+    opened,
+    out,
+    print_json,
+    run,
+    settings_or_die,
+    whoami,
+)
+from lockstep.cli.render import duration, instant
+from lockstep.control.pauses import Operator, PauseDesk
+from lockstep.control.systems import SystemsDesk, SystemView, connected
+from lockstep.domain.rights import EVERYTHING
+from lockstep.storage.acts import ActsLog
+from lockstep.storage.health import SystemHealth
+from lockstep.storage.pauses import Pause, Pauses
+from lockstep.storage.system_figures import SystemFigures
+
+system_app = typer.Typer(no_args_is_help=True, help="The systems that access is revoked in.")
+SystemArgument = Annotated[str, typer.Argument(help="Name of the system, as in the settings.")]
+ActorOption = Annotated[
+    str, typer.Option("--as", help="Who asks [default: the operating system's user].")
+]
+CLI_USER = "cli"
+"""Stands in the ledger for whoever acts at the command line."""
+_SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h|d)")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+@system_app.command("list")
+def list_systems(as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """List every system: its state, what waits for it, how fast it is."""
+    settings = settings_or_die(config)
+
+    async def work() -> list[SystemView]:
+        async with opened(settings) as context:
+            return await _systems(context).all(EVERYTHING)
+
+    views = run(work())
+    if as_json:
+        print_json([_data(view) for view in views])
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("system", "state", "waiting", "overdue", "settled 24 h", "median", "95 %", "why"):
+        table.add_column(name, no_wrap=name == "system")
+    for view in views:
+        day, waiting = view.figures.day, view.figures.waiting
+        table.add_row(
+            view.system.system,
+            view.state.value,
+            str(waiting.count),
+            str(waiting.overdue),
+            str(day.count),
+            *(
+                duration(spent) if spent is not None else "–"
+                for spent in (day.median_ms, day.p95_ms)
+            ),
+            escape(_why(view)),
+        )
+    out.print(table)
+
+
+@system_app.command("pause")
+def pause(
+    system: SystemArgument,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept encrypted.")],
+    span: Annotated[
+        str, typer.Option("--for", help="For how long, such as 30m, 2h, 1d; 72h at most.")
+    ] = "1h",
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Change nothing in a system for a while; its revocations wait, and their clocks run on."""
+    found = _SPAN.fullmatch(span.strip())
+    if found is None:
+        die("--for: write it as 30m, 2h or 1d", code=UNUSABLE)
+    until = datetime.now(UTC) + int(found[1]) * _UNITS[found[2]]
+    settings = settings_or_die(config)
+
+    async def work() -> Pause:
+        async with opened(settings) as context:
+            return await _pauses(context).pause(
+                system, _operator(actor), reason=reason, until=until
+            )
+
+    placed = run(work())
+    if as_json:
+        print_json({"system": placed.system, "until": placed.until})
+    else:
+        out.print(f"{system} is paused until {instant(placed.until)}.")
+
+
+@system_app.command("resume")
+def resume(
+    system: SystemArgument,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """End a pause early; work goes on within 15 seconds."""
+    settings = settings_or_die(config)
+
+    async def work() -> Pause:
+        async with opened(settings) as context:
+            return await _pauses(context).resume(system, _operator(actor))
+
+    ended = run(work())
+    if as_json:
+        print_json({"system": ended.system, "ended_at": ended.ended_at})
+    else:
+        out.print(f"{system} is resumed.")
+
+
+def _systems(context: Context) -> SystemsDesk:
+    policy = context.settings.to_policy()
+    return SystemsDesk(
+        policy,
+        SystemHealth(context.engine),
+        Pauses(context.engine, context.ring, context.settings.tenant),
+        SystemFigures(context.engine),
+    )
+
+
+def _pauses(context: Context) -> PauseDesk:
+    tenant = context.settings.tenant
+    return PauseDesk(
+        Pauses(context.engine, context.ring, tenant),
+        ActsLog(context.engine, tenant),
+        connected(context.settings.to_policy()),
+    )
+
+
+def _operator(actor: str) -> Operator:
+    return Operator(CLI_USER, actor.strip() or whoami())
+
+
+def _why(view: SystemView) -> str:
+    if view.pause is not None:
+        return f"until {instant(view.pause.until)} by {view.pause.name}: {view.pause.reason}"
+    troubles = view.health.troubles if view.health else ()
+    return "; ".join(f"{trouble.summary}: {trouble.fix}" for trouble in troubles)
+
+
+def _data(view: SystemView) -> dict[str, object]:
+    return {
+        "system": view.system.system,
+        "connector": view.system.connector,
+        "state": view.state.value,
+        "health": asdict(view.health) if view.health else None,
+        "pause": asdict(view.pause) if view.pause else None,
+        "figures": asdict(view.figures),
+    }

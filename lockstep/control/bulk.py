@@ -1,0 +1,178 @@
+"""The same act on many at once: first what would happen, then each as an act of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lockstep.control.case_dates import CaseDates
+from lockstep.control.casework import CaseDesk, NotThereError
+from lockstep.control.desk import RefusedError, UnansweredError
+from lockstep.control.wording import reason_of
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.policy import Tier
+from lockstep.domain.rights import Principal
+from lockstep.storage.bulk import BulkReads, Picked
+
+MOST = 500
+STEP = 10
+"""So many are carried out for one request, side by side."""
+_LONGEST_ID = 100
+_GONE = "It is not there, or not yours to see."
+
+
+class BulkAction(StrEnum):
+    """What can be done to many at once."""
+
+    RETRY = "retry"
+    REASSIGN = "reassign"
+
+
+class Fate(StrEnum):
+    """What became of one of them."""
+
+    TODO = "todo"
+    DONE = "done"
+    SKIPPED = "skipped"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One system, or one case where ``system`` is "".
+
+    Args:
+        seen: what a preview showed of it.
+        note: why it is skipped, or what became of it.
+    """
+
+    case_id: str
+    system: str
+    fate: Fate = Fate.TODO
+    note: str = ""
+    seen: str = ""
+    leaver: str = field(default="", repr=False)
+    partner: str = ""
+    state: str = ""
+
+    @property
+    def key(self) -> str:
+        """How forms name it."""
+        return f"{self.case_id}/{self.system}"
+
+
+class Bulk:
+    """Previews, and carries out."""
+
+    def __init__(self, reads: BulkReads, desk: CaseDesk, dates: CaseDates) -> None:
+        self._reads = reads
+        self._desk = desk
+        self._dates = dates
+
+    async def preview(self, me: Principal, action: BulkAction, picks: Sequence[str]) -> list[Item]:
+        """What would happen to each pick, in their order, each once.
+
+        Raises:
+            RefusedError: for none, too many, or something that is no pick.
+        """
+        wanted = _parsed(picks)
+        found = await self._reads.picked(wanted, me.scope, named=me.sees_names)
+        items = [_item(action, pick, found.get(pick)) for pick in wanted]
+        if action is BulkAction.RETRY:
+            return items
+        by_case = {item.case_id: item for item in reversed(items)}
+        return [by_case[case_id] for case_id in dict.fromkeys(item.case_id for item in items)]
+
+    async def carry_out(
+        self,
+        me: Principal,
+        action: BulkAction,
+        items: Sequence[Item],
+        *,
+        reason: str,
+        give_to: str = "",
+    ) -> list[Item]:
+        """Act on each of ``items``, side by side; nobody's failure stops the others."""
+        return list(
+            await asyncio.gather(*(self._one(me, action, item, reason, give_to) for item in items))
+        )
+
+    async def _one(
+        self, me: Principal, action: BulkAction, item: Item, reason: str, give_to: str
+    ) -> Item:
+        try:
+            if action is BulkAction.RETRY:
+                await self._desk.retry(me, item.case_id, item.system, reason=reason, seen=item.seen)
+            else:
+                await self._dates.assign(me, item.case_id, give_to, reason=reason, seen=item.seen)
+        except NotThereError:
+            return _with(item, Fate.SKIPPED, _GONE)
+        except UnansweredError as error:
+            return _with(item, Fate.UNANSWERED, f"{error}. It can be sent again from the case.")
+        except RefusedError as error:
+            return _with(item, Fate.SKIPPED, f"{error}")
+        return _with(item, Fate.DONE, "")
+
+
+def _parsed(picks: Sequence[str]) -> list[tuple[str, str]]:
+    wanted = dict.fromkeys(picks)
+    if not wanted:
+        raise RefusedError("nothing was selected: tick systems in the list first")
+    if len(wanted) > MOST:
+        raise RefusedError(f"too many were selected: {MOST} at most")
+    parsed = []
+    for pick in wanted:
+        case_id, _, system = pick.partition("/")
+        if not case_id or not system or len(pick) > _LONGEST_ID or not pick.isprintable():
+            raise RefusedError("what was selected cannot be read: go back to the list")
+        parsed.append((case_id, system))
+    return parsed
+
+
+def _item(action: BulkAction, pick: tuple[str, str], found: Picked | None) -> Item:
+    case_id, system = pick
+    shown = system if action is BulkAction.RETRY else ""
+    if found is None:
+        return Item(case_id, shown, Fate.SKIPPED, _GONE)
+    taken_at = found.assigned_at.isoformat() if found.assigned_at else "nobody"
+    of_system = f"{found.row.opening}.{found.decided}"
+    why = _why_not(found) if action is BulkAction.RETRY else ""
+    return Item(
+        case_id,
+        shown,
+        Fate.SKIPPED if why else Fate.TODO,
+        why or (reason_of(found.row) if action is BulkAction.RETRY else ""),
+        seen=of_system if action is BulkAction.RETRY else taken_at,
+        leaver=found.leaver,
+        partner=found.partner,
+        state=found.row.state if action is BulkAction.RETRY else found.status,
+    )
+
+
+def _why_not(found: Picked) -> str:
+    """Why a system is not tried again; "" where it is."""
+    row = found.row
+    if row.state == RevocationState.SETTLED:
+        return "It is settled already."
+    if found.status in {CaseStatus.SCHEDULED, CaseStatus.RESCINDED}:
+        return "Its cutoff has not come, or the case was called off."
+    if row.tier == Tier.MANUAL:
+        return "It is worked by hand: attest it."
+    if found.waits:
+        return "Something asked for waits for a second person: decide that first."
+    return ""
+
+
+def _with(item: Item, fate: Fate, note: str) -> Item:
+    return Item(
+        item.case_id,
+        item.system,
+        fate,
+        note,
+        item.seen,
+        item.leaver,
+        item.partner,
+        item.state,
+    )

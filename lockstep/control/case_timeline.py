@@ -1,0 +1,175 @@
+"""What the ledger's entries of one case tell, as instants in lanes: one lane per system."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from lockstep.evidence.plain import instant_ms
+
+
+class Mark(StrEnum):
+    """What happened at one instant."""
+
+    ATTEMPT = "attempt"
+    FAULT = "fault"
+    ACTION = "action"
+    OFF = "off"
+    READ_BACK = "read_back"
+    LOOK = "look"
+    LOOK_FAILED = "look_failed"
+    RETURNED = "returned"
+    ASKED = "asked"
+    DECISION = "decision"
+
+
+_NAMES = {
+    Mark.ATTEMPT: "Attempt begun",
+    Mark.FAULT: "Fault",
+    Mark.ACTION: "Vendor accepted",
+    Mark.OFF: "Access off",
+    Mark.READ_BACK: "Read-back confirmed",
+    Mark.LOOK: "Watch: still gone",
+    Mark.LOOK_FAILED: "Watch: no look could be had",
+    Mark.RETURNED: "Access came back",
+    Mark.ASKED: "A person was asked",
+    Mark.DECISION: "A person decided",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; ``at`` in milliseconds since the epoch, ``leaf`` in the ledger."""
+
+    at: int
+    mark: Mark
+    detail: str
+    leaf: int | None
+
+    @property
+    def name(self) -> str:
+        return _NAMES[self.mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Access stood from ``start`` to ``end``; None is now."""
+
+    start: int
+    end: int | None
+
+
+@dataclass(slots=True)
+class Told:
+    """One system. ``residuals``: what runs down, and when at the latest, in milliseconds."""
+
+    events: list[Event] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    residuals: list[tuple[str, int]] = field(default_factory=list)
+    removed: dict[str, int] = field(default_factory=dict)
+    open_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryLine:
+    """One entry as a table shows it; ``by_user``: who, of an act in the console."""
+
+    id: int
+    leaf: int | None
+    kind: str
+    system: str
+    occurred_at: str
+    digest: str
+    what: str
+
+
+def told(
+    entries: Iterable[tuple[int | None, bytes]], systems: Sequence[str], *, cutoff: int
+) -> dict[str, Told]:
+    """Lanes by system, from entries in the order in which they were written.
+
+    Access of a system counts as standing from the cutoff until it is off, and again from when it
+    was seen to be back.
+    """
+    lanes = {system: Told(open_since=cutoff) for system in systems}
+    for leaf, body in entries:
+        entry = json.loads(body)
+        lane = lanes.get(entry.get("system", ""))
+        if lane is not None:
+            _tell(lane, entry, entry.get("data", {}), leaf)
+    for lane in lanes.values():
+        if lane.open_since is not None:
+            lane.spans.append(Span(lane.open_since, None))
+        lane.events.sort(key=lambda event: event.at)
+    return lanes
+
+
+def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: int | None) -> None:
+    at = instant_ms(entry["occurred_at"])
+
+    def add(mark: Mark, detail: str = "", moment: int = at) -> None:
+        lane.events.append(Event(moment, mark, detail, leaf))
+
+    match entry["kind"]:
+        case "revocation:attempt":
+            add(Mark.ATTEMPT, f"attempt {data['attempt']} of round {data['round']}")
+        case "revocation:fault":
+            add(Mark.FAULT, data["category"])
+        case "revocation:outcome":
+            _tell_outcome(lane, data, at, leaf)
+        case "revocation:needs_person":
+            add(Mark.ASKED, data["category"])
+        case "decision:retry" | "decision:attest" | "decision:waive":
+            kind = entry["kind"].partition(":")[2]
+            add(Mark.DECISION, kind)
+            if kind == "attest":
+                _close(lane, at)
+        case "watch:look":
+            add(Mark.LOOK_FAILED if "category" in data else Mark.LOOK, data.get("category", ""))
+        case "finding:raised":
+            add(Mark.RETURNED, data.get("finding", ""))
+            lane.open_since = lane.open_since or at
+            lane.residuals = []
+        case _:
+            pass
+
+
+def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None) -> None:
+    off = instant_ms(data["revoked_at"])
+    for action in data.get("accepted", ()):
+        detail = action["kind"]
+        lane.events.append(Event(instant_ms(action["at"]), Mark.ACTION, detail, leaf))
+    lane.events.append(Event(off, Mark.OFF, data["outcome"], leaf))
+    lane.events.append(Event(at, Mark.READ_BACK, f"grade {data['grade']}", leaf))
+    lane.residuals = [
+        (item["what"], off + item["bound_s"] * 1000) for item in data.get("residuals", ())
+    ]
+    lane.removed = {}
+    for item in data.get("removed", ()):
+        lane.removed[item["kind"]] = lane.removed.get(item["kind"], 0) + 1
+    _close(lane, off)
+
+
+def _close(lane: Told, at: int) -> None:
+    if lane.open_since is not None and at > lane.open_since:
+        lane.spans.append(Span(lane.open_since, at))
+    lane.open_since = None
+
+
+def entry_line(number: int, leaf: int | None, body: bytes, digest: bytes) -> EntryLine:
+    """An entry as a row of a table."""
+    entry = json.loads(body)
+    data = entry.get("data", {})
+    what = str(data.get("act") or data.get("outcome") or data.get("category") or "")
+    return EntryLine(
+        number,
+        leaf,
+        entry["kind"],
+        entry.get("system", ""),
+        entry["occurred_at"],
+        digest.hex(),
+        what,
+    )

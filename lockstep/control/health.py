@@ -1,0 +1,146 @@
+"""Looks at every system's health now and then, and keeps what workers learn of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from activities.condition import Condition
+from connectors.base import Connector, ConnectorFault, Transcript
+from lockstep.domain.access import Health as ConnectorHealth
+from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.storage.health import SystemHealth, Trouble
+from lockstep.storage.pauses import Pauses
+
+log = structlog.get_logger("lockstep.health")
+
+EVERY = timedelta(minutes=5)
+PATIENCE = timedelta(seconds=20)
+TICK = timedelta(seconds=5)
+"""How soon a change of condition shows, and the end of a pause is on record."""
+_AT_ONCE = 4
+_MOST_TROUBLES = 20
+_LONGEST = 300
+
+
+class HealthWatch:
+    """A loop of a worker. It reads only; of a vendor that limits us nothing is asked."""
+
+    def __init__(
+        self,
+        connectors: Mapping[str, Connector],
+        conditions: Mapping[str, Condition],
+        health: SystemHealth,
+        pauses: Pauses,
+    ) -> None:
+        self._connectors = connectors
+        self._conditions = conditions
+        self._health = health
+        self._pauses = pauses
+        self._told: dict[str, tuple[datetime | None, datetime | None]] = {}
+
+    async def run(self) -> None:
+        """Watch until cancelled; an outage of the database ends by itself."""
+        await asyncio.gather(self._look_around(), self._keep_up())
+
+    async def step(self) -> None:
+        """Check every system that has not been checked for a while."""
+        now = datetime.now(UTC)
+        known = await self._health.all(self._connectors)
+        due = [
+            system
+            for system in self._connectors
+            if system not in known or now - known[system].checked_at > EVERY - TICK
+        ]
+        some = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(self._check(system, some) for system in due))
+
+    async def tell(self) -> None:
+        """Write what has changed of the systems' condition, and which pauses have ended."""
+        for system, condition in self._conditions.items():
+            state = (condition.limited_until, condition.rests_until)
+            if self._told.get(system, (None, None)) == state:
+                continue
+            if await self._health.strained(
+                system, limited_until=state[0], circuit_open_until=state[1]
+            ):
+                self._told[system] = state
+        for pause in await self._pauses.end_expired():
+            log.info("pause_ended", system=pause.system)
+
+    async def _look_around(self) -> None:
+        while True:
+            try:
+                await self.step()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("health_waits", error=type(error).__name__)
+                await asyncio.sleep(TICK.total_seconds())
+            else:
+                await asyncio.sleep(EVERY.total_seconds())
+
+    async def _keep_up(self) -> None:
+        while True:
+            try:
+                await self.tell()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("condition_waits", error=type(error).__name__)
+            await asyncio.sleep(TICK.total_seconds())
+
+    async def _check(self, system: str, some: asyncio.Semaphore) -> None:
+        condition = self._conditions.get(system)
+        limited = condition.limited_until if condition else None
+        if limited is not None and limited > datetime.now(UTC):
+            return
+        async with some:
+            began = time.monotonic()
+            troubles, answered = await examine(self._connectors[system])
+            spent = round((time.monotonic() - began) * 1000)
+        await self._health.write(
+            system,
+            troubles,
+            checked_at=datetime.now(UTC),
+            latency_ms=spent if answered else None,
+        )
+
+
+async def examine(
+    connector: Connector, *, patience: timedelta = PATIENCE
+) -> tuple[list[Trouble], bool]:
+    """Ask a connector for its health; what is wrong, and whether the vendor answered."""
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            health = await connector.health(Transcript())
+    except TimeoutError:
+        return [_of(FaultCategory.TIMEOUT, "There was no answer in time.")], False
+    except ConnectorFault as fault:
+        return [_of(fault.category, str(fault))], False
+    except Exception:  # a fault of one connector must not end the looks at all others
+        log.exception("health_failed", connector=connector.kind)
+        return [_of(FaultCategory.INTERNAL, "The check itself failed.")], False
+    return troubles_of(health), health.reachable
+
+
+def troubles_of(health: ConnectorHealth) -> list[Trouble]:
+    """What a connector's report says is wrong, bounded."""
+    found = [
+        Trouble(
+            problem.code[:_LONGEST],
+            problem.summary[:_LONGEST],
+            problem.fix[:_LONGEST],
+            problem.severity is ProblemSeverity.BLOCKS,
+        )
+        for problem in health.problems[:_MOST_TROUBLES]
+    ]
+    if not health.reachable and not found:
+        found.append(_of(FaultCategory.UNREACHABLE, "It cannot be reached."))
+    return found
+
+
+def _of(category: FaultCategory, summary: str) -> Trouble:
+    return Trouble(category.value, summary[:_LONGEST], rule_for(category).suggestion, blocks=True)

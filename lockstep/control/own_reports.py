@@ -1,0 +1,279 @@
+"""What people of HR report here: leavers, changed dates, calling off; and what became of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.control.desk import RefusedError
+from lockstep.control.events import (
+    LOCAL_SOURCE,
+    EventError,
+    TerminationEvent,
+    cutoff_of,
+    local_body,
+    read_event,
+    to_termination,
+)
+from lockstep.control.reporting import event_of
+from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.rights import Principal
+from lockstep.domain.terminations import TerminationAction, Verdict
+from lockstep.storage.acts import ActsLog
+from lockstep.storage.case_keys import key_indexes
+from lockstep.storage.cases import Cases
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.sent_events import PAGE, SentEvent, SentEvents
+
+MOST_REASON = 500
+_ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be reported. ``once`` makes two presses of a button one report."""
+
+    event: TerminationEvent = field(repr=False)
+    cutoff_at: datetime
+    known: str
+    """Status of a case of this leaver that the asker may change instead; "" where there is none."""
+    once: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """How a form is sent. ``once`` is `Preview.once`, or as random; ``reason`` is kept."""
+
+    once: str
+    reason: str = field(default="", repr=False)
+
+    def check(self) -> None:
+        """Refuse what is not a form of ours; raises `RefusedError`."""
+        if not _ONCE.fullmatch(self.once):
+            raise RefusedError("the form is not complete: begin again")
+        if len(self.reason) > MOST_REASON:
+            raise RefusedError(f"reason: {MOST_REASON} characters at most")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event of the asker's. ``said`` is None once the leaver's data were erased."""
+
+    row: SentEvent
+    said: TerminationEvent | None = field(repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its dates may still be moved, or the leaving called off."""
+        opened = self.row.verdict == Verdict.OPEN and self.said is not None
+        return opened and self.row.case_status == CaseStatus.SCHEDULED
+
+    @property
+    def became(self) -> str:
+        """What became of it, in plain words; nothing of a case that the asker did not open."""
+        return _became(self)
+
+
+class OwnReports:
+    """The use case; every event is the same as one of `lockstep terminate`."""
+
+    def __init__(
+        self, engine: AsyncEngine, ring: Keyring, *, tenant: str, rule: CutoffRule
+    ) -> None:
+        self._inbox = Inbox(engine, ring)
+        self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
+        self._cases = Cases(engine, ring)
+        self._log = ActsLog(engine, tenant)
+        self._ring = ring
+        self._tenant = tenant
+        self._rule = rule
+
+    async def preview(self, cells: Mapping[str, object], by: Principal) -> Preview:
+        """Check what was entered, and say when access would end; changes nothing.
+
+        Raises:
+            EventError: with every problem, by field.
+            RefusedError: for a leaver whom ``by`` may not report.
+        """
+        event = event_of({**cells, "revision": "1"})
+        cutoff = self._cutoff(event)
+        await self._check_whom(event, by)
+        known = await self._latest(event)
+        status = ""
+        if known is not None and known[0] == CaseStatus.RESCINDED:
+            # Called off earlier, by whomever: what is said now must not pass for a repetition.
+            event = event.model_copy(update={"revision": known[1] + 1})
+        elif known is not None and await self._has_sent(event, by):
+            status = known[0]
+        return Preview(event, cutoff, status, secrets.token_urlsafe(16))
+
+    async def report(
+        self, cells: Mapping[str, object], submission: Submission, *, by: Principal
+    ) -> None:
+        """Report a leaver; raises as `preview`."""
+        submission.check()
+        preview = await self.preview(cells, by)
+        await self._store(preview.event, submission, by)
+        await self._log.acted(by.user_id, "hr.report", token=by.token)
+
+    async def newest(
+        self, by: Principal, *, before: int | None = None
+    ) -> tuple[list[Sent], int | None]:
+        """What ``by`` has sent, the newest first, and where the next page begins."""
+        rows = await self._sent.newest(_prefix(by), by.scope, before=before)
+        more = rows[PAGE - 1].id if len(rows) > PAGE else None
+        return [Sent(row, _said(row.body)) for row in rows[:PAGE]], more
+
+    async def one(self, by: Principal, event: int) -> Sent | None:
+        """One event that ``by`` has sent."""
+        row = await self._sent.one(_prefix(by), by.scope, event)
+        return None if row is None else Sent(row, _said(row.body))
+
+    async def amend(
+        self, event: int, cells: Mapping[str, object], submission: Submission, *, by: Principal
+    ) -> None:
+        """Move the dates of a leaver whom ``by`` has reported, before the cutoff.
+
+        Raises:
+            EventError: with every problem, by field.
+            RefusedError: if it is not theirs, or too late.
+        """
+        sent = await self._changeable(event, by)
+        fresh = event_of({**_cells(sent), **cells, "worker_id": sent.worker.id})
+        changes = {"action": TerminationAction.AMENDED, "dates": fresh.dates}
+        await self._restate(sent.model_copy(update=changes), submission, by)
+
+    async def rescind(self, event: int, submission: Submission, *, by: Principal) -> None:
+        """Call a leaving off, before the cutoff; raises `RefusedError`."""
+        if not submission.reason.strip():
+            raise RefusedError("give a reason: it is kept with the case")
+        sent = await self._changeable(event, by)
+        changes = {"action": TerminationAction.RESCINDED}
+        await self._restate(sent.model_copy(update=changes), submission, by)
+
+    async def _changeable(self, event: int, by: Principal) -> TerminationEvent:
+        found = await self.one(by, event)
+        if found is None:
+            raise RefusedError("there is no such report of yours")
+        if not found.is_open or found.said is None:
+            raise RefusedError(
+                "too late: dates move, and a leaving is called off, before the cutoff"
+            )
+        return found.said
+
+    async def _restate(
+        self, event: TerminationEvent, submission: Submission, by: Principal
+    ) -> None:
+        submission.check()
+        event = event.model_copy(update={"recorded_at": datetime.now(UTC)})
+        amends = event.action is TerminationAction.AMENDED
+        if amends:
+            self._cutoff(event)
+        await self._check_whom(event, by)
+        known = await self._latest(event)
+        await self._store(event, submission, by)
+        act = "hr.amend" if amends else "hr.rescind"
+        case_id = known[2] if known else ""
+        await self._log.acted(by.user_id, act, case_id=case_id, token=by.token)
+
+    async def _store(self, event: TerminationEvent, submission: Submission, by: Principal) -> None:
+        actor, reason = f"{by.name} ({by.user_id})", submission.reason.strip()
+        await self._inbox.store(
+            tenant=self._tenant,
+            source=LOCAL_SOURCE,
+            dedupe_key=f"{_prefix(by)}{submission.once}",
+            received_at=datetime.now(UTC),
+            body=local_body(event, actor=actor, reason=reason),
+            priority=event.kind.priority,
+        )
+
+    def _cutoff(self, event: TerminationEvent) -> datetime:
+        termination = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
+        return cutoff_of(termination, self._rule)
+
+    async def _check_whom(self, event: TerminationEvent, by: Principal) -> None:
+        """Nobody reports themselves, nor anybody of a partner that is not theirs."""
+        if by.partners is not None and event.partner not in by.partners:
+            raise RefusedError("partner: choose one of yours")
+        said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
+        if by.own_keys & key_indexes(self._ring, self._tenant, said.keys.keys):
+            await self._log.denied(by.user_id, "hr.report", why="about_oneself", token=by.token)
+            raise RefusedError("this is you: somebody else must report it")
+
+    async def _latest(self, event: TerminationEvent) -> tuple[str, int, str] | None:
+        """Status, revision and id of the latest case of this spell."""
+        said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
+        index = self._cases.spell_index(said)
+        found = (await self._cases.known([index])).get(index)
+        return None if found is None else (found[0].status, found[0].revision, found[0].case_id)
+
+    async def _has_sent(self, event: TerminationEvent, by: Principal) -> bool:
+        """Whether ``by`` has reported this spell already, as far as their newest reports tell."""
+        sent, _ = await self.newest(by)
+        return any(
+            each.said is not None
+            and (each.said.worker.id, each.said.spell) == (event.worker.id, event.spell)
+            for each in sent
+        )
+
+
+def _prefix(by: Principal) -> str:
+    return f"hr-{by.user_id}-"
+
+
+def _said(body: bytes) -> TerminationEvent | None:
+    if not body:
+        return None
+    try:
+        return read_event(json.loads(body)["event"])
+    except (ValueError, KeyError, TypeError, EventError):
+        return None
+
+
+def _cells(sent: TerminationEvent) -> dict[str, Any]:
+    """What identifies the leaver of an earlier event, as cells of a form."""
+    return {
+        "kind": sent.kind.value,
+        "spell": sent.spell,
+        "zone": sent.dates.zone,
+        "partner": sent.partner,
+        "site": sent.site,
+    }
+
+
+_STATES = {
+    "pending": "Waits to be carried out.",
+    "held": "Held: unusually many leavers were reported. Operations must release it.",
+}
+_STATUSES = {
+    CaseStatus.SCHEDULED: "Scheduled: access ends at the cutoff.",
+    CaseStatus.REVOKING: "Access is being revoked.",
+    CaseStatus.CLOSED: "Done: access is gone.",
+    CaseStatus.RESCINDED: "Called off.",
+}
+_VERDICTS = {
+    Verdict.AMEND: "The dates were moved.",
+    Verdict.RESCIND: "Called off.",
+    Verdict.TOO_LATE: "Too late: the cutoff had passed.",
+}
+
+
+def _became(sent: Sent) -> str:
+    row = sent.row
+    if row.state == "refused":
+        return f"Refused: {row.error}" if row.error else "Refused."
+    if row.state in _STATES:
+        return _STATES[row.state]
+    if row.verdict == Verdict.OPEN and row.case_status:
+        return _STATUSES.get(CaseStatus(row.case_status), "Operations are at it.")
+    changed = sent.said is not None and sent.said.action is not TerminationAction.TERMINATED
+    return _VERDICTS.get(Verdict(row.verdict), "Taken.") if changed and row.verdict else "Taken."

@@ -1,0 +1,156 @@
+"""The metric as somebody may see it: their partners only, and no case that is not theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.control.questions import parse_question
+from lockstep.control.score import ScoreService
+from lockstep.domain.rights import Principal, Scope
+from lockstep.storage.case_sight import CaseSight
+
+Document = Mapping[str, Any]
+
+HIDDEN = "A case that is not yours to see."
+_COMING = frozenset({"future", "rescinded"})
+"""Reasons of exclusion among which coming dismissals are, or ones that were called off."""
+
+
+class NotYoursError(Exception):
+    """The partner that was asked for is outside of the asker's scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks: ``window`` as `parse_question` reads it; ``partner`` "" is everybody."""
+
+    window: str = "official"
+    partner: str = ""
+
+
+class ScoreSight:
+    """Asks the score's service, and leaves out of its answers what is outside of a scope.
+
+    The figures of a partner are of all of its cases: what is left out is which cases they are.
+    """
+
+    def __init__(self, service: ScoreService, engine: AsyncEngine) -> None:
+        self._service = service
+        self.cases = CaseSight(engine)
+
+    async def score(self, wish: Wish, by: Principal, *, patience: timedelta) -> dict[str, Any]:
+        """The score's document, in full.
+
+        Raises:
+            NotYoursError: for a partner out of scope, or everybody's where the scope has bounds.
+            QuestionError: naming what is wrong with the window.
+            BusyError: if it is still being computed when ``patience`` ends.
+        """
+        if by.partners is not None and wish.partner not in by.partners:
+            raise NotYoursError
+        question = parse_question(wish.window, wish.partner or None, in_full=True)
+        document = await self._service.current(question, patience=patience)
+        hidden = await self._hidden(_cases_named(document), by.scope)
+        return _within(document, by.scope, hidden)
+
+    async def penalties(self, month: str, by: Principal, *, patience: timedelta) -> dict[str, Any]:
+        """Penalties of a month, of the partners in scope.
+
+        Raises:
+            QuestionError: if ``month`` is none.
+            BusyError: as `score`.
+        """
+        document = await self._service.penalties(month, patience=patience)
+        rows = [
+            row
+            for row in document["partners"]
+            if by.partners is None or row["partner"] in by.partners
+        ]
+        hidden = await self._hidden(
+            {case["case"] for row in rows for case in row["cases"]}, by.scope
+        )
+        return {**document, "partners": [_penalty_row(row, hidden) for row in rows]}
+
+    async def _hidden(self, named: set[str], scope: Scope) -> frozenset[str]:
+        if scope.partners is None and scope.sealed and not scope.own_keys:
+            return frozenset()
+        return frozenset(named) - await self.cases.among(named, scope)
+
+
+def _cases_named(document: Document) -> set[str]:
+    scores = _scores(document)
+    caps = {hit["worst"]["case"] for found in scores for hit in found["caps"]}
+    costs = {cost["case"] for cost in document["explain"] if cost["case"]}
+    return {case for case in caps | costs if case}
+
+
+def _scores(document: Document) -> Iterator[Document]:
+    yield document["score"]
+    for groups in document["by"].values():
+        yield from groups.values()
+
+
+def _within(document: Document, scope: Scope, hidden: frozenset[str]) -> dict[str, Any]:
+    """A copy without what ``scope`` must not learn; the service's own answer stays as it is."""
+    shown = {
+        **document,
+        "score": _score_row(document["score"], scope, hidden, secret={"future"}),
+        "by": {
+            dimension: {
+                name: _score_row(found, scope, hidden, secret=_COMING)
+                for name, found in groups.items()
+                if scope.sealed or _has_begun(found)
+            }
+            for dimension, groups in document["by"].items()
+        },
+        "explain": [_cost_row(cost, hidden) for cost in document["explain"]],
+    }
+    if not scope.sealed:  # coming dismissals are among them
+        shown["scheduled"] = None
+    return shown
+
+
+def _has_begun(found: Document) -> bool:
+    """Whether a group has any case that is no secret to anybody."""
+    others = sum(count for name, count in found["excluded"].items() if name not in _COMING)
+    return bool(found["n"] or found["pending"] or others)
+
+
+def _score_row(
+    found: Document, scope: Scope, hidden: frozenset[str], *, secret: Collection[str]
+) -> dict[str, Any]:
+    """One score. Of everybody, the number of those called off belongs to the reading of it."""
+    excluded = {
+        name: count
+        for name, count in found["excluded"].items()
+        if scope.sealed or name not in secret
+    }
+    caps = [
+        {**hit, "worst": {**hit["worst"], "case": "", "system": ""}}
+        if hit["worst"]["case"] in hidden
+        else hit
+        for hit in found["caps"]
+    ]
+    return {**found, "excluded": excluded, "caps": caps}
+
+
+def _cost_row(cost: Document, hidden: frozenset[str]) -> Document:
+    if cost["case"] not in hidden:
+        return cost
+    return {**cost, "text": HIDDEN, "advice": "", "case": None, "system": None}
+
+
+def _penalty_row(row: Document, hidden: frozenset[str]) -> dict[str, Any]:
+    cases: Iterable[Document] = row["cases"]
+    return {
+        **row,
+        "cases": [
+            {**case, "case": "", "systems": []} if case["case"] in hidden else case
+            for case in cases
+        ],
+    }

@@ -1,0 +1,292 @@
+"""What one person asks for and another approves: never the one who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.case_words import state_words
+from lockstep.control.casework import (
+    LONGEST_TEXT,
+    CaseDesk,
+    Choice,
+    ConflictError,
+    Done,
+    NotAllowedError,
+    NotThereError,
+    checked_id,
+    decision_data,
+    faster,
+    living,
+    named,
+    open_row,
+    pending_of,
+    slot_of,
+    text_of,
+    writable,
+)
+from lockstep.control.desk import LONGEST_WAIVER, Person, RefusedError
+from lockstep.domain.clocks import whole_ms
+from lockstep.domain.rights import EVERYTHING, Principal, Scope
+from lockstep.storage.artefacts import Upload
+from lockstep.storage.case_acts import (
+    ActKind,
+    ActState,
+    DecidedError,
+    NewAct,
+    NewRequest,
+    RequestStandsError,
+    SlotTakenError,
+)
+from lockstep.storage.case_file import CaseFile
+from lockstep.storage.keyring import KeyringError
+from lockstep.storage.records import RevocationRow
+from lockstep.storage.requests import RequestRow, RequestState
+from lockstep.storage.subjects import Subject
+
+LIFETIME = timedelta(hours=48)
+_ASKS = {DecisionKind.ATTEST: ActKind.ASK_ATTEST, DecisionKind.WAIVE: ActKind.ASK_WAIVE}
+_OWN = "the second person is somebody else: you asked for this yourself"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """It waits for a second person until ``expires_at``."""
+
+    request_id: str
+    expires_at: datetime
+
+
+class SecondPerson:
+    """Use cases around requests."""
+
+    def __init__(self, desk: CaseDesk) -> None:
+        self._desk = desk
+
+    async def attest(
+        self,
+        me: Principal,
+        case_id: str,
+        system: str,
+        *,
+        reason: str,
+        seen: str = "",
+        upload: Upload | None = None,
+    ) -> Done | Asked:
+        """Say that access was ended by hand: done at once, or when somebody else agrees."""
+        found = await self._desk.find(me, case_id)
+        row = open_row(found, system, seen)
+        digest = upload.digest if upload else ""
+        choice = Choice(DecisionKind.ATTEST, text_of(reason), digest)
+        alone = not self._desk.rules.need_second(
+            choice.kind, row.tier, has_artefact=upload is not None
+        )
+        if not alone:
+            return await self._ask(me, found, row, choice, upload)
+        if pending_of(found, system, datetime.now(UTC)):
+            _already_asked(system)
+        return await self._desk.decide_alone(me, case_id, system, choice, seen=seen)
+
+    async def waive(
+        self,
+        me: Principal,
+        case_id: str,
+        system: str,
+        *,
+        reason: str,
+        until: datetime,
+        seen: str = "",
+    ) -> Asked:
+        """Ask that a system may stay open until ``until``."""
+        found = await self._desk.find(me, case_id)
+        row = open_row(found, system, seen)
+        choice = Choice(DecisionKind.WAIVE, text_of(reason), until=whole_ms(until))
+        _check_waiver(row, until)
+        return await self._ask(me, found, row, choice, None)
+
+    async def approve(self, me: Principal, request_id: str, *, reason: str = "") -> Done:
+        """Agree, and have it carried out.
+
+        Raises:
+            NotAllowedError: for whoever asked; recorded.
+        """
+        request, found, asked = await self._open(me, request_id, "approve")
+        row = _fitting(found, request, asked)
+        await self._check_asker(request, asked)
+        choice = Choice(
+            DecisionKind(request.kind), str(asked["reason"]), str(asked["digest"]), request.until
+        )
+        person = Person(str(asked["actor"]), choice.reason, named(me))
+        act = NewAct(
+            request.case_id,
+            row.system,
+            ActKind(request.kind),
+            me.user_id,
+            {
+                "name": me.name,
+                "reason": writable(reason).strip()[:LONGEST_TEXT],
+                **decision_data(choice, person, request_id=request_id),
+            },
+            token=me.token,
+            slot=slot_of(found, row.system),
+            state=ActState.SENT,
+        )
+        return await self._settle(me, found, request, RequestState.APPROVED, act)
+
+    async def refuse(self, me: Principal, request_id: str, *, reason: str) -> Done:
+        """Do not agree, and say why; raises `NotAllowedError` for whoever asked."""
+        request, found, _ = await self._open(me, request_id, "refuse")
+        act = self._plain(me, request, ActKind.REFUSE, text_of(reason))
+        return await self._settle(me, found, request, RequestState.REFUSED, act)
+
+    async def withdraw(self, me: Principal, request_id: str, *, reason: str = "") -> Done:
+        """Take back what oneself asked for; raises `NotAllowedError` for everybody else."""
+        request, found = await self._find(me, request_id)
+        if request.asked_by != me.user_id:
+            await self._desk.denied(me, "case.withdraw", found, request.system, "not_own_request")
+            raise NotAllowedError("only whoever asked can take it back: refuse it instead")
+        act = self._plain(me, request, ActKind.WITHDRAW, writable(reason).strip()[:LONGEST_TEXT])
+        return await self._settle(me, found, request, RequestState.WITHDRAWN, act)
+
+    async def find(self, me: Principal, request_id: str) -> RequestRow:
+        """One request in scope; raises `NotThereError`."""
+        return (await self._find(me, request_id))[0]
+
+    async def pending(self, scope: Scope = EVERYTHING, *, limit: int = 50) -> list[RequestRow]:
+        """What waits for a second person, the first to run out first."""
+        return await self._desk.requests.pending(scope, limit=limit)
+
+    async def is_own(self, me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
+        """Whether ``me`` asked for it: as themselves, by a token of theirs, or as another user."""
+        if me.user_id == request.asked_by:
+            return True
+        keys = {index.hex() for index in me.own_keys}
+        if not keys.isdisjoint(asked.get("own_keys", ())):
+            return True
+        return await self._desk.requests.maker_of(request.asked_by) == me.user_id
+
+    async def _ask(
+        self,
+        me: Principal,
+        found: CaseFile,
+        row: RevocationRow,
+        choice: Choice,
+        upload: Upload | None,
+    ) -> Asked:
+        case_id = found.view.case.case_id
+        request = NewRequest(
+            choice.kind.value,
+            whole_ms(datetime.now(UTC)) + LIFETIME,
+            choice.until,
+            {
+                "actor": named(me),
+                "name": me.name,
+                "reason": choice.reason,
+                "digest": choice.digest,
+                "opening": row.opening,
+                "own_keys": sorted(index.hex() for index in me.own_keys),
+            },
+            upload,
+        )
+        act = NewAct(
+            case_id,
+            row.system,
+            _ASKS[choice.kind],
+            me.user_id,
+            {"name": me.name, "reason": choice.reason, "request": request.request_id},
+            token=me.token,
+        )
+        try:
+            await self._desk.acts.ask(act, request, living(found))
+        except RequestStandsError:
+            _already_asked(row.system)
+        return Asked(request.request_id, request.expires_at)
+
+    async def _find(self, me: Principal, request_id: str) -> tuple[RequestRow, CaseFile]:
+        request = await self._desk.requests.one(checked_id(request_id), me.scope)
+        if request is None:
+            raise NotThereError(request_id)
+        return request, await self._desk.find(me, request.case_id)
+
+    async def _open(
+        self, me: Principal, request_id: str, act: str
+    ) -> tuple[RequestRow, CaseFile, Mapping[str, Any]]:
+        """What ``me`` is to decide as the second person."""
+        request, found = await self._find(me, request_id)
+        asked = opened(request, living(found))
+        if await self.is_own(me, request, asked):
+            await self._desk.denied(me, f"case.{act}", found, request.system, "own_request")
+            raise NotAllowedError(_OWN)
+        state = request.state_at(datetime.now(UTC))
+        if state is not RequestState.PENDING:
+            raise ConflictError(state_words(state))
+        return request, found, asked
+
+    async def _check_asker(self, request: RequestRow, asked: Mapping[str, Any]) -> None:
+        """Nobody has a say in a case about themselves, even if that showed only afterwards."""
+        keys = frozenset(bytes.fromhex(key) for key in asked["own_keys"])
+        theirs = Scope(partners=None, sealed=True, own_keys=keys)
+        if not await self._desk.sight.among([request.case_id], theirs):
+            raise RefusedError("whoever asked for this is the leaver: it cannot be approved")
+
+    async def _settle(
+        self,
+        me: Principal,
+        found: CaseFile,
+        request: RequestRow,
+        state: RequestState,
+        act: NewAct,
+    ) -> Done:
+        try:
+            row = await self._desk.acts.settle(request.request_id, state, act, living(found))
+        except DecidedError:
+            again = await self._desk.requests.one(request.request_id, me.scope)
+            now = again.state_at(datetime.now(UTC)) if again else RequestState.EXPIRED
+            raise ConflictError(state_words(now)) from None
+        except SlotTakenError as error:
+            raise faster(error) from None
+        if state is RequestState.APPROVED:
+            return await self._desk.carry_out(me, row)
+        return Done(row.act_id)
+
+    def _plain(self, me: Principal, request: RequestRow, kind: ActKind, reason: str) -> NewAct:
+        document = {"name": me.name, "reason": reason, "request": request.request_id}
+        return NewAct(request.case_id, request.system, kind, me.user_id, document, token=me.token)
+
+
+def opened(request: RequestRow, subject: Subject) -> Mapping[str, Any]:
+    """Who asked and why; raises `RefusedError` if it cannot be read."""
+    try:
+        return subject.decrypt(request.private, context=request.request_id)
+    except KeyringError:
+        raise RefusedError("what was asked for cannot be read: it must be asked anew") from None
+
+
+def _fitting(found: CaseFile, request: RequestRow, asked: Mapping[str, Any]) -> RevocationRow:
+    """The system as it stands now; raises unless what was asked for still makes sense."""
+    row = open_row(found, request.system, "")
+    if row.opening != asked["opening"]:
+        raise ConflictError(
+            f"access came back to {row.system} since this was asked for: it must be asked anew"
+        )
+    if request.kind == DecisionKind.WAIVE:
+        assert request.until is not None  # noqa: S101 - a waiver has an end
+        _check_waiver(row, request.until)
+    return row
+
+
+def _check_waiver(row: RevocationRow, until: datetime) -> None:
+    now = datetime.now(UTC)
+    if now >= row.due_at:
+        raise RefusedError("a waiver must come before the deadline: it has passed")
+    if not now < until <= now + LONGEST_WAIVER:
+        raise RefusedError(f"a waiver needs an end, {LONGEST_WAIVER.days} days ahead at most")
+
+
+def _already_asked(system: str) -> NoReturn:
+    raise ConflictError(
+        f"something about {system} waits for a second person already: decide or withdraw that first"
+    )

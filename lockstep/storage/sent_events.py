@@ -1,0 +1,111 @@
+"""Events that one of our own people has sent, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lockstep.domain.rights import Scope
+from lockstep.storage.inbox import event_context
+from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.tables import cases, inbox
+from lockstep.storage.visibility import visible
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SentEvent:
+    """One event. ``body`` is empty once erased; the case is there once the event was carried out.
+
+    Args:
+        verdict: what it did to what was known.
+    """
+
+    id: int
+    sent_at: datetime
+    state: str
+    error: str
+    body: bytes = field(repr=False)
+    verdict: str
+    case_id: str
+    case_status: str
+    cutoff_at: datetime | None
+    revision: int
+
+
+class SentEvents:
+    """Reads the inbox of one sender; ``source`` is where our own people's events stand."""
+
+    def __init__(self, engine: AsyncEngine, ring: Keyring, *, source: str) -> None:
+        self._engine = engine
+        self._ring = ring
+        self._source = source
+
+    async def newest(
+        self, prefix: str, scope: Scope, *, before: int | None = None
+    ) -> list[SentEvent]:
+        """The newest events whose key begins with ``prefix``; one more than `PAGE` at most."""
+        query = self._query(prefix, scope).order_by(inbox.c.id.desc()).limit(PAGE + 1)
+        if before is not None:
+            query = query.where(inbox.c.id < before)
+        return await self._read(query)
+
+    async def one(self, prefix: str, scope: Scope, event: int) -> SentEvent | None:
+        """One event of the sender's, None if there is none of this id."""
+        found = await self._read(self._query(prefix, scope).where(inbox.c.id == event))
+        return next(iter(found), None)
+
+    def _query(self, prefix: str, scope: Scope) -> Select[Any]:
+        """What this sender sent; nothing about the sender, and no case of another partner.
+
+        A coming dismissal that somebody has reported is no secret to them.
+        """
+        own = and_(cases.c.case_id == inbox.c.case_id, visible(replace(scope, sealed=True)))
+        columns = [
+            *[inbox.c[name] for name in ("id", "dedupe_key", "received_at", "state", "error")],
+            *[inbox.c[name] for name in ("body", "verdict")],
+            cases.c.case_id,
+            cases.c.status,
+            cases.c.cutoff_at,
+            cases.c.revision,
+        ]
+        return (
+            select(*columns)
+            .select_from(inbox.outerjoin(cases, own))
+            .where(
+                inbox.c.source == self._source,
+                inbox.c.dedupe_key.startswith(prefix, autoescape=True),
+                or_(inbox.c.case_id.is_(None), cases.c.case_id.is_not(None)),
+            )
+        )
+
+    async def _read(self, query: Select[Any]) -> list[SentEvent]:
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [self._sent(row) for row in rows]
+
+    def _sent(self, row: Any) -> SentEvent:
+        body = b""
+        if row.body:
+            try:
+                context = event_context(self._source, row.dedupe_key)
+                body = self._ring.decrypt(row.body, context=context)
+            except KeyringError:
+                body = b""
+        return SentEvent(
+            id=row.id,
+            sent_at=row.received_at,
+            state=row.state,
+            error=row.error or "",
+            body=body,
+            verdict=row.verdict or "",
+            case_id=row.case_id or "",
+            case_status=row.status or "",
+            cutoff_at=row.cutoff_at,
+            revision=row.revision or 0,
+        )

@@ -1,0 +1,302 @@
+"""``/api/cases/...`` and ``/api/requests/...``: what people do to cases, by tokens."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable
+from datetime import date, datetime
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from lockstep.control.case_dates import CaseDates, make_dates
+from lockstep.control.casework import (
+    CaseDesk,
+    ConflictError,
+    Done,
+    NotAllowedError,
+    NotThereError,
+)
+from lockstep.control.desk import RefusedError, UnansweredError
+from lockstep.control.second_person import Asked, SecondPerson
+from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
+from lockstep.domain.rights import Permission
+from lockstep.storage.requests import RequestRow
+from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+
+_MAX_ATTEST = MOST_BYTES * 4 // 3 + 64 * 1024
+"""An artefact in base64, and a few words."""
+
+CaseId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,80}$", description="The whole id.")]
+SystemName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+RequestId = Annotated[str, Path(pattern=r"^r[0-9a-f]{12,16}$")]
+_ANSWERS = (404, 409, 413, 415)
+_CASE = "/api/cases/{case_id}"
+_SYSTEM = f"{_CASE}/systems/{{system}}"
+_ONE_REQUEST = "/api/requests/{request_id}"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Reason(_Body):
+    """Why; kept with the act. ``seen``: what the caller looked at, from an earlier answer."""
+
+    reason: str = Field(min_length=1, max_length=2000, repr=False)
+    seen: str = Field(default="", max_length=200)
+
+
+class MaybeReason(_Body):
+    """A few words, if there is something to say."""
+
+    reason: str = Field(default="", max_length=2000, repr=False)
+
+
+class Artefact(_Body):
+    """A file: pdf, png, jpeg, txt, csv or eml, 10 MiB at most."""
+
+    name: str = Field(min_length=1, max_length=200, repr=False)
+    content: str = Field(repr=False, description="base64 (RFC 4648, section 4)")
+
+
+class Attestation(Reason):
+    """With an artefact it waits for a second person, and is grade C then."""
+
+    artefact: Artefact | None = None
+
+
+class Waiver(Reason):
+    """Until when the system may stay open; it waits for a second person."""
+
+    until: AwareDatetime
+
+
+class NewDates(Reason):
+    """A day, or an exact moment."""
+
+    last_working_day: date | None = None
+    access_ends_at: AwareDatetime | None = None
+
+
+class Comment(_Body):
+    """Free text."""
+
+    text: str = Field(min_length=1, max_length=2000, repr=False)
+
+
+class Assignee(MaybeReason):
+    """Who gets the case: the id of a user who may act on it."""
+
+    user: str = Field(min_length=1, max_length=80)
+    seen: str = Field(default="", max_length=200)
+
+
+Model = TypeVar("Model", bound=_Body)
+
+
+def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
+    """Acting needs the right ``act``, being the second person ``approve``."""
+    dates, seconds = CaseDates(desk), SecondPerson(desk)
+    acting = gate.router(Permission.ACT, tag="cases")
+    _add_decisions(acting, gate, desk, seconds)
+    _add_case_acts(acting, gate, desk, dates)
+    _add_withdrawal(acting, gate, seconds)
+    approving = gate.router(Permission.APPROVE, tag="cases")
+    _add_approvals(approving, gate, seconds)
+    seeing = gate.router(Permission.SEE_CASES, tag="cases")
+    _add_list(seeing, gate, seconds)
+    return [acting, approving, seeing]
+
+
+def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: SecondPerson) -> None:
+    @routes.post(f"{_SYSTEM}/retry", summary="Try a system again", **_described(Reason))
+    async def retry(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+        said, me = await _body(request, Reason), await gate.asker(request)
+        return await _told(desk.retry(me, case_id, system, reason=said.reason, seen=said.seen))
+
+    @routes.post(
+        f"{_SYSTEM}/attest", summary="Say that access was ended by hand", **_described(Attestation)
+    )
+    async def attest(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+        said = await _body(request, Attestation, _MAX_ATTEST)
+        me = await gate.asker(request)
+        try:
+            upload = checked_upload(*_file(said.artefact)) if said.artefact else None
+        except RefusedError as error:
+            raise _problem(error) from None
+        return await _told(
+            seconds.attest(me, case_id, system, reason=said.reason, seen=said.seen, upload=upload)
+        )
+
+    @routes.post(
+        f"{_SYSTEM}/waive", summary="Ask that a system may stay open", **_described(Waiver)
+    )
+    async def waive(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+        said, me = await _body(request, Waiver), await gate.asker(request)
+        return await _told(
+            seconds.waive(me, case_id, system, reason=said.reason, until=said.until, seen=said.seen)
+        )
+
+
+def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDates) -> None:
+    @routes.post(f"{_CASE}/reschedule", summary="Move the cutoff", **_described(NewDates))
+    async def reschedule(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await _body(request, NewDates), await gate.asker(request)
+
+        async def work() -> Done:
+            found = await desk.find(me, case_id)
+            ends = said.access_ends_at
+            given = make_dates(
+                zone=found.view.case.zone,
+                last_day=said.last_working_day.isoformat() if said.last_working_day else "",
+                ends_at=ends.isoformat() if ends else "",
+            )
+            return await dates.reschedule(me, case_id, given, reason=said.reason, seen=said.seen)
+
+        return await _told(work())
+
+    @routes.post(f"{_CASE}/rescind", summary="Call a case off", **_described(Reason))
+    async def rescind(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await _body(request, Reason), await gate.asker(request)
+        return await _told(dates.rescind(me, case_id, reason=said.reason, seen=said.seen))
+
+    @routes.post(f"{_CASE}/comment", summary="Comment on a case", **_described(Comment))
+    async def comment(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await _body(request, Comment), await gate.asker(request)
+        return await _told(desk.comment(me, case_id, said.text))
+
+    @routes.post(f"{_CASE}/assign", summary="Give a case to somebody", **_described(Assignee))
+    async def assign(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await _body(request, Assignee), await gate.asker(request)
+        return await _told(dates.assign(me, case_id, said.user, reason=said.reason, seen=said.seen))
+
+
+def _add_withdrawal(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
+    @routes.post(
+        f"{_ONE_REQUEST}/withdraw",
+        summary="Take back what you asked for",
+        **_described(MaybeReason),
+    )
+    async def withdraw(request_id: RequestId, request: Request) -> JSONResponse:
+        said, me = await _body(request, MaybeReason), await gate.asker(request)
+        return await _told(seconds.withdraw(me, request_id, reason=said.reason))
+
+
+def _add_approvals(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
+    @routes.post(
+        f"{_ONE_REQUEST}/approve", summary="Agree as the second person", **_described(MaybeReason)
+    )
+    async def approve(request_id: RequestId, request: Request) -> JSONResponse:
+        said, me = await _body(request, MaybeReason), await gate.asker(request)
+        return await _told(seconds.approve(me, request_id, reason=said.reason))
+
+    @routes.post(f"{_ONE_REQUEST}/refuse", summary="Do not agree", **_described(Reason))
+    async def refuse(request_id: RequestId, request: Request) -> JSONResponse:
+        said, me = await _body(request, Reason), await gate.asker(request)
+        return await _told(seconds.refuse(me, request_id, reason=said.reason))
+
+
+def _add_list(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
+    @routes.get("/api/requests", summary="What waits for a second person", responses=answers())
+    async def pending(
+        request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    ) -> JSONResponse:
+        me = await gate.asker(request)
+        rows = await seconds.pending(me.scope, limit=limit)
+        return JSONResponse({"requests": [request_data(row) for row in rows]})
+
+
+def request_data(row: RequestRow) -> dict[str, Any]:
+    """A request as plain data; nothing of why, which may name people."""
+    return {
+        "request_id": row.request_id,
+        "case_id": row.case_id,
+        "system": row.system,
+        "kind": row.kind,
+        "state": row.state,
+        "asked_by": row.asked_by,
+        "asked_at": _instant(row.asked_at),
+        "expires_at": _instant(row.expires_at),
+        "until": _instant(row.until) if row.until else None,
+    }
+
+
+def _described(model: type[_Body]) -> dict[str, Any]:
+    """The body and every answer, for the OpenAPI description."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, part in schema.pop("$defs", {}).items():
+        schema = _inlined(schema, name, part)
+    return {
+        "responses": {
+            200: {"description": "It is done."},
+            202: {"description": "It waits for a second person."},
+            **answers(*_ANSWERS),
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+        },
+    }
+
+
+def _inlined(value: Any, name: str, part: dict[str, Any]) -> Any:
+    """The schema without references: its parts are nowhere else described."""
+    if isinstance(value, dict):
+        if value.get("$ref") == f"#/components/schemas/{name}":
+            return part
+        return {key: _inlined(item, name, part) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_inlined(item, name, part) for item in value]
+    return value
+
+
+async def _body(request: Request, model: type[Model], limit: int = 64 * 1024) -> Model:
+    raw = await bounded_body(request, limit)
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        rows = error.errors(include_input=False, include_url=False)
+        problems = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows]
+        raise Problem(422, "not_valid", problems) from None
+
+
+def _file(artefact: Artefact) -> tuple[str, bytes]:
+    try:
+        return artefact.name, base64.b64decode(artefact.content, validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(422, "not_valid", ["artefact.content: not base64"]) from None
+
+
+async def _told(work: Awaitable[Done | Asked]) -> JSONResponse:
+    """What came of an act; every refusal as a problem."""
+    try:
+        result = await work
+    except (RefusedError, NotAllowedError, NotThereError) as error:
+        raise _problem(error) from None
+    if isinstance(result, Asked):
+        waits = {"request_id": result.request_id, "expires_at": _instant(result.expires_at)}
+        return JSONResponse(waits, 202)
+    return JSONResponse({"act_id": result.act_id, "outcome": result.outcome or None})
+
+
+def _problem(error: Exception) -> Problem:
+    match error:
+        case NotThereError():
+            return Problem(404, "not_there")
+        case NotAllowedError():
+            return Problem(403, "not_allowed", [str(error)])
+        case ConflictError():
+            return Problem(409, "somebody_was_faster", [str(error)])
+        case UnansweredError():
+            return Problem(503, "no_answer", [str(error)], headers={"Retry-After": "30"})
+        case TooLargeError():
+            return Problem(413, "too_large", [str(error)])
+        case _:
+            return Problem(422, "cannot_be_done", [str(error)])
+
+
+def _instant(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

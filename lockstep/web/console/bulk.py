@@ -1,0 +1,126 @@
+"""The same act on many: a preview, then a page that carries out a few at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.datastructures import FormData
+
+from lockstep.control.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
+from lockstep.control.casework import text_of
+from lockstep.control.desk import RefusedError
+from lockstep.domain.rights import Permission
+from lockstep.storage.bulk import BulkReads
+from lockstep.web.console.case import CaseRoom, field, room_form
+from lockstep.web.console.gate import Refusal
+
+PATH = "/console/bulk"
+_LONGEST = 200_000
+"""Characters of what a form carries from step to step: 500 items."""
+
+
+def router(room: CaseRoom) -> APIRouter:
+    """Retrying and reassigning many at once."""
+    routes = room.console.gate.router(Permission.ACT)
+    reads = BulkReads(room.console.engine, room.console.ring)
+    bulk = Bulk(reads, room.desk, room.dates)
+
+    @routes.get(PATH)
+    async def preview(request: Request) -> Response:
+        me = (await room.me(request)).principal
+        given = request.query_params
+        action = _action(given.get("action", ""))
+        try:
+            items = await bulk.preview(me, action, given.getlist("pick"))
+        except RefusedError as error:
+            raise _unusable(error) from None
+        return await _show_preview(room, request, action, items)
+
+    @routes.post(PATH)
+    async def carry_out(request: Request) -> Response:
+        """One step: the first few of what is left. The part that it answers asks for the next."""
+        me = (await room.me(request)).principal
+        form = await room_form(request)
+        action = _action(field(form, "action"))
+        left = _left(field(form, "left", longest=_LONGEST))
+        give_to = field(form, "user") or me.user_id
+        try:
+            reason = text_of(field(form, "reason"))
+        except RefusedError as error:
+            raise _unusable(error) from None
+        now, rest = left[:STEP], left[STEP:]
+        done = await bulk.carry_out(me, action, now, reason=reason, give_to=give_to)
+        silent = any(item.fate is Fate.UNANSWERED for item in done)
+        first = not request.headers.get("hx-request")
+        return room.console.pages.page(
+            request,
+            "bulk_run.html" if first else "bulk_step.html",
+            action=action.value,
+            done=done,
+            rest=rest,
+            left=_packed(rest),
+            total=_number(form, "total", len(left)),
+            count=_number(form, "total", len(left)) - len(rest),
+            reason=reason,
+            user=give_to,
+            goes_on=bool(rest) and not silent,
+        )
+
+    return routes
+
+
+async def _show_preview(
+    room: CaseRoom, request: Request, action: BulkAction, items: Sequence[Item]
+) -> Response:
+    todo = [item for item in items if item.fate is Fate.TODO]
+    people = []
+    if action is BulkAction.REASSIGN:
+        people = await room.desk.colleagues(*{item.partner for item in todo})
+    return room.console.pages.page(
+        request,
+        "bulk.html",
+        action=action.value,
+        items=items,
+        todo=len(todo),
+        skipped=len(items) - len(todo),
+        left=_packed(todo),
+        people=people,
+    )
+
+
+def _action(given: str) -> BulkAction:
+    try:
+        return BulkAction(given)
+    except ValueError:
+        raise Refusal(422, "Nothing to do", "Choose what to do in the list of cases.") from None
+
+
+def _packed(items: Sequence[Item]) -> str:
+    """What is left, as one field of a form; each item is checked again when its turn comes."""
+    return json.dumps([[item.case_id, item.system, item.seen] for item in items])
+
+
+def _left(given: str) -> list[Item]:
+    wrong = Refusal(422, "Cannot be read", "Go back to the list of cases and select again.")
+    try:
+        rows = json.loads(given)
+        items = [Item(str(case), str(system), seen=str(seen)) for case, system, seen in rows]
+    except (ValueError, TypeError, RecursionError):
+        raise wrong from None
+    if not 0 < len(items) <= MOST or not all(item.key.isprintable() for item in items):
+        raise wrong
+    return items
+
+
+def _number(form: FormData, name: str, default: int) -> int:
+    """A count that is only shown."""
+    given = field(form, name)
+    return min(int(given), MOST) if given.isdecimal() and len(given) < 5 else default  # noqa: PLR2004
+
+
+def _unusable(error: RefusedError) -> Refusal:
+    text = str(error)
+    return Refusal(422, "This cannot be done", f"{text[:1].upper()}{text[1:]}.")

@@ -1,0 +1,380 @@
+"""What the page `Case` shows, made from what is kept about the case; no rule is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.case_dates import assigned_at, dates_seen
+from lockstep.control.case_timeline import EntryLine, Told, entry_line, told
+from lockstep.control.case_words import did, state_words
+from lockstep.control.casework import Rules, decision_id_of, position
+from lockstep.control.desk import RefusedError
+from lockstep.control.questions import to_moment, to_ms
+from lockstep.control.second_person import opened
+from lockstep.control.wording import reason_of, status_of, suggestion_of
+from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
+from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.policy import Tier
+from lockstep.domain.rights import Principal
+from lockstep.storage.artefacts import ArtefactRow
+from lockstep.storage.case_acts import ActKind, ActState
+from lockstep.storage.case_file import CaseFile, DecisionRow, FindingRow, PlacedEntry, Stood
+from lockstep.storage.records import RevocationRow
+from lockstep.storage.requests import RequestRow, RequestState
+from lockstep.web.console.case_drawing import Drawing, draw
+
+SHOWN_ENTRIES = 50
+SHOWN_EVENTS = 300
+_UNKNOWN = "a person"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedView:
+    """Something that waits, or waited, for a second person."""
+
+    row: RequestRow
+    state: RequestState
+    words: str
+    who: str = field(repr=False)
+    reason: str = field(repr=False)
+    decided_by: str = field(repr=False)
+    artefact: ArtefactRow | None
+    is_own: bool
+
+    @property
+    def waits(self) -> bool:
+        return self.state is RequestState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class SystemView:
+    """One system of the case.
+
+    Args:
+        seen: what its forms carry.
+        stood: what stood when it was first looked at, by kind.
+        refs: the vendor's ids of these, for whoever sees names.
+        residuals: what still runs down, and until when.
+        sent: an act that got no answer yet.
+    """
+
+    row: RevocationRow
+    told: Told
+    reason: str
+    suggestion: str
+    detail: str
+    seen: str
+    is_late: bool
+    time_ms: int | None
+    back: FindingRow | None
+    paused_until: datetime | None
+    stood: Mapping[str, int]
+    refs: tuple[tuple[str, str], ...] = field(repr=False)
+    accounts: tuple[str, ...] = field(repr=False)
+    residuals: tuple[tuple[str, datetime], ...]
+    asked: AskedView | None
+    sent: HistoryLine | None
+    needs_second: bool
+    can_decide: bool
+    can_retry: bool
+    can_waive: bool
+
+    @property
+    def is_settled(self) -> bool:
+        return self.row.state == RevocationState.SETTLED
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One mark of the drawing as a row of a table; ``since_ms``: after the cutoff."""
+
+    system: str
+    at: datetime
+    since_ms: int
+    name: str
+    detail: str
+    leaf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """What somebody did. ``is_sent``: no answer has come yet."""
+
+    at: datetime
+    who: str = field(repr=False)
+    what: str
+    system: str
+    text: str = field(repr=False)
+    act_id: str
+    state: str
+    is_comment: bool = False
+    second: str = field(default="", repr=False)
+    until: datetime | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        return self.state == ActState.SENT
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSheet:
+    """Everything that the page shows. ``named``: whether people's data are shown."""
+
+    file: CaseFile = field(repr=False)
+    named: bool
+    status: str
+    times: CaseTimes
+    local_cutoff: str
+    due_at: datetime | None
+    is_late: bool
+    systems: tuple[SystemView, ...]
+    asked: tuple[AskedView, ...]
+    history: tuple[HistoryLine, ...]
+    assigned_to: str = field(repr=False)
+    assigned_seen: str
+    dates_seen: str
+    drawing: Drawing
+    events: tuple[EventRow, ...]
+    entries: tuple[EntryLine, ...]
+    all_entries: int
+    unplaced: int
+
+
+def sheet(
+    found: CaseFile,
+    entries: Sequence[PlacedEntry],
+    me: Principal,
+    *,
+    users: Mapping[str, str],
+    rules: Rules,
+    revealed: bool = False,
+) -> CaseSheet:
+    """The whole page. ``users``: names of colleagues by id; ``revealed``: names, for this once."""
+    case, now = found.view.case, datetime.now(UTC)
+    named = me.sees_names or revealed
+    rows = sorted(found.view.revocations, key=_urgency)
+    lanes = told(
+        [(entry.leaf, entry.body) for entry in entries],
+        [row.system for row in rows],
+        cutoff=to_ms(case.cutoff_at),
+    )
+    asked = tuple(_asked(found, row, me, users, named=named, now=now) for row in found.requests)
+    history = _history(found, users, named=named)
+    systems = tuple(
+        _system(
+            found,
+            row,
+            lane=lanes[row.system],
+            asked=asked,
+            history=history,
+            rules=rules,
+            named=named,
+            now=now,
+        )
+        for row in rows
+    )
+    open_rows = [row for row in rows if row.state != RevocationState.SETTLED]
+    due_at = min((row.due_at for row in open_rows), default=None)
+    return CaseSheet(
+        file=found,
+        named=named,
+        status=status_of(found.view),
+        times=_times(found, now),
+        local_cutoff=_local(case.cutoff_at, case.zone),
+        due_at=due_at if case.status == CaseStatus.REVOKING else None,
+        is_late=any(system.is_late for system in systems),
+        systems=systems,
+        asked=asked,
+        history=history,
+        assigned_to=_who(found.assigned[0], users, named=named) if found.assigned else "",
+        assigned_seen=assigned_at(found),
+        dates_seen=dates_seen(found),
+        drawing=draw(rows, lanes, cutoff=case.cutoff_at, now=now),
+        events=tuple(
+            EventRow(
+                row.system,
+                to_moment(event.at),
+                event.at - to_ms(case.cutoff_at),
+                event.name,
+                event.detail,
+                event.leaf,
+            )
+            for row in rows
+            for event in lanes[row.system].events[-SHOWN_EVENTS:]
+        ),
+        entries=tuple(
+            entry_line(entry.id, entry.leaf, entry.body, entry.leaf_hash)
+            for entry in list(reversed(entries))[:SHOWN_ENTRIES]
+        ),
+        all_entries=len(entries),
+        unplaced=sum(entry.leaf is None for entry in entries),
+    )
+
+
+def people_in(found: CaseFile) -> set[str]:
+    """User ids that the page may name."""
+    ids = {act.user_id for act in found.acts}
+    ids |= {row.asked_by for row in found.requests}
+    ids |= {row.decided_by for row in found.requests if row.decided_by}
+    return ids | ({found.assigned[0]} if found.assigned else set())
+
+
+def _system(
+    found: CaseFile,
+    row: RevocationRow,
+    *,
+    lane: Told,
+    asked: Sequence[AskedView],
+    history: Sequence[HistoryLine],
+    rules: Rules,
+    named: bool,
+    now: datetime,
+) -> SystemView:
+    case = found.view.case
+    stood = found.stood.get(row.system, Stood())
+    counts: dict[str, int] = {}
+    for kind, _ in stood.access:
+        counts[kind] = counts.get(kind, 0) + 1
+    begun = case.status in {CaseStatus.REVOKING, CaseStatus.CLOSED}
+    is_open = row.state not in {RevocationState.SETTLED, RevocationState.STOPPED}
+    waits = next((item for item in asked if item.row.system == row.system and item.waits), None)
+    sent = next((line for line in history if line.system == row.system and line.is_sent), None)
+    off = row.revoked_at
+    can = begun and is_open and found.subject is not None
+    return SystemView(
+        row=row,
+        told=lane,
+        reason=reason_of(row, case),
+        suggestion=suggestion_of(row),
+        detail=(row.fault_text or "") if row.fault and is_open else "",
+        seen=position(found, row.system),
+        is_late=begun and is_open and row.due_at <= now,
+        time_ms=time_to_revocation(case.cutoff_at, off) if off else None,
+        back=_back(found, row.system),
+        paused_until=found.paused.get(row.system),
+        stood=counts,
+        refs=stood.access if named else (),
+        accounts=stood.accounts if named else (),
+        residuals=tuple(
+            (what, to_moment(until)) for what, until in lane.residuals if to_moment(until) > now
+        ),
+        asked=waits,
+        sent=sent,
+        needs_second=rules.need_second(DecisionKind.ATTEST, row.tier, has_artefact=False),
+        can_decide=can,
+        can_retry=can and row.tier != Tier.MANUAL,
+        can_waive=can and row.due_at > now,
+    )
+
+
+def _back(found: CaseFile, system: str) -> FindingRow | None:
+    return next(
+        (one for one in found.findings if one.system == system and one.resolved_at is None), None
+    )
+
+
+def _asked(
+    found: CaseFile,
+    row: RequestRow,
+    me: Principal,
+    users: Mapping[str, str],
+    *,
+    named: bool,
+    now: datetime,
+) -> AskedView:
+    state = row.state_at(now)
+    reason = ""
+    if found.subject is not None and named:
+        try:
+            reason = str(opened(row, found.subject)["reason"])
+        except RefusedError:
+            reason = ""
+    return AskedView(
+        row=row,
+        state=state,
+        words=state_words(state),
+        who=_who(row.asked_by, users, named=named),
+        reason=reason,
+        decided_by=_who(row.decided_by, users, named=named) if row.decided_by else "",
+        artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
+        is_own=row.asked_by == me.user_id,
+    )
+
+
+def _history(found: CaseFile, users: Mapping[str, str], *, named: bool) -> tuple[HistoryLine, ...]:
+    """Acts, and decisions that were made elsewhere, the newest first."""
+    by_id = {row.decision_id: row for row in found.decisions}
+    lines = []
+    for act in found.acts:
+        made = by_id.pop(decision_id_of(act.act_id), None)
+        document = act.document if named else {}
+        text = document.get("text") or document.get("reason") or ""
+        name = str(document.get("name") or "") or _who(act.user_id, users, named=named)
+        what = did(act.kind)
+        if act.kind == ActKind.ASSIGN and document.get("to"):
+            what = f"gave the case to {document['to']}"
+        lines.append(
+            HistoryLine(
+                at=act.acted_at,
+                who=name,
+                what=what,
+                system=act.system,
+                text=str(text),
+                act_id=act.act_id,
+                state=ActState.DONE if made else act.state,
+                is_comment=act.kind == ActKind.COMMENT,
+                second=made.second if made and named else "",
+                until=made.until if made else None,
+            )
+        )
+    lines += [_from_elsewhere(row, named=named) for row in by_id.values()]
+    return tuple(sorted(lines, key=lambda line: line.at, reverse=True))
+
+
+def _from_elsewhere(row: DecisionRow, *, named: bool) -> HistoryLine:
+    words = {kind.value: did(kind.value) for kind in DecisionKind}
+    return HistoryLine(
+        at=row.decided_at,
+        who=row.actor if named and row.actor else _UNKNOWN,
+        what=words.get(row.kind, row.kind.replace("_", " ")),
+        system=row.system,
+        text=row.reason if named else "",
+        act_id="",
+        state=ActState.DONE,
+        second=row.second if named else "",
+        until=row.until,
+    )
+
+
+def _who(user_id: str, users: Mapping[str, str], *, named: bool) -> str:
+    """Colleagues by name; an auditor needs to tell them apart, not to know them."""
+    return users.get(user_id, user_id) if named else user_id
+
+
+def _times(found: CaseFile, now: datetime) -> CaseTimes:
+    case = found.view.case
+    return case_times(
+        recorded_at=case.recorded_at,
+        cutoff=case.cutoff_at,
+        now=now,
+        systems=[
+            SystemClock(row.system, row.required, row.accounts, row.revoked_at)
+            for row in found.view.revocations
+        ],
+    )
+
+
+def _local(moment: datetime, zone: str) -> str:
+    try:
+        local = moment.astimezone(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ""
+    return local.strftime("%Y-%m-%d %H:%M")
+
+
+def _urgency(row: RevocationRow) -> tuple[bool, datetime, str]:
+    return row.state == RevocationState.SETTLED, row.due_at, row.system

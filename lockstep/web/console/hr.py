@@ -1,0 +1,197 @@
+"""`My events`: people of HR report leavers here, and see what became of what they sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import available_timezones
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from lockstep.control.desk import RefusedError
+from lockstep.control.events import EventError
+from lockstep.control.own_reports import Sent, Submission
+from lockstep.domain.cutoff import CutoffError, zone_named
+from lockstep.domain.rights import Permission, Principal
+from lockstep.domain.terminations import TerminationKind
+from lockstep.web.console.gate import NOT_THERE, signed_of
+
+if TYPE_CHECKING:
+    from lockstep.web.console.console import Console
+
+HOME = "/console/hr"
+FIELDS = (
+    "worker_id",
+    "name",
+    "employee_number",
+    "emails",
+    "usernames",
+    "kind",
+    "zone",
+    "when",
+    "last_working_day",
+    "ends_at",
+    "partner",
+    "site",
+    "spell",
+    "reason",
+)
+_LONGEST = 2000
+_LARGEST = 2**63 - 1
+EventId = Annotated[int, Path(ge=1, le=_LARGEST)]
+_ZONES = tuple(sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"))
+
+
+def router(console: Console) -> APIRouter:
+    """Everything that the right to send events opens."""
+    routes = console.gate.router(Permission.SEND_EVENTS)
+
+    @routes.get(HOME)
+    async def show(
+        request: Request, before: Annotated[int | None, Query(ge=1, le=_LARGEST)] = None
+    ) -> Response:
+        by = signed_of(request).principal
+        sent, more = await console.reports.newest(by, before=before)
+        return console.pages.page(
+            request, "hr.html", sent=sent, more=more, before=before, **_form(by, {})
+        )
+
+    @routes.post(f"{HOME}/preview")
+    async def preview(request: Request) -> Response:
+        by, given = signed_of(request).principal, await _given(request)
+        try:
+            found = await console.reports.preview(cells_of(given), by)
+        except (EventError, RefusedError) as error:
+            return _wrong(console, request, "hr_report.html", error, **_form(by, given))
+        return console.pages.page(request, "hr_preview.html", preview=found, given=given)
+
+    @routes.post(f"{HOME}/change")
+    async def change(request: Request) -> Response:
+        """Back from the preview, with everything as it was entered."""
+        by, given = signed_of(request).principal, await _given(request)
+        return console.pages.page(request, "hr_report.html", problems=[], **_form(by, given))
+
+    @routes.post(f"{HOME}/report")
+    async def report(request: Request) -> Response:
+        by, given = signed_of(request).principal, await _given(request)
+        submission = Submission(given.get("once", ""), given.get("reason", ""))
+        try:
+            await console.reports.report(cells_of(given), submission, by=by)
+        except (EventError, RefusedError) as error:
+            return _wrong(console, request, "hr_report.html", error, **_form(by, given))
+        return RedirectResponse(f"{HOME}?reported=1#sent", HTTPStatus.SEE_OTHER)
+
+    _add_changes(routes, console)
+    return routes
+
+
+def _add_changes(routes: APIRouter, console: Console) -> None:
+    """Moving dates, and calling off, of one's own reports."""
+
+    async def found(request: Request, event: EventId) -> Sent:
+        sent = await console.reports.one(signed_of(request).principal, event)
+        if sent is None:
+            raise NOT_THERE
+        return sent
+
+    @routes.get(f"{HOME}/{{event}}")
+    async def show_event(request: Request, event: EventId) -> Response:
+        sent = await found(request, event)
+        return console.pages.page(
+            request, "hr_event.html", sent=sent, problems=[], once=token_urlsafe(16), zones=_ZONES
+        )
+
+    @routes.post(f"{HOME}/{{event}}/amend")
+    async def amend(request: Request, event: EventId) -> Response:
+        sent, given = await found(request, event), await _given(request)
+        by = signed_of(request).principal
+        submission = Submission(given.get("once", ""), given.get("reason", ""))
+        try:
+            await console.reports.amend(event, _dates(given), submission, by=by)
+        except (EventError, RefusedError) as error:
+            once = token_urlsafe(16)
+            return _wrong(
+                console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
+            )
+        return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
+
+    @routes.post(f"{HOME}/{{event}}/rescind")
+    async def rescind(request: Request, event: EventId) -> Response:
+        sent, given = await found(request, event), await _given(request)
+        by = signed_of(request).principal
+        submission = Submission(given.get("once", ""), given.get("reason", ""))
+        try:
+            await console.reports.rescind(event, submission, by=by)
+        except RefusedError as error:
+            once = token_urlsafe(16)
+            return _wrong(
+                console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
+            )
+        return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
+
+
+def cells_of(given: Mapping[str, str]) -> dict[str, str]:
+    """The form's fields as cells of a CSV line; raises `EventError`."""
+    cells = {name: given.get(name, "") for name in FIELDS if name not in _NOT_CELLS}
+    for name in ("emails", "usernames"):  # people write lists in many ways
+        cells[name] = ";".join(cells[name].replace(",", ";").replace("\n", ";").split(";"))
+    return {**cells, "spell": cells["spell"] or "1", **_dates(given)}
+
+
+_NOT_CELLS = frozenset({"when", "last_working_day", "ends_at", "reason"})
+
+
+def _dates(given: Mapping[str, str]) -> dict[str, str]:
+    """Zone, and the day or the instant at which access ends; raises `EventError`."""
+    zone = given.get("zone", "")
+    match given.get("when", ""):
+        case "now":
+            return {"zone": zone, "access_ends_at": "now"}
+        case "at":
+            return {"zone": zone, "access_ends_at": _instant(given.get("ends_at", ""), zone)}
+        case _:
+            return {"zone": zone, "last_working_day": given.get("last_working_day", "")}
+
+
+def _instant(text: str, zone: str) -> str:
+    """A wall clock's time in ``zone``; of an hour that comes twice, the first."""
+    try:
+        local = datetime.fromisoformat(text).replace(tzinfo=zone_named(zone), fold=0)
+        return local.astimezone(UTC).isoformat()
+    except CutoffError as error:
+        raise EventError([str(error)]) from None
+    except (ValueError, OverflowError):
+        raise EventError(["access ends at: give a day and a time"]) from None
+
+
+async def _given(request: Request) -> dict[str, str]:
+    form = await request.form()
+    wanted = {*FIELDS, "once"}
+    return {
+        name: value[:_LONGEST]
+        for name, value in form.items()
+        if name in wanted and isinstance(value, str)
+    }
+
+
+def _form(by: Principal, given: Mapping[str, str]) -> dict[str, Any]:
+    """What the form shows."""
+    return {
+        "given": given,
+        "kinds": list(TerminationKind),
+        "zones": _ZONES,
+        "partners": None if by.partners is None else sorted(by.partners),
+    }
+
+
+def _wrong(
+    console: Console, request: Request, template: str, error: Exception, **values: Any
+) -> Response:
+    problems = error.problems if isinstance(error, EventError) else [str(error)]
+    return console.pages.page(
+        request, template, status=HTTPStatus.UNPROCESSABLE_ENTITY, problems=problems, **values
+    )

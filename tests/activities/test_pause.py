@@ -1,0 +1,110 @@
+"""A paused system is left alone, visibly, and taken up again within seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.condition import Condition
+from activities.home import HomeActivities
+from lockstep.contracts.payloads import HomeInput, HomeTry, RehearseInput
+from lockstep.domain.outcomes import RevocationState
+from lockstep.storage.pauses import Pauses
+from tests.activities.conftest import Bench, environment
+from tests.support.casework import OTHER, SYSTEM, TENANT
+
+
+@pytest.fixture
+async def pauses(bench: Bench) -> Pauses:
+    return Pauses(bench.work.engine, bench.work.ring, TENANT)
+
+
+async def place(pauses: Pauses, system: str = SYSTEM) -> None:
+    until = datetime.now(UTC) + timedelta(hours=1)
+    await pauses.place(system, until=until, user_id="u1", name="Kim", reason="vendor upgrade")
+
+
+async def refusal(bench: Bench, attempt: int = 1, **given) -> ApplicationError:
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke(attempt, **given)
+    return caught.value
+
+
+async def test_a_paused_system_is_not_touched(bench, pauses):
+    """Nothing is asked of the vendor; the failure is transient and comes again within 15 s."""
+    await place(pauses)
+    error = await refusal(bench)
+
+    assert bench.connector.calls == []
+    assert (error.type, error.non_retryable) == ("paused", False)
+    assert error.next_retry_delay <= timedelta(seconds=15)
+    row = await bench.work.row(bench.case.case_id)
+    assert row.state == RevocationState.RETRYING
+
+
+async def test_waiting_is_on_record_once(bench, pauses):
+    """However often the end of the pause is looked for, the ledger does not grow."""
+    await place(pauses)
+    for attempt in (1, 2, 3):
+        await refusal(bench, attempt)
+    await refusal(bench, 1, round_=2)
+
+    assert await bench.kinds() == ["revocation:fault"]
+
+
+async def test_each_pause_is_on_record(bench, pauses):
+    """A second pause is another fact."""
+    await place(pauses)
+    await refusal(bench, 1)
+    await pauses.resume(SYSTEM, user_id="u1")
+    await place(pauses)
+    await refusal(bench, 2)
+
+    assert await bench.kinds() == ["revocation:fault"] * 2
+
+
+async def test_work_goes_on_after_an_early_end(bench, pauses):
+    """A new round does not wait for the end that was planned."""
+    await place(pauses)
+    await refusal(bench)
+    await pauses.resume(SYSTEM, user_id="u1")
+
+    assert await bench.revoke(1, round_=2) == "revoked"
+
+
+async def test_a_pause_ends_by_itself(bench, pauses):
+    """At its end, whether or not anybody has put that on record yet."""
+    until = datetime.now(UTC) + timedelta(milliseconds=300)
+    await pauses.place(SYSTEM, until=until, user_id="u1", name="Kim", reason="short")
+    await refusal(bench)
+    while datetime.now(UTC) <= until:
+        pass
+
+    assert await bench.revoke(2) == "revoked"
+    [ended] = await pauses.end_expired()
+    assert (ended.ended_by, ended.ended_at) == ("", ended.until)
+    assert await pauses.end_expired() == []
+
+
+async def test_other_systems_go_on_and_a_rehearsal_reads(bench, pauses):
+    """A pause is of one system, and stops what changes something only."""
+    await place(pauses, OTHER)
+    assert await bench.revoke() == "revoked"
+    await place(pauses)
+    given = RehearseInput(bench.case.case_id, SYSTEM)
+    assert (await environment().run(bench.activities().rehearse_access, given)).accounts == 1
+
+
+async def test_at_home_a_pause_is_no_fault_of_the_system(bench, pauses):
+    """The first try fails alike, and nothing rests because of it."""
+    await place(pauses)
+    condition = Condition()
+    home = HomeActivities({SYSTEM: bench.activities()}, lambda _: 2, conditions={SYSTEM: condition})
+    given = HomeInput(bench.case.case_id, [SYSTEM])
+
+    for _ in range(2):
+        found = await environment().run(home.try_at_home, given)
+        assert found.tries == [HomeTry(SYSTEM, category="paused")]
+    assert condition.rests_until is None

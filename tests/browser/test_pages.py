@@ -1,0 +1,111 @@
+"""Every page, as browsers and the people behind them meet it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from lockstep.domain.rights import Role
+from tests.browser.looks import barriers, too_wide
+from tests.browser.scenes import Scene
+from tests.browser.windows import DESK, PHONE, WALL
+
+pytestmark = pytest.mark.e2e
+
+MOST_SCRIPT = 150 * 1024
+PAGES = [
+    "/console/",
+    "/console/?state=all",
+    "/console/?partner=nobody",
+    "/console/cases/{stuck}",
+    "/console/cases/{closed}",
+    "/console/bulk?action=retry&pick={stuck}/okta-sandbox",
+    "/console/hr",
+    "/console/systems",
+    "/console/systems/okta-sandbox",
+    "/console/brake",
+    "/console/evidence",
+    "/console/people-metric",
+    "/console/people-metric?print=1",
+    "/console/settings",
+    "/console/access",
+]
+SPOIL = """() => {
+  const main = document.querySelector("main");
+  main.append(Object.assign(new Image(10, 10), {src: "/console/static/icon.svg"}));
+  const pale = main.appendChild(document.createElement("p"));
+  pale.textContent = "Pale and wide";
+  pale.style.cssText = "color: #ddd; background: #fff; width: 900px";
+}"""
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page(window, administrator, axe, scene, path):
+    """It keeps nobody out in either theme, never scrolls sideways, is light, and complains not."""
+    look = await window(cookie=administrator, script=axe)
+    assert await look.open(_filled(path, scene)) == 200
+    await _settled(look.page)
+
+    for theme, (width, height) in (("light", DESK), ("dark", PHONE)):
+        await look.page.emulate_media(color_scheme=theme)
+        await look.page.set_viewport_size({"width": width, "height": height})
+        assert await barriers(look.page) == [], theme
+        assert await too_wide(look.page) == [], width
+    await look.page.set_viewport_size({"width": WALL[0], "height": WALL[1]})
+    assert await too_wide(look.page) == []
+    assert await look.script_bytes() < MOST_SCRIPT
+    assert not await look.page.evaluate("window.hit"), "script of somebody else has run"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/console/sign-in", 200),
+        ("/console/sign-in/link?key=%3Cscript%3Ewindow.hit%3D1%3C/script%3E", 200),
+        ("/console/cases/cnobody2345678", 404),
+        ("/console/?state=<script>window.hit=1</script>&partner=%00", 200),
+    ],
+)
+async def test_pages_that_lead_nowhere_yet(window, administrator, axe, path, status):
+    """Signing in, and what is not there, can be read by everybody too."""
+    cookie = "" if "sign-in" in path else administrator
+    look = await window(cookie=cookie, script=axe, size=PHONE)
+    look.expected.add(status)
+    answered = await look.open(path)
+
+    assert answered in {status, 422}
+    assert await barriers(look.page) == []
+    assert await too_wide(look.page) == []
+    assert not await look.page.evaluate("window.hit")
+
+
+async def test_pages_with_nothing_on_them(window, stage, axe):
+    """Whoever has nothing to see yet is told so, and what comes next, without a barrier."""
+    cookie = await stage.member("Nora New", *Role, partners=["Nobody Inc"])
+    look = await window(cookie=cookie, script=axe, size=PHONE)
+    for path in ("", "hr", "brake", "evidence", "people-metric"):
+        assert await look.open(f"/console/{path}") == 200
+        await _settled(look.page)
+        assert await barriers(look.page) == [], path
+        assert await too_wide(look.page) == [], path
+
+
+async def test_a_barrier_would_be_found(window, administrator, axe, scene):
+    """A picture without words, pale text and a page that is too wide do not go unseen."""
+    look = await window(cookie=administrator, script=axe, size=PHONE)
+    await look.open("/console/settings")
+    await look.page.evaluate(SPOIL)
+    found = " ".join(await barriers(look.page))
+
+    assert "image-alt" in found
+    assert "color-contrast" in found
+    assert await too_wide(look.page) != []
+
+
+async def _settled(page: Page) -> None:
+    """Wait until no part of the page is still on its way."""
+    await expect(page.locator(".htmx-request")).to_have_count(0)
+
+
+def _filled(path: str, scene: Scene) -> str:
+    return path.format(stuck=scene.stuck, closed=scene.closed)

@@ -1,0 +1,139 @@
+"""`lockstep brake` and `lockstep system`, and that coming dismissals are not listed by accident."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typer.testing import CliRunner
+
+from lockstep.cli.main import app
+from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.engine import create_engine
+from lockstep.storage.keyring import Keyring
+from tests.control.test_brake import Hall
+from tests.support.casework import Casework, termination
+
+SETTINGS = """
+tenant = "acme"
+keyring = "file:keyring.json"
+
+[database]
+mode = "external"
+url = "file:db"
+
+[systems.memory-1]
+connector = "instant"
+base_url = "http://127.0.0.1:9"
+token = "file:token"
+
+[systems.by-hand]
+connector = "manual"
+"""
+
+
+@pytest.fixture
+def home(tmp_path, database, ring: Keyring) -> Path:
+    ring.save(tmp_path / "keyring.json")
+    (tmp_path / "db").write_text(database.app_url)
+    (tmp_path / "lockstep.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+@pytest.fixture
+async def hall(home, database, ring):
+    engine: AsyncEngine = create_engine(database.app_url)
+    work = Casework(engine, ring)
+    await work.adopt()
+    yield Hall(work, BrakeRule(per_hour=3, dismissals_per_hour=2))
+    await engine.dispose()
+
+
+async def run(home: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code, and what was printed."""
+    given = [*arguments, "--config", str(home / "lockstep.toml")]
+    result = await asyncio.to_thread(CliRunner().invoke, app, given)
+    return result.exit_code, result.output + result.stderr
+
+
+async def test_held_events_are_listed_and_decided(home, hall):
+    """Release one, refuse the rest; whoever reads the list sees the clock."""
+    await hall.mass(6)
+    await hall.dispatch()
+    code, said = await run(home, "brake", "list")
+    assert code == 0
+    assert "3 wait since" in said
+    assert "Leaver W-00005" in said
+    code, raw = await run(home, "brake", "list", "--json")
+    [brake] = json.loads(raw)
+    event = str(brake["events"][0]["inbox_id"])
+    code, said = await run(
+        home, "brake", "release", brake["brake"], "--event", event, "-r", "this is true"
+    )
+    assert (code, said.strip()) == (0, "1 released.")
+    code, said = await run(home, "brake", "refuse", brake["brake"], "-r", "this not", "--json")
+    assert (code, json.loads(said)["events"]) == (0, 2)
+    code, said = await run(home, "brake", "refuse", brake["brake"], "-r", "again")
+    assert code == 1
+    assert "somebody else was faster" in said
+    assert await hall.states() == {"done": 3, "pending": 1, "refused": 2}
+
+
+async def test_coming_dismissals_are_held_and_not_listed(home, hall):
+    """Unless whoever asks says so; without that they are not decided about either."""
+    await hall.mass(5, kind="involuntary")
+    await hall.dispatch()
+    assert (await run(home, "brake", "list"))[1].strip() == "Nothing is held."
+    _, raw = await run(home, "brake", "list", "--sealed", "--json")
+    [brake] = json.loads(raw)
+    assert brake["count"] == 3
+    code, _ = await run(home, "brake", "release", brake["brake"], "-r", "guess")
+    assert code == 1
+    code, _ = await run(home, "brake", "release", brake["brake"], "-r", "true", "--sealed")
+    assert code == 0
+
+
+async def test_a_coming_dismissal_is_not_among_the_cases(home, hall):
+    """Not in the list, not by its id, not by its worker; with --sealed it is."""
+    due = timedelta(days=1)
+    kind = TerminationKind.INVOLUNTARY
+    secret = await hall.work.open(termination("W-1", kind=kind), due=due)
+    plain = await hall.work.open(termination("W-2"), due=due)
+    _, said = await run(home, "cases")
+    assert (plain.case_id in said, secret.case_id in said) == (True, False)
+    assert secret.case_id not in (await run(home, "cases", "--worker", "W-1"))[1]
+    assert (await run(home, "case", "show", secret.case_id))[0] == 1
+    assert secret.case_id not in (await run(home, "stuck"))[1]
+    assert secret.case_id in (await run(home, "cases", "--sealed"))[1]
+    assert (await run(home, "case", "show", secret.case_id, "--sealed"))[0] == 0
+
+
+async def test_a_system_is_paused_listed_and_resumed(home, hall):
+    """With a reason and an end; what cannot be paused is said."""
+    code, said = await run(home, "system", "pause", "memory-1", "-r", "upgrade", "--for", "90m")
+    assert code == 0
+    assert "memory-1 is paused until" in said
+    code, said = await run(home, "system", "list", "--json")
+    states = {row["system"]: (row["state"], row["pause"]) for row in json.loads(said)}
+    assert states["by-hand"] == ("manual", None)
+    assert states["memory-1"][0] == "paused"
+    assert states["memory-1"][1]["reason"] == "upgrade"
+    assert "paused" in (await run(home, "system", "list"))[1]
+    for given, code, says in (
+        (("pause", "memory-1", "-r", "x"), 1, "paused already"),
+        (("pause", "by-hand", "-r", "x"), 1, "no system"),
+        (("pause", "memory-1", "-r", "x", "--for", "4d"), 1, "72 hours"),
+        (("pause", "memory-1", "-r", "x", "--for", "soon"), 2, "30m, 2h or 1d"),
+        (("pause", "memory-1", "-r", " "), 1, "reason"),
+    ):
+        found, said = await run(home, "system", *given)
+        assert (found, says in said) == (code, True), said
+    assert (await run(home, "system", "resume", "memory-1"))[0] == 0
+    assert (await run(home, "system", "resume", "memory-1"))[0] == 1
+    assert len(await hall.entries("system:paused")) == 1
+    assert len(await hall.entries("system:resumed")) == 1

@@ -1,0 +1,166 @@
+"""Looks at systems' health: bounded, kept for people, and never of a vendor that limits us."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from activities.condition import Condition
+from connectors.base import ConnectorFault
+from lockstep.control.health import HealthWatch, examine, troubles_of
+from lockstep.control.systems import SystemState, state_of
+from lockstep.domain.access import Category, Health, Problem, ProblemSeverity
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.policy import SystemPolicy, Tier
+from lockstep.storage.health import Health as Kept
+from lockstep.storage.health import SystemHealth
+from lockstep.storage.pauses import Pauses
+from tests.support.casework import OTHER, SYSTEM, TENANT
+from tests.support.memory_connector import MemoryConnector
+
+NOW = datetime.now(UTC)
+SOON = NOW + timedelta(hours=1)
+POLICY = SystemPolicy(system=SYSTEM, connector="memory", category=Category.SAAS, tier=Tier.ONE)
+MISSING = Problem("scope_missing", "okta.users.manage is missing", "Grant it.")
+LIMITS = Problem("no_apps", "applications are not seen", "Set it.", ProblemSeverity.LIMITS)
+
+
+class Sick(MemoryConnector):
+    """Fails its health check with whatever a test sets."""
+
+    error: BaseException | None = None
+    gate: asyncio.Event | None = None
+    asked = 0
+
+    async def health(self, transcript):
+        self.asked += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return await super().health(transcript)
+
+
+@pytest.fixture
+def health(engine) -> SystemHealth:
+    return SystemHealth(engine)
+
+
+def watch(engine, ring, health: SystemHealth, **conditions: Condition) -> HealthWatch:
+    connectors = {SYSTEM: Sick(problems=(MISSING,)), OTHER: Sick()}
+    return HealthWatch(
+        connectors,
+        {SYSTEM: Condition(), OTHER: Condition(), **conditions},
+        health,
+        Pauses(engine, ring, TENANT),
+    )
+
+
+async def test_what_is_missing_is_kept_with_its_fix(engine, ring, health):
+    """Each system once in a while, whoever looks."""
+    looking = watch(engine, ring, health)
+    await looking.step()
+    await looking.step()
+    found = await health.all([SYSTEM, OTHER])
+
+    [trouble] = found[SYSTEM].troubles
+    assert (trouble.summary, trouble.fix, trouble.blocks) == (MISSING.summary, "Grant it.", True)
+    assert found[OTHER].troubles == ()
+    assert found[OTHER].latency_ms is not None
+    assert [connector.asked for connector in looking._connectors.values()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (
+            ConnectorFault(FaultCategory.UNREACHABLE, connector="memory", operation="users.get"),
+            "unreachable",
+        ),
+        (RuntimeError("a token that must not show"), "internal"),
+    ],
+)
+async def test_a_check_that_fails_is_a_finding(error, code):
+    """With what to do; an unexpected error is named by its kind and not by its text."""
+    connector = Sick()
+    connector.error = error
+    [trouble], answered = await examine(connector)
+
+    assert (trouble.code, trouble.blocks, answered) == (code, True, False)
+    assert trouble.fix
+    assert "token" not in trouble.summary
+
+
+async def test_a_check_that_hangs_is_given_up():
+    """The others are looked at all the same."""
+    connector = Sick()
+    connector.gate = asyncio.Event()
+    [trouble], answered = await examine(connector, patience=timedelta(milliseconds=20))
+
+    assert (trouble.code, answered) == ("timeout", False)
+
+
+async def test_a_vendor_that_limits_us_is_not_asked(engine, ring, health):
+    """A look would make it worse."""
+    looking = watch(engine, ring, health, **{SYSTEM: Condition(limited_until=SOON)})
+    await looking.step()
+
+    assert sorted(await health.all([SYSTEM, OTHER])) == [OTHER]
+
+
+async def test_limits_and_rests_are_kept_and_the_longest_counts(engine, ring, health):
+    """Several workers tell what they know."""
+    first = Condition()
+    looking = watch(engine, ring, health, **{SYSTEM: first})
+    await looking.tell()
+    await looking.step()
+    first.limited_until, first.rests_until = SOON, SOON
+    await looking.tell()
+    other = Condition(limited_until=NOW, rests_until=SOON + timedelta(hours=1))
+    await watch(engine, ring, health, **{SYSTEM: other}).tell()
+    found = (await health.all([SYSTEM]))[SYSTEM]
+
+    assert found.limited_until == SOON
+    assert found.circuit_open_until == SOON + timedelta(hours=1)
+
+
+async def test_pauses_that_are_over_are_put_on_record(engine, ring, health):
+    """Once, whoever of the workers comes first."""
+    pauses = Pauses(engine, ring, TENANT)
+    until = datetime.now(UTC) + timedelta(milliseconds=1)
+    await pauses.place(SYSTEM, until=until, user_id="u1", name="Kim", reason="short")
+    looking = watch(engine, ring, health)
+    async with asyncio.timeout(10):
+        while await pauses.standing() or (await pauses.of(SYSTEM))[0].ended_at is None:
+            await looking.tell()
+
+
+@pytest.mark.parametrize(
+    ("problems", "changes", "state"),
+    [
+        ((), {}, SystemState.HEALTHY),
+        ((LIMITS,), {}, SystemState.WARNING),
+        ((MISSING,), {}, SystemState.BLOCKED),
+        ((), {"limited_until": SOON}, SystemState.LIMITED),
+        ((), {"circuit_open_until": SOON}, SystemState.FAILING),
+        ((), {"limited_until": NOW, "circuit_open_until": NOW}, SystemState.HEALTHY),
+        ((), {"checked_at": NOW - timedelta(hours=1)}, SystemState.UNKNOWN),
+    ],
+)
+def test_a_state_is_the_worst_that_holds(problems, changes, state):
+    """What people must see first."""
+    troubles = tuple(troubles_of(Health(True, problems)))
+    kept = Kept(SYSTEM, NOW, 1, troubles, None, None)
+    assert state_of(POLICY, replace(kept, **changes), None, now=NOW) is state
+
+
+def test_a_system_that_nobody_has_looked_at_is_unknown():
+    """And one that is worked by hand is neither healthy nor sick."""
+    assert state_of(POLICY, None, None, now=NOW) is SystemState.UNKNOWN
+    by_hand = SystemPolicy(
+        system="portal", connector="manual", category=Category.SAAS, tier=Tier.MANUAL
+    )
+    assert state_of(by_hand, None, None, now=NOW) is SystemState.MANUAL

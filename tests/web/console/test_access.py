@@ -1,0 +1,521 @@
+"""`Access`: sessions, API tokens and bars, and what a session is worth at any time."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from lockstep.control.api_tokens import NEVER, ApiTokenDesk
+from lockstep.control.sessions import Sessions, SignInError
+from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.rights import Permission, Role
+from tests.support.casework import EMAIL, TENANT, Casework, termination
+from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, Browser, Site, text_of
+
+HOME = "/console/access"
+SCRIPT = "<script>alert(1)</script>"
+TOKEN = re.compile(r'class="mono secret" value="(lk_t[a-z2-7]{12}_[A-Za-z0-9_-]{43})"')
+MARIA = [Key(KeyKind.EMAIL, EMAIL.upper())]
+
+
+def wish(**changes: object) -> dict[str, object]:
+    """A token as an administrator asks for it."""
+    return {"label": "grafana", "role": "viewer", "days": "30", "whose": "every", **changes}
+
+
+async def make(browser: Browser, **changes: object) -> str:
+    """Make a token on the page; return it."""
+    page = await browser.post(f"{HOME}/tokens", wish(**changes))
+    assert page.status_code == 200, text_of(page)
+    return TOKEN.search(page.text)[1]
+
+
+async def ask(site: Site, token: str, path: str = "/api/score", **options) -> httpx.Response:
+    client = await site.visitor()
+    return await client.get(path, headers={"authorization": f"Bearer {token}"}, **options)
+
+
+async def sql(site: Site, statement: str, **given: object) -> list:
+    async with site.engine.begin() as connection:
+        answer = await connection.exec_driver_sql(statement, given)
+        return list(answer.all()) if answer.returns_rows else []
+
+
+async def entries(site: Site) -> list[dict]:
+    return [
+        json.loads(bytes(row[0]))
+        for row in await sql(site, "select body from ledger_entries order by id")
+    ]
+
+
+@pytest.fixture
+async def admin(site) -> Browser:
+    return await site.sign_in(Role.ADMIN, name="Ada Admin")
+
+
+@pytest.fixture
+async def work(engine, ring) -> Casework:
+    made = Casework(engine, ring)
+    await made.adopt()
+    return made
+
+
+async def test_the_page_shows_who_is_signed_in(site, admin):
+    """With roles, partners and last use; the cookie of nobody."""
+    await site.sign_in(Role.OPERATOR, partners=["northwind"], name=SCRIPT)
+    page = await admin.get(HOME)
+    seen = text_of(page)
+
+    for word in ("Ada Admin", "you", "operator", "northwind", "every partner"):
+        assert word in seen
+    assert SCRIPT not in page.text
+    assert admin.client.cookies[COOKIE] not in page.text
+
+
+async def test_an_administrator_ends_every_session_of_somebody(site, admin):
+    """At once, in every browser; others go on; and who did it is on record."""
+    one = await site.sign_in(Role.OPERATOR, subject="s-1")
+    two = await site.sign_in(Role.OPERATOR, subject="s-1")
+    other = await site.sign_in(Role.OPERATOR)
+    user = one.principal.user_id
+    assert (await admin.post(f"{HOME}/sessions/{user}/end")).status_code == 303
+
+    assert (await one.get("/console/")).status_code == 303
+    assert (await two.get("/console/")).status_code == 303
+    assert (await other.get("/console/")).status_code == 200
+    assert (await admin.post(f"{HOME}/sessions/{user}/end")).status_code == 404
+    assert (await entries(site))[-1]["data"] == {
+        "act": "session.end_all",
+        "user": admin.principal.user_id,
+    }
+
+
+async def test_an_administrator_of_a_partner_knows_of_that_partner_only(site, admin):
+    """Sessions, tokens and bars of others are absent: not listed, not ended, not found."""
+    local = await site.sign_in(Role.ADMIN, partners=["northwind"], name="Local Admin")
+    theirs = await site.sign_in(Role.OPERATOR, partners=["contoso"], name="Carl Contoso")
+    token = await make(admin, label="contoso-token", whose="some", partners="contoso")
+    page = (await local.get(HOME)).text
+
+    for word in ("Carl Contoso", "Ada Admin", "contoso-token"):
+        assert word not in page
+    user, token_id = theirs.principal.user_id, token.split("_")[1]
+    assert (await local.post(f"{HOME}/sessions/{user}/end")).status_code == 404
+    assert (await local.post(f"{HOME}/tokens/{token_id}/end")).status_code == 404
+    assert (await theirs.get("/console/")).status_code == 200
+    for given in ({"whose": "every"}, {"whose": "some", "partners": "contoso\nnorthwind"}):
+        refused = await local.post(f"{HOME}/tokens", wish(**given))
+        assert refused.status_code == 422
+        assert "only what you have" in text_of(refused)
+    await make(local, whose="some", partners="northwind")
+
+
+async def test_a_token_is_shown_once_and_kept_as_its_digest(site, admin):
+    """It works, its last use shows, and nothing that is stored opens anything."""
+    token = await make(admin)
+    assert (await ask(site, token)).status_code == 200
+    page = await admin.get(HOME)
+    assert token not in page.text
+    assert "never" not in text_of(page).split("Tokens of the API")[1].split("Make a token")[0]
+
+    secret = token.split("_", 2)[2]
+    dumped = str(await sql(site, "select t::text from api_tokens t"))
+    assert secret not in dumped
+    assert secret not in str(await entries(site))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"),
+        lambda token: token[:-1],
+        lambda token: token + "x",
+        lambda token: token.upper(),
+        lambda token: "lk_taaaaaaaaaaaa_" + token.split("_", 2)[2],
+        lambda token: token.replace("lk_", "xx_"),
+        lambda token: token.split("_", 2)[2],
+        lambda token: "lk_t' or 1=1 --_x",
+        lambda _: "lk_",
+    ],
+    ids=range(9),
+)
+async def test_a_token_that_is_nearly_right_is_none(site, admin, spoil):
+    """401, like no token at all."""
+    token = await make(admin)
+    answer = await ask(site, spoil(token))
+    assert (answer.status_code, answer.json()) == (401, {"error": "token_needed"})
+
+
+async def test_a_token_ends_by_hand_and_by_time(site, admin):
+    """Both at once; what ended does not end again."""
+    first, second = await make(admin), await make(admin)
+    token_id = first.split("_")[1]
+    assert (await admin.post(f"{HOME}/tokens/{token_id}/end")).status_code == 303
+    assert (await admin.post(f"{HOME}/tokens/{token_id}/end")).status_code == 404
+    await sql(
+        site,
+        "update api_tokens set expires_at = now() - interval '1 second' where token_id = %(t)s",
+        t=second.split("_")[1],
+    )
+
+    assert [(await ask(site, token)).status_code for token in (first, second)] == [401, 401]
+    seen = text_of(await admin.get(HOME))
+    assert "expired" in seen
+    assert "ended" in seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"label": ""}, "label"),
+        ({"label": "x" * 81}, "label"),
+        ({"label": "a\u202eb"}, "label"),
+        ({"label": "a\x00b"}, "label"),
+        ({"role": "king"}, "choose roles"),
+        ({"role": []}, "role or a permission"),
+        ({"role": "approver"}, "needs a person"),
+        ({"role": "admin"}, "needs a person"),
+        ({"permission": "approve"}, "needs a person"),
+        ({"permission": "sealed"}, "coming dismissals"),
+        ({"permission": "fly"}, "choose roles"),
+        ({"days": "0"}, "days at most"),
+        ({"days": "367"}, "days at most"),
+        ({"days": "9" * 400}, "days at most"),
+        ({"days": "-3"}, "days at most"),
+        ({"days": "soon"}, "number of days"),
+        ({"whose": "some"}, "at least one"),
+        ({"whose": "some", "partners": "x" * 201}, "200"),
+        ({"whose": "some", "partners": "a\x00b"}, "printable"),
+        ({"whose": ""}, "at least one"),
+    ],
+)
+async def test_a_token_that_should_not_be_is_not_made(site, admin, changes, says):
+    """And the page says why, with what was entered."""
+    page = await admin.post(f"{HOME}/tokens", wish(**changes))
+
+    assert page.status_code == 422
+    assert says in text_of(page)
+    assert await sql(site, "select 1 from api_tokens") == []
+
+
+def test_no_token_is_a_second_person():
+    """Whoever could make such a token could agree with themselves."""
+    assert {Permission.APPROVE, Permission.MANAGE_ACCESS} == NEVER
+
+
+async def test_only_who_sees_dismissals_lets_a_token_see_them(site):
+    """Nobody gives what they do not have."""
+    trusted = await site.sign_in(Role.ADMIN, more=[Permission.SEALED])
+    await make(trusted, permission="sealed")
+
+
+async def test_a_token_sees_its_partners_only(site, admin, work):
+    """The score of one of them, no other's, and nothing that is about all of them."""
+    token = await make(admin, role="auditor", whose="some", partners="northwind\ncontoso")
+    await work.open(termination("W-1", partner="fabrikam"))
+
+    expected = {
+        "/api/score?partner=northwind": 200,
+        "/api/score?partner=contoso&detail=score": 200,
+        "/api/score": 422,
+        "/api/score?partner=": 422,
+        "/api/score?partner=fabrikam": 404,
+        "/api/score?partner=nobody": 404,
+        "/api/score/trend": 403,
+        "/api/dimension": 403,
+        "/api/penalties?month=2026-10": 403,
+        "/api/metrics": 403,
+        "/metrics": 403,
+        "/api/evidence/exports": 200,
+    }
+    found = {path: (await ask(site, token, path)).status_code for path in expected}
+    assert found == expected
+    assert "fabrikam" not in (await ask(site, token, "/api/score?partner=northwind")).text
+    assert "by" not in (await ask(site, token, "/api/score?partner=contoso&detail=score")).json()
+
+
+async def test_a_token_orders_packs_of_its_partners_only(site, admin, work):
+    """Not of everybody, of another, nor of a case of another; and finds no such order."""
+    case = await work.open(termination("W-1", partner="fabrikam"))
+    token = await make(admin, role="auditor", whose="some", partners="northwind")
+    headers = {"authorization": f"Bearer {token}"}
+    client = await site.visitor()
+
+    async def order(**changes: str) -> tuple[int, str]:
+        body = {"from": "2026-10-01", "to": "2026-10-31", **changes}
+        answer = await client.post("/api/evidence/exports", json=body, headers=headers)
+        return answer.status_code, answer.text
+
+    assert "name one that the token is for" in (await order())[1]
+    assert (await order(partner="fabrikam"))[0] == 404
+    assert (await order(case=case.case_id))[0] == 404
+    assert (await order(case=case.case_id[:3]))[0] == 404
+    await sql(
+        site,
+        "insert into exports (export_id, parameters, requested_at, requested_by, state) values"
+        " ('ebbbbbbbbbbbb', %(p)s, now(), 'token:x', 'pending')",
+        p=json.dumps({"partner": "fabrikam", "case_id": "", "identified": False}),
+    )
+    assert (await ask(site, token, "/api/evidence/exports")).json() == {"exports": []}
+    for path in ("", "/file"):
+        answer = await ask(site, token, f"/api/evidence/exports/ebbbbbbbbbbbb{path}")
+        assert answer.status_code == 404
+
+
+async def test_a_leaver_loses_session_and_token_with_the_cutoff(site, admin, work):
+    """In the transaction that begins the case; and comes in no more, by no way."""
+    maria = await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
+    token = await make(admin, role="operator", owner_email=EMAIL)
+    other = await make(admin, role="operator", owner_email="somebody.else@example.com")
+    case = await work.open(termination(), due=timedelta(hours=1))
+    assert (await maria.get("/console/")).status_code == 200
+    assert (await ask(site, token, "/api/cases")).status_code == 200
+
+    await sql(site, "update cases set cutoff_at = now()")
+    await work.cases.begin(case.case_id)
+    assert (await maria.get("/console/")).status_code == 303
+    assert (await ask(site, token, "/api/cases")).status_code == 401
+    assert (await ask(site, other, "/api/cases")).status_code == 200
+    with pytest.raises(SignInError, match="ended"):
+        await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
+    refused = await admin.post(f"{HOME}/tokens", wish(owner_email=EMAIL))
+    assert "access has ended" in text_of(refused)
+    assert "case:barred" in await work.kinds(case.case_id)
+    assert "owner left" in text_of(await admin.get(HOME))
+
+
+async def test_whoever_signs_in_while_their_case_begins_is_out_too(site, work):
+    """Though the session was not there yet when the case ended the others."""
+    maria = await site.sign_in(Role.OPERATOR, keys=MARIA)
+    case = await work.open(termination())
+    await work.cases.begin(case.case_id)
+    await sql(site, "update sessions set ended_at = null, end_reason = null")
+
+    assert (await maria.get("/console/")).status_code == 303
+    assert await site.sessions.read(maria.client.cookies[COOKIE]) is None
+
+
+async def test_a_bar_is_lifted_with_a_reason(site, admin, work):
+    """For somebody who was hired again; what ended stays ended."""
+    maria = await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
+    case = await work.open(termination())
+    await work.cases.begin(case.case_id)
+    found = await admin.post(f"{HOME}/bars/find", {"key": f" {EMAIL.upper()} "})
+    assert case.case_id in found.text
+    assert EMAIL not in found.text
+    nobody = await admin.post(f"{HOME}/bars/find", {"key": "W-0"})
+    assert "Nobody with that key" in text_of(nobody)
+
+    lift = f"{HOME}/bars/{case.case_id}/lift"
+    assert (await admin.post(lift, {"reason": "  "})).status_code == 422
+    assert (await admin.post(lift, {"reason": "hired again"})).status_code == 303
+    assert (await admin.post(lift, {"reason": "hired again"})).status_code == 422
+    assert (await maria.get("/console/")).status_code == 303
+    again = await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
+    assert (await again.get("/console/")).status_code == 200
+    assert "hired again" not in str(await sql(site, "select b::text from barred_keys b"))
+    last = [entry for entry in await entries(site) if entry["data"].get("act") == "bar.lift"]
+    assert last[0]["case"] == case.case_id
+
+
+async def test_a_bar_outside_of_the_scope_is_not_there(site, work):
+    """Of another partner's leaver, and of oneself."""
+    case = await work.open(termination(partner="contoso"))
+    await work.cases.begin(case.case_id)
+    local = await site.sign_in(Role.ADMIN, partners=["northwind"])
+    assert case.case_id not in (await local.get(HOME)).text
+    assert case.case_id not in (await local.post(f"{HOME}/bars/find", {"key": EMAIL})).text
+    lift = await local.post(f"{HOME}/bars/{case.case_id}/lift", {"reason": "x"})
+    assert lift.status_code == 422
+
+
+@pytest.mark.parametrize("case_id", ["nothing", "%00", "a'b", "%F0%9F%A6%86", "..%2f.."])
+async def test_a_bar_that_is_not_there_breaks_nothing(admin, case_id):
+    """Whatever stands in the address."""
+    for path in (f"/bars/{case_id}/lift", f"/tokens/{case_id}/end", f"/sessions/{case_id}/end"):
+        answer = await admin.post(f"{HOME}{path}", {"reason": "x"})
+        assert answer.status_code in {404, 422}
+
+
+async def test_a_denied_call_of_a_known_token_is_on_record(site, admin):
+    """By the token's id; a stranger's call is not, however often it comes."""
+    token = await make(admin)
+    assert (await ask(site, token, "/api/cases")).status_code == 403
+    await ask(site, "x" * 40)
+
+    denied = [entry for entry in await entries(site) if entry["kind"] == "access:denied"]
+    assert [entry["actor"] for entry in denied] == [{"type": "token", "ref": token.split("_")[1]}]
+    assert denied[0]["data"]["act"] == "GET /api/cases"
+
+
+async def test_a_session_ends_by_idleness_and_by_age(site):
+    """Whichever comes first; using it keeps it from the one and not from the other."""
+    sessions = Sessions(
+        site.engine,
+        site.ring,
+        tenant=TENANT,
+        idle=timedelta(minutes=30),
+        lifetime=timedelta(hours=10),
+    )
+    browser = await site.sign_in(Role.VIEWER)
+    cookie = browser.client.cookies[COOKIE]
+    past = "update sessions set {} = now() - interval '1 second'"
+    await sql(site, past.format("idle_until"))
+    assert await sessions.read(cookie) is None
+    await sql(site, "update sessions set idle_until = now() + interval '1 minute'")
+    assert await sessions.read(cookie) is not None
+    await sql(site, "update sessions set seen_at = now() - interval '5 minutes'")
+    await sessions.read(cookie)
+    [(left,)] = await sql(site, "select idle_until - now() > interval '29 minutes' from sessions")
+    assert left
+    await sql(site, past.format("expires_at"))
+    assert await sessions.read(cookie) is None
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "x" * 43, "x" * 300, "\x00", "é", "' or 1=1"])
+async def test_a_made_up_cookie_is_nobodys(site, cookie):
+    """And breaks nothing."""
+    assert await site.sessions.read(cookie) is None
+
+
+async def test_a_link_signs_in_once(site):
+    """Looking at it does not use it up; a new session is made, with a cookie kept from scripts."""
+    secret = await site.sessions.make_link()
+    visitor = await site.visitor()
+    link = f"/console/sign-in/link?key={secret}"
+    assert (await visitor.get(link)).status_code == 200
+    answer = await visitor.post("/console/sign-in/link", data={"key": secret})
+    flags = answer.headers["set-cookie"].lower()
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
+    assert "httponly" in flags
+    assert "samesite=lax" in flags
+    assert "path=/" in flags
+    assert "domain" not in flags
+    again = await (await site.visitor()).post("/console/sign-in/link", data={"key": secret})
+    assert again.status_code == 403
+    [(name,)] = await sql(site, "select count(*) from sessions")
+    assert name == 1
+
+
+async def test_signing_out_ends_the_session_itself(site):
+    """Not only the cookie: a copy of it is worth nothing."""
+    browser = await site.sign_in(Role.OPERATOR)
+    cookie = browser.client.cookies[COOKIE]
+    await browser.post("/console/sign-out")
+
+    assert await site.sessions.read(cookie) is None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example.com",
+        "//evil.example.com",
+        "/\\evil",
+        "/console/\r\nX: y",
+        "/api/score",
+    ],
+)
+async def test_the_way_back_leads_to_the_console_only(site, target):
+    """Whoever is signed in already is not led elsewhere by a link."""
+    browser = await site.sign_in(Role.OPERATOR)
+    answer = await browser.get("/console/sign-in", params={"next": target})
+
+    assert answer.headers["location"] == "/console/"
+    assert "x" not in answer.headers
+
+
+async def test_a_page_that_was_wanted_comes_after_signing_in(site):
+    """With its query, and only where a browser can go back to it."""
+    visitor = await site.visitor()
+    wanted = await visitor.get("/console/?state=late&x=%22%3E%3Cscript%3E")
+    assert wanted.status_code == 303
+    where = httpx.URL(wanted.headers["location"])
+    assert where.path == "/console/sign-in"
+    assert where.params["next"].startswith("/console/?state=late")
+    page = await visitor.get(str(where))
+    assert "<script>" not in page.text.replace('<script src="/console/static/', "")
+    part = await visitor.get("/console/", headers={"hx-request": "true"})
+    assert (part.status_code, part.headers["hx-redirect"]) == (204, "/console/sign-in")
+
+
+class TestBehindTls:
+    """The same where browsers come by TLS."""
+
+    @pytest.fixture
+    def site_settings(self) -> str:
+        return SETTINGS + '\n[console]\norigin = "https://lockstep.example.com"\n'
+
+    async def test_the_cookie_is_bound_to_this_host_and_to_tls(self, site):
+        """`__Host-`, Secure, no domain; and browsers shall never come without TLS."""
+        secret = await site.sessions.make_link()
+        visitor = await site.visitor()
+        answer = await visitor.post("/console/sign-in/link", data={"key": secret})
+        flags = answer.headers["set-cookie"]
+
+        assert flags.startswith("__Host-lockstep=")
+        for flag in ("Secure", "HttpOnly", "Path=/", "SameSite=lax"):
+            assert flag in flags
+        assert "Domain" not in flags
+        assert "max-age=31536000" in answer.headers["strict-transport-security"]
+
+    async def test_the_cookie_of_an_unprotected_page_is_none(self, site):
+        """A neighbour in clear could have planted it."""
+        browser = await site.sign_in(Role.OPERATOR)
+        assert (await browser.get("/console/")).status_code == 303
+
+
+class TestBoundToTheNetwork:
+    """The same where other machines can reach it."""
+
+    @pytest.fixture
+    def site_settings(self) -> str:
+        return SETTINGS + '\n[web]\nbind = "0.0.0.0"\n'
+
+    async def test_there_are_no_links(self, site):
+        """A link that signs an administrator in is for this machine only."""
+        assert not site.settings.one_time_links
+        visitor = await site.visitor()
+        secret = await site.sessions.make_link()
+        answer = await visitor.post("/console/sign-in/link", data={"key": secret})
+        assert answer.status_code == 404
+        assert "No way to sign in is configured" in text_of(await visitor.get("/console/sign-in"))
+
+
+async def test_tokens_and_sessions_show_nowhere(site, admin):
+    """No text of an object of ours holds a secret."""
+    token = await make(admin)
+    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    row = (await desk.all(by=admin.principal))[0]
+    signed = await site.sessions.read(admin.client.cookies[COOKIE])
+
+    for shown in (repr(row), repr(await desk.find(token)), repr(signed), repr(admin.principal)):
+        assert token.split("_", 2)[2] not in shown
+        assert signed.csrf not in shown
+        assert "Ada" not in shown
+
+
+async def test_the_way_in_carries_every_protection(site):
+    """Headers of a page, whoever asks."""
+    answer = await (await site.visitor()).get("/console/sign-in")
+
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
+    assert ORIGIN not in answer.text
+
+
+async def test_a_used_token_says_when(site, admin):
+    """To the minute."""
+    token = await make(admin)
+    await ask(site, token)
+    [(used,)] = await sql(site, "select used_at from api_tokens")
+    assert datetime.now(UTC) - used < timedelta(minutes=1)
+    await ask(site, token)
+    assert await sql(site, "select used_at from api_tokens") == [(used,)]

@@ -1,0 +1,347 @@
+"""`My events`: reporting leavers in the console, and what becomes of one's own reports only."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lockstep.control.brake import Brake
+from lockstep.control.intake import Dispatcher
+from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.rights import Permission, Role
+from lockstep.storage.brakes import Brakes
+from lockstep.storage.records import CaseRow
+from tests.support.casework import EMAIL, NAME, TENANT, WORKER, Casework
+from tests.web.console.conftest import Browser, Site, text_of
+
+SCRIPT = "<script>alert(1)</script>"
+HOME = "/console/hr"
+
+
+def form(**changes: str) -> dict[str, str]:
+    """A leaver as somebody of HR enters them."""
+    day = (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+    return {
+        "worker_id": WORKER,
+        "name": NAME,
+        "emails": f"{EMAIL}, second@example.com",
+        "kind": "voluntary",
+        "zone": "Asia/Manila",
+        "when": "last_day",
+        "last_working_day": day,
+        "partner": "northwind",
+        "site": "cebu",
+        "spell": "1",
+        "reason": "ticket 7",
+        **changes,
+    }
+
+
+@dataclass
+class Starter:
+    """Stands for the starting of workflows."""
+
+    woken: list[str] = field(default_factory=list)
+
+    async def start(self, case: CaseRow) -> None:
+        """Nothing runs in these tests."""
+
+    async def wake(self, case: CaseRow, event_id: str) -> None:
+        self.woken.append(case.case_id)
+
+
+class Hr:
+    """Somebody of HR, and the worker behind the inbox."""
+
+    def __init__(self, site: Site, browser: Browser, work: Casework) -> None:
+        self.site = site
+        self.browser = browser
+        self.work = work
+
+    async def send(self, **changes: str) -> str:
+        """Check and report; return the page that follows."""
+        page = await self.browser.post(f"{HOME}/preview", form(**changes))
+        assert page.status_code == 200, text_of(page)
+        once = re.search(r'name="once" value="([^"]+)"', page.text)[1]
+        done = await self.browser.post(f"{HOME}/report", {**form(**changes), "once": once})
+        assert done.status_code == 303, text_of(done)
+        return text_of(await self.browser.get(HOME))
+
+    async def dispatch(self) -> None:
+        """Carry out what is in the inbox."""
+        brakes = Brakes(self.work.engine, self.work.ring, TENANT)
+        dispatcher = Dispatcher(
+            engine=self.work.engine,
+            inbox=self.work.inbox,
+            cases=self.work.cases,
+            starter=Starter(),
+            policy=self.work.policy,
+            brake=Brake(brakes, self.work.ring, BrakeRule(per_hour=0, dismissals_per_hour=0)),
+        )
+        while await dispatcher.drain_once():
+            pass
+
+    async def newest_event(self) -> str:
+        page = await self.browser.get(HOME)
+        return re.search(r'href="(/console/hr/\d+)"', page.text)[1]
+
+    async def change(self, event: str, act: str, **given: str):
+        data = {"once": secrets.token_urlsafe(16), **given}
+        return await self.browser.post(f"{event}/{act}", data)
+
+
+@pytest.fixture
+async def hr(site, engine, ring):
+    work = Casework(engine, ring)
+    await work.adopt()
+    return Hr(site, await site.sign_in(Role.HR, name="Hannah HR"), work)
+
+
+async def cases(hr: Hr) -> list[tuple]:
+    """Kind, status, partner and cutoff of every case, the oldest first."""
+    query = "select kind, status, partner, cutoff_at from cases order by opened_at"
+    async with hr.site.engine.connect() as connection:
+        return [tuple(row) for row in (await connection.exec_driver_sql(query)).all()]
+
+
+async def test_a_leaver_is_checked_reported_and_followed(hr):
+    """The cutoff is shown before anything is sent; what becomes of it stands in the list."""
+    page = await hr.browser.post(f"{HOME}/preview", form())
+    day = form()["last_working_day"]
+    assert f"{day} 10:00:00 UTC" in text_of(page)  # 18:00 in Manila
+    assert await hr.work.count("inbox") == 0
+
+    assert "Waits to be carried out." in await hr.send()
+    await hr.dispatch()
+    assert [row[:3] for row in await cases(hr)] == [("voluntary", "scheduled", "northwind")]
+    seen = text_of(await hr.browser.get(HOME))
+    assert "Scheduled: access ends at the cutoff." in seen
+    assert NAME in seen
+    acts = await entries(hr.site, "access:acted")
+    assert acts[-1]["data"] == {"act": "hr.report", "user": hr.browser.principal.user_id}
+
+
+async def test_who_reported_is_kept_with_the_case(hr):
+    """By name and id, encrypted; the ledger holds neither the name nor the reason."""
+    await hr.send()
+    await hr.dispatch()
+    for entry in await entries(hr.site, ""):
+        for word in ("Hannah", "ticket 7", NAME, EMAIL):
+            assert word not in json.dumps(entry)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"worker_id": ""}, "worker.id"),
+        ({"kind": "fired"}, "kind"),
+        ({"zone": "Mars/Olympus"}, "zone"),
+        ({"last_working_day": ""}, "last working day"),
+        ({"last_working_day": "31.12.2026"}, "YYYY-MM-DD"),
+        ({"last_working_day": "2199-01-01"}, "implausibly far"),
+        ({"emails": "no-address"}, "@"),
+        ({"when": "at", "ends_at": ""}, "give a day and a time"),
+        ({"when": "at", "ends_at": "9999-12-31T23:59"}, "2200"),
+        ({"name": "a\x00b"}, "worker.name"),
+        ({"worker_id": "x" * 201}, "worker.id"),
+    ],
+)
+async def test_what_cannot_be_is_said_before_it_is_sent(hr, changes, says):
+    """The same rules as everywhere; what was entered stays in the form."""
+    page = await hr.browser.post(f"{HOME}/preview", form(**changes))
+
+    assert page.status_code == 422
+    assert says.casefold() in text_of(page).casefold()
+    assert 'value="northwind"' in page.text
+    done = await hr.browser.post(f"{HOME}/report", form(**changes) | {"once": "x" * 20})
+    assert done.status_code == 422
+    assert await hr.work.count("inbox") == 0
+
+
+async def test_an_exact_time_is_read_in_the_zone(hr):
+    """A wall clock in Manila, eight hours ahead of UTC."""
+    day = form()["last_working_day"]
+    page = await hr.browser.post(f"{HOME}/preview", form(when="at", ends_at=f"{day}T09:30"))
+
+    assert f"{day} 01:30:00 UTC" in text_of(page)
+
+
+async def test_two_presses_of_the_button_are_one_report(hr):
+    """And a form without its mark is none."""
+    data = {**form(), "once": "k" * 22}
+    for _ in range(2):
+        assert (await hr.browser.post(f"{HOME}/report", data)).status_code == 303
+    assert await hr.work.count("inbox") == 1
+    for once in ("", "short", "x" * 65, "%" * 22, "k\x00" * 11):
+        assert (await hr.browser.post(f"{HOME}/report", form() | {"once": once})).status_code == 422
+    assert await hr.work.count("inbox") == 1
+
+
+async def test_dates_are_moved_and_a_leaving_is_called_off(hr):
+    """Of one's own report, before the cutoff, with a reason for calling off."""
+    await hr.send()
+    await hr.dispatch()
+    event = await hr.newest_event()
+    later = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    moved = await hr.change(event, "amend", when="last_day", last_working_day=later, zone="UTC")
+    assert moved.status_code == 303
+    await hr.dispatch()
+    assert (await cases(hr))[0][3].isoformat() == f"{later}T18:00:00+00:00"
+
+    assert (await hr.change(event, "rescind", reason=" ")).status_code == 422
+    assert (await hr.change(event, "rescind", reason="stays after all")).status_code == 303
+    await hr.dispatch()
+    assert [row[1] for row in await cases(hr)] == ["rescinded"]
+    seen = text_of(await hr.browser.get(HOME))
+    assert seen.count("Called off.") == 2
+    assert "The dates were moved." in seen
+    assert (await hr.change(event, "rescind", reason="again")).status_code == 422
+
+
+async def test_whoever_was_called_off_can_be_reported_again(hr):
+    """What is said anew must not pass for a repetition: nobody would be revoked."""
+    await hr.send()
+    await hr.dispatch()
+    await hr.change(await hr.newest_event(), "rescind", reason="a mistake")
+    await hr.dispatch()
+    await hr.send()
+    await hr.dispatch()
+
+    assert sorted(row[1] for row in await cases(hr)) == ["rescinded", "scheduled"]
+
+
+async def test_a_repetition_is_said_to_be_one(hr):
+    """To whoever has reported the leaver before, and to nobody else."""
+    await hr.send()
+    await hr.dispatch()
+    mine = await hr.browser.post(f"{HOME}/preview", form())
+    assert "reported this leaver already" in text_of(mine)
+
+    other = await hr.site.sign_in(Role.HR)
+    theirs = await other.post(f"{HOME}/preview", form())
+    assert "already" not in text_of(theirs)
+
+
+async def test_somebody_elses_report_is_not_there(hr):
+    """Neither listed, nor opened, nor changed; and what it opened does not show by repeating it."""
+    await hr.send(kind="involuntary")
+    await hr.dispatch()
+    event = await hr.newest_event()
+    other = await hr.site.sign_in(Role.HR)
+
+    assert WORKER not in (await other.get(HOME)).text
+    assert (await other.get(event)).status_code == 404
+    for act in ("amend", "rescind"):
+        answer = await other.post(f"{event}/{act}", {"once": "x" * 22, "reason": "r"})
+        assert answer.status_code == 404
+    spy = Hr(hr.site, other, hr.work)
+    await spy.send()
+    await hr.dispatch()
+    seen = text_of(await other.get(HOME))
+    assert "Taken." in seen
+    assert "Scheduled" not in seen
+    assert "involuntary" not in seen.split("What I have sent")[1]
+    assert (await spy.change(await spy.newest_event(), "rescind", reason="r")).status_code == 422
+    assert [row[:2] for row in await cases(hr)] == [("involuntary", "scheduled")]
+
+
+async def test_somebody_of_a_partner_reports_for_that_partner_only(hr):
+    """Nor do they move what another partner's case says, by repeating its worker id."""
+    await hr.send(partner="contoso")
+    await hr.dispatch()
+    before = await cases(hr)
+    browser = await hr.site.sign_in(Role.HR, partners=["northwind"])
+    refused = await browser.post(f"{HOME}/preview", form(partner="contoso"))
+    assert refused.status_code == 422
+    assert "choose one of yours" in text_of(refused)
+
+    earlier = (datetime.now(UTC) - timedelta(days=9)).date().isoformat()
+    await Hr(hr.site, browser, hr.work).send(partner="northwind", last_working_day=earlier)
+    await hr.dispatch()
+    assert await cases(hr) == before
+    assert "contoso" not in (await browser.get(HOME)).text
+
+
+async def test_nobody_reports_themselves(hr):
+    """Whatever their role; the attempt is on record."""
+    browser = await hr.site.sign_in(Role.HR, keys=[Key(KeyKind.EMAIL, EMAIL.upper())])
+    answer = await browser.post(f"{HOME}/preview", form())
+
+    assert answer.status_code == 422
+    assert "this is you" in text_of(answer)
+    denied = await entries(hr.site, "access:denied")
+    assert denied[-1]["data"]["why"] == "about_oneself"
+
+
+async def test_what_was_entered_stays_a_text(hr):
+    """Script, long names, other directions and emoji, in form, preview and list."""
+    name = f'{SCRIPT}"><img src=x onerror=alert(1)> \u202eevil\u202c 🦆'
+    given = {"name": name, "site": SCRIPT, "worker_id": SCRIPT, "reason": SCRIPT}
+    preview = await hr.browser.post(f"{HOME}/preview", form(**given))
+    changed = await hr.browser.post(f"{HOME}/change", form(**given))
+    await hr.send(**given)
+    listed = await hr.browser.get(HOME)
+    one = await hr.browser.get(await hr.newest_event())
+    await hr.send(name="n" * 200, worker_id="w" * 200)
+
+    for page in (preview, changed, listed, one, await hr.browser.get(HOME)):
+        assert page.status_code == 200
+        assert SCRIPT not in page.text
+        assert "<img" not in page.text
+    assert "🦆" in listed.text
+
+
+async def test_a_long_list_comes_in_pages(hr):
+    """Fifty at a time, the newest first, none twice and none left out."""
+    for number in range(53):
+        data = form(worker_id=f"W-{number:03}") | {"once": f"{number:03}" + "x" * 20}
+        assert (await hr.browser.post(f"{HOME}/report", data)).status_code == 303
+    first = await hr.browser.get(HOME)
+    older = re.search(r'href="(/console/hr\?before=\d+)"', first.text)[1]
+    second = await hr.browser.get(older)
+
+    found = [re.findall(r'small">(W-\d+)', page.text) for page in (first, second)]
+    assert found[0] + found[1] == [f"W-{number:03}" for number in range(52, -1, -1)]
+    assert len(found[0]) == 50
+
+
+@pytest.mark.parametrize("event", ["0", "-1", "99999999", "9" * 40, "x", "%00"])
+async def test_a_report_that_is_not_there_is_not_found(hr, event):
+    """Whatever its number is, and nothing breaks."""
+    answer = await hr.browser.get(f"{HOME}/{event}")
+    assert answer.status_code in {404, 422}
+
+
+async def test_what_was_erased_is_said_to_be(hr):
+    """The body goes with the leaver; the line stays."""
+    await hr.send()
+    await hr.dispatch()
+    async with hr.site.engine.begin() as connection:
+        await connection.exec_driver_sql("update inbox set body = ''")
+    seen = text_of(await hr.browser.get(HOME))
+
+    assert "erased" in seen
+    assert NAME not in seen
+
+
+async def test_without_the_right_there_is_no_way(hr):
+    """An operator sees cases and reports none."""
+    browser = await hr.site.sign_in(Role.OPERATOR, more=[Permission.SEALED])
+    answer = await browser.post(f"{HOME}/report", form() | {"once": "x" * 22})
+
+    assert answer.status_code == 403
+    assert await hr.work.count("inbox") == 0
+
+
+async def entries(site: Site, kind: str) -> list[dict]:
+    """Entries of a kind, or all, the oldest first."""
+    async with site.engine.connect() as connection:
+        rows = await connection.exec_driver_sql("select body from ledger_entries order by id")
+        found = [json.loads(bytes(row.body)) for row in rows]
+    return [entry for entry in found if not kind or entry["kind"] == kind]
