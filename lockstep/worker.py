@@ -25,7 +25,8 @@ from lockstep.chores import build_chores, build_health_watch
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.brake import Brake
-from lockstep.control.intake import CaseStarter, Dispatcher
+from lockstep.control.case_start import CaseStarter
+from lockstep.control.intake import Dispatcher
 from lockstep.control.load import LoopLag
 from lockstep.control.sandboxing import sandboxed
 from lockstep.settings import Settings

@@ -27,7 +27,8 @@ from lockstep.control.brake import Approver, BrakeDesk, HeldEvent
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.acts import ActsLog
-from lockstep.storage.brakes import Brakes, BrakeView
+from lockstep.storage.brake_rows import BrakeView
+from lockstep.storage.brakes import Brakes
 
 brake_app = typer.Typer(
     no_args_is_help=True,

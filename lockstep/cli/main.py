@@ -22,6 +22,7 @@ from lockstep.cli import (
     ledger,
     ledger_refold,
     notices,
+    requests,
     score,
     servers,
     subject,
@@ -53,6 +54,7 @@ app.command(rich_help_panel=_WORK)(terminate.terminate)
 app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
 app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(cases.stuck)
+app.command("requests", rich_help_panel=_WORK)(requests.list_requests)
 app.command(rich_help_panel=_WORK)(cases.retry)
 app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)

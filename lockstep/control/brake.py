@@ -16,9 +16,8 @@ from lockstep.domain.brakes import BrakeCause, BrakeRule, BrakeState, Flow, allo
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.terminations import Termination
 from lockstep.storage.acts import ActsLog
-from lockstep.storage.brakes import (
+from lockstep.storage.brake_rows import (
     BrakeDecidedError,
-    Brakes,
     BrakeView,
     Decider,
     DecisionRow,
@@ -26,6 +25,7 @@ from lockstep.storage.brakes import (
     HeldRow,
     OwnEventsError,
 )
+from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.keyring import Keyring
 

@@ -163,7 +163,8 @@ class Sessions:
         Returns:
             how many; 0 where nobody of this id is signed in.
         """
-        if user_id not in {each.principal.user_id for each in await self.standing(by=by)}:
+        rows = await self.users.standing(user_id=user_id) if user_id.isprintable() else []
+        if not any(_is_within(_principal(row).partners, by.partners) for row in rows):
             return 0
         ended = await self.users.end("ended_by_admin", user_id=user_id)
         await self.log.acted(by.user_id, "session.end_all", token=by.token)

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.rights import Scope
-from lockstep.storage.brakes import visible_held
+from lockstep.storage.brake_rows import visible_held
 from lockstep.storage.exports import ExportState
 from lockstep.storage.tables import (
     assignments,

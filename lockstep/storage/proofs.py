@@ -38,8 +38,9 @@ class Proof:
 class Proofs:
     """Proves leaves; each proof is checked against the head's root before it is given."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, at_once: int = READ_AT_ONCE) -> None:
         self._engine = engine
+        self._at_once = at_once
 
     async def of(self, leaves: list[tuple[int, bytes]], head: StoredCheckpoint) -> list[Proof]:
         """A proof for each (index, leaf hash) that ``head`` covers.
@@ -48,7 +49,7 @@ class Proofs:
             BrokenOrderError: if the stored leaves do not lead to the head's root.
         """
         async with self._engine.connect() as connection:
-            tree = _Nodes(connection)
+            tree = _Nodes(connection, self._at_once)
             return [
                 await self._one(tree, index, leaf, head)
                 for index, leaf in leaves
@@ -79,6 +80,7 @@ class _Nodes:
     """Hashes of subtrees, each reckoned once."""
 
     connection: AsyncConnection
+    at_once: int
     known: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     async def node(self, first: int, count: int) -> bytes:
@@ -89,7 +91,7 @@ class _Nodes:
         return self.known[key]
 
     async def _reckon(self, first: int, count: int) -> bytes:
-        if count <= READ_AT_ONCE:
+        if count <= self.at_once:
             return await self._from_leaves(first, count)
         if count & (count - 1) == 0 and (found := await self._from_head(first, count)):
             return found
@@ -106,7 +108,10 @@ class _Nodes:
         hashes = (await self.connection.scalars(query)).all()
         if len(hashes) != count:
             raise BrokenOrderError(f"leaves from {first} on are missing from the ledger")
-        return root_of(bytes(leaf) for leaf in hashes)
+        try:
+            return root_of(bytes(leaf) for leaf in hashes)
+        except TreeError:
+            raise BrokenOrderError(f"a leaf from {first} on is no hash") from None
 
     async def _from_head(self, first: int, count: int) -> bytes | None:
         """From the frontier of a head that ends within the next subtree of the same size."""

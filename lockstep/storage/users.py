@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.tables import barred_keys, sessions, sign_ins, users
 
+MOST_ROWS = 1000
 _TOUCH = timedelta(minutes=1)
 """How exactly the last use of a session is known: not every request is a write."""
 
@@ -126,12 +127,14 @@ class Users:
                 await connection.execute(touched)
         return _session(row, document)
 
-    async def standing(self) -> list[SessionRow]:
-        """Every session that stands, the last used first."""
+    async def standing(self, *, user_id: str | None = None) -> list[SessionRow]:
+        """Sessions that stand, of ``user_id`` or of all, the last used first; `MOST_ROWS`."""
         now = datetime.now(UTC)
         query = select(sessions).where(_standing(now)).order_by(sessions.c.seen_at.desc())
+        if user_id is not None:
+            query = query.where(sessions.c.user_id == user_id)
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query.limit(1000))).all()
+            rows = (await connection.execute(query.limit(MOST_ROWS))).all()
         return [_session(row, self._open(row.private, bytes(row.session_hash))) for row in rows]
 
     async def end(self, reason: str, **which: object) -> int:

@@ -18,9 +18,12 @@ _OVERFLOW = """() => {
     .concat(`page ${page} > ${most}`);
 }"""
 
+_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
 
 async def barriers(page: Page) -> list[str]:
     """What axe finds that is serious or critical, with the place of each."""
+    await page.evaluate(_DRAWN)  # a window that was resized has told the page by then
     found: dict[str, Any] = await page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{each['id']}: {node['target']} {node['any'][:1]} {node['html'][:160]}"

@@ -166,10 +166,12 @@ async def test_hr_reports_a_leaver_with_a_hostile_name(window, stage, axe):
         ("Worker id", person.worker_id),
         ("Name", HOSTILE),
         ("E-mail addresses", person.email),
+        ("Time zone of the dates", person.time_zone),
         ("Partner", HOSTILE[:100]),
         ("Site", HOSTILE[:100]),
     ):
         await hr.page.get_by_label(label, exact=True).fill(value)
+    await hr.page.get_by_label("How they leave").select_option("involuntary")
     await hr.page.get_by_label("Now", exact=True).check()
     await hr.page.get_by_role("button", name="Check", exact=True).click()
     assert await barriers(hr.page) == []

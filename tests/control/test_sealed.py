@@ -11,7 +11,7 @@ from temporalio.common import Priority
 
 from lockstep.contracts import names
 from lockstep.control.brake import Approver
-from lockstep.control.intake import CaseStarter
+from lockstep.control.case_start import CaseStarter
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Scope

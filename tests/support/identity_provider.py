@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import re
@@ -20,9 +18,9 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import httpx
-import pytest
 
 from lockstep.embedded import leash
+from tests.support import node_packages
 
 HOME = Path(__file__).parents[1] / "peers" / "oidc"
 CLIENT = "lockstep"
@@ -122,28 +120,9 @@ def _read(provider: IdentityProvider) -> None:
 
 
 def _installed() -> Path:
-    """The provider with its locked packages; installed once for each state of the lock file."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are needed for a real OpenID provider: install them")
-    lock = (HOME / "package-lock.json").read_bytes()
-    cache = Path(sys.prefix) / "lockstep-peers"
-    cache.mkdir(exist_ok=True)
-    folder = cache / f"oidc-{hashlib.sha256(lock).hexdigest()[:16]}"
-    with (cache / "oidc.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HOME / name, folder)
-            subprocess.run(
-                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                cwd=folder,
-                check=True,
-                capture_output=True,
-                timeout=300,
-            )
-            (folder / "done").touch()
-        shutil.copy(HOME / "provider.mjs", folder)
+    """The provider with its locked packages."""
+    folder = node_packages.installed("oidc", HOME)
+    fresh = folder / f"provider-{os.getpid()}.mjs"
+    shutil.copy(HOME / "provider.mjs", fresh)
+    fresh.replace(folder / "provider.mjs")  # whole at any time: another test run may read it
     return folder

@@ -16,7 +16,7 @@ from lockstep.control.desk import RefusedError
 from lockstep.control.sessions import Signed
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.rights import Permission, Principal
-from lockstep.storage.brakes import BrakeView
+from lockstep.storage.brake_rows import BrakeView
 from lockstep.web.console.gate import NOT_THERE, Refusal
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from lockstep.control.uploads import ENDINGS, MOST_BYTES, TooLargeError
 from lockstep.domain.rights import Permission
 from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_file import CaseFile
+from lockstep.storage.checkpoints import BrokenOrderError
 from lockstep.web.console.case_view import people_in, sheet
 from lockstep.web.console.gate import NOT_THERE, Refusal
 
@@ -171,6 +172,8 @@ def router(room: CaseRoom) -> APIRouter:
             document = await room.proofs.of(case_id)
         except NoHeadError as error:
             raise Refusal(409, "Nothing to prove by yet", str(error)) from None
+        except BrokenOrderError as error:
+            raise Refusal(409, "The ledger is broken", _sentence(error)) from None
         name = f"lockstep-{case_id}-proofs.json"
         return JSONResponse(document, headers=_attachment(name))
 

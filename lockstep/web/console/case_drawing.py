@@ -13,9 +13,11 @@ from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.records import RevocationRow
 from lockstep.web.console.pages import duration
 
-LEFT, RIGHT, LANE = 190, 1180, 38
+LEFT, RIGHT, LANE = 190, 1180, 42
 TOP, BOTTOM = 34, 30
 _SECOND = 1000
+_STRAIGHT = 100
+"""Milliseconds around the cutoff in which the axis is straight."""
 _NEAREST = 62
 """Between two ticks, so that their labels do not touch."""
 _SAME = 7
@@ -34,6 +36,16 @@ _TICKS: tuple[tuple[int, str], ...] = (
     (2_592_000_000, "+30 d"),
     (31_536_000_000, "+1 y"),
 )
+_ROWS = {
+    Mark.ATTEMPT: -10,
+    Mark.FAULT: -10,
+    Mark.ASKED: -10,
+    Mark.READ_BACK: 10,
+    Mark.LOOK: 10,
+    Mark.LOOK_FAILED: 10,
+    Mark.RETURNED: 10,
+}
+"""What is tried lies above the bar and what is seen below it: in a good case all is one moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class Drawn:
     """One mark, or several of one kind that lie together."""
 
     x: float
+    y: int
     mark: str
     title: str
 
@@ -196,7 +209,9 @@ def _marks(events: Sequence[Event], axis: _Axis, base: int) -> list[Drawn]:
         else:
             last[event.mark] = len(groups)
             groups.append((x, event.mark, [event]))
-    return [Drawn(x, mark.value, _title(found, base)) for x, mark, found in groups]
+    return [
+        Drawn(x, _ROWS.get(mark, 0), mark.value, _title(found, base)) for x, mark, found in groups
+    ]
 
 
 def _title(events: Sequence[Event], base: int) -> str:
@@ -210,4 +225,4 @@ def _title(events: Sequence[Event], base: int) -> str:
 
 def _fold(at: int) -> float:
     """Milliseconds on a logarithmic scale that is straight around 0."""
-    return math.copysign(math.log10(1 + abs(at) / _SECOND), at)
+    return math.copysign(math.log10(1 + abs(at) / _STRAIGHT), at)

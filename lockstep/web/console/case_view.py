@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_dates import assigned_at, dates_seen
-from lockstep.control.case_timeline import EntryLine, Told, entry_line, told
+from lockstep.control.case_timeline import EntryLine, Mark, Told, entry_line, told
 from lockstep.control.case_words import did, state_words
 from lockstep.control.casework import Rules, decision_id_of, position
 from lockstep.control.desk import RefusedError
@@ -20,6 +20,7 @@ from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_r
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
+from lockstep.evidence.entries import EntryKind
 from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_acts import ActKind, ActState
 from lockstep.storage.case_file import CaseFile, DecisionRow, FindingRow, PlacedEntry, Stood
@@ -30,6 +31,12 @@ from lockstep.web.console.case_drawing import Drawing, draw
 SHOWN_ENTRIES = 50
 SHOWN_EVENTS = 300
 _UNKNOWN = "a person"
+_SAID = {
+    EntryKind.CASE_OPENED.value: "reported the leaver",
+    EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
+    EntryKind.CASE_RESCINDED.value: "called the case off; carried out",
+    EntryKind.CASE_RESCIND_REFUSED.value: "called the case off too late",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,10 @@ class SystemView:
     can_decide: bool
     can_retry: bool
     can_waive: bool
+
+    @property
+    def faults(self) -> int:
+        return sum(event.mark is Mark.FAULT for event in self.told.events)
 
     @property
     def is_settled(self) -> bool:
@@ -336,7 +347,7 @@ def _history(found: CaseFile, users: Mapping[str, str], *, named: bool) -> tuple
 
 
 def _from_elsewhere(row: DecisionRow, *, named: bool) -> HistoryLine:
-    words = {kind.value: did(kind.value) for kind in DecisionKind}
+    words = {**{kind.value: did(kind.value) for kind in DecisionKind}, **_SAID}
     return HistoryLine(
         at=row.decided_at,
         who=row.actor if named and row.actor else _UNKNOWN,

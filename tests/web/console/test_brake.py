@@ -11,7 +11,8 @@ from lockstep.domain.brakes import BrakeCause
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.brakes import Brakes, Held
+from lockstep.storage.brake_rows import Held
+from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.tables import inbox
 from tests.control.test_brake import event_of

@@ -17,7 +17,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from lockstep.control.brake import Brake
-from lockstep.control.intake import CaseStarter, Dispatcher
+from lockstep.control.case_start import CaseStarter
+from lockstep.control.intake import Dispatcher
 from lockstep.domain.access import Category
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.faults import FaultCategory

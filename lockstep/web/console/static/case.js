@@ -57,8 +57,9 @@
     kept = [];
     tick();
   });
-  // What nobody fills in any more must not hide that its system was settled meanwhile.
-  part?.addEventListener("toggle", (event) => {
-    if (event.target.open) event.target.querySelector("textarea, input:not([type=hidden])")?.focus();
-  }, true);
+  // Unfolding a form leads into it; one that comes unfolded does not draw the page down to it.
+  part?.addEventListener("click", (event) => {
+    const form = event.target.closest("summary")?.parentElement;
+    if (form?.matches(".act")) setTimeout(() => form.open && form.querySelector("select, textarea, input:not([type=hidden])")?.focus());
+  });
 })();

@@ -1,0 +1,65 @@
+"""`lockstep requests`: what waits for a second person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lockstep.cli import render
+from lockstep.cli.context import (
+    ConfigOption,
+    JsonOption,
+    opened,
+    out,
+    print_json,
+    run,
+    settings_or_die,
+)
+from lockstep.domain.rights import EVERYTHING
+from lockstep.storage.requests import RequestRow, Requests
+
+
+def list_requests(
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List what waits for a second person, the first to run out first; decide it in the console."""
+    settings = settings_or_die(config)
+
+    async def work() -> list[RequestRow]:
+        async with opened(settings) as context:
+            return await Requests(context.engine).pending(EVERYTHING, limit=limit)
+
+    rows = run(work())
+    if as_json:
+        print_json([_data(row) for row in rows])
+    elif rows:
+        out.print(_table(rows))
+    else:
+        out.print("Nothing waits for a second person.")
+
+
+def _data(row: RequestRow) -> dict[str, object]:
+    names = ("request_id", "case_id", "system", "kind", "asked_by", "asked_at", "expires_at")
+    return {name: getattr(row, name) for name in (*names, "until")}
+
+
+def _table(rows: list[RequestRow]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("request", "case", "system", "kind", "asked by", "asked at", "runs out"):
+        table.add_column(name, no_wrap=name in {"request", "case"})
+    for row in rows:
+        table.add_row(
+            row.request_id,
+            row.case_id,
+            escape(row.system),
+            row.kind,
+            escape(row.asked_by),
+            render.instant(row.asked_at),
+            render.instant(row.expires_at),
+        )
+    return table

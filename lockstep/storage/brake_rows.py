@@ -1,0 +1,130 @@
+"""Brakes and what they hold as values, and who may know of what is held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, not_, true
+
+from lockstep.domain.rights import Scope
+from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.tables import held_events
+
+
+class BrakeDecidedError(LookupError):
+    """The brake, or an event that it held, is not there any more: somebody has decided."""
+
+
+class OwnEventsError(PermissionError):
+    """Somebody would decide about what they have reported themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One event to be held, with what must be known of it without opening it again."""
+
+    inbox_id: int
+    partner: str
+    kind: TerminationKind
+    cutoff_at: datetime
+    key_indexes: frozenset[bytes] = field(repr=False)
+    actor: str = field(repr=False, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGroup:
+    """What a brake holds of one partner and kind."""
+
+    partner: str
+    kind: str
+    count: int
+    first_cutoff_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BrakeView:
+    """A brake that is on, as far as somebody may know of what it holds.
+
+    Args:
+        limit: (observed, allowed) within the hour; None where that would tell of others.
+        newest: the highest inbox id that it holds; nothing later was seen by whoever decides.
+    """
+
+    brake_id: str
+    source: str
+    set_at: datetime
+    limit: tuple[int, int] | None
+    groups: tuple[HeldGroup, ...]
+    newest: int
+
+    @property
+    def count(self) -> int:
+        return sum(group.count for group in self.groups)
+
+    @property
+    def first_cutoff_at(self) -> datetime:
+        """The earliest cutoff among what waits: its clock runs."""
+        return min(group.first_cutoff_at for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """One held event; ``body`` as received."""
+
+    inbox_id: int
+    source: str
+    dedupe_key: str
+    partner: str
+    kind: str
+    cutoff_at: datetime
+    received_at: datetime
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Who decides. ``user_id`` is random; ``name`` is personal and kept encrypted."""
+
+    user_id: str
+    name: str = field(repr=False)
+    reason: str = field(repr=False)
+
+    @property
+    def known_as(self) -> set[str]:
+        """Everything by which an event may say who reported it."""
+        return {self.user_id, self.name} - {""}
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """What somebody decided about some events of a brake."""
+
+    brake_id: str
+    source: str
+    decided_at: datetime
+    decision: str
+    events: int
+    user_id: str
+    name: str = field(repr=False)
+    reason: str = field(repr=False)
+
+
+def visible_held(scope: Scope) -> ColumnElement[bool]:
+    """Held events that ``scope`` may know of; the rule is `visibility.visible`'s."""
+    conditions: list[ColumnElement[bool]] = [true()]
+    if scope.partners is not None:
+        conditions.append(held_events.c.partner.in_(sorted(scope.partners)))
+    if not scope.sealed:
+        conditions.append(not_(is_sealed_event()))
+    if scope.own_keys:
+        conditions.append(not_(held_events.c.key_indexes.overlap(sorted(scope.own_keys))))
+    return and_(*conditions)
+
+
+def is_sealed_event() -> ColumnElement[bool]:
+    """A held dismissal whose cutoff is to come."""
+    return and_(
+        held_events.c.kind == TerminationKind.INVOLUNTARY.value,
+        held_events.c.cutoff_at > func.now(),
+    )

@@ -1,0 +1,60 @@
+"""Inclusion proofs from the database, against trees that are computed anew."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.merkle import root_from_inclusion
+from lockstep.storage.checkpoints import BrokenOrderError, Checkpoints
+from lockstep.storage.proofs import Proofs
+from tests.support.ledgers import LedgerBook, entry, settle
+
+
+def grow(book: LedgerBook, parts: list[int]) -> None:
+    """So many entries at a time, with a signed head after each."""
+    sequencer = book.sequencer()
+    settle(sequencer)
+    for number in parts:
+        book.append(*(entry() for _ in range(number)))
+        book.append(entry(EntryKind.HOLD_PLACED, hold="h"))
+        settle(sequencer)
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 4096])
+@pytest.mark.parametrize("parts", [[1], [7, 1, 30], [64, 64, 3, 120]])
+async def test_every_leaf_is_proved_under_the_newest_head(engine, book, parts, at_once):
+    """With hashes from leaves, and with hashes from the frontiers of earlier heads."""
+    grow(book, parts)
+    head = await Checkpoints(engine).latest()
+    assert head is not None
+    leaves = [
+        (index, hashlib.sha256(b"\x00" + body).digest()) for index, body in enumerate(book.bodies())
+    ]
+    proofs = await Proofs(engine, at_once=at_once).of(leaves, head)
+
+    assert len(proofs) == head.size
+    for proof in proofs:
+        root = root_from_inclusion(proof.leaf, head.size, proof.leaf_hash, proof.path)
+        assert root == head.root
+
+
+async def test_a_leaf_beyond_the_head_has_no_proof(engine, book):
+    """It waits for the next head."""
+    grow(book, [3])
+    head = await Checkpoints(engine).latest()
+    assert head is not None
+    assert await Proofs(engine).of([(head.size, b"\x00" * 32)], head) == []
+
+
+async def test_a_changed_ledger_proves_nothing(engine, book, tmp_path: Path):
+    """Rather no proof than one that leads elsewhere."""
+    grow(book, [5])
+    head = await Checkpoints(engine).latest()
+    assert head is not None
+    book.tamper("update ledger_entries set leaf_hash = '\\x00' where id = 2")
+    with pytest.raises(BrokenOrderError):
+        await Proofs(engine).of([(0, b"\x01" * 32)], head)
