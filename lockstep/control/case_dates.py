@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-
 from lockstep.control.casework import (
     LONGEST_TEXT,
     CaseDesk,
@@ -18,6 +16,7 @@ from lockstep.control.casework import (
 )
 from lockstep.control.desk import Person, RefusedError, new_event_id
 from lockstep.control.events import Dates, EventError, TerminationEvent
+from lockstep.control.reporting import make_dates
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
 from lockstep.storage.case_acts import ActKind, ActState, NewAct
@@ -145,7 +144,7 @@ def assigned_at(found: CaseFile) -> str:
     return found.assigned[1].isoformat() if found.assigned else "nobody"
 
 
-def make_dates(*, zone: str, last_day: str = "", ends_at: str = "") -> Dates:
+def dates_of_form(*, zone: str, last_day: str = "", ends_at: str = "") -> Dates:
     """Dates as a form has them: a day, or a moment on a clock in ``zone`` (or with its offset).
 
     Raises:
@@ -160,11 +159,6 @@ def make_dates(*, zone: str, last_day: str = "", ends_at: str = "") -> Dates:
             moment = moment.replace(tzinfo=ZoneInfo(zone))
     except (ValueError, OSError, LookupError):
         raise RefusedError("a date is 2026-11-30, a moment 2026-11-30T18:00") from None
-    try:
-        return Dates.model_validate(
-            {"zone": zone, "last_working_day": day, "access_ends_at": moment}
-        )
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "dates"
-        raise RefusedError(f"{place}: {problem['msg']}") from None
+    return make_dates(
+        zone=zone, last_day=day, access_ends_at=moment.isoformat() if moment else None
+    )

@@ -45,7 +45,9 @@ def did(kind: str) -> str:
 def who_did(act: ActRow) -> str:
     """Who did what and when; of what got no answer, that too."""
     name = str(act.document.get("name") or act.user_id)
-    text = f"{name} {did(act.kind)} at {instant_words(act.acted_at)}"
+    approved = act.kind in {ActKind.ATTEST, ActKind.WAIVE} and act.document.get("request")
+    what = "approved what was asked for" if approved else did(act.kind)
+    text = f"{name} {what} at {instant_words(act.acted_at)}"
     if act.state == ActState.SENT:
         return f"{text}, and no answer has come yet: it can be sent again"
     return text

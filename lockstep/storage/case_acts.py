@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -316,13 +316,18 @@ def act_row(row: RowMapping, subject: Subject | None) -> ActRow:
 
 
 async def acts_of(
-    connection: AsyncConnection, case_id: str, subject: Subject | None
+    connection: AsyncConnection,
+    case_id: str,
+    subject: Subject | None,
+    *,
+    kinds: Collection[ActKind] = tuple(ActKind),
 ) -> list[ActRow]:
-    """The newest acts of a case, the last one first."""
+    """The newest acts of a case, the last one first; what got no answer yet comes before them."""
+    is_sent = acts.c.state == ActState.SENT.value
     query = (
         select(acts)
-        .where(acts.c.case_id == case_id)
-        .order_by(acts.c.acted_at.desc(), acts.c.act_id)
+        .where(acts.c.case_id == case_id, acts.c.kind.in_(sorted(kinds)))
+        .order_by(is_sent.desc(), acts.c.acted_at.desc(), acts.c.act_id)
         .limit(MOST_ROWS)
     )
     return [act_row(row, subject) for row in (await connection.execute(query)).mappings()]

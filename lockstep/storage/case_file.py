@@ -40,7 +40,7 @@ from lockstep.storage.visibility import visible
 MOST_ROWS = 200
 _CASE = [cases.c[item.name] for item in fields(CaseRow)]
 _REVOCATION = [revocations.c[item.name] for item in fields(RevocationRow)]
-_DATES = frozenset({ActKind.RESCHEDULE.value, ActKind.RESCIND.value})
+_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class CaseFiles:
             subject = await self._subject(connection, case)
             rows, stood = await _doors(connection, case_id, subject)
             acts = await acts_of(connection, case_id, subject)
-            moves = [act for act in acts if act.kind in _DATES]
+            moves = await acts_of(connection, case_id, subject, kinds=_DATES)
             return CaseFile(
                 view=CaseView(case, rows, *_names(subject)),
                 subject=subject,

@@ -55,6 +55,7 @@ from lockstep.web.api.acts import acts_routers
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.cases import cases_router
 from lockstep.web.api.evidence import Packs, evidence_router
+from lockstep.web.bounds import Bounds
 from lockstep.web.console.console import Console, routers
 from lockstep.web.console.gate import ConsoleGate
 from lockstep.web.console.live import Live
@@ -217,6 +218,7 @@ def assemble(
         app.mount("/console/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, engine)
     secure = console is not None and console.gate.secure
+    app.add_middleware(Bounds)
     app.add_middleware(Headers, pages=POLICY, secure=secure)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app

@@ -126,7 +126,7 @@ def test_what_is_not_canonical_is_refused(raw: bytes) -> None:
         parse_canonical(raw)
 
 
-@pytest.mark.parametrize("value", [1.5, {"a": 0.0}, [2**53], "\ud800", object(), b"raw"])
+@pytest.mark.parametrize("value", [1.5, {"a": 0.0}, [2**53], "\ud800", b"raw", {1}])
 def test_what_has_no_canonical_bytes_is_refused(value: object) -> None:
     """No floats, no numbers beyond 53 bits, no half characters."""
     with pytest.raises(PlainError):

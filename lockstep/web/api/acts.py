@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from lockstep.control.case_dates import CaseDates, make_dates
+from lockstep.control.case_dates import CaseDates, dates_of_form
 from lockstep.control.casework import (
     CaseDesk,
     ConflictError,
@@ -44,10 +44,15 @@ class _Body(BaseModel):
 
 
 class Reason(_Body):
-    """Why; kept with the act. ``seen``: what the caller looked at, from an earlier answer."""
+    """Why; kept with the act."""
 
     reason: str = Field(min_length=1, max_length=2000, repr=False)
-    seen: str = Field(default="", max_length=200)
+    seen: str = Field(
+        default="",
+        max_length=200,
+        description="What the caller looked at, as the page's forms carry it: of a system its "
+        "opening and how many decisions it has had, as in 1.0. Refused where that has changed.",
+    )
 
 
 class MaybeReason(_Body):
@@ -150,7 +155,7 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         async def work() -> Done:
             found = await desk.find(me, case_id)
             ends = said.access_ends_at
-            given = make_dates(
+            given = dates_of_form(
                 zone=found.view.case.zone,
                 last_day=said.last_working_day.isoformat() if said.last_working_day else "",
                 ends_at=ends.isoformat() if ends else "",

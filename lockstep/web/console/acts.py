@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
-from lockstep.control.case_dates import make_dates
+from lockstep.control.case_dates import dates_of_form
 from lockstep.control.casework import Done, NotAllowedError, NotThereError
 from lockstep.control.desk import RefusedError
 from lockstep.control.second_person import Asked
@@ -110,7 +110,7 @@ def _add_date_acts(routes: APIRouter, room: CaseRoom) -> None:
         found = await room.find(request, case_id)
 
         async def work(me: Principal, form: FormData) -> Done:
-            dates = make_dates(
+            dates = dates_of_form(
                 zone=found.view.case.zone,
                 last_day=field(form, "last_day"),
                 ends_at=field(form, "ends_at"),

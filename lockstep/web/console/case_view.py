@@ -31,6 +31,7 @@ from lockstep.web.console.case_drawing import Drawing, draw
 SHOWN_ENTRIES = 50
 SHOWN_EVENTS = 300
 _UNKNOWN = "a person"
+_APPROVED = {ActKind.ATTEST.value: "attestation", ActKind.WAIVE.value: "waiver"}
 _SAID = {
     EntryKind.CASE_OPENED.value: "reported the leaver",
     EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
@@ -328,6 +329,11 @@ def _history(found: CaseFile, users: Mapping[str, str], *, named: bool) -> tuple
         what = did(act.kind)
         if act.kind == ActKind.ASSIGN and document.get("to"):
             what = f"gave the case to {document['to']}"
+        if act.kind in _APPROVED and act.document.get("request"):
+            asker = document.get("actor")
+            what = f"approved the {_APPROVED[act.kind]}" + (
+                f" that {asker} asked for" if asker else ""
+            )
         lines.append(
             HistoryLine(
                 at=act.acted_at,

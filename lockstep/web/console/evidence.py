@@ -28,7 +28,7 @@ from lockstep.evidence.pack.layout import OCSF_VERSIONS
 from lockstep.storage.case_sight import CaseSight
 from lockstep.storage.exports import ExportRow, ExportState
 from lockstep.web.console.evidence_words import PackLine, line_of, report_values
-from lockstep.web.console.gate import MAX_FORM_BYTES, NOT_THERE, ConsoleGate, Refusal, act_of
+from lockstep.web.console.gate import NOT_THERE, ConsoleGate, Refusal, act_of
 
 if TYPE_CHECKING:
     from lockstep.web.console.console import Console
@@ -296,10 +296,7 @@ async def _refuse(
 
 
 async def read_form(request: Request) -> FormData:
-    """A form of known and bounded length, whichever way its token was sent."""
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
-        raise Refusal(413, "Too large", "A form with its file may have 20 MiB.")
+    """A form with one file at most; `Bounds` has looked at its size."""
     return await request.form(max_files=1, max_fields=100)
 
 

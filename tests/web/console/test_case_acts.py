@@ -132,7 +132,8 @@ async def test_an_attestation_with_an_artefact_waits_for_somebody_else(site, war
     assert decision["data"]["second_person"]
     assert await ward.acts(case.case_id) == ["case.ask_attest", "case.attest"]
     text = text_of(await olivia.get(page(case)))
-    assert f"second person Paula Approver ({paula.principal.user_id})" in text
+    asker = f"Olivia Operator ({olivia.principal.user_id})"
+    assert f"Paula Approver approved the attestation that {asker} asked for" in text
 
 
 async def test_nobody_approves_what_they_asked_for_themselves(site, ward):
