@@ -50,7 +50,12 @@ _REPORT: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": ReportBody.model_json_schema()}},
+            "content": {
+                "application/json": {
+                    "schema": ReportBody.model_json_schema(),
+                    "example": {"value": "19.27", "as_of": "2026-11-01", "source": "lms"},
+                }
+            },
         }
     },
 }

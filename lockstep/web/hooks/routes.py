@@ -52,6 +52,19 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 EVENT_MODELS = (TerminationEvent, FeedHeartbeat)
 """What a body may be; published in the OpenAPI description by the application."""
 
+_EXAMPLES: dict[str, Any] = {
+    "termination": {
+        "value": {
+            "revision": 1,
+            "recorded_at": "2026-11-02T09:30:00+08:00",
+            "kind": "voluntary",
+            "worker": {"id": "W-10442", "name": "A. Example", "emails": ["a@example.com"]},
+            "dates": {"zone": "Asia/Manila", "last_working_day": "2026-11-30"},
+        }
+    },
+    "heartbeat": {"value": {"type": "feed.heartbeat"}},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
@@ -92,7 +105,8 @@ def router(hooks: Hooks) -> APIRouter:
                                 {"$ref": f"#/components/schemas/{model.__name__}"}
                                 for model in EVENT_MODELS
                             ]
-                        }
+                        },
+                        "examples": _EXAMPLES,
                     }
                 },
             },
