@@ -93,26 +93,26 @@ async def take(work: Casework, case: CaseRow, user_id: str) -> None:
 async def many(work: Casework, count: int) -> None:
     """``count`` copies of the one case that stands, all waiting for a person; the first due first.
 
-    Cutoffs and SLAs differ by a second each; ids sort in the same order.
+    Cutoffs and SLAs differ by a second each; ids sort in the same order, and no real one has a 0.
     """
     async with work.engine.begin() as connection:
         for statement in _MANY:
             await connection.execute(text(statement), {"count": count})
 
 
-_FIRST = "(select min(case_id) from cases where case_id not like 'cz%')"
+_FIRST = "(select min(case_id) from cases where case_id not like 'c0%')"
 _MANY = (
     f"""
     insert into cases select made.* from cases c, generate_series(1, :count) n,
     lateral jsonb_populate_record(c, jsonb_build_object(
-        'case_id', 'cz' || lpad(n::text, 6, '0'),
+        'case_id', 'c0' || lpad(n::text, 6, '0'),
         'spell_index', '\\x' || md5(n::text))) made
     where c.case_id = {_FIRST}
     """,
     f"""
     insert into revocations select made.* from revocations r, generate_series(1, :count) n,
     lateral jsonb_populate_record(r, jsonb_build_object(
-        'case_id', 'cz' || lpad(n::text, 6, '0'), 'state', 'needs_person',
+        'case_id', 'c0' || lpad(n::text, 6, '0'), 'state', 'needs_person',
         'fault', 'manual', 'due_at', now() + n * interval '1 second')) made
     where r.case_id = {_FIRST}
     """,

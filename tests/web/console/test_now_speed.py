@@ -23,7 +23,7 @@ _FILL = (
     f"""
     insert into cases select made.* from cases c, generate_series(1, {ALL}) n,
     lateral jsonb_populate_record(c, jsonb_build_object(
-        'case_id', 'cz' || lpad(n::text, 6, '0'),
+        'case_id', 'c0' || lpad(n::text, 6, '0'),
         'spell_index', '\\x' || md5(n::text),
         'partner', 'partner-' || n % 7,
         'site', 'site-' || n % 23,
@@ -47,11 +47,11 @@ _FILL = (
         'fault', case when c.status = 'revoking' then 'permission_missing' end,
         'warn_at', c.cutoff_at + interval '30 min',
         'due_at', c.cutoff_at + s * interval '1 hour')) made
-    where c.case_id like 'cz%'
+    where c.case_id like 'c0%'
     """,
     """
     insert into case_keys select case_id, decode(md5(case_id || s), 'hex')
-    from cases, generate_series(1, 3) s where case_id like 'cz%'
+    from cases, generate_series(1, 3) s where case_id like 'c0%'
     """,
     "analyze cases, revocations, case_keys",
 )
