@@ -176,7 +176,9 @@ async def run(home: Path) -> AsyncIterator[Run]:
     """One run of everything; the tests look at it from different sides."""
     vendors = Vendors(home)
     token = secrets.token_urlsafe(32)
-    rights = '\n[tokens.auditor]\nsecret = "file:.lockstep/auditor"\nrights = ["export", "sealed"]\n'
+    rights = (
+        '\n[tokens.auditor]\nsecret = "file:.lockstep/auditor"\nrights = ["export", "sealed"]\n'
+    )
     text = settings_text(vendors.ports, systems=SIMULATED, more=rights + NO_BRAKE)
     installation = Installation(home, text, secrets={"auditor": token})
     auditor = Auditor(installation, token, home)
