@@ -20,6 +20,7 @@ from lockstep.storage.sequencer import APPLICATION
 from tests.e2e.installation import COMMAND, Installation, settings_text
 from tests.e2e.leavers import new_people, termination
 from tests.e2e.processes import eventually, put_down, spawn
+from tests.e2e.test_load import NO_BRAKE
 from tests.e2e.vendors import Vendors
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +40,7 @@ async def vendors(home: Path) -> AsyncIterator[Vendors]:
 
 @pytest.fixture(scope="module")
 async def up(home: Path, vendors: Vendors) -> AsyncIterator[Installation]:
-    made = Installation(home, settings_text(vendors.ports))
+    made = Installation(home, settings_text(vendors.ports, more=NO_BRAKE))
     await made.up()
     yield made
     await made.down()

@@ -22,6 +22,7 @@ from tests.e2e.books import Row, kinds, outcomes
 from tests.e2e.installation import SIMULATED, Installation, settings_text
 from tests.e2e.leavers import full_name, new_people, new_person, termination
 from tests.e2e.processes import command_lines, eventually
+from tests.e2e.test_load import NO_BRAKE
 from tests.e2e.vendors import Vendors, applied_twice, still_open
 
 pytestmark = pytest.mark.e2e
@@ -41,7 +42,7 @@ async def vendors(home: Path) -> AsyncIterator[Vendors]:
 
 @pytest.fixture(scope="module")
 async def installation(home: Path, vendors: Vendors) -> AsyncIterator[Installation]:
-    made = Installation(home, settings_text(vendors.ports))
+    made = Installation(home, settings_text(vendors.ports, more=NO_BRAKE))
     yield made
     await made.down()
 
