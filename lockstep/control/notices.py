@@ -140,13 +140,18 @@ class Notifier:
         self, route: Route, due: Sequence[Notice], now: datetime
     ) -> list[Notice]:
         """What may be said now; the rest waits until the quiet ends."""
-        loud = []
+        if route.quiet is None:
+            return list(due)
+        loud: list[Notice] = []
+        held: dict[datetime, list[str]] = {}
         for notice in due:
-            until = route.quiet.until(now, notice.kind) if route.quiet else None
+            until = route.quiet.until(now, notice.kind)
             if until is None:
                 loud.append(notice)
             else:
-                await self._notices.later([notice.notice_id], until)
+                held.setdefault(until, []).append(notice.notice_id)
+        for until, ids in held.items():
+            await self._notices.later(ids, until)
         return loud
 
     async def _send(self, route: Route, channel: Channel, group: Sequence[Notice]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, delete, text
+from sqlalchemy import ARRAY, Text, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -65,18 +65,18 @@ _BAR = text(
         update sessions s set ended_at = :now, end_reason = 'left'
         where s.ended_at is null
             and s.key_indexes && (select array_agg(key_index) from gone)
-        returning s.key_indexes
+        returning s.session_hash, s.key_indexes
     ), ended_tokens as (
         update api_tokens t set ended_at = :now, end_reason = 'left'
         where t.ended_at is null
             and t.key_indexes && (select array_agg(key_index) from gone)
-        returning t.key_indexes
+        returning t.token_id, t.key_indexes
     ), ended as (
-        select 1 as session, 0 as token, key_indexes from ended_sessions
-        union all select 0, 1, key_indexes from ended_tokens
+        select session_hash, null as token_id, key_indexes from ended_sessions
+        union all select null, token_id, key_indexes from ended_tokens
     )
-    select gone.case_id, count(distinct ended.key_indexes) filter (where session = 1) as sessions,
-        count(distinct ended.key_indexes) filter (where token = 1) as tokens
+    select gone.case_id, count(distinct ended.session_hash) as sessions,
+        count(distinct ended.token_id) as tokens
     from ended join gone on gone.key_index = any(ended.key_indexes) group by gone.case_id
     """
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
@@ -92,7 +92,3 @@ async def bar(
     """
     rows = (await connection.execute(_BAR, {"ids": list(case_ids), "now": now})).all()
     return {row.case_id: (row.sessions, row.tokens) for row in rows}
-
-
-KEYS = bindparam("own_keys", type_=ARRAY(LargeBinary))
-"""A parameter that holds blind indexes."""

@@ -9,8 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Text,
+    all_,
+    any_,
+    bindparam,
     cast,
     delete,
     exists,
@@ -85,26 +89,10 @@ class Notices:
 
     async def put(self, facts: Sequence[tuple[str, Fact]], now: datetime, **more: str) -> int:
         """Tell each route each fact, once; return how many are new."""
-        rows = [
-            {
-                "notice_id": f"n{secrets.token_hex(8)}",
-                "fact": fact.key,
-                "route": route,
-                "kind": fact.kind.value,
-                "case_id": fact.case_id or None,
-                "system": fact.system,
-                "partner": fact.partner,
-                "created_at": now,
-                "next_at": now,
-                **more,
-            }
-            for route, fact in facts
-        ]
-        if not rows:
+        if not facts:
             return 0
         statement = (
             insert(notices)
-            .values(rows)
             # What was over before it was told, and stands again, is told after all.
             .on_conflict_do_update(
                 index_elements=["fact", "route"],
@@ -114,18 +102,26 @@ class Notices:
             .returning(notices.c.notice_id)
         )
         async with self._engine.begin() as connection:
-            return len((await connection.scalars(statement)).all())
+            # Most of what stands was told before: it is asked for at once, and not written again.
+            keys = {"keys": sorted({fact.key for _, fact in facts})}
+            told = {(row.fact, row.route) for row in await connection.execute(_TOLD, keys)}
+            rows = [
+                _row(route, fact, now) | more
+                for route, fact in facts
+                if (fact.key, route) not in told
+            ]
+            return len((await connection.scalars(statement, rows)).all()) if rows else 0
 
     async def end(self, standing: Collection[str], kinds: Collection[NoticeKind]) -> int:
         """What is pending and no longer so is told nobody; return how many."""
         statement = (
             update(notices)
             .where(notices.c.state == "pending", notices.c.kind.in_([kind.value for kind in kinds]))
-            .where(notices.c.fact.not_in(sorted(standing)) if standing else literal(value=True))
+            .where(notices.c.fact != all_(_KEYS))
             .values(state="over")
         )
         async with self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount
+            return (await connection.execute(statement, {"keys": sorted(standing)})).rowcount
 
     async def claim(
         self, route: str, now: datetime, *, lease: timedelta, most: int, per_minute: int
@@ -228,6 +224,11 @@ class Notices:
             await connection.execute(statement)
 
 
+_KEYS = bindparam("keys", type_=ARRAY(Text))
+"""One array, however many: a statement has 65,535 parameters at most."""
+_TOLD = select(notices.c.fact, notices.c.route).where(
+    notices.c.fact == any_(_KEYS), notices.c.state != "over"
+)
 _ALONE = text("select pg_try_advisory_xact_lock(hashtextextended(:route, 0))")
 _COLUMNS = [
     notices.c[name]
@@ -236,6 +237,20 @@ _COLUMNS = [
         "escalated_from",
     )
 ]  # fmt: skip
+
+
+def _row(route: str, fact: Fact, now: datetime) -> dict[str, object]:
+    return {
+        "notice_id": f"n{secrets.token_hex(8)}",
+        "fact": fact.key,
+        "route": route,
+        "kind": fact.kind.value,
+        "case_id": fact.case_id or None,
+        "system": fact.system,
+        "partner": fact.partner,
+        "created_at": now,
+        "next_at": now,
+    }
 
 
 def _fact(kind: NoticeKind, row: Any) -> Fact:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from connectors.channel import Channel, ChannelError
 from lockstep.control.notices import PER_MINUTE, Notifier
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.notices import NoticeKind, Quiet, Route
+from lockstep.domain.notices import Fact, NoticeKind, Quiet, Route
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.notices import Notices
 from tests.support.casework import SYSTEM, Casework, termination
@@ -162,6 +162,21 @@ async def test_a_lay_off_day_is_one_message(work, notices, receiver):
     assert f"{PER_MINUTE + 10} things need somebody" in got["title"]
     assert f"{PER_MINUTE + 10} × A revocation needs a person" in got["message"]
     assert await notices.backlog() == {}
+
+
+async def test_more_facts_than_a_statement_has_parameters_are_told(notices):
+    """A day on which everything is stuck does not silence the notices."""
+    now = datetime.now(UTC)
+    facts = [Fact(f"stuck:{n}", NoticeKind.STUCK, now, case_id=f"c{n}") for n in range(7000)]
+    both = [(route, fact) for route in ("ops", "soc") for fact in facts]
+
+    assert await notices.put(both, now) == 14_000
+    assert await notices.put(both, now) == 0
+    standing = [fact.key for fact in facts] + [f"gone:{n}" for n in range(70_000)]
+    assert await notices.end(standing, [NoticeKind.STUCK]) == 0
+    assert await notices.end([fact.key for fact in facts[1:]], [NoticeKind.STUCK]) == 2
+    assert await notices.put(both, now) == 2
+    assert await notices.end([], [NoticeKind.STUCK]) == 14_000
 
 
 async def test_quiet_hours_hold_back_and_lose_nothing(work, notices, receiver, engine):

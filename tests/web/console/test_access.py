@@ -269,6 +269,7 @@ async def test_a_token_orders_packs_of_its_partners_only(site, admin, work):
 async def test_a_leaver_loses_session_and_token_with_the_cutoff(site, admin, work):
     """In the transaction that begins the case; and comes in no more, by no way."""
     maria = await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
+    await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)  # on her telephone too
     token = await make(admin, role="operator", owner_email=EMAIL)
     other = await make(admin, role="operator", owner_email="somebody.else@example.com")
     case = await work.open(termination(), due=timedelta(hours=1))
@@ -284,7 +285,8 @@ async def test_a_leaver_loses_session_and_token_with_the_cutoff(site, admin, wor
         await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
     refused = await admin.post(f"{HOME}/tokens", wish(owner_email=EMAIL))
     assert "access has ended" in text_of(refused)
-    assert "case:barred" in await work.kinds(case.case_id)
+    barred = (await work.entries(case.case_id))[-1]
+    assert (barred["kind"], barred["data"]) == ("case:barred", {"sessions": 2, "tokens": 1})
     assert "owner left" in text_of(await admin.get(HOME))
 
 
