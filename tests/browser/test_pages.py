@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 MOST_SCRIPT = 150 * 1024
 PAGES = [
     "/console/",
-    "/console/?state=all",
+    "/console/?state=any",
     "/console/?partner=nobody",
     "/console/cases/{stuck}",
     "/console/cases/{closed}",

@@ -133,7 +133,7 @@ async def test_a_case_of_somebody_elses_partner_is_not_there(window, stage):
     cookie = await stage.member("Noor", Role.OPERATOR, partners=["Contoso"])
     look = await window(cookie=cookie)
     look.expected.add(404)
-    await look.open("/console/?state=all")
+    await look.open("/console/?state=any")
     await expect(look.page.locator(".tile strong").first).to_have_text("0")
 
     assert case_id not in await look.page.content()
@@ -179,7 +179,7 @@ async def test_hr_reports_a_leaver_with_a_hostile_name(window, stage, axe):
     await expect(hr.page.get_by_role("status").filter(has_text="Reported.")).to_be_visible()
 
     look = await window(cookie=await stage.member("Olivia Operator", Role.OPERATOR), size=PHONE)
-    await look.open("/console/?state=all")
+    await look.open("/console/?state=any")
     line = look.page.locator("[data-case]").filter(has_text=person.worker_id)
     await line.locator("[data-open]").click(timeout=SOON)
     await expect(look.page.get_by_role("heading", level=1)).to_contain_text("<img src=x")

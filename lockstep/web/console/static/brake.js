@@ -3,16 +3,10 @@
 
 (() => {
   const place = document.getElementById("brake");
-  const span = (s) => {
-    if (s < 60) return `${s} s`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
-  };
   const tick = () => {
     place.querySelectorAll("[data-cutoff]").forEach((part) => {
       const s = Math.trunc((Date.parse(part.dataset.cutoff) - Date.now()) / 1000);
-      const text = s >= 0 ? `in ${span(s)}` : `passed ${span(-s)} ago`;
+      const text = s >= 0 ? `in ${lockstep.span(s)}` : `passed ${lockstep.span(-s)} ago`;
       if (part.textContent !== text) part.textContent = text;
     });
   };

@@ -2,18 +2,12 @@
 "use strict";
 
 (() => {
-  const span = (s) => {
-    if (s < 60) return `${s} s`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
-  };
   const tick = () => {
     const now = Date.now();
     document.querySelectorAll("[data-until]").forEach((place) => {
       const s = Math.trunc((Date.parse(place.dataset.until) - now) / 1000);
       const [ahead, past] = place.dataset.words.split("|");
-      const text = s >= 0 ? (ahead === "left" ? `${span(s)} left` : `${ahead} ${span(s)}`) : `${past} ${span(-s)}`;
+      const text = s >= 0 ? (ahead === "left" ? `${lockstep.span(s)} left` : `${ahead} ${lockstep.span(s)}`) : `${past} ${lockstep.span(-s)}`;
       if (place.textContent !== text) place.textContent = text;
       place.classList.toggle("over", s < 0 && past === "late by");
     });
@@ -24,21 +18,25 @@
   // A refresh keeps what is unfolded. A form that is open stays the very same element; if what it
   // is about has changed meanwhile, it says so.
   const part = document.getElementById("case-part");
+  const homeless = document.getElementById("kept-acts");
   let kept = [];
   let focused = null;
   let left = 0;
+  const isFilledIn = (old) => [...old.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
   part?.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target !== part) return;
-    kept = [...part.querySelectorAll("details[data-keep][open]")];
+    kept = [...part.querySelectorAll("details[data-keep][open]"), ...(homeless?.querySelectorAll("details") ?? [])];
     focused = part.contains(document.activeElement) ? document.activeElement : null;
     left = part.querySelector(".timeline-scroll")?.scrollLeft ?? 0;
   });
   part?.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== part) return;
     kept.forEach((old) => {
-      const fresh = document.getElementById(old.id);
+      const fresh = part.querySelector(`#${CSS.escape(old.id)}`);
       if (!fresh) {
-        if (old.contains(focused)) part.querySelector("h1")?.scrollIntoView({ block: "nearest" });
+        // The act is not open any more. What was typed stays; who sends it is told who was faster.
+        if (isFilledIn(old)) homeless.append(old);
+        else if (old.contains(focused)) part.querySelector("h1")?.scrollIntoView({ block: "nearest" });
         return;
       }
       if (!old.querySelector("form")) {
@@ -50,6 +48,7 @@
       if (note && seen !== old.querySelector("[data-seen]")?.dataset.seen) note.hidden = false;
       fresh.replaceWith(old);
     });
+    if (homeless) homeless.hidden = !homeless.querySelector("details");
     const scroll = part.querySelector(".timeline-scroll");
     if (scroll) scroll.scrollLeft = left;
     if (focused?.isConnected) focused.focus({ preventScroll: true });

@@ -1,6 +1,16 @@
 // What pages need beyond htmx: no inline script is allowed, so everything hangs on data attributes.
 "use strict";
 
+const lockstep = {
+  // A number of seconds in the words that the server uses.
+  span(s) {
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  },
+};
+
 // Refused changes (409, 422, ...) bring a part of a page that says why: show it.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const status = event.detail.xhr.status;

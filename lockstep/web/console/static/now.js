@@ -7,18 +7,12 @@
   const boxes = (place) => [...place.querySelectorAll('input[name="pick"]')];
 
   // Countdowns: the same words as the server's.
-  const span = (s) => {
-    if (s < 60) return `${s} s`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
-  };
   const tick = () => {
     const now = Date.now();
     let turned = false;
     board.querySelectorAll("[data-due]").forEach((place) => {
       const s = Math.trunc((Date.parse(place.dataset.due) - now) / 1000);
-      const text = s >= 0 ? `due in ${span(s)}` : `late by ${span(-s)}`;
+      const text = s >= 0 ? `due in ${lockstep.span(s)}` : `late by ${lockstep.span(-s)}`;
       if (place.textContent !== text) place.textContent = text;
       if (s < 0 && !place.classList.contains("over")) {
         place.classList.add("over");
