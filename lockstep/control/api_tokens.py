@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.tokens import digest_of
 from lockstep.domain.leavers import Key
-from lockstep.domain.rights import Permission, Principal, Role, permissions_of
+from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.api_tokens import MOST_ROWS, ApiTokenRow, ApiTokens
 from lockstep.storage.case_keys import key_indexes
@@ -112,7 +112,7 @@ class ApiTokenDesk:
 
     async def all(self, *, by: Principal) -> list[ApiTokenRow]:
         """Tokens that ``by`` may know of: those for no partner beyond their own."""
-        return [row for row in await self._tokens.all() if _is_within(row.partners, by.partners)]
+        return [row for row in await self._tokens.all() if is_within(row.partners, by.partners)]
 
     async def find(self, given: str) -> Principal | None:
         """Whose token ``given`` is, if it stands; its last use becomes now."""
@@ -144,7 +144,7 @@ def check_wish(wish: Wish, by: Principal) -> None:
         raise TokenRefusedError("partners: name at least one, or choose every partner")
     if not all(1 <= len(name) <= 200 and name.isprintable() for name in wish.partners or ()):  # noqa: PLR2004
         raise TokenRefusedError("partners: a name has 200 printable characters at most")
-    if not _is_within(wish.partners, by.partners):
+    if not is_within(wish.partners, by.partners):
         raise TokenRefusedError("partners: you can give only what you have")
     if not timedelta(0) < wish.lifetime <= LONGEST:
         raise TokenRefusedError(f"a token lasts {LONGEST.days} days at most")
@@ -152,12 +152,6 @@ def check_wish(wish: Wish, by: Principal) -> None:
 
 def _said(permissions: Iterable[Permission]) -> str:
     return " or ".join(each.value.replace("_", " ") for each in permissions)
-
-
-def _is_within(some: Iterable[str] | None, all_of: frozenset[str] | None) -> bool:
-    if all_of is None:
-        return True
-    return some is not None and set(some) <= all_of
 
 
 def _principal(row: ApiTokenRow) -> Principal:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.leavers import Key
-from lockstep.domain.rights import Permission, Principal, Role, permissions_of
+from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.keyring import Keyring
@@ -146,7 +146,7 @@ class Sessions:
         found: dict[str, SignedIn] = {}
         for row in await self.users.standing():
             who = _principal(row)
-            if not _is_within(who.partners, by.partners):
+            if not is_within(who.partners, by.partners):
                 continue
             known = found.get(row.user_id)
             found[row.user_id] = SignedIn(
@@ -164,7 +164,7 @@ class Sessions:
             how many; 0 where nobody of this id is signed in.
         """
         rows = await self.users.standing(user_id=user_id) if user_id.isprintable() else []
-        if not any(_is_within(_principal(row).partners, by.partners) for row in rows):
+        if not any(is_within(_principal(row).partners, by.partners) for row in rows):
             return 0
         ended = await self.users.end("ended_by_admin", user_id=user_id)
         await self.log.acted(by.user_id, "session.end_all", token=by.token)
@@ -222,8 +222,3 @@ def _principal(row: SessionRow) -> Principal:
         partners=None if partners is None else frozenset(partners),
         own_keys=row.key_indexes,
     )
-
-
-def _is_within(some: frozenset[str] | None, all_of: frozenset[str] | None) -> bool:
-    """Whether partners are among those that somebody may know of; None is every partner."""
-    return all_of is None or (some is not None and some <= all_of)

@@ -133,3 +133,8 @@ class Principal:
 def permissions_of(roles: Collection[Role], *more: Permission) -> frozenset[Permission]:
     """Everything that any of ``roles`` gives, and ``more``."""
     return frozenset(more).union(*(role.permissions for role in roles))
+
+
+def is_within(some: Collection[str] | None, all_of: Collection[str] | None) -> bool:
+    """Whether ``some`` partners are among those that somebody may know of; None is every one."""
+    return all_of is None or (some is not None and set(some) <= set(all_of))

@@ -17,6 +17,7 @@ from lockstep.domain.rights import Scope
 from lockstep.evidence.entries import EntryKind
 from lockstep.storage.brake_decisions import BrakeDecisions
 from lockstep.storage.brake_rows import BrakeView, Held, HeldGroup, HeldRow, visible_held
+from lockstep.storage.inbox import event_context
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.tables import brakes, held_events, inbox
 
@@ -142,7 +143,7 @@ class Brakes(BrakeDecisions):
                 row.kind,
                 row.cutoff_at,
                 row.received_at,
-                self._ring.decrypt(row.body, context=_context(row.source, row.dedupe_key)),
+                self._ring.decrypt(row.body, context=event_context(row.source, row.dedupe_key)),
             )
             for row in rows
         ]
@@ -159,10 +160,6 @@ def _view(rows: Sequence[Any], scope: Scope) -> BrakeView:
         groups=tuple(HeldGroup(row.partner, row.kind, row.events, row.first) for row in rows),
         newest=max(row.newest for row in rows),
     )
-
-
-def _context(source: str, dedupe_key: str) -> bytes:
-    return f"inbox\x00{source}\x00{dedupe_key}".encode()
 
 
 _IS_ON = select(brakes.c.brake_id).where(
