@@ -33,7 +33,7 @@ class BulkAction(StrEnum):
 class Fate(StrEnum):
     """What became of one of them."""
 
-    TODO = "todo"
+    PENDING = "pending"
     DONE = "done"
     SKIPPED = "skipped"
     UNANSWERED = "unanswered"
@@ -50,7 +50,7 @@ class Item:
 
     case_id: str
     system: str
-    fate: Fate = Fate.TODO
+    fate: Fate = Fate.PENDING
     note: str = ""
     seen: str = ""
     leaver: str = field(default="", repr=False)
@@ -142,7 +142,7 @@ def _item(action: BulkAction, pick: tuple[str, str], found: Picked | None) -> It
     return Item(
         case_id,
         shown,
-        Fate.SKIPPED if why else Fate.TODO,
+        Fate.SKIPPED if why else Fate.PENDING,
         why or (reason_of(found.row) if action is BulkAction.RETRY else ""),
         seen=of_system if action is BulkAction.RETRY else taken_at,
         leaver=found.leaver,

@@ -75,18 +75,18 @@ def router(room: CaseRoom) -> APIRouter:
 async def _show_preview(
     room: CaseRoom, request: Request, action: BulkAction, items: Sequence[Item]
 ) -> Response:
-    todo = [item for item in items if item.fate is Fate.TODO]
+    pending = [item for item in items if item.fate is Fate.PENDING]
     people = []
     if action is BulkAction.REASSIGN:
-        people = await room.desk.colleagues(*{item.partner for item in todo})
+        people = await room.desk.colleagues(*{item.partner for item in pending})
     return room.console.pages.page(
         request,
         "bulk.html",
         action=action.value,
         items=items,
-        todo=len(todo),
-        skipped=len(items) - len(todo),
-        left=_packed(todo),
+        pending=len(pending),
+        skipped=len(items) - len(pending),
+        left=_packed(pending),
         people=people,
     )
 

@@ -206,24 +206,26 @@ def sheet(
         assigned_seen=assigned_at(found),
         dates_seen=dates_seen(found),
         drawing=draw(rows, lanes, cutoff=case.cutoff_at, now=now),
-        events=tuple(
-            EventRow(
-                row.system,
-                to_moment(event.at),
-                event.at - to_ms(case.cutoff_at),
-                event.name,
-                event.detail,
-                event.leaf,
-            )
-            for row in rows
-            for event in lanes[row.system].events[-SHOWN_EVENTS:]
-        ),
+        events=_events(rows, lanes, to_ms(case.cutoff_at)),
         entries=tuple(
             entry_line(entry.id, entry.leaf, entry.body, entry.leaf_hash)
             for entry in list(reversed(entries))[:SHOWN_ENTRIES]
         ),
         all_entries=len(entries),
         unplaced=sum(entry.leaf is None for entry in entries),
+    )
+
+
+def _events(
+    rows: Sequence[RevocationRow], lanes: Mapping[str, Told], cutoff: int
+) -> tuple[EventRow, ...]:
+    """The drawing in words: the last events of every system."""
+    return tuple(
+        EventRow(
+            row.system, to_moment(event.at), event.at - cutoff, event.name, event.detail, event.leaf
+        )
+        for row in rows
+        for event in lanes[row.system].events[-SHOWN_EVENTS:]
     )
 
 
