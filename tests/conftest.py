@@ -24,6 +24,7 @@ from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate
+from tests.support.casework import Casework
 
 
 @pytest.hookimpl(wrapper=True)
@@ -145,3 +146,11 @@ async def temporal(servers: Supervisor, session_home: Path) -> TemporalDevServer
 async def client(temporal: TemporalDevServer, ring: Keyring):
     """A client whose payloads are encrypted."""
     return await connect(TemporalAddress(temporal.address), ring)
+
+
+@pytest.fixture
+async def work(engine: AsyncEngine, ring: Keyring) -> Casework:
+    """Repositories on one engine, with a policy adopted."""
+    made = Casework(engine, ring)
+    await made.adopt()
+    return made

@@ -20,23 +20,19 @@ from lockstep.evidence.notes import FileSigner
 from lockstep.storage.exports import ExportRow, Exports
 from tests.support.casework import TENANT
 from tests.support.exporting import Packing, Reader, verified
-from tests.support.ledgers import ORIGIN, LedgerBook
+from tests.support.ledgers import ORIGIN
 
 KEEP = timedelta(days=30)
 TOKEN = Requester(token="auditor")
 
 
 @pytest.fixture
-async def packing(engine, ring, database, tmp_path):
+async def packing(packing):
     """Two leavers under a signed head."""
-    book = LedgerBook(database.app_url, database.superuser_url, tmp_path)
-    made = Packing(engine, ring, book, tmp_path)
-    await made.work.adopt()
-    await made.revoked("W-1")
-    await made.revoked("W-2")
-    await made.seal()
-    yield made
-    book.close()
+    await packing.revoked("W-1")
+    await packing.revoked("W-2")
+    await packing.seal()
+    return packing
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from lockstep.storage.exports import ExportRow, Exports
 from tests.cli.test_ledger import SETTINGS
 from tests.control.test_export_jobs import KEEP, TOKEN, packs, row, set_back
 from tests.support.exporting import Packing, verified
-from tests.support.ledgers import LedgerBook
 
 ROOT = Path(__file__).parents[2]
 LATER = "select 1 from exports where claimed_until between now() and now() + interval '30 s'"
@@ -31,20 +30,16 @@ WAITING = "select from pg_locks where not granted and relation = 'anchorings'::r
 
 
 @pytest.fixture
-async def packing(engine, ring, database, tmp_path):
+async def packing(packing, ring, database, tmp_path):
     """Two leavers under a signed head, and the settings that a worker reads."""
-    book = LedgerBook(database.app_url, database.superuser_url, tmp_path)
-    made = Packing(engine, ring, book, tmp_path)
-    await made.work.adopt()
-    await made.revoked("W-1")
-    await made.revoked("W-2")
-    await made.seal()
+    await packing.revoked("W-1")
+    await packing.revoked("W-2")
+    await packing.seal()
     ring.save(tmp_path / "keyring.json")
     (tmp_path / "db").write_text(database.app_url)
-    (tmp_path / "ledger.key").write_text(book.signer.to_text())
+    (tmp_path / "ledger.key").write_text(packing.book.signer.to_text())
     (tmp_path / "lockstep.toml").write_text(SETTINGS)
-    yield made
-    book.close()
+    return packing
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.notices import Fact, NoticeKind, Quiet, Route
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.notices import Notices
-from tests.support.casework import SYSTEM, Casework, termination
+from tests.support.casework import SYSTEM, termination
 
 ORIGIN = "https://lockstep.example.com"
 EVERY = frozenset(NoticeKind)
@@ -64,13 +64,6 @@ class Receiver:
 async def receiver():
     async with Receiver().serving() as made:
         yield made
-
-
-@pytest.fixture
-async def work(engine, ring) -> Casework:
-    made = Casework(engine, ring)
-    await made.adopt()
-    return made
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from lockstep.storage.erasure import Erasure
 from lockstep.storage.holds import Holds
 from lockstep.storage.spells import Obstacle
 from lockstep.storage.views import CaseViews
-from tests.support.casework import EMAIL, NAME, WORKER, Casework, termination
+from tests.support.casework import EMAIL, NAME, WORKER, termination
 from tests.support.endings import (
     ACTOR,
     ASKED,
@@ -33,13 +33,6 @@ from tests.support.endings import (
 )
 
 PERSON = Person(ACTOR, REASON)
-
-
-@pytest.fixture
-async def work(engine, ring) -> Casework:
-    made = Casework(engine, ring)
-    await made.adopt()
-    return made
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from lockstep.storage.live import LedgerTail
 from lockstep.storage.notices import Notices
 from lockstep.storage.scores import Scores
 from tests.control.test_brake import Hall
-from tests.control.test_export import packing  # noqa: F401 - a fixture
 from tests.support.casework import Casework, termination
 from tests.support.exporting import Reader, verified
 
@@ -82,7 +81,7 @@ async def test_temporal_cannot_tell_it_from_another(engine, ring, client):
     assert seen[0][4] == names.CASE_QUEUE
 
 
-async def test_the_count_of_coming_cases_leaves_it_out(packing):  # noqa: F811
+async def test_the_count_of_coming_cases_leaves_it_out(packing):
     """In the score, its readings, what is pushed, and what Prometheus reads."""
     await packing.opened("W-1", due=SOON)
     await packing.opened("W-2", due=SOON, kind=DISMISSED)
@@ -92,7 +91,7 @@ async def test_the_count_of_coming_cases_leaves_it_out(packing):  # noqa: F811
         assert await reading.scheduled(after=now) == 1
 
 
-async def test_a_pack_for_others_withholds_what_is_coming(packing):  # noqa: F811
+async def test_a_pack_for_others_withholds_what_is_coming(packing):
     """Every coming case, so that nobody can tell of what kind a hidden entry is."""
     done = await packing.revoked("W-1")
     coming = await packing.opened("W-2", due=SOON)
@@ -111,7 +110,7 @@ async def test_a_pack_for_others_withholds_what_is_coming(packing):  # noqa: F81
         assert str(case.subject_id).encode() not in everything
 
 
-async def test_the_pack_of_who_may_know_shows_all(packing):  # noqa: F811
+async def test_the_pack_of_who_may_know_shows_all(packing):
     """And it says nothing of anything withheld."""
     secret = await packing.opened("W-3", due=SOON, kind=DISMISSED)
     await packing.revoked("W-1")
@@ -122,7 +121,7 @@ async def test_the_pack_of_who_may_know_shows_all(packing):  # noqa: F811
     assert secret.case_id.encode() in b"".join(Reader(pack.path).files.values())
 
 
-async def test_a_partners_pack_withholds_it_too(packing):  # noqa: F811
+async def test_a_partners_pack_withholds_it_too(packing):
     """The partner's other cases are shown."""
     done = await packing.revoked("W-1", partner="contoso")
     secret = await packing.opened("W-2", partner="contoso", due=SOON, kind=DISMISSED)
@@ -135,7 +134,7 @@ async def test_a_partners_pack_withholds_it_too(packing):  # noqa: F811
     assert secret.case_id.encode() not in everything
 
 
-async def test_an_ordinary_case_that_is_coming_may_be_asked_for(packing):  # noqa: F811
+async def test_an_ordinary_case_that_is_coming_may_be_asked_for(packing):
     """Whoever may see it gets its pack."""
     coming = await packing.opened("W-2", due=SOON)
     await packing.revoked("W-1")

@@ -12,14 +12,6 @@ from tests.support.ledgers import LedgerBook
 
 
 @pytest.fixture
-async def work(engine, ring) -> Casework:
-    """Repositories on one engine, with a policy adopted."""
-    made = Casework(engine, ring)
-    await made.adopt()
-    return made
-
-
-@pytest.fixture
 def erasure(work: Casework) -> Erasure:
     return Erasure(work.engine, work.ring)
 

@@ -21,6 +21,7 @@ from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict
+from lockstep.storage.exports import Exports
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import Snapshot
@@ -141,3 +142,23 @@ class Reader:
 
     def entries(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.lines() if line.startswith("{")]
+
+
+def files_left(packing: Packing) -> list[str]:
+    """What lies in the folder beside the ledger's own head file."""
+    return sorted(path.name for path in packing.folder.iterdir() if path.name != "ledger-head")
+
+
+async def states(packing: Packing) -> list[str]:
+    """What became of the exports, the newest first."""
+    return [row.state for row in await Exports(packing.engine).newest()]
+
+
+async def leavers(packing: Packing) -> list[dict[str, str]]:
+    """The population of a fresh pack."""
+    return Reader((await packing.export()).path).rows("population/leavers.csv")
+
+
+async def ledger_kinds(packing: Packing) -> list[str]:
+    rows = packing.book.ask("select kind from ledger_entries order by id")
+    return [kind for (kind,) in rows]

@@ -21,7 +21,7 @@ from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.storage.keyring import Keyring
 from lockstep.web.app import build_app
-from tests.support.casework import TENANT
+from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG
 
 ORIGIN = "http://127.0.0.1:8080"
@@ -143,3 +143,11 @@ def text_of(answer: httpx.Response) -> str:
     """What a person reads: without tags, blanks as one."""
     words = re.sub(r"<(script|style)\b.*?</\1>", " ", answer.text, flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]*>", " ", words).split())
+
+
+@pytest.fixture
+async def work(site: Site) -> Casework:
+    """Casework on the site's database."""
+    made = Casework(site.engine, site.ring)
+    await made.adopt()
+    return made

@@ -16,19 +16,11 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.entries import EntryKind
 from lockstep.evidence.merkle import root_from_inclusion
 from tests.support.board import HOUR, asks_second, came_back, shape, stuck, take
-from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, Casework, termination
+from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination
 from tests.support.ledgers import LedgerBook, entry, settle
-from tests.web.console.conftest import Site, text_of
+from tests.web.console.conftest import text_of
 
 HOSTILE = '"><script>alert(1)</script>\u202e\u05d8\u05e1 \U0001f9e8' + "ab" * 70
-
-
-@pytest.fixture
-async def work(site: Site) -> Casework:
-    """Casework on the site's database."""
-    made = Casework(site.engine, site.ring)
-    await made.adopt()
-    return made
 
 
 def path(case) -> str:

@@ -12,17 +12,10 @@ from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from tests.support.board import HOUR, asks_second, came_back, many, stuck
-from tests.support.casework import EMAIL, NAME, TENANT, Casework, termination
+from tests.support.casework import EMAIL, NAME, TENANT, termination
 from tests.web.console.conftest import Site
 
 NAMELESS = frozenset({Permission.SEE_CASES})
-
-
-@pytest.fixture
-async def work(site: Site) -> Casework:
-    made = Casework(site.engine, site.ring)
-    await made.adopt()
-    return made
 
 
 @pytest.fixture

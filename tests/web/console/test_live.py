@@ -22,7 +22,7 @@ from lockstep.storage.ledger import Append, Ledger, append_all
 from lockstep.storage.live import LedgerTail
 from lockstep.web.console import live
 from tests.support.board import HOUR
-from tests.support.casework import EMAIL, TENANT, Casework, revised, termination
+from tests.support.casework import EMAIL, TENANT, revised, termination
 from tests.web.console.conftest import COOKIE, Browser, Site
 
 PATIENCE_S = 20
@@ -34,13 +34,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "LOOK_S", 0.05)
     monkeypatch.setattr(live, "SPACING_S", 0.0)
     monkeypatch.setattr(live, "CHECK_S", 0.3)
-
-
-@pytest.fixture
-async def work(site: Site) -> Casework:
-    made = Casework(site.engine, site.ring)
-    await made.adopt()
-    return made
 
 
 @pytest.fixture

@@ -13,18 +13,10 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.saved_views import MOST_VIEWS
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck, take
-from tests.support.casework import EMAIL, NAME, OTHER, Casework, termination
-from tests.web.console.conftest import Site, text_of
+from tests.support.casework import EMAIL, NAME, OTHER, termination
+from tests.web.console.conftest import text_of
 
 HOSTILE = '"><script>alert(1)</script>\u202e\u05d8\u05e1 \U0001f9e8' + "ab" * 150
-
-
-@pytest.fixture
-async def work(site: Site) -> Casework:
-    """Casework on the site's database."""
-    made = Casework(site.engine, site.ring)
-    await made.adopt()
-    return made
 
 
 def tile(page: str, name: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -31,8 +32,11 @@ from lockstep.storage.tables import ledger_entries
 from lockstep.worker import Parts, build_workers, running
 from tests.support.casework import TENANT, Casework, termination
 from tests.support.memory_connector import MemoryConnector
-from tests.web.console.conftest import Site
+from tests.web.console.conftest import Browser, Site
 
+PDF = b"%PDF-1.7\nproof of work by hand\n%%EOF"
+WHY = "the badge office confirmed it by phone"
+HOUR = timedelta(hours=1)
 DOOR, VAULT, BADGE = "door", "vault", "badge"
 """A system of tier 1, one of tier 0, and one that is worked by hand."""
 BOUND_S = 30
@@ -192,3 +196,36 @@ def soon(**duration: float) -> str:
     """A moment from now, as a form has it (UTC)."""
     moment = datetime.now(UTC) + timedelta(**duration)
     return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def page(case) -> str:
+    return f"/console/cases/{case.case_id}"
+
+
+async def seen(browser: Browser, case, act: str, system: str = "") -> str:
+    """What a form on the page carries."""
+    answer = await browser.get(page(case))
+    place = f"/systems/{system}/{act}" if system else f"/{act}"
+    form = re.search(
+        rf'action="[^"]*{place}".*?name="seen" value="([^"]*)"', answer.text, re.DOTALL
+    )
+    assert form is not None, (act, system)
+    return form.group(1)
+
+
+async def act(browser: Browser, case, what: str, system: str = "", **fields):
+    """Send a form as the page has it; ``file`` is (name, content)."""
+    path = f"{page(case)}/systems/{system}/{what}" if system else f"{page(case)}/{what}"
+    file = fields.pop("file", None)
+    data = {"csrf": browser.csrf, "reason": WHY, **fields}
+    if file is not None:
+        return await browser.client.post(path, data=data, files={"artefact": file})
+    return await browser.client.post(path, data=data)
+
+
+async def request_of(ward: Ward, case) -> str:
+    [row] = await ward.sql(
+        "select request_id from requests where case_id = :c order by asked_at desc limit 1",
+        c=case.case_id,
+    )
+    return row.request_id
