@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -97,22 +98,15 @@ async def test_a_restart_of_the_server_costs_one_try_and_nothing_else(work, serv
     )
     case = await work.open()
     await asyncio.gather(*(work.cases.begin(case.case_id) for _ in range(5)))  # a filled pool
-    home = session_home / "servers"
-    before = read_run_state(home).child("postgres")
-    os.kill(before.pid, signal.SIGQUIT)
-    # On a busy machine a server that was told to die can still answer for a moment.
-    while read_run_state(home).child("postgres").restarts == before.restarts:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await _restarted(session_home / "servers")
     failures = 0
-    deadline = time.monotonic() + 30
     while True:
-        assert time.monotonic() < deadline
         try:
             await work.ledger.append(Append(entry))
             break
         except DBAPIError:
             failures += 1
-            await asyncio.sleep(0.05)
+            assert failures < 10
 
     assert failures >= 1
     assert (await work.case(case.case_id))["status"] == "revoking"
@@ -121,3 +115,17 @@ async def test_a_restart_of_the_server_costs_one_try_and_nothing_else(work, serv
         *(work.cases.begin(case.case_id) for _ in range(10)), return_exceptions=True
     )
     assert [r for r in results if isinstance(r, BaseException)] == []
+
+
+async def _restarted(home: Path) -> None:
+    """Kill PostgreSQL, and return once its supervisor has nothing more to do with it.
+
+    The supervisor lives in the tests' own event loop: a next test that began before would stop it
+    half way, and find the template in use.
+    """
+    before = read_run_state(home).child("postgres")
+    os.kill(before.pid, signal.SIGQUIT)
+    deadline = time.monotonic() + 60
+    while not (now := read_run_state(home).child("postgres")).ready or now.pid == before.pid:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
