@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -308,7 +309,7 @@ async def test_the_daily_loop_outlives_a_database_that_is_away(retention, monkey
             raise asyncio.CancelledError
 
     monkeypatch.setattr(retention, "once", once)
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))  # others sleep on
     with pytest.raises(asyncio.CancelledError):
         await retention.run()
 
