@@ -16,7 +16,7 @@ ALLOWED = frozenset(
         "audience", "operation", "code", "error", "activity", "source", "inbox_id", "verdict",
         "look", "status", "count", "seconds", "port", "address", "revision", "policy", "secret_age",
         "connector", "exception", "path", "method", "anchor", "kind", "target",
-        "export_id",
+        "export_id", "incident",
     }
 )  # fmt: skip
 """Everything else is dropped: what is not allowed cannot leak."""

@@ -77,6 +77,7 @@ def web(config: ConfigOption = None) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=settings.web.proxies,
             limit_concurrency=900,  # of which 500 may be live pages
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=32 * 1024,

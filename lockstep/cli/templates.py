@@ -37,6 +37,7 @@ port = {temporal_port}
 [web]
 bind = "127.0.0.1"                    # HR posts to http://<bind>:<port>/hooks/<source>
 port = {web_port}
+# proxies = ["10.0.0.5"]              # your TLS proxy, where it is not on this machine
 
 [log]
 level = "info"

@@ -45,7 +45,7 @@ class Wish:
         partners: whose cases it may know of; None is every partner.
         lifetime: at most `LONGEST`.
         keys: of the person whom it belongs to: it ends with their access, and never sees their
-            case.
+            case. The same holds for whoever makes it.
     """
 
     label: str
@@ -87,13 +87,14 @@ class ApiTokenDesk:
             roles=sorted(wish.roles),
             permissions=sorted(wish.permissions),
             partners=None if wish.partners is None else sorted(wish.partners),
-            key_indexes=key_indexes(self._ring, self._tenant, wish.keys),
+            # The maker has seen it: it ends with their access too, and is blind to their case.
+            key_indexes=key_indexes(self._ring, self._tenant, wish.keys) | by.own_keys,
             created_at=now,
             created_by=by.user_id,
             expires_at=now + wish.lifetime,
         )
         if not await self._tokens.add(row, digest_of(text)):
-            raise TokenRefusedError("the owner's access has ended")
+            raise TokenRefusedError("the owner's or the maker's access has ended")
         await self._log.acted(by.user_id, f"token.make:{token_id}", token=by.token)
         return text, row
 
@@ -125,6 +126,11 @@ class ApiTokenDesk:
         return _principal(found[0])
 
 
+def givable(by: Principal) -> frozenset[Permission]:
+    """What ``by`` may give a token: what they may do themselves, as far as any token may."""
+    return by.permissions - NEVER
+
+
 def check_wish(wish: Wish, by: Principal) -> None:
     """Refuse what makes no sense, and what would give more than the giver has.
 
@@ -138,8 +144,8 @@ def check_wish(wish: Wish, by: Principal) -> None:
         raise TokenRefusedError("a token needs a role or a permission")
     if forbidden := sorted(wish.permissions & NEVER):
         raise TokenRefusedError(f"a program may not {_said(forbidden)}: this needs a person")
-    if Permission.SEALED in wish.permissions and not by.may(Permission.SEALED):
-        raise TokenRefusedError("only who may see coming dismissals can let a token see them")
+    if beyond := sorted(wish.permissions - by.permissions):
+        raise TokenRefusedError(f"you can give only what you have, which is not: {_said(beyond)}")
     if wish.partners is not None and not wish.partners:
         raise TokenRefusedError("partners: name at least one, or choose every partner")
     if not all(1 <= len(name) <= 200 and name.isprintable() for name in wish.partners or ()):  # noqa: PLR2004

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import time, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,9 +89,24 @@ class TemporalTable(Table):
 
 
 class WebTable(Table):
+    """``proxies``: addresses or networks of the proxies that are believed who asks them."""
+
     bind: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=1024 * 1024)
+    proxies: list[str] = Field(default_factory=lambda: ["127.0.0.1", "::1"], max_length=50)
+
+    @field_validator("proxies")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        for each in value:
+            try:
+                is_everybody = ip_network(each).prefixlen == 0
+            except ValueError:
+                raise ValueError("give addresses or networks, such as 10.0.0.0/28") from None
+            if is_everybody:
+                raise ValueError("name your proxies only: they are believed who asks them")
+        return value
 
 
 class SourceTable(Table):

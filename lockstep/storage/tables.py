@@ -368,6 +368,7 @@ sign_ins = Table(
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
     Column("private", LargeBinary, nullable=False),
+    Index("ix_sign_ins_expires_at", "expires_at"),
 )
 """Sign-ins under way: ``oidc`` (nonce, verifier) and one-time ``link`` of a local evaluation."""
 

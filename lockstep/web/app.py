@@ -52,18 +52,22 @@ from lockstep.storage.system_figures import SystemFigures
 from lockstep.storage.views import CaseViews
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.acts import acts_routers
+from lockstep.web.api.answers import AliveDocument, ReadyDocument, UnreadyDocument, told
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.cases import cases_router
 from lockstep.web.api.evidence import Packs, evidence_router
 from lockstep.web.bounds import Bounds
-from lockstep.web.console.console import Console, routers
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import ConsoleGate
-from lockstep.web.console.live import Live
+from lockstep.web.console.listening import Live
 from lockstep.web.console.oidc import CALLBACK
 from lockstep.web.console.pages import POLICY, STATIC, Pages
+from lockstep.web.console.refusals import Refusals
+from lockstep.web.console.routes import routers
 from lockstep.web.headers import Headers
 from lockstep.web.hooks.routes import EVENT_MODELS, Hooks, router
 from lockstep.web.hooks.signatures import Verifier
+from lockstep.web.incidents import Incidents
 
 
 def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
@@ -204,6 +208,8 @@ def assemble(
         # No interactive pages: they load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        # A redirect to the other spelling would name the host that the request did.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.include_router(router(hooks))
@@ -211,29 +217,41 @@ def assemble(
         for routes in [*api.routers(), *more]:
             app.include_router(routes)
         add_answers(app)
+    refusals = None
     if console is not None:
         for routes in routers(console):
             app.include_router(routes)
-        console.pages.install(app)
+        refusals = Refusals(console.pages, console.gate)
+        refusals.install(app)
         app.mount("/console/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, engine)
     secure = console is not None and console.gate.secure
-    app.add_middleware(Bounds)
+    # The last is the outermost: every answer carries the headers.
+    app.add_middleware(Incidents, page=refusals.fault if refusals else None)
+    app.add_middleware(Bounds, page=refusals.bound if refusals else None)
     app.add_middleware(Headers, pages=POLICY, secure=secure)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way
     return app
 
 
 def _add_health(app: FastAPI, engine: AsyncEngine) -> None:
-    @app.get("/healthz", tags=["health"], summary="The process answers")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.get(
+        "/healthz",
+        tags=["health"],
+        summary="The process answers",
+        responses={200: told(AliveDocument, "It does.")},
+    )
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
 
     @app.get(
         "/readyz",
         tags=["health"],
         summary="Events can be stored",
-        responses={503: {"description": "The database cannot be reached."}},
+        responses={
+            200: told(ReadyDocument, "They can."),
+            503: told(UnreadyDocument, "The database cannot be reached."),
+        },
     )
     async def readyz() -> JSONResponse:
         try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_FORM_BYTES = 20 * 1024 * 1024
+_TOO_LARGE, _WITHOUT_LENGTH = 413, 411
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -14,27 +18,35 @@ class Bounds:
     """Refuses bodies below ``/console`` whose size is unknown or above `MAX_FORM_BYTES`.
 
     The framework reads a form before it asks who sent it: this stands in front. Hooks and API
-    bound their own bodies while they stream.
+    bound their own bodies while they stream. ``page`` answers people; it is given the status.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, page: Callable[[Request, int], Response] | None = None
+    ) -> None:
         self._app = app
+        self._page = page or _plain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = None
+        status = 0
         if scope["type"] == "http" and scope["path"].startswith("/console"):
-            refused = _refusal(scope["method"], Headers(scope=scope))
-        await (refused or self._app)(scope, receive, send)
+            status = _refusal(scope["method"], Headers(scope=scope))
+        answer = self._page(Request(scope), status) if status else self._app
+        await answer(scope, receive, send)
 
 
-def _refusal(method: str, headers: Headers) -> PlainTextResponse | None:
+def _plain(_: Request, status: int) -> Response:
+    return PlainTextResponse("The body is not taken.", status, {"Connection": "close"})
+
+
+def _refusal(method: str, headers: Headers) -> int:
+    """The status of a refusal; 0 where the body may come."""
     length = headers.get("content-length", "0")
     unknown = "transfer-encoding" in headers or not (length.isascii() and length.isdecimal())
     if unknown:
-        return PlainTextResponse("Send the form with its length.", 411, {"Connection": "close"})
+        return _WITHOUT_LENGTH
     digits = length.lstrip("0")
     most = 0 if method in _BODILESS else MAX_FORM_BYTES
     if len(digits) > len(str(MAX_FORM_BYTES)) or int(digits or "0") > most:
-        text = "A form with its file may have 20 MiB."
-        return PlainTextResponse(text, 413, {"Connection": "close"})
-    return None
+        return _TOO_LARGE
+    return 0

@@ -41,7 +41,10 @@ class Headers:
                 for name, value in _ALWAYS.items():
                     headers[name] = value
                 is_page = path.startswith("/console")
-                headers["Content-Security-Policy"] = self._pages if is_page else _NOTHING
+                policies = [self._pages if is_page else _NOTHING]
+                # What a route forbids beyond that holds as well (CSP Level 3, 4.1).
+                policies += headers.getlist("Content-Security-Policy")
+                headers["Content-Security-Policy"] = ", ".join(policies)
                 if is_page:  # without a referrer, browsers send forms with the origin "null"
                     headers["Referrer-Policy"] = "same-origin"
                 if self._secure:

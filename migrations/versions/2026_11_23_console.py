@@ -164,6 +164,7 @@ def upgrade() -> None:
         sa.Column("private", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_sign_ins")),
     )
+    op.create_index("ix_sign_ins_expires_at", "sign_ins", ["expires_at"], unique=False)
     op.create_table(
         "system_health",
         sa.Column("system", sa.Text(), nullable=False),
@@ -346,6 +347,7 @@ def downgrade() -> None:
     op.drop_table("saved_views")
     op.drop_table("users")
     op.drop_table("system_health")
+    op.drop_index("ix_sign_ins_expires_at", table_name="sign_ins")
     op.drop_table("sign_ins")
     op.drop_index(
         "uq_pauses_open", table_name="pauses", postgresql_where=sa.text("ended_at is null")

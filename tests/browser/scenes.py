@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from lockstep.storage.case_rows import pin
+from lockstep.storage.cases import Cases
 from tests.browser.stage import HOSTILE, MANY, PASS, Stage
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import eventually
@@ -18,6 +20,8 @@ class Scene:
     stuck: str
     """Waits for a person; HR has put script into every field."""
     closed: str
+    policies: tuple[str, str]
+    """Digests of two policies that differ, the older first."""
 
 
 async def play(stage: Stage) -> Scene:
@@ -31,7 +35,18 @@ async def play(stage: Stage) -> Scene:
     assert await stage.installation.post(event_id, termination(leaver)) == 202
     [case] = await stage.installation.books.closed([event_id], within_s=60)
     await held_import(stage)
-    return Scene(stuck=stuck, closed=case["case_id"])
+    policies = await another_policy(stage)
+    return Scene(stuck=stuck, closed=case["case_id"], policies=policies)
+
+
+async def another_policy(stage: Stage) -> tuple[str, str]:
+    """Adopt a policy beside the one in force; the digests of that one and of the new one."""
+    settings = stage.installation.settings
+    now = settings.to_policy()
+    systems = tuple(replace(one, required=not one.required) for one in now.systems)
+    other = pin(replace(now, version=LONG[:40], systems=systems))
+    await Cases(stage.engine, settings.open_keyring()).adopt(other, settings.tenant)
+    return pin(now).digest, other.digest
 
 
 async def held_import(stage: Stage) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import expect
 
 from lockstep.embedded.ports import free_port
+from tests.browser.looks import complaints
 from tests.browser.stage import Stage
 from tests.e2e.processes import eventually, put_down, spawn
 from tests.support import identity_provider
@@ -95,6 +96,23 @@ async def test_somebody_without_a_role_is_told(window, company):
     await expect(look.page.locator("main")).to_contain_text("no role")
     names = {cookie["name"] for cookie in await look.context.cookies(company.origin)}
     assert "lockstep" not in names
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/console/oidc/callback?state=x&code=y", 403),
+        ("/console/sign-in", 200),
+        ("/console/signed-out", 200),
+    ],
+)
+async def test_pages_around_the_provider_can_be_read(window, company, axe, path, status):
+    """Signing in, one that failed, and having signed out: without a barrier in every size."""
+    look = await window(origin=company.origin, script=axe)
+    look.expected.add(status)
+
+    assert await look.open(path) == status
+    assert await complaints(look.page) == []
 
 
 async def test_one_time_links_are_no_way_in(window, company):

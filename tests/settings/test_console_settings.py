@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lockstep.domain.leavers import KeyKind
@@ -112,3 +114,16 @@ def test_a_missing_secret_is_found_before_anybody_signs_in(load, monkeypatch):
 def test_links_are_for_an_evaluation_on_one_machine(load, text, links):
     """Not once there is a provider, nor where others reach it."""
     assert load(text).one_time_links is links
+
+
+@pytest.mark.parametrize("proxies", [["10.0.0.5"], ["10.0.0.0/28", "2001:db8::/64"], []])
+def test_proxies_are_named(load, proxies):
+    """Whom they say asks is believed."""
+    assert load(f"[web]\nproxies = {json.dumps(proxies)}").web.proxies == proxies
+
+
+@pytest.mark.parametrize("proxies", [["*"], ["proxy.example.com"], ["0.0.0.0/0"], ["10.0.0.5/8"]])
+def test_not_everybody_is_a_proxy(load, proxies):
+    """Then anybody could say that they come from anywhere."""
+    with pytest.raises(SettingsError, match="proxies"):
+        load(f"[web]\nproxies = {json.dumps(proxies)}")

@@ -38,6 +38,7 @@ class Api:
     client: httpx.AsyncClient
     gate: Gate
     engine: AsyncEngine
+    service: ScoreService
     seen: list[httpx.Response] = field(default_factory=list)
 
     async def ask(
@@ -70,5 +71,5 @@ async def asking(
     app = assemble(engine, hooks, api)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lockstep") as client:
-        yield Api(app, client, gate, engine)
+        yield Api(app, client, gate, engine, service)
     await service.aclose()

@@ -25,6 +25,8 @@ _known = {name: deque(values, maxlen=_NEWEST) for name, values in _given["known"
 _tokens = itertools.cycle(_given["tokens"])  # one may ask so many times a minute only
 _turns = itertools.count()
 _MADE_HERE = ("request_id",)
+_asked_by: dict[str, str] = {}
+"""The authorization that made a request, by its id: only who asked can withdraw it."""
 
 
 def _known_instead(given: Any) -> Any:
@@ -67,6 +69,9 @@ def before_call(
     headers = case.headers
     if not case.path.startswith("/hooks/"):
         headers["Authorization"] = f"Bearer {next(_tokens)}"
+        if case.path.endswith("/withdraw"):
+            asked = str((case.path_parameters or {}).get("request_id"))
+            headers["Authorization"] = _asked_by.get(asked, headers["Authorization"])
         return
     turn = next(_turns)
     if turn % 2 or not isinstance(case.body, dict | list):
@@ -82,8 +87,7 @@ def before_call(
 def after_call(
     _: schemathesis.HookContext, case: schemathesis.Case, response: schemathesis.Response
 ) -> None:
-    """Remember what was made, so that a later call finds it."""
-    del case
+    """Remember what was made, and by whom, so that a later call finds it."""
     if response.status_code not in {200, 202}:
         return
     try:
@@ -93,3 +97,4 @@ def after_call(
     for name in _MADE_HERE:
         if isinstance(told, dict) and isinstance(told.get(name), str):
             _known.setdefault(name, deque(maxlen=_NEWEST)).append(told[name])
+            _asked_by[told[name]] = str(case.headers["Authorization"])

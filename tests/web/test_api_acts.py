@@ -157,7 +157,7 @@ async def test_dates_comments_and_assignments(ward, acting):
 async def test_a_token_of_one_partner_knows_of_no_other(ward, ring):
     """404 for every act on another partner's case."""
     case = await ward.stuck(partner="northwind")
-    admin = (await ward.site.sign_in(Role.ADMIN)).principal
+    admin = (await ward.site.sign_in(Role.ADMIN, Role.OPERATOR)).principal
     wish = Wish("contoso's", frozenset({Role.OPERATOR}), frozenset({"contoso"}))
     token, _ = await ApiTokenDesk(ward.site.engine, ring, tenant=TENANT).make(wish, by=admin)
     stranger = Caller(await ward.site.visitor(), token)

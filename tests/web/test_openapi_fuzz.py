@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockstep.chores import build_exporter, packs_folder
@@ -47,6 +48,7 @@ CHECKS = (
     "status_code_conformance",
     "content_type_conformance",
     "response_schema_conformance",
+    "response_headers_conformance",
 )
 ROOT = Path(__file__).parents[2]
 
@@ -158,7 +160,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 
 
 async def schemathesis(
-    address: str, *, known: dict[str, list[str]], folder: Path
+    address: str, *options: str, known: dict[str, list[str]], folder: Path
 ) -> tuple[int, str]:
     """Run it as a user does; its exit code, and what it printed."""
     seconds = os.environ.get(SECONDS) or str(SHORT_S)
@@ -169,6 +171,7 @@ async def schemathesis(
         *("--checks", ",".join(CHECKS), "--max-time", seconds, "--continue-on-failure"),
         *("--generation-database", "none", "--no-color", "--warnings", "off"),
         *(("--seed", seed) if seed else ()),
+        *options,
         cwd=folder,
         env={
             **os.environ,
@@ -203,3 +206,18 @@ async def test_nothing_that_schemathesis_sends_gets_a_5xx_or_an_undocumented_ans
     assert code == 0, printed
     assert not [seen for seen in tally.seen if seen[1] >= 500]
     assert {status for _, status in tally.seen} >= {200, 202, 404, 422}
+
+
+async def test_schemathesis_finds_a_field_that_nobody_described(site, tmp_path):  # noqa: F811
+    """A check that is switched off, or a description that takes anything, would find nothing."""
+    forged = JSONResponse({"status": "ok", "surprise": 1})
+
+    async def forging(scope: Scope, receive: Receive, send: Send) -> None:
+        await (forged if scope["path"] == "/healthz" else site.app)(scope, receive, send)
+
+    async with served(forging) as address:
+        once = ("--include-path", "/healthz", "--phases", "fuzzing", "--max-time", "1")
+        code, printed = await schemathesis(address, *once, known={}, folder=tmp_path)
+
+    assert code == 1, printed
+    assert "surprise" in printed

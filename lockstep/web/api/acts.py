@@ -25,7 +25,9 @@ from lockstep.control.second_person import Asked, SecondPerson
 from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
 from lockstep.domain.rights import Permission
 from lockstep.storage.requests import RequestRow
+from lockstep.web.api.answers import told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+from lockstep.web.api.case_answers import AskedDocument, DoneDocument, RequestsDocument
 
 _MAX_ATTEST = MOST_BYTES * 4 // 3 + 64 * 1024
 """An artefact in base64, and a few words."""
@@ -124,7 +126,9 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         return await _told(desk.retry(me, case_id, system, reason=said.reason, seen=said.seen))
 
     @routes.post(
-        f"{_SYSTEM}/attest", summary="Say that access was ended by hand", **_described(Attestation)
+        f"{_SYSTEM}/attest",
+        summary="Say that access was ended by hand",
+        **_described(Attestation, 200, 202),
     )
     async def attest(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
         said = await _body(request, Attestation, _MAX_ATTEST)
@@ -138,7 +142,10 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         )
 
     @routes.post(
-        f"{_SYSTEM}/waive", summary="Ask that a system may stay open", **_described(Waiver)
+        f"{_SYSTEM}/waive",
+        summary="Ask that a system may stay open",
+        status_code=202,
+        **_described(Waiver, 202),
     )
     async def waive(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
         said, me = await _body(request, Waiver), await gate.asker(request)
@@ -206,7 +213,7 @@ def _add_approvals(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None
 
 
 def _add_list(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
-    @routes.get("/api/requests", summary="What waits for a second person", responses=answers())
+    @routes.get("/api/requests", summary="What waits for a second person", responses=_WAITING)
     async def pending(
         request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50
     ) -> JSONResponse:
@@ -230,15 +237,21 @@ def request_data(row: RequestRow) -> dict[str, Any]:
     }
 
 
-def _described(model: type[_Body]) -> dict[str, Any]:
-    """The body and every answer, for the OpenAPI description."""
+_WAITING = {200: told(RequestsDocument, "As far as the token may know of them."), **answers()}
+_DONE = {
+    200: told(DoneDocument, "It is done."),
+    202: told(AskedDocument, "It waits for a second person."),
+}
+
+
+def _described(model: type[_Body], *wanted: int) -> dict[str, Any]:
+    """The body and every answer, for the OpenAPI description; 200 where nothing else is given."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, part in schema.pop("$defs", {}).items():
         schema = _inlined(schema, name, part)
     return {
         "responses": {
-            200: {"description": "It is done."},
-            202: {"description": "It waits for a second person."},
+            **{status: _DONE[status] for status in wanted or (200,)},
             **answers(*_ANSWERS),
         },
         "openapi_extra": {

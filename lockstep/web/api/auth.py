@@ -18,6 +18,8 @@ from lockstep.control.api_tokens import ApiTokenDesk
 from lockstep.control.tokens import Tokens, bearer
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.acts import ActsLog
+from lockstep.web.allowances import Allowances
+from lockstep.web.api.answers import MOST_PROBLEMS, ProblemDocument, header, told
 
 log = structlog.get_logger("lockstep.web")
 
@@ -25,7 +27,6 @@ MAX_BODY_BYTES = 64 * 1024
 REQUESTS_PER_MINUTE = 240
 """For each token; a dashboard and a Prometheus need a few."""
 
-_MOST_PROBLEMS = 20
 _SCHEME = HTTPBearer(
     scheme_name="token",
     description="A token made on the page Access or by `lockstep access token-new`, or one of "
@@ -55,20 +56,16 @@ class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
 def answers(*more: int) -> dict[int | str, dict[str, Any]]:
     """Every answer of a route beside the wanted one, for the OpenAPI description."""
     return {
-        status: {"description": _ANSWERS[status], "content": {"application/json": _PROBLEM}}
+        status: told(ProblemDocument, _ANSWERS[status], **_HEADERS.get(status, {}))
         for status in sorted({401, 403, 422, 429, 503, *more})
     }
 
 
-_PROBLEM = {
-    "schema": {
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {"type": "string", "description": "A stable word for programs."},
-            "problems": {"type": "array", "items": {"type": "string"}},
-        },
-    }
+_LATER = {"headers": {"Retry-After": header("Seconds to wait.", pattern="^[0-9]+$")}}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"headers": {"WWW-Authenticate": header("`Bearer`.")}},
+    429: _LATER,
+    503: _LATER,
 }
 _ANSWERS = {
     400: "The body is not what its content type says.",
@@ -82,14 +79,6 @@ _ANSWERS = {
     429: "Too many requests of this token; `Retry-After` says when.",
     503: "The database cannot be reached, or the answer is still being computed; ask again.",
 }
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """Requests left of one token; refilled evenly."""
-
-    left: float
-    at: float
 
 
 @dataclass(slots=True)
@@ -107,7 +96,10 @@ class Gate:
     clock: Callable[[], float] = time.monotonic
     made: ApiTokenDesk | None = None
     acts: ActsLog | None = None
-    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+    _allowances: Allowances = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._allowances = Allowances(self.per_minute, clock=lambda: self.clock())  # noqa: PLW0108 - replaced later
 
     def router(self, permission: Permission, *, tag: str) -> APIRouter:
         """A router whose routes all need ``permission``: one cannot be forgotten."""
@@ -173,15 +165,8 @@ class Gate:
         raise Problem(403, "right_needed", problems)
 
     def _admit(self, name: str) -> None:
-        now = self.clock()
-        bucket = self._buckets.setdefault(name, _Bucket(self.per_minute, now))
-        rate = self.per_minute / 60
-        bucket.left = min(self.per_minute, bucket.left + (now - bucket.at) * rate)
-        bucket.at = now
-        if bucket.left < 1:
-            wait = int((1 - bucket.left) / rate) + 1
+        if wait := self._allowances.wait(name):
             raise Problem(429, "too_many_requests", headers={"Retry-After": str(wait)})
-        bucket.left -= 1
 
 
 async def bounded_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -216,14 +201,14 @@ async def _render_problem(_: Request, error: Exception) -> JSONResponse:
         raise error
     body: dict[str, Any] = {"error": error.error}
     if error.problems:
-        body["problems"] = error.problems[:_MOST_PROBLEMS]
+        body["problems"] = error.problems[:MOST_PROBLEMS]
     return JSONResponse(body, error.status, dict(error.headers or {}))
 
 
 async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    rows = error.errors()[:_MOST_PROBLEMS]
+    rows = error.errors()[:MOST_PROBLEMS]
     return await _render_problem(
         request, Problem(422, "not_valid", [f"{_place(row['loc'])}: {row['msg']}" for row in rows])
     )

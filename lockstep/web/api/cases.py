@@ -2,132 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathPart
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lockstep.control.board import PAGE, Board, BoardPage, Door, Line
-from lockstep.control.filters import LONGEST, FilterError, Filters, is_text, read_place, write_place
-from lockstep.domain.clocks import time_to_revocation
+from lockstep.control.board import PAGE, Board
+from lockstep.control.filters import LONGEST, FilterError, Filters, is_text, read_place
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
-from lockstep.evidence.canonical import instant_text
 from lockstep.storage.board import MOST_ROWS
 from lockstep.storage.board_filter import BoardState, Due
-from lockstep.storage.records import RevocationRow
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+from lockstep.web.api.case_answers import CaseDocument, CasesDocument
 
-Instant = Annotated[
-    datetime,
-    PlainSerializer(instant_text, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
 CaseId = Annotated[str, PathPart(max_length=40, description="The whole id of a case.")]
-
-
-class SystemDocument(BaseModel):
-    """One system of a case."""
-
-    system: str
-    connector: str
-    category: str
-    tier: str
-    required: bool
-    state: str
-    due_at: Instant
-    is_late: bool
-    access_is_back: bool
-    paused_until: Instant | None = Field(description="Maintenance; the clock runs on.")
-    waits_for_second: str | None = Field(description="What was asked for.")
-    reason: str = Field(description="Why it is as it is, in plain words.")
-    suggestion: str = Field(description="What to do about it.")
-    fault: str | None = Field(description="The fault's category; a stable word.")
-    fault_text: str | None
-    attempts: int
-    outcome: str | None
-    grade: str | None = Field(description="Of the evidence, A to D.")
-    residual_s: int
-    first_attempt_at: Instant | None
-    revoked_at: Instant | None
-    confirmed_at: Instant | None
-    time_to_revocation_ms: int | None
-
-    @classmethod
-    def of(cls, line: Line, door: Door) -> Self:
-        row = door.row
-        off = row.revoked_at
-        return cls(
-            **{name: getattr(row, name) for name in _AS_STORED},
-            is_late=door.is_late,
-            access_is_back=door.is_back,
-            paused_until=door.paused_until,
-            waits_for_second=door.waiting.kind if door.waiting else None,
-            reason=door.reason,
-            suggestion=door.suggestion,
-            time_to_revocation_ms=time_to_revocation(line.case.cutoff_at, off) if off else None,
-        )
-
-
-_AS_STORED = sorted(set(SystemDocument.model_fields) & set(RevocationRow.__dataclass_fields__))
-
-
-class CaseDocument(BaseModel):
-    """One case. ``leaver`` and ``worker_id`` are null for a token that may not see names."""
-
-    case_id: str
-    status: str
-    kind: str
-    source: str
-    partner: str
-    site: str
-    zone: str
-    leaver: str | None = Field(repr=False)
-    worker_id: str | None = Field(repr=False)
-    recorded_at: Instant
-    received_at: Instant
-    opened_at: Instant
-    cutoff_at: Instant
-    begun_at: Instant | None
-    closed_at: Instant | None
-    due_at: Instant | None = Field(description="Of the first system that is open.")
-    is_late: bool
-    needs_person: bool
-    assigned_to: str | None = Field(description="User id of whoever has taken it.")
-    systems: list[SystemDocument]
-
-    @classmethod
-    def of(cls, line: Line, me: Principal) -> Self:
-        case = line.case
-        stored = set(cls.model_fields) & set(case.__dataclass_fields__)
-        return cls(
-            **{name: getattr(case, name) for name in stored},
-            leaver=line.leaver if me.sees_names else None,
-            worker_id=line.worker_id if me.sees_names else None,
-            due_at=line.due_at,
-            is_late=line.is_late,
-            needs_person=line.needs_person,
-            assigned_to=line.assigned_to or None,
-            systems=[SystemDocument.of(line, door) for door in line.systems],
-        )
-
-
-class CasesDocument(BaseModel):
-    """One page of a list. ``next``: give it as ``after`` for the next page; null at the end."""
-
-    cases: list[CaseDocument]
-    counts: dict[BoardState, int] = Field(description="Of each state, under the same filters.")
-    next: str | None
-
-    @classmethod
-    def of(cls, page: BoardPage, me: Principal) -> Self:
-        return cls(
-            cases=[CaseDocument.of(line, me) for line in page.lines],
-            counts=dict(page.counts),
-            next=write_place(page.more) or None,
-        )
 
 
 class CaseSearch(BaseModel):

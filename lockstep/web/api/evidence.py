@@ -19,7 +19,9 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.export_views import ExportViews
 from lockstep.storage.exports import ExportRow, Exports, ExportState
 from lockstep.storage.views import AmbiguousCaseError, CaseViews
+from lockstep.web.api.answers import header, told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+from lockstep.web.api.evidence_answers import MOST_LISTED, ExportDocument, ExportsDocument
 
 _MAX_BODY = 160 * 1024
 """A checkpoint of 64 KiB, escaped, and a few words."""
@@ -29,6 +31,33 @@ _PATH = "/api/evidence/exports"
 ExportId = Annotated[
     str, PathPart(pattern=r"^e[a-z2-7]{12}$", description="As the order's answer gave it.")
 ]
+
+
+_ORDERED = told(
+    ExportDocument,
+    "It is ordered; checkpoint and seed are settled.",
+    headers={"Location": header("Where to ask how far it is.", format="uri-reference")},
+)
+_PACK: dict[str, Any] = {
+    "description": "The pack.",
+    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {
+        "Repr-Digest": header("RFC 9530.", pattern="^sha-256=:[A-Za-z0-9+/]{43}=:$"),
+        "Content-Disposition": header("The file's name."),
+    },
+}
+_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+_PART = {"multipart/byteranges": {"schema": {"type": "string", "format": "binary"}}}
+_FILE: dict[int | str, dict[str, Any]] = {
+    **answers(404, 409),
+    200: _PACK,
+    206: {
+        "description": "A part of it, as `Range` asked.",
+        "content": {**_PACK["content"], **_PART},
+    },
+    400: {"description": "`Range` is malformed.", **_TEXT},
+    416: {"description": "`Range` lies outside of it.", **_TEXT},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +113,7 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         _PATH,
         status_code=202,
         summary="Order a pack",
-        responses=answers(404, 413, 415),
+        responses={202: _ORDERED, **answers(404, 413, 415)},
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -108,15 +137,23 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         row = await _row(packs, export_id, asker)
         return JSONResponse(_told(row), 202, {"Location": f"{_PATH}/{export_id}"})
 
-    @routes.get(_PATH, summary="The newest orders", responses=answers())
+    @routes.get(
+        _PATH,
+        summary="The newest orders",
+        responses={200: told(ExportsDocument, "Those that the token may know of."), **answers()},
+    )
     async def newest(
-        request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50
+        request: Request, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50
     ) -> JSONResponse:
         asker = await gate.asker(request)
         rows = await packs.listed.newest(asker.scope, limit=limit)
         return JSONResponse({"exports": [_told(row) for row in rows]})
 
-    @routes.get(f"{_PATH}/{{export_id}}", summary="One order", responses=answers(404))
+    @routes.get(
+        f"{_PATH}/{{export_id}}",
+        summary="One order",
+        responses={200: told(ExportDocument, "How far it is."), **answers(404)},
+    )
     async def one(export_id: ExportId, request: Request) -> JSONResponse:
         return JSONResponse(_told(await _row(packs, export_id, await gate.asker(request))))
 
@@ -124,7 +161,7 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         f"{_PATH}/{{export_id}}/file",
         summary="The pack",
         response_class=FileResponse,
-        responses={200: {"content": {"application/zip": {}}}, **answers(404, 409)},
+        responses=_FILE,
     )
     async def file(export_id: ExportId, request: Request) -> FileResponse:
         row = await _row(packs, export_id, await gate.asker(request))

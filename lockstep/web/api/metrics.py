@@ -15,7 +15,9 @@ from lockstep.control.reports import LARGEST_COUNT, REPORTED, to_report
 from lockstep.domain.rights import Permission
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.scores import MetricReport, Scores
+from lockstep.web.api.answers import told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+from lockstep.web.api.score_answers import ReportDocument, ReportsDocument
 
 
 class ReportBody(BaseModel):
@@ -46,7 +48,11 @@ _REPORT: dict[str, Any] = {
     "description": "The same statement again changes nothing. A later one about the same metric, "
     "source and instant corrects it; every one stays on record.",
     "status_code": 201,
-    "responses": {200: {"description": "On record already."}, **answers(400, 413, 415)},
+    "responses": {
+        200: told(ReportDocument, "On record already."),
+        201: told(ReportDocument, "It is on record now."),
+        **answers(400, 413, 415),
+    },
     "openapi_extra": {
         "requestBody": {
             "required": True,
@@ -93,11 +99,12 @@ def metric_router(gate: Gate, scores: Scores) -> APIRouter:
     @routes.get(
         "/api/metrics",
         summary="What was reported of the other metrics, the last recorded first",
-        responses=answers(),
+        responses={200: told(ReportsDocument, "At most 100 of them."), **answers()},
     )
-    async def reported(request: Request) -> dict[str, Any]:
+    async def reported(request: Request) -> JSONResponse:
         await gate.every_partner(request)
-        return {"reports": [report_document(row) for row in await scores.reported()]}
+        rows = await scores.reported()
+        return JSONResponse({"reports": [report_document(row) for row in rows]})
 
     return routes
 

@@ -12,7 +12,15 @@ from lockstep.control.questions import Question, QuestionError, parse_question
 from lockstep.control.score import ScoreService
 from lockstep.control.score_sight import NotYoursError, ScoreSight, Wish
 from lockstep.domain.rights import Permission, Principal
+from lockstep.web.api.answers import DocumentResponse, told
 from lockstep.web.api.auth import Gate, Problem, answers
+from lockstep.web.api.score_answers import (
+    DimensionDocument,
+    PenaltiesDocument,
+    ScoreInBrief,
+    ScoreInFull,
+    TrendDocument,
+)
 
 _WINDOW = Query(
     max_length=100,
@@ -41,7 +49,7 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = N
     @routes.get(
         "/api/score",
         summary="The score of a window, what it is made of, and what cost which points",
-        responses=answers(404),
+        responses={200: told(ScoreInFull | ScoreInBrief, "The document."), **answers(404)},
     )
     async def read_score(
         request: Request,
@@ -50,54 +58,57 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = N
         detail: Annotated[
             Detail, Query(description="`full` adds `by` (breakdowns) and `explain`.")
         ] = Detail.FULL,
-    ) -> dict[str, Any]:
+    ) -> DocumentResponse:
         asker = await gate.asker(request)
         in_full = detail is Detail.FULL
         try:
             if asker.partners is None and not asker.own_keys:
-                return await service.current(parse_question(window, partner, in_full=in_full))
+                question = parse_question(window, partner, in_full=in_full)
+                return DocumentResponse(await service.current(question))
             document = await _within(sight, Wish(window, partner or ""), asker)
         except (QuestionError, BusyError) as error:
             raise refusal(error) from None
-        return document if in_full else {key: document[key] for key in document if key not in _FULL}
+        if not in_full:
+            document = {key: document[key] for key in document if key not in _FULL}
+        return DocumentResponse(document)
 
     @routes.get(
         "/api/score/trend",
         summary="The last reading of each day, and how the newest differs from earlier ones",
-        responses=answers(),
+        responses={200: told(TrendDocument, "The readings."), **answers()},
     )
     async def read_trend(
         request: Request,
         days: Annotated[int, Query(ge=1, le=1100, description="How far back.")] = 100,
-    ) -> dict[str, Any]:
+    ) -> DocumentResponse:
         await gate.every_partner(request)
-        return await service.trend(days)
+        return DocumentResponse(await service.trend(days))
 
     @routes.get(
         "/api/dimension",
         summary="The dimension: all four metrics, weighed; a range while one is missing",
-        responses=answers(),
+        responses={200: told(DimensionDocument, "The dimension."), **answers()},
     )
-    async def read_dimension(request: Request) -> dict[str, Any]:
+    async def read_dimension(request: Request) -> DocumentResponse:
         await gate.every_partner(request)
         try:
-            document: dict[str, Any] = (await service.current(Question()))["dimension"]
+            document = await service.current(Question())
         except BusyError as error:
             raise refusal(error) from None
-        return document
+        return DocumentResponse(document["dimension"])
 
     @routes.get(
         "/api/penalties",
         summary="What late revocations of a month cost by contract, per partner",
-        responses=answers(),
+        responses={200: told(PenaltiesDocument, "The month's late cases."), **answers()},
     )
     async def read_penalties(
         request: Request,
         month: Annotated[str, Query(max_length=7, examples=["2026-11"])],
-    ) -> dict[str, Any]:
+    ) -> DocumentResponse:
         await gate.every_partner(request)
         try:
-            return await service.penalties(month)
+            return DocumentResponse(await service.penalties(month))
         except (QuestionError, BusyError) as error:
             raise refusal(error) from None
 

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.api_tokens import LONGEST, NEVER, TokenRefusedError, Wish
+from lockstep.control.api_tokens import LONGEST, TokenRefusedError, Wish, givable
 from lockstep.control.bars import BarError
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal, signed_of
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/access"
 OWNER_KEYS = (KeyKind.WORKER_ID, KeyKind.EMAIL, KeyKind.USERNAME)
-_ROLES = tuple(role for role in Role if not role.permissions & NEVER)
-_MORE = tuple(each for each in Permission if each not in NEVER)
+PAGE = 100
 _LINES = 50
+_DIGITS = 6
 
 
 def router(console: Console) -> APIRouter:
     """Everything that the right to manage access opens."""
     routes = console.gate.router(Permission.MANAGE_ACCESS)
+    standing = console.gate.sessions.standing
 
     async def page(request: Request, *, status: int = HTTPStatus.OK, **values: Any) -> Response:
         signed = signed_of(request)
+        may_give = givable(signed.principal)
         shown = {
-            "sessions": await console.gate.sessions.standing(by=signed.principal),
-            "tokens": await console.tokens.all(by=signed.principal),
+            "sessions": _paged(request, "sessions", await standing(by=signed.principal)),
+            "tokens": _paged(request, "tokens", await console.tokens.all(by=signed.principal)),
             "bars": await console.bars.standing(signed.principal),
-            "roles": _ROLES,
-            "permissions": _MORE,
+            "roles": [role for role in Role if role.permissions <= may_give],
+            "permissions": [each for each in Permission if each in may_give],
             "longest": LONGEST.days,
             "given": {},
             "secret": "",
@@ -82,6 +83,25 @@ def router(console: Console) -> APIRouter:
 
     _add_bars(routes, console, page)
     return routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Paged:
+    """One page of a list. ``count``: of all pages."""
+
+    rows: Sequence[Any]
+    count: int
+    at: int
+    pages: int
+
+
+def _paged(request: Request, name: str, rows: Sequence[Any]) -> _Paged:
+    """The page of ``rows`` that the address names; the nearest there is."""
+    given = request.query_params.get(name, "")
+    pages = max(1, -(-len(rows) // PAGE))
+    is_number = given.isascii() and given.isdecimal() and len(given) <= _DIGITS
+    at = min(max(int(given), 1), pages) if is_number else 1
+    return _Paged(rows[(at - 1) * PAGE : at * PAGE], len(rows), at, pages)
 
 
 def _add_bars(routes: APIRouter, console: Console, page: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -17,10 +16,8 @@ from lockstep.control.sessions import Signed
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.brake_rows import BrakeView
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/brake"
 _BRAKE_ID = re.compile(r"b[a-z2-7]{12}")

@@ -83,7 +83,7 @@ async def _show_preview(
         request,
         "bulk.html",
         action=action.value,
-        items=items,
+        all_items=items,
         pending=len(pending),
         skipped=len(items) - len(pending),
         left=_packed(pending),

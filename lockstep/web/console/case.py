@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -32,10 +32,8 @@ from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_file import CaseFile
 from lockstep.storage.checkpoints import BrokenOrderError
 from lockstep.web.console.case_view import people_in, sheet
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/cases"
 _MOST_ENTRIES = 2000

@@ -219,13 +219,13 @@ def sheet(
 def _events(
     rows: Sequence[RevocationRow], lanes: Mapping[str, Told], cutoff: int
 ) -> tuple[EventRow, ...]:
-    """The drawing in words: the last events of every system."""
+    """The drawing in words: the last events of all systems, by system."""
+    order = {row.system: place for place, row in enumerate(rows)}
+    found = [(system, one) for system in order for one in lanes[system].events]
+    newest = sorted(found, key=lambda pair: pair[1].at)[-SHOWN_EVENTS:]
     return tuple(
-        EventRow(
-            row.system, to_moment(event.at), event.at - cutoff, event.name, event.detail, event.leaf
-        )
-        for row in rows
-        for event in lanes[row.system].events[-SHOWN_EVENTS:]
+        EventRow(system, to_moment(one.at), one.at - cutoff, one.name, one.detail, one.leaf)
+        for system, one in sorted(newest, key=lambda pair: order[pair[0]])
     )
 
 

@@ -1,4 +1,4 @@
-"""What the pages are built from, and all of their routes."""
+"""What the pages are built from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.api_tokens import ApiTokenDesk
@@ -26,24 +25,8 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.saved_views import SavedViews
 from lockstep.storage.views import CaseViews
 from lockstep.web.api.evidence import Packs
-from lockstep.web.console import (
-    access,
-    acts,
-    brake,
-    bulk,
-    case,
-    evidence,
-    hr,
-    live,
-    now,
-    oidc,
-    people,
-    settings_page,
-    sign_in,
-    systems,
-)
 from lockstep.web.console.gate import ConsoleGate
-from lockstep.web.console.live import Live
+from lockstep.web.console.listening import Live
 from lockstep.web.console.pages import Pages
 
 
@@ -84,47 +67,3 @@ class Console:
     """Whether one-time links sign in."""
     provider: str
     """How the identity provider is called; "" where there is none."""
-
-
-def routers(console: Console) -> list[APIRouter]:
-    """Every route of the console."""
-    return [
-        sign_in.public_router(
-            console.gate, console.pages, links=console.links, provider=console.provider
-        ),
-        sign_in.session_router(console.gate, provider=console.provider),
-        *_provider_routers(console),
-        access.router(console),
-        hr.router(console),
-        now.router(console),
-        now.case_router(console),
-        live.router(console),
-        *_case_routers(console),
-        systems.router(console),
-        systems.pause_router(console),
-        brake.router(console),
-        brake.decision_router(console),
-        evidence.router(console),
-        people.router(console),
-        settings_page.router(console),
-    ]
-
-
-def _case_routers(console: Console) -> list[APIRouter]:
-    room = case.CaseRoom.of(console)
-    return [
-        case.router(room),
-        case.identified_router(room),
-        acts.act_router(room),
-        acts.approve_router(room),
-        bulk.router(room),
-    ]
-
-
-def _provider_routers(console: Console) -> list[APIRouter]:
-    if console.oidc is None:
-        return []
-    return [
-        oidc.public_router(console.gate, console.pages, console.oidc),
-        oidc.back_channel_router(console.oidc),
-    ]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
@@ -27,11 +27,9 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.evidence.pack.layout import OCSF_VERSIONS
 from lockstep.storage.case_sight import CaseSight
 from lockstep.storage.exports import ExportRow, ExportState
+from lockstep.web.console.console import Console
 from lockstep.web.console.evidence_words import PackLine, line_of, report_values
 from lockstep.web.console.gate import NOT_THERE, ConsoleGate, Refusal, act_of
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/evidence"
 PAGE = 25

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import structlog
 from fastapi import APIRouter, Depends, Request
@@ -13,13 +12,22 @@ from starlette.datastructures import UploadFile
 
 from lockstep.control.sessions import Sessions, Signed
 from lockstep.domain.rights import Permission
+from lockstep.web.allowances import Allowances, place_of
 
 log = structlog.get_logger("lockstep.web")
 
 REQUESTS_PER_MINUTE = 600
 """For each user: a live page asks again whenever something changes."""
+SIGN_INS_AT_ONCE = 300
+SIGN_INS_PER_MINUTE = 120
+"""Begun from one address. A site of 3,000 seats may share one: if every seat had an account and all
+came within half an hour of the shift's start, that would be 100 a minute.
+"""
+SIGN_INS_OF_ALL_PER_MINUTE = 3000
+"""Begun in one process, from everywhere: each leaves a row for ten minutes, 33,000 at the most."""
 ASKED_BY_PAGE = "x-lockstep-live"
 """A header of what an open page asks for while nobody uses it: it must not keep a session alive."""
+_LONGEST_NEXT = 1000
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -34,8 +42,11 @@ class Away(Exception):  # noqa: N818 - an answer, not an error of ours
 class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
     """A page cannot be given: a status, and what a person should know."""
 
-    def __init__(self, status: int, title: str, text: str) -> None:
+    def __init__(
+        self, status: int, title: str, text: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(title)
+        self.headers = headers
         self.status = status
         self.title = title
         self.text = text
@@ -51,7 +62,13 @@ class ConsoleGate:
     sessions: Sessions
     origin: str
     """Scheme, host and port under which browsers know us."""
-    _left: dict[str, tuple[float, float]] = field(default_factory=dict)
+    requests: Allowances = field(default_factory=lambda: Allowances(REQUESTS_PER_MINUTE))
+    sign_ins: Allowances = field(
+        default_factory=lambda: Allowances(SIGN_INS_PER_MINUTE, burst=SIGN_INS_AT_ONCE)
+    )
+    sign_ins_of_all: Allowances = field(
+        default_factory=lambda: Allowances(SIGN_INS_OF_ALL_PER_MINUTE)
+    )
 
     @property
     def secure(self) -> bool:
@@ -83,6 +100,9 @@ class ConsoleGate:
                 await self._check_origin(request, signed)
             if permission is not None and not signed.principal.may(permission):
                 await self.deny(request, signed, permission.value)
+            # No id of ours has such a letter, and the database takes no NUL.
+            if not all(str(value).isprintable() for value in request.path_params.values()):
+                raise NOT_THERE
             return signed
 
         return check
@@ -118,14 +138,28 @@ class ConsoleGate:
             await request.close()  # a file that came with it
             await self.deny(request, signed, "forged_form")
 
+    def admit_sign_in(self, request: Request) -> None:
+        """Let a sign-in begin, unless far too many do.
+
+        Raises:
+            Refusal: 429, with the seconds to wait.
+        """
+        place = place_of(request.client.host) if request.client else ""
+        # The address first: what it has too many takes nothing from everybody's allowance.
+        wait = self.sign_ins.wait(place) or self.sign_ins_of_all.wait("")
+        if wait:
+            log.warning("sign_ins_too_many", seconds=wait)
+            text = "Very many people are signing in just now. Wait a minute, then try again."
+            raise _too_many("Too many sign-ins", text, wait)
+
     def _admit(self, signed: Signed) -> None:
-        now = time.monotonic()
-        user = signed.principal.user_id
-        left, at = self._left.get(user, (float(REQUESTS_PER_MINUTE), now))
-        left = min(REQUESTS_PER_MINUTE, left + (now - at) * REQUESTS_PER_MINUTE / 60)
-        self._left[user] = (left - 1 if left >= 1 else left, now)
-        if left < 1:
-            raise Refusal(429, "Too many requests", "Wait a few seconds and load the page again.")
+        if wait := self.requests.wait(signed.principal.user_id):
+            text = "Wait a few seconds and load the page again."
+            raise _too_many("Too many requests", text, wait)
+
+
+def _too_many(title: str, text: str, wait: int) -> Refusal:
+    return Refusal(429, title, text, headers={"Retry-After": str(wait)})
 
 
 async def _form_token(request: Request) -> str:
@@ -159,7 +193,9 @@ def sign_in_path(request: Request) -> str:
 
 def safe_next(wanted: str) -> str:
     """A path of the console to go on to; anything else becomes its first page."""
-    parts = urlsplit(wanted)
-    ours = wanted.startswith("/console/") and not parts.scheme and not parts.netloc
     plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
-    return wanted if ours and plain and len(wanted) <= 1000 else "/console/"  # noqa: PLR2004
+    if not plain or len(wanted) > _LONGEST_NEXT or not wanted.startswith("/console/"):
+        return "/console/"
+    # A browser resolves these, in their encoded forms too, and would leave the console.
+    leaves = {".", ".."} & set(unquote(urlsplit(wanted).path).split("/"))
+    return "/console/" if leaves else wanted

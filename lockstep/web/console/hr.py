@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Path, Query, Request
@@ -18,10 +18,8 @@ from lockstep.control.own_reports import Sent, Submission
 from lockstep.domain.cutoff import CutoffError, zone_named
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, signed_of
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/hr"
 FIELDS = (

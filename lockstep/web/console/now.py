@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -26,11 +26,9 @@ from lockstep.control.wording import asked_words
 from lockstep.domain.rights import Permission
 from lockstep.storage.board_filter import BoardState
 from lockstep.storage.saved_views import MOST_VIEWS, TooManyViewsError
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Away, Refusal
 from lockstep.web.console.pages import duration, menu_of
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 PATH = "/console/"
 _LONGEST_NAME = 60

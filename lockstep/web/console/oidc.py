@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from connectors.openid.errors import OpenIdError, ProviderAwayError
@@ -35,6 +35,7 @@ def public_router(gate: ConsoleGate, pages: Pages, oidc: OidcSignIn) -> APIRoute
 
     @routes.get("/console/oidc/start")
     async def start(request: Request, next: _Text = "") -> Response:  # noqa: A002 - as it is called
+        gate.admit_sign_in(request)
         browser = _browser(request, gate) or secrets.token_urlsafe(32)
         try:
             location = await oidc.begin(browser, next_path=safe_next(next))
@@ -118,6 +119,9 @@ async def _logout_token(request: Request) -> str:
     is_form = media == "application/x-www-form-urlencoded"
     if not is_form or not length.isdecimal() or int(length) > MAX_TOKEN_BYTES:
         return ""
-    form = await request.form(max_files=0, max_fields=10)
+    try:
+        form = await request.form(max_files=0, max_fields=10)
+    except HTTPException:  # not to be answered by a page: a program asks
+        return ""
     token = form.get("logout_token", "")
     return token if isinstance(token, str) else ""

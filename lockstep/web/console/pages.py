@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
-from sqlalchemy.exc import SQLAlchemyError
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import lockstep
 from lockstep.control.sessions import Signed
 from lockstep.domain.rights import Permission
-from lockstep.web.console.gate import Away, Refusal
 
 log = structlog.get_logger("lockstep.web")
 
@@ -39,13 +36,6 @@ MENU: tuple[tuple[str, str, Permission], ...] = (
     ("/console/settings", "Settings", Permission.SEE_SETTINGS),
     ("/console/access", "Access", Permission.MANAGE_ACCESS),
 )
-_OUTAGE = Refusal(
-    503,
-    "The database cannot be reached",
-    "Nothing can be shown until it is back. What you have just sent may not have been done: look "
-    "before you send it again. Load this page again in half a minute.",
-)
-Handler = Callable[[Request, Exception], Awaitable[Response]]
 _SECOND_MS = 1000
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
@@ -87,53 +77,6 @@ class Pages:
             **values,
         )
         return HTMLResponse(text, status, headers)
-
-    def install(self, app: FastAPI) -> None:
-        """Render what the gate refuses, and an outage; install what answers the API before."""
-        app.add_exception_handler(Away, self._away)
-        app.add_exception_handler(Refusal, self._refuse)
-        # It is an OSError, which would tell operations of an outage that is a fault of ours.
-        app.add_exception_handler(TemplateNotFound, _leave)
-        for kind in (SQLAlchemyError, OSError):
-            elsewhere = cast("Handler", app.exception_handlers.get(kind, _leave))
-            app.add_exception_handler(kind, self._outage(elsewhere))
-
-    async def _away(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, Away):
-            raise error
-        if request.headers.get("hx-request"):  # htmx would put the other page into this one
-            return Response(status_code=204, headers={"HX-Redirect": error.location})
-        return RedirectResponse(error.location, HTTPStatus.SEE_OTHER)
-
-    async def _refuse(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, Refusal):
-            raise error
-        return self._refusal(request, error)
-
-    def _outage(self, elsewhere: Handler) -> Handler:
-        """A page for people on our paths; ``elsewhere`` answers on all others."""
-
-        async def answer(request: Request, error: Exception) -> Response:
-            path = request.url.path
-            if path != "/console" and not path.startswith("/console/"):
-                return await elsewhere(request, error)
-            log.error("database_unreachable", error=type(error).__name__)
-            return self._refusal(request, _OUTAGE, headers={"Retry-After": "30"})
-
-        return answer
-
-    def _refusal(
-        self, request: Request, why: Refusal, *, headers: dict[str, str] | None = None
-    ) -> Response:
-        part = "refusal_part.html" if request.headers.get("hx-request") else "refusal.html"
-        return self.page(
-            request, part, status=why.status, headers=headers, title=why.title, text=why.text
-        )
-
-
-async def _leave(_: Request, error: Exception) -> Response:
-    """Let an error of ours be a 500, with its traceback in the log."""
-    raise error
 
 
 def menu_of(signed: Signed | None) -> list[tuple[str, str]]:

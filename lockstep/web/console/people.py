@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -16,6 +16,7 @@ from lockstep.control.questions import QuestionError
 from lockstep.control.score_sight import NotYoursError, ScoreSight, Wish
 from lockstep.control.sessions import Signed
 from lockstep.domain.rights import Permission
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, act_of
 from lockstep.web.console.people_words import (
     last_months,
@@ -24,11 +25,8 @@ from lockstep.web.console.people_words import (
     windows,
 )
 
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
-
 HOME = "/console/people-metric"
-AT_ONCE = timedelta(milliseconds=600)
+AT_ONCE = timedelta(milliseconds=400)
 """How long the page itself waits; after that it comes without figures, which follow."""
 FOLLOWING = timedelta(seconds=8)
 

@@ -151,6 +151,7 @@ def _trend_values(trend: Document | None, score: Document) -> dict[str, Any] | N
         "rows": list(reversed(points)),
         "changes": [row for row in trend["changes"] if row["change"] is not None],
         "drawing": _draw(points, score) if len(known) > 1 else None,
+        "first": next((row for row in points if row["value"] is not None), None),
         "data": json.dumps(
             {
                 "times": [_seconds(row["taken_at"]) for row in points],

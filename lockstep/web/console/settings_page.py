@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lockstep.control.policy_changes import changes
 from lockstep.domain.rights import Permission
 from lockstep.storage.policy_history import AdoptedPolicy, PolicyHistory
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/settings"
 

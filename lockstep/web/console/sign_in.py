@@ -17,6 +17,10 @@ def public_router(gate: ConsoleGate, pages: Pages, *, links: bool, provider: str
     """What anybody may open: the page that leads in. ``links``: whether one-time links work."""
     routes = APIRouter(tags=["console"], include_in_schema=False)
 
+    @routes.get("/console")
+    async def to_first_page() -> Response:
+        return RedirectResponse("/console/", HTTPStatus.SEE_OTHER)
+
     @routes.get("/console/sign-in")
     async def sign_in(request: Request, next: str = "") -> Response:  # noqa: A002 - as it is called
         if await gate.signed(request) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -16,10 +16,8 @@ from lockstep.control.sessions import Signed
 from lockstep.control.systems import Series, SystemPage, SystemState
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.rights import Permission
+from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal
-
-if TYPE_CHECKING:
-    from lockstep.web.console.console import Console
 
 HOME = "/console/systems"
 STATES: dict[SystemState, tuple[str, str]] = {

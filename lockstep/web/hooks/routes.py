@@ -27,6 +27,7 @@ from lockstep.control.events import (
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
+from lockstep.web.api.answers import HookDocument, HookProblem, header, told
 from lockstep.web.hooks.signatures import BodyError, Delivery, SignatureError, Verifier
 
 log = structlog.get_logger("lockstep.web")
@@ -34,18 +35,23 @@ log = structlog.get_logger("lockstep.web")
 _LENGTH_DIGITS = 18
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Received before, or a heartbeat of a source that was heard within the "
-        "hour; nothing changes."
-    },
-    202: {"description": "Stored; the case opens as soon as it can. A heartbeat: on record."},
-    400: {"description": "The body is not a JSON text in UTF-8."},
-    401: {"description": "Missing, stale or wrong signature."},
-    404: {"description": "No such source."},
-    413: {"description": "The body is too large."},
-    415: {"description": "Not `application/json`, or compressed."},
-    422: {"description": "Signed, but not a termination event; kept for operations."},
-    503: {"description": "Cannot store now; deliver again."},
+    200: told(
+        HookDocument,
+        "Received before, or a heartbeat of a source that was heard within the hour; nothing "
+        "changes.",
+    ),
+    202: told(HookDocument, "Stored; the case opens as soon as it can. A heartbeat: on record."),
+    400: told(HookProblem, "The body is not a JSON text in UTF-8."),
+    401: told(HookProblem, "Missing, stale or wrong signature."),
+    404: told(HookProblem, "No such source."),
+    413: told(HookProblem, "The body is too large."),
+    415: told(HookProblem, "Not `application/json`, or compressed."),
+    422: told(HookProblem, "Signed, but not a termination event; kept for operations."),
+    503: told(
+        HookProblem,
+        "Cannot store now; deliver again.",
+        headers={"Retry-After": header("Seconds to wait.", pattern="^[0-9]+$")},
+    ),
 }
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from lockstep.control.api_tokens import NEVER, ApiTokenDesk
-from lockstep.control.sessions import Sessions, SignInError
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.control.api_tokens import NEVER, ApiTokenDesk, TokenRefusedError, Wish
+from lockstep.control.sessions import COMMAND_LINE, Sessions, SignInError
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from tests.support.casework import EMAIL, TENANT, Casework, termination
 from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, Browser, Site, text_of
@@ -19,6 +20,7 @@ from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, Browser, Site, 
 HOME = "/console/access"
 SCRIPT = "<script>alert(1)</script>"
 TOKEN = re.compile(r'class="mono secret" value="(lk_t[a-z2-7]{12}_[A-Za-z0-9_-]{43})"')
+GINA = [Key(KeyKind.EMAIL, "gina@example.com")]
 MARIA = [Key(KeyKind.EMAIL, EMAIL.upper())]
 
 
@@ -58,6 +60,13 @@ async def admin(site) -> Browser:
 
 
 @pytest.fixture
+async def giver(site) -> Browser:
+    """An administrator who may do more besides, and so may give it."""
+    roles = (Role.ADMIN, Role.OPERATOR, Role.AUDITOR, Role.HR)
+    return await site.sign_in(*roles, name="Gina Giver", keys=GINA)
+
+
+@pytest.fixture
 async def work(engine, ring) -> Casework:
     made = Casework(engine, ring)
     await made.adopt()
@@ -74,6 +83,21 @@ async def test_the_page_shows_who_is_signed_in(site, admin):
         assert word in seen
     assert SCRIPT not in page.text
     assert admin.client.cookies[COOKIE] not in page.text
+
+
+async def test_many_who_are_signed_in_come_in_pages(site, admin):
+    """A hundred at a time, none twice and none left out; a page that is not there is the last."""
+    people = {f"Person {number:03}" for number in range(102)}
+    for name in people:
+        await site.sign_in(Role.VIEWER, name=name)
+    pages = [await admin.get(f"{HOME}?sessions={number}") for number in (1, 2, "9", "x", "9" * 50)]
+    found = [re.findall(r"Person \d{3}(?=</bdi>)", page.text) for page in pages]
+
+    assert "Signed in (103)" in text_of(pages[0])
+    assert "page 1 of 2" in text_of(pages[0])
+    assert sorted(found[0] + found[1]) == sorted(people)
+    assert found[2] == found[1]
+    assert found[3] == found[4] == found[0]
 
 
 async def test_an_administrator_ends_every_session_of_somebody(site, admin):
@@ -177,10 +201,15 @@ async def test_a_token_ends_by_hand_and_by_time(site, admin):
         ({"label": "a\x00b"}, "label"),
         ({"role": "king"}, "choose roles"),
         ({"role": []}, "role or a permission"),
+        ({"role": "operator"}, "what you have, which is not: act or see cases"),
+        ({"role": "hr"}, "not: send events"),
+        ({"permission": "act"}, "not: act"),
+        ({"permission": "identified"}, "not: identified"),
+        ({"permission": "report"}, "not: report"),
         ({"role": "approver"}, "needs a person"),
         ({"role": "admin"}, "needs a person"),
         ({"permission": "approve"}, "needs a person"),
-        ({"permission": "sealed"}, "coming dismissals"),
+        ({"permission": "sealed"}, "what you have, which is not: sealed"),
         ({"permission": "fly"}, "choose roles"),
         ({"days": "0"}, "days at most"),
         ({"days": "367"}, "days at most"),
@@ -213,9 +242,48 @@ async def test_only_who_sees_dismissals_lets_a_token_see_them(site):
     await make(trusted, permission="sealed")
 
 
-async def test_a_token_sees_its_partners_only(site, admin, work):
+async def test_an_administrator_alone_cannot_act_through_a_token(site, admin):
+    """The page offers what they may do themselves, and nothing else is made."""
+    offered = set(
+        re.findall(r'name="(?:role|permission)" value="(\w+)"', (await admin.get(HOME)).text)
+    )
+    assert offered == {"viewer", "see_systems", "pause_systems", "score", "see_settings"}
+    await make(admin, role="viewer", permission="see_systems")
+
+
+async def test_the_command_line_gives_what_no_person_has(site):
+    """Whoever runs the server holds the keyring anyway; a second person is still no program."""
+    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    wanted = Wish("lms", frozenset({Role.OPERATOR}), None, frozenset({Permission.REPORT}))
+    text, _ = await desk.make(wanted, by=COMMAND_LINE)
+    assert (await desk.find(text)).may(Permission.REPORT)
+    with pytest.raises(TokenRefusedError, match="needs a person"):
+        await desk.make(replace(wanted, more=frozenset({Permission.APPROVE})), by=COMMAND_LINE)
+
+
+async def test_a_token_ends_with_the_access_of_whoever_made_it(site, giver, work):
+    """Its maker has seen it: a copy is worth nothing after their cutoff. Others' go on."""
+    colleague = await site.sign_in(Role.ADMIN, Role.OPERATOR)
+    token, other = await make(giver, role="operator"), await make(colleague, role="operator")
+    case = await work.open(termination(keys=LeaverKeys(tuple(GINA))))
+    await work.cases.begin(case.case_id)
+
+    assert (await ask(site, token, "/api/cases")).status_code == 401
+    assert (await ask(site, other, "/api/cases")).status_code == 200
+
+
+async def test_nobody_sees_their_own_case_through_a_token_that_they_made(site, giver, work):
+    """Though it names no owner: it is blind to the case of whoever holds it."""
+    token = await make(giver, role="operator")
+    case = await work.open(termination(keys=LeaverKeys(tuple(GINA))), due=timedelta(hours=1))
+
+    assert (await ask(site, token, "/api/cases")).json()["cases"] == []
+    assert (await ask(site, token, f"/api/cases/{case.case_id}")).status_code == 404
+
+
+async def test_a_token_sees_its_partners_only(site, giver, work):
     """The score of one of them, no other's, and nothing that is about all of them."""
-    token = await make(admin, role="auditor", whose="some", partners="northwind\ncontoso")
+    token = await make(giver, role="auditor", whose="some", partners="northwind\ncontoso")
     await work.open(termination("W-1", partner="fabrikam"))
 
     expected = {
@@ -238,10 +306,10 @@ async def test_a_token_sees_its_partners_only(site, admin, work):
     assert "by" not in (await ask(site, token, "/api/score?partner=contoso&detail=score")).json()
 
 
-async def test_a_token_orders_packs_of_its_partners_only(site, admin, work):
+async def test_a_token_orders_packs_of_its_partners_only(site, giver, work):
     """Not of everybody, of another, nor of a case of another; and finds no such order."""
     case = await work.open(termination("W-1", partner="fabrikam"))
-    token = await make(admin, role="auditor", whose="some", partners="northwind")
+    token = await make(giver, role="auditor", whose="some", partners="northwind")
     headers = {"authorization": f"Bearer {token}"}
     client = await site.visitor()
 
@@ -266,12 +334,12 @@ async def test_a_token_orders_packs_of_its_partners_only(site, admin, work):
         assert answer.status_code == 404
 
 
-async def test_a_leaver_loses_session_and_token_with_the_cutoff(site, admin, work):
+async def test_a_leaver_loses_session_and_token_with_the_cutoff(site, giver, work):
     """In the transaction that begins the case; and comes in no more, by no way."""
     maria = await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
     await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)  # on her telephone too
-    token = await make(admin, role="operator", owner_email=EMAIL)
-    other = await make(admin, role="operator", owner_email="somebody.else@example.com")
+    token = await make(giver, role="operator", owner_email=EMAIL)
+    other = await make(giver, role="operator", owner_email="somebody.else@example.com")
     case = await work.open(termination(), due=timedelta(hours=1))
     assert (await maria.get("/console/")).status_code == 200
     assert (await ask(site, token, "/api/cases")).status_code == 200
@@ -283,11 +351,11 @@ async def test_a_leaver_loses_session_and_token_with_the_cutoff(site, admin, wor
     assert (await ask(site, other, "/api/cases")).status_code == 200
     with pytest.raises(SignInError, match="ended"):
         await site.sign_in(Role.OPERATOR, subject="maria", keys=MARIA)
-    refused = await admin.post(f"{HOME}/tokens", wish(owner_email=EMAIL))
+    refused = await giver.post(f"{HOME}/tokens", wish(owner_email=EMAIL))
     assert "access has ended" in text_of(refused)
     barred = (await work.entries(case.case_id))[-1]
     assert (barred["kind"], barred["data"]) == ("case:barred", {"sessions": 2, "tokens": 1})
-    assert "owner left" in text_of(await admin.get(HOME))
+    assert "owner or maker left" in text_of(await giver.get(HOME))
 
 
 async def test_whoever_signs_in_while_their_case_begins_is_out_too(site, work):

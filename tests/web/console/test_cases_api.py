@@ -28,7 +28,7 @@ def token(site: Site):
         more: Collection[Permission] = (),
         keys: tuple[Key, ...] = (),
     ) -> httpx.AsyncClient:
-        admin = await site.sign_in(Role.ADMIN, more=[Permission.SEALED])
+        admin = await site.sign_in(*Role, more=[Permission.SEALED])
         wish = Wish(
             "test",
             frozenset(roles),

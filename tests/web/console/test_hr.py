@@ -306,7 +306,7 @@ async def test_a_long_list_comes_in_pages(hr):
     older = re.search(r'href="(/console/hr\?before=\d+)"', first.text)[1]
     second = await hr.browser.get(older)
 
-    found = [re.findall(r'small">(W-\d+)', page.text) for page in (first, second)]
+    found = [re.findall(r'clip">(W-\d+)', page.text) for page in (first, second)]
     assert found[0] + found[1] == [f"W-{number:03}" for number in range(52, -1, -1)]
     assert len(found[0]) == 50
 

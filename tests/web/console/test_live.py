@@ -20,7 +20,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.storage.ledger import Append, Ledger, append_all
 from lockstep.storage.live import LedgerTail
-from lockstep.web.console import live
+from lockstep.web.console import listening
 from tests.support.board import HOUR
 from tests.support.casework import EMAIL, TENANT, revised, termination
 from tests.web.console.conftest import COOKIE, Browser, Site
@@ -31,9 +31,9 @@ PATIENCE_S = 20
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same clockwork, faster."""
-    monkeypatch.setattr(live, "LOOK_S", 0.05)
-    monkeypatch.setattr(live, "SPACING_S", 0.0)
-    monkeypatch.setattr(live, "CHECK_S", 0.3)
+    monkeypatch.setattr(listening, "LOOK_S", 0.05)
+    monkeypatch.setattr(listening, "SPACING_S", 0.0)
+    monkeypatch.setattr(listening, "CHECK_S", 0.3)
 
 
 @pytest.fixture
@@ -223,13 +223,13 @@ async def test_streams_of_a_user_and_of_all_are_bounded(site, server, monkeypatc
     olivia = await site.sign_in(Role.OPERATOR)
     other = await site.sign_in(Role.OPERATOR)
     async with contextlib.AsyncExitStack() as pages:
-        for _ in range(live.MOST_OF_USER):
+        for _ in range(listening.MOST_OF_USER):
             stream = await pages.enter_async_context(page(server, olivia))
             assert stream.status == 200
         refused = await pages.enter_async_context(page(server, olivia))
         assert refused.status == 429
         assert (await pages.enter_async_context(page(server, other))).status == 200
-        monkeypatch.setattr(live, "MOST", live.MOST_OF_USER + 1)
+        monkeypatch.setattr(listening, "MOST", listening.MOST_OF_USER + 1)
         third = await site.sign_in(Role.OPERATOR)
         assert (await pages.enter_async_context(page(server, third))).status == 429
 
@@ -237,7 +237,7 @@ async def test_streams_of_a_user_and_of_all_are_bounded(site, server, monkeypatc
 async def test_a_page_that_went_away_makes_room(site, server):
     """Closing tabs is enough: nothing of them stays."""
     olivia = await site.sign_in(Role.OPERATOR)
-    for _ in range(3 * live.MOST_OF_USER):
+    for _ in range(3 * listening.MOST_OF_USER):
         async with page(server, olivia) as stream:
             assert stream.status in {200, 429}
     last = Stream()

@@ -129,6 +129,7 @@ API_ACTS = {
     ("GET", "/api/requests"): To(CASES),
 }
 SIGN_IN = {
+    ("GET", "/console"): To(None, 303),
     ("GET", "/console/sign-in"): To(None),
     ("GET", "/console/sign-in/link"): To(None),
     ("POST", "/console/sign-in/link"): To(None, 403, form={"key": "x"}),

@@ -20,11 +20,33 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
-// What scrolls sideways must scroll by keys too, and say what it is.
+// A refresh keeps what was unfolded, and the place of whoever goes by keys.
+(() => {
+  let folds = [];
+  let place = "";
+  const placeOf = (element) => {
+    if (element?.id) return `#${CSS.escape(element.id)}`;
+    if (element?.matches("details[id] > summary")) return `#${CSS.escape(element.parentElement.id)} > summary`;
+    return element?.matches("a[href]") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : "";
+  };
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const target = event.detail.target;
+    folds = [...target.querySelectorAll("details[id][open]:not([data-keep])")].map((fold) => fold.id);
+    place = target.contains(document.activeElement) ? placeOf(document.activeElement) : "";
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    folds.forEach((id) => { const fold = document.getElementById(id); if (fold) fold.open = true; });
+    if (place && document.activeElement === document.body) document.querySelector(place)?.focus({ preventScroll: true });
+    folds = [];
+    place = "";
+  });
+})();
+
+// What scrolls within itself must scroll by keys too, and say what it is.
 (() => {
   const reach = () => {
     document.querySelectorAll(".scroll:not([tabindex])").forEach((place) => {
-      if (place.scrollWidth <= place.clientWidth) return;
+      if (place.scrollWidth <= place.clientWidth && place.scrollHeight <= place.clientHeight) return;
       place.tabIndex = 0;
       const caption = place.querySelector("caption")?.textContent.trim();
       if (!caption) return;

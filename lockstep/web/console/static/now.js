@@ -47,7 +47,7 @@
   });
   count();
 
-  // A refresh keeps picks, focus and what was unfolded.
+  // A refresh keeps picks and focus; console.js keeps what was unfolded.
   let kept = null;
   const idOf = (element) => {
     const item = element?.closest?.("[data-case]");
@@ -60,13 +60,11 @@
     kept = {
       picks: new Set(boxes(board).filter((box) => box.checked).map((box) => box.value)),
       focus: idOf(document.activeElement),
-      unfolded: new Set([...board.querySelectorAll("[data-case] details[open]")].map((part) => part.closest("[data-case]").id)),
     };
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== board || !kept) return;
     boxes(board).forEach((box) => { box.checked = kept.picks.has(box.value); });
-    kept.unfolded.forEach((id) => document.getElementById(id)?.querySelectorAll("details").forEach((part) => { part.open = true; }));
     const item = kept.focus && document.getElementById(kept.focus.id);
     if (item) {
       const same = [...item.querySelectorAll("a, input, summary")];

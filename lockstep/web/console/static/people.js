@@ -13,14 +13,24 @@ function drawTrend(place) {
   const { times, values, target, max } = JSON.parse(place.dataset.trend);
   const known = values.filter((value) => value !== null);
   const low = Math.max(0, Math.floor(Math.min(target, ...known) - 0.5));
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+  // As large as the page's own text, on a wall too.
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const height = Math.round(16 * rem);
+  const axis = {
+    stroke: colour("--quiet"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { stroke: colour("--line") },
+    font: `${Math.round(0.8 * rem)}px system-ui, sans-serif`,
+    size: Math.round(3.2 * rem),
+    space: Math.round(4 * rem),
+  };
   const chart = new uPlot(
     {
       width: place.clientWidth || 600,
-      height: 240,
+      height,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { y: { range: [low, max] } },
-      axes: [{ ...axis, values: (_, splits) => splits.map(dayOf) }, axis],
+      axes: [{ ...axis, values: (_, splits) => splits.map(dayOf) }, { ...axis, space: 2 * rem }],
       series: [
         { label: "Day (UTC)", value: "{YYYY}-{MM}-{DD}" },
         { label: "Score", stroke: colour("--accent"), width: 2, points: { show: known.length < 40 } },
@@ -31,10 +41,14 @@ function drawTrend(place) {
     place,
   );
   place.classList.add("drawn");
-  new ResizeObserver(() => {
-    if (place.clientWidth) chart.setSize({ width: place.clientWidth, height: 240 });
-  }).observe(place);
+  const follow = new ResizeObserver(() => {
+    if (place.clientWidth) chart.setSize({ width: place.clientWidth, height });
+  });
+  follow.observe(place);
+  drawings.set(place, () => { follow.disconnect(); chart.destroy(); });
 }
+
+const drawings = new Map();
 
 function prepare(root) {
   if (typeof uPlot === "undefined") return;
@@ -43,6 +57,16 @@ function prepare(root) {
 
 document.addEventListener("htmx:load", (event) => prepare(event.detail.elt.parentElement ?? document));
 prepare(document);
+
+// Colours and letters are drawn, not styled: another theme or size of letters means another drawing.
+const again = () => {
+  drawings.forEach((end, place) => { end(); place.classList.remove("drawn"); });
+  drawings.clear();
+  prepare(document);
+};
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+matchMedia("(min-width: 2200px)").addEventListener("change", again);
+matchMedia("(min-width: 3000px)").addEventListener("change", again);
 
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;

@@ -17,7 +17,16 @@
       width: 2,
       points: { show: true, size: 4 },
     }));
-    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+    // As large as the page's own text, on a wall too.
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const axis = {
+      stroke: colour("--quiet"),
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { stroke: colour("--line") },
+      font: `${Math.round(0.8 * rem)}px system-ui, sans-serif`,
+      size: Math.round(3.4 * rem),
+      space: Math.round(3.5 * rem),
+    };
     // 24 hours, and the day where one begins: never the browser's own habits.
     const hour = (s) => {
       const text = new Date(s * 1000).toISOString();
@@ -26,10 +35,10 @@
     const chart = new uPlot(
       {
         width: Math.max(200, place.clientWidth),
-        height: 220,
+        height: Math.round(15 * rem),
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { y: { range: (_, __, most) => [0, Math.max(4, most)] } },
-        axes: [{ ...axis, values: (_, splits) => splits.map(hour) }, { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }],
+        axes: [{ ...axis, values: (_, splits) => splits.map(hour) }, { ...axis, space: 2 * rem, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }],
         series: [{ label: "Hour (UTC)", value: (_, s) => (s == null ? "–" : new Date(s * 1000).toISOString().slice(0, 16).replace("T", " ")) }, ...series],
       },
       [given.hours, ...given.rows.map((row) => row.counts)],

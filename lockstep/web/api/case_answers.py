@@ -1,0 +1,194 @@
+"""Answers about cases and about acts on them, as they are sent and as OpenAPI describes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field, PlainSerializer
+
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.board import BoardPage, Door, Line
+from lockstep.control.filters import LONGEST, write_place
+from lockstep.domain.access import Category
+from lockstep.domain.clocks import time_to_revocation
+from lockstep.domain.faults import FaultCategory
+from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
+from lockstep.domain.rights import Principal
+from lockstep.evidence.canonical import instant_text
+from lockstep.storage.board import MOST_ROWS
+from lockstep.storage.board_filter import BoardState
+from lockstep.storage.records import RevocationRow
+from lockstep.storage.requests import MOST_ROWS as MOST_REQUESTS
+from lockstep.storage.requests import RequestState
+from lockstep.web.api.answers import (
+    Answer,
+    CaseId,
+    Count,
+    Kind,
+    Milliseconds,
+    Name,
+    Prose,
+    RequestId,
+    Slug,
+    TierName,
+    UserId,
+    ZonedInstant,
+    one_of,
+    text,
+)
+from lockstep.web.api.answers import Instant as InstantText
+
+Instant = Annotated[
+    datetime, PlainSerializer(instant_text, return_type=str), InstantText.__metadata__[0]
+]
+Status = Annotated[str, one_of(status for status in CaseStatus if status != "needs_person")]
+"""As stored; that a system waits for a person is told by the systems and ``needs_person``."""
+AskedKind = Annotated[str, one_of([DecisionKind.ATTEST, DecisionKind.WAIVE])]
+OutcomeName = Annotated[str, one_of(Outcome)]
+
+
+class SystemDocument(Answer):
+    """One system of a case."""
+
+    system: Slug
+    connector: Slug
+    category: Annotated[str, one_of(Category)] = Field(description="What kind of door it is.")
+    tier: TierName = Field(description="How much hangs on it; decides the SLA.")
+    required: bool
+    state: Annotated[str, one_of(RevocationState)]
+    due_at: Instant = Field(description="When its SLA ends.")
+    is_late: bool
+    access_is_back: bool
+    paused_until: Instant | None = Field(description="Maintenance; the clock runs on.")
+    waits_for_second: AskedKind | None = Field(description="What was asked for.")
+    reason: Prose = Field(description="Why it is as it is, in plain words.")
+    suggestion: Prose = Field(description="What to do about it.")
+    fault: Annotated[str, one_of(FaultCategory)] | None = Field(
+        description="The fault's category; a stable word."
+    )
+    fault_text: Prose | None = Field(description="The connector's own words.")
+    attempts: Count
+    outcome: OutcomeName | None = Field(description="Null while it is open.")
+    grade: Annotated[str, one_of(EvidenceGrade)] | None = Field(
+        description="Of the evidence, A to D."
+    )
+    residual_s: Count = Field(description="What runs out by itself does so within (seconds).")
+    first_attempt_at: Instant | None
+    revoked_at: Instant | None = Field(description="When access was gone.")
+    confirmed_at: Instant | None = Field(description="When the read-back proved it.")
+    time_to_revocation_ms: Milliseconds | None = Field(
+        description="From the cutoff to `revoked_at` (ms); 0 if it was gone before."
+    )
+
+    @classmethod
+    def of(cls, line: Line, door: Door) -> Self:
+        row = door.row
+        off = row.revoked_at
+        return cls(
+            **{name: getattr(row, name) for name in _AS_STORED},
+            is_late=door.is_late,
+            access_is_back=door.is_back,
+            paused_until=door.paused_until,
+            waits_for_second=door.waiting.kind if door.waiting else None,
+            reason=door.reason,
+            suggestion=door.suggestion,
+            time_to_revocation_ms=time_to_revocation(line.case.cutoff_at, off) if off else None,
+        )
+
+
+_AS_STORED = sorted(set(SystemDocument.model_fields) & set(RevocationRow.__dataclass_fields__))
+
+
+class CaseDocument(Answer):
+    """One case. ``leaver`` and ``worker_id`` are null for a token that may not see names."""
+
+    case_id: CaseId
+    status: Status
+    kind: Kind
+    source: Slug = Field(description="Who reported it; `cli` is a person here.")
+    partner: Name
+    site: Name
+    zone: Name = Field(description="IANA zone in which HR's dates are meant.")
+    leaver: Name | None = Field(repr=False)
+    worker_id: Name | None = Field(repr=False)
+    recorded_at: Instant = Field(description="When HR recorded it.")
+    received_at: Instant
+    opened_at: Instant
+    cutoff_at: Instant = Field(description="When access must end.")
+    begun_at: Instant | None = Field(description="When revocation began.")
+    closed_at: Instant | None
+    due_at: Instant | None = Field(description="Of the first system that is open.")
+    is_late: bool
+    needs_person: bool
+    assigned_to: UserId | None = Field(description="User id of whoever has taken it.")
+    systems: list[SystemDocument]
+
+    @classmethod
+    def of(cls, line: Line, me: Principal) -> Self:
+        case = line.case
+        stored = set(cls.model_fields) & set(case.__dataclass_fields__)
+        return cls(
+            **{name: getattr(case, name) for name in stored},
+            leaver=line.leaver if me.sees_names else None,
+            worker_id=line.worker_id if me.sees_names else None,
+            due_at=line.due_at,
+            is_late=line.is_late,
+            needs_person=line.needs_person,
+            assigned_to=line.assigned_to or None,
+            systems=[SystemDocument.of(line, door) for door in line.systems],
+        )
+
+
+class CasesDocument(Answer):
+    """One page of a list. ``next``: give it as ``after`` for the next page; null at the end."""
+
+    cases: list[CaseDocument] = Field(max_length=MOST_ROWS)
+    counts: dict[BoardState, Count] = Field(description="Of each state, under the same filters.")
+    next: Annotated[str, text(most=LONGEST)] | None
+
+    @classmethod
+    def of(cls, page: BoardPage, me: Principal) -> Self:
+        return cls(
+            cases=[CaseDocument.of(line, me) for line in page.lines],
+            counts=dict(page.counts),
+            next=write_place(page.more) or None,
+        )
+
+
+class DoneDocument(Answer):
+    """An act that was carried out."""
+
+    act_id: Annotated[str, text(pattern="^a[0-9a-f]{16}$")] = Field(
+        description="The ledger's entry about the act names it."
+    )
+    outcome: OutcomeName | None = Field(
+        description="What stands of the system after an attestation or a waiver; else null."
+    )
+
+
+class AskedDocument(Answer):
+    """It waits for a second person."""
+
+    request_id: RequestId
+    expires_at: ZonedInstant = Field(description="Undecided until then, it expires.")
+
+
+class RequestDocument(Answer):
+    """Something that was asked for; nothing of why, which may name people."""
+
+    request_id: RequestId
+    case_id: CaseId
+    system: Slug
+    kind: AskedKind
+    state: Annotated[str, one_of(RequestState)]
+    asked_by: UserId
+    asked_at: ZonedInstant
+    expires_at: ZonedInstant
+    until: ZonedInstant | None = Field(description="The end of a waiver; else null.")
+
+
+class RequestsDocument(Answer):
+    """What waits for a second person, the first to expire first."""
+
+    requests: list[RequestDocument] = Field(max_length=MOST_REQUESTS)
