@@ -119,11 +119,23 @@ class OwnReports:
     async def report(
         self, cells: Mapping[str, object], submission: Submission, *, by: Principal
     ) -> None:
-        """Report a leaver; raises as `preview`."""
+        """Report a leaver; raises as `preview`.
+
+        The same ``submission`` again changes nothing; with another leaver it is refused.
+        """
         submission.check()
         preview = await self.preview(cells, by)
-        await self._store(preview.event, submission, by)
-        await self._log.acted(by.user_id, "hr.report", token=by.token)
+        if await self._store(preview.event, submission, by):
+            await self._log.acted(by.user_id, "hr.report", token=by.token)
+            return
+        before = await self.sent_as(submission.once, by)
+        if before and before.said and before.said.worker != preview.event.worker:
+            raise RefusedError("this was sent before, about somebody else: begin again")
+
+    async def sent_as(self, once: str, by: Principal) -> Sent | None:
+        """What ``by`` has sent under this `Submission.once`."""
+        row = await self._sent.by_key(f"{_prefix(by)}{once}", by.scope)
+        return None if row is None else Sent(row, _said(row.body))
 
     async def newest(
         self, by: Principal, *, before: int | None = None
@@ -185,9 +197,9 @@ class OwnReports:
         case_id = known[2] if known else ""
         await self._log.acted(by.user_id, act, case_id=case_id, token=by.token)
 
-    async def _store(self, event: TerminationEvent, submission: Submission, by: Principal) -> None:
+    async def _store(self, event: TerminationEvent, submission: Submission, by: Principal) -> bool:
         actor, reason = f"{by.name} ({by.user_id})", submission.reason.strip()
-        await self._inbox.store(
+        return await self._inbox.store(
             tenant=self._tenant,
             source=LOCAL_SOURCE,
             dedupe_key=f"{_prefix(by)}{submission.once}",

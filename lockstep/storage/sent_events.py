@@ -60,6 +60,11 @@ class SentEvents:
         found = await self._read(self._query(prefix, scope).where(inbox.c.id == event))
         return next(iter(found), None)
 
+    async def by_key(self, dedupe_key: str, scope: Scope) -> SentEvent | None:
+        """One event by the key that it was sent under."""
+        same = self._query(dedupe_key, scope).where(inbox.c.dedupe_key == dedupe_key)
+        return next(iter(await self._read(same)), None)
+
     def _query(self, prefix: str, scope: Scope) -> Select[Any]:
         """What this sender sent; nothing about the sender, and no case of another partner.
 

@@ -55,6 +55,7 @@ from lockstep.web.api.acts import acts_routers
 from lockstep.web.api.answers import AliveDocument, ReadyDocument, UnreadyDocument, told
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.cases import cases_router
+from lockstep.web.api.events import events_router
 from lockstep.web.api.evidence import Packs, evidence_router
 from lockstep.web.bounds import Bounds
 from lockstep.web.console.console import Console
@@ -100,6 +101,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         evidence_router(gate, packs),
         cases_router(gate, console.board),
         *acts_routers(gate, console.cases),
+        events_router(gate, console.reports),
     ]
     return assemble(engine, hooks, api, more=more, console=console)
 

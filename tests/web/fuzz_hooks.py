@@ -24,9 +24,10 @@ _given: dict[str, Any] = json.loads(os.environ[GIVEN])
 _known = {name: deque(values, maxlen=_NEWEST) for name, values in _given["known"].items()}
 _tokens = itertools.cycle(_given["tokens"])  # one may ask so many times a minute only
 _turns = itertools.count()
-_MADE_HERE = ("request_id",)
+_MADE_HERE = {"request_id": "request_id", "id": "event"}
+"""Fields of answers, and the path parameters that they can be given as."""
 _asked_by: dict[str, str] = {}
-"""The authorization that made a request, by its id: only who asked can withdraw it."""
+"""The authorization that made a request or an event, by its id: it is for nobody else."""
 
 
 def _known_instead(given: Any) -> Any:
@@ -69,9 +70,9 @@ def before_call(
     headers = case.headers
     if not case.path.startswith("/hooks/"):
         headers["Authorization"] = f"Bearer {next(_tokens)}"
-        if case.path.endswith("/withdraw"):
-            asked = str((case.path_parameters or {}).get("request_id"))
-            headers["Authorization"] = _asked_by.get(asked, headers["Authorization"])
+        if case.path.endswith("/withdraw") or case.path.startswith("/api/events/"):
+            for value in (case.path_parameters or {}).values():
+                headers["Authorization"] = _asked_by.get(str(value), headers["Authorization"])
         return
     turn = next(_turns)
     if turn % 2 or not isinstance(case.body, dict | list):
@@ -94,7 +95,7 @@ def after_call(
         told = json.loads(response.content)
     except ValueError:
         return
-    for name in _MADE_HERE:
-        if isinstance(told, dict) and isinstance(told.get(name), str):
-            _known.setdefault(name, deque(maxlen=_NEWEST)).append(told[name])
-            _asked_by[told[name]] = str(case.headers["Authorization"])
+    for name, parameter in _MADE_HERE.items():
+        if isinstance(told, dict) and isinstance(told.get(name), str | int):
+            _known.setdefault(parameter, deque(maxlen=_NEWEST)).append(told[name])
+            _asked_by[str(told[name])] = str(case.headers["Authorization"])

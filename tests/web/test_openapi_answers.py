@@ -40,7 +40,8 @@ FILE = f"{EXPORTS}/{{export_id}}/file"
 METRIC = "/api/metrics/{metric}"
 HOOK = "/hooks/{source}"
 READS = ("/api/score", "/api/score/trend", "/api/dimension", "/api/metrics", "/metrics")
-LISTS = ("/api/cases", "/api/requests", EXPORTS)
+EVENT = "/api/events/{event}"
+LISTS = ("/api/cases", "/api/requests", "/api/events", EXPORTS)
 
 
 @pytest.fixture
@@ -159,6 +160,24 @@ async def deliver(asker: Asking) -> None:
         )
 
 
+async def report(asker: Asking, names: Mapping[str, list[str]]) -> None:
+    """A leaver, other dates, and calling it off; each under a key of its own."""
+    day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    leaver = {"worker_id": "W-901", "kind": "voluntary", "zone": "UTC", "last_working_day": day}
+
+    def key(number: int) -> dict[str, str]:
+        return {"idempotency-key": f"{number}-0123456789abcdef"}
+
+    await asker.ask("POST", "/api/events", headers=key(1), json=leaver, status=202)
+    at = {"event": names["event"][0]}
+    assert (await asker.ask("GET", EVENT, at=at)).json()["changeable"]
+    moved = {"zone": "UTC", "access_ends_at": f"{day}T10:00:00Z"}
+    stop = {"reason": WHY}
+    await asker.ask("POST", f"{EVENT}/amend", at=at, headers=key(2), json=moved, status=202)
+    await asker.ask("POST", f"{EVENT}/rescind", at=at, headers=key(3), json=stop, status=202)
+    assert len((await asker.ask("GET", "/api/events")).json()["events"]) == 4
+
+
 async def act(asker: Asking, names: Mapping[str, list[str]]) -> None:
     """Everything that is done to cases, with and without a second person."""
     second = asker.by(TOKENS["fuzz-1"])
@@ -229,6 +248,7 @@ async def test_every_wanted_answer_of_every_operation_is_as_described(
     await act(asker, known)
     await read_cases(asker, known)
     await export(asker, known)
+    await report(asker, known)
     await deliver(asker)
     await report_metrics(asker)
     await read_the_metric(asker)
@@ -248,7 +268,7 @@ async def test_a_token_of_one_partner_gets_what_is_described(
     admin = await site.sign_in(Role.ADMIN, *Role)
     wish = Wish(
         "of one partner",
-        roles=frozenset({Role.VIEWER, Role.AUDITOR}),
+        roles=frozenset({Role.VIEWER, Role.AUDITOR, Role.HR}),
         partners=frozenset({"northwind"}),
         lifetime=timedelta(days=1),
     )

@@ -108,6 +108,7 @@ async def known(site, client, database) -> AsyncIterator[dict[str, list[str]]]: 
             "system": [DOOR, VAULT, BADGE],
             "request_id": [row.request_id for row in requests],
             "export_id": [export_id],
+            "event": [await _reported(site, ward)],
             "source": ["hr"],
             "user": [olivia.principal.user_id],
             "until": [(now + timedelta(hours=hours)).isoformat() for hours in (1, 2, 20)],
@@ -119,6 +120,22 @@ async def known(site, client, database) -> AsyncIterator[dict[str, list[str]]]: 
             "name": ["note.txt"],
             "content": [base64.b64encode(b"ended by hand").decode()],
         }
+
+
+async def _reported(site: Site, ward: Ward) -> str:  # noqa: F811
+    """A report by the first token that it can change still."""
+    day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    answer = await (await site.visitor()).post(
+        "/api/events",
+        headers={
+            "authorization": f"Bearer {TOKENS['fuzz-0']}",
+            "idempotency-key": "known-0123456789",
+        },
+        json={"worker_id": "W-900", "kind": "voluntary", "zone": "UTC", "last_working_day": day},
+    )
+    while await ward.dispatcher.drain_once():
+        pass
+    return str(answer.json()["id"])
 
 
 async def _exported(site: Site, ward: Ward, database) -> tuple[str, str]:  # noqa: F811

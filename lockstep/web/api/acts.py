@@ -6,11 +6,11 @@ import base64
 import binascii
 from collections.abc import Awaitable
 from datetime import date, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from lockstep.control.case_dates import CaseDates, dates_of_form
 from lockstep.control.casework import (
@@ -26,7 +26,8 @@ from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
 from lockstep.domain.rights import Permission
 from lockstep.storage.requests import RequestRow
 from lockstep.web.api.answers import told
-from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
+from lockstep.web.api.auth import Gate, Problem, answers
+from lockstep.web.api.bodies import Body, described_body, read_body
 from lockstep.web.api.case_answers import AskedDocument, DoneDocument, RequestsDocument
 
 _MAX_ATTEST = MOST_BYTES * 4 // 3 + 64 * 1024
@@ -41,11 +42,7 @@ _SYSTEM = f"{_CASE}/systems/{{system}}"
 _ONE_REQUEST = "/api/requests/{request_id}"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class Reason(_Body):
+class Reason(Body):
     """Why; kept with the act."""
 
     reason: str = Field(min_length=1, max_length=2000, repr=False)
@@ -57,13 +54,13 @@ class Reason(_Body):
     )
 
 
-class MaybeReason(_Body):
+class MaybeReason(Body):
     """A few words, if there is something to say."""
 
     reason: str = Field(default="", max_length=2000, repr=False)
 
 
-class Artefact(_Body):
+class Artefact(Body):
     """A file: pdf, png, jpeg, txt, csv or eml, 10 MiB at most."""
 
     name: str = Field(min_length=1, max_length=200, repr=False)
@@ -89,7 +86,7 @@ class NewDates(Reason):
     access_ends_at: AwareDatetime | None = None
 
 
-class Comment(_Body):
+class Comment(Body):
     """Free text."""
 
     text: str = Field(min_length=1, max_length=2000, repr=False)
@@ -100,9 +97,6 @@ class Assignee(MaybeReason):
 
     user: str = Field(min_length=1, max_length=80)
     seen: str = Field(default="", max_length=200)
-
-
-Model = TypeVar("Model", bound=_Body)
 
 
 def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
@@ -122,7 +116,7 @@ def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
 def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: SecondPerson) -> None:
     @routes.post(f"{_SYSTEM}/retry", summary="Try a system again", **_described(Reason))
     async def retry(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
-        said, me = await _body(request, Reason), await gate.asker(request)
+        said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(desk.retry(me, case_id, system, reason=said.reason, seen=said.seen))
 
     @routes.post(
@@ -131,7 +125,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         **_described(Attestation, 200, 202),
     )
     async def attest(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
-        said = await _body(request, Attestation, _MAX_ATTEST)
+        said = await read_body(request, Attestation, _MAX_ATTEST)
         me = await gate.asker(request)
         try:
             upload = checked_upload(*_file(said.artefact)) if said.artefact else None
@@ -148,7 +142,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         **_described(Waiver, 202),
     )
     async def waive(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
-        said, me = await _body(request, Waiver), await gate.asker(request)
+        said, me = await read_body(request, Waiver), await gate.asker(request)
         return await _told(
             seconds.waive(me, case_id, system, reason=said.reason, until=said.until, seen=said.seen)
         )
@@ -157,7 +151,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
 def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDates) -> None:
     @routes.post(f"{_CASE}/reschedule", summary="Move the cutoff", **_described(NewDates))
     async def reschedule(case_id: CaseId, request: Request) -> JSONResponse:
-        said, me = await _body(request, NewDates), await gate.asker(request)
+        said, me = await read_body(request, NewDates), await gate.asker(request)
 
         async def work() -> Done:
             found = await desk.find(me, case_id)
@@ -173,17 +167,17 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
 
     @routes.post(f"{_CASE}/rescind", summary="Call a case off", **_described(Reason))
     async def rescind(case_id: CaseId, request: Request) -> JSONResponse:
-        said, me = await _body(request, Reason), await gate.asker(request)
+        said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(dates.rescind(me, case_id, reason=said.reason, seen=said.seen))
 
     @routes.post(f"{_CASE}/comment", summary="Comment on a case", **_described(Comment))
     async def comment(case_id: CaseId, request: Request) -> JSONResponse:
-        said, me = await _body(request, Comment), await gate.asker(request)
+        said, me = await read_body(request, Comment), await gate.asker(request)
         return await _told(desk.comment(me, case_id, said.text))
 
     @routes.post(f"{_CASE}/assign", summary="Give a case to somebody", **_described(Assignee))
     async def assign(case_id: CaseId, request: Request) -> JSONResponse:
-        said, me = await _body(request, Assignee), await gate.asker(request)
+        said, me = await read_body(request, Assignee), await gate.asker(request)
         return await _told(dates.assign(me, case_id, said.user, reason=said.reason, seen=said.seen))
 
 
@@ -194,7 +188,7 @@ def _add_withdrawal(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> Non
         **_described(MaybeReason),
     )
     async def withdraw(request_id: RequestId, request: Request) -> JSONResponse:
-        said, me = await _body(request, MaybeReason), await gate.asker(request)
+        said, me = await read_body(request, MaybeReason), await gate.asker(request)
         return await _told(seconds.withdraw(me, request_id, reason=said.reason))
 
 
@@ -203,12 +197,12 @@ def _add_approvals(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None
         f"{_ONE_REQUEST}/approve", summary="Agree as the second person", **_described(MaybeReason)
     )
     async def approve(request_id: RequestId, request: Request) -> JSONResponse:
-        said, me = await _body(request, MaybeReason), await gate.asker(request)
+        said, me = await read_body(request, MaybeReason), await gate.asker(request)
         return await _told(seconds.approve(me, request_id, reason=said.reason))
 
     @routes.post(f"{_ONE_REQUEST}/refuse", summary="Do not agree", **_described(Reason))
     async def refuse(request_id: RequestId, request: Request) -> JSONResponse:
-        said, me = await _body(request, Reason), await gate.asker(request)
+        said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(seconds.refuse(me, request_id, reason=said.reason))
 
 
@@ -244,41 +238,15 @@ _DONE = {
 }
 
 
-def _described(model: type[_Body], *wanted: int) -> dict[str, Any]:
+def _described(model: type[Body], *wanted: int) -> dict[str, Any]:
     """The body and every answer, for the OpenAPI description; 200 where nothing else is given."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    for name, part in schema.pop("$defs", {}).items():
-        schema = _inlined(schema, name, part)
     return {
         "responses": {
             **{status: _DONE[status] for status in wanted or (200,)},
             **answers(*_ANSWERS),
         },
-        "openapi_extra": {
-            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
-        },
+        "openapi_extra": described_body(model),
     }
-
-
-def _inlined(value: Any, name: str, part: dict[str, Any]) -> Any:
-    """The schema without references: its parts are nowhere else described."""
-    if isinstance(value, dict):
-        if value.get("$ref") == f"#/components/schemas/{name}":
-            return part
-        return {key: _inlined(item, name, part) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_inlined(item, name, part) for item in value]
-    return value
-
-
-async def _body(request: Request, model: type[Model], limit: int = 64 * 1024) -> Model:
-    raw = await bounded_body(request, limit)
-    try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        rows = error.errors(include_input=False, include_url=False)
-        problems = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows]
-        raise Problem(422, "not_valid", problems) from None
 
 
 def _file(artefact: Artefact) -> tuple[str, bytes]:

@@ -98,6 +98,14 @@ API_CASES = {
     ("POST", "/api/cases/search"): To(ACT | APPROVE, body={"key": "W-1"}),
     ("GET", "/api/cases/{case_id}"): To(CASES, 404, path="/api/cases/c1"),
 }
+API_EVENTS = {
+    ("GET", "/api/events"): To(HR),
+    ("GET", "/api/events/{event}"): To(HR, 404, path="/api/events/1"),
+    # A key, the header of the API, is not given here: nothing is stored.
+    ("POST", "/api/events"): To(HR, 422, body={}),
+    ("POST", "/api/events/{event}/amend"): To(HR, 422, path="/api/events/1/amend", body={}),
+    ("POST", "/api/events/{event}/rescind"): To(HR, 422, path="/api/events/1/rescind", body={}),
+}
 API_ACTS = {
     **{
         ("POST", f"/api/cases/{{case_id}}/systems/{{system}}/{act}"): To(
@@ -258,6 +266,7 @@ TABLE = {
     **API_SCORE,
     **API_EVIDENCE,
     **API_CASES,
+    **API_EVENTS,
     **API_ACTS,
     **SIGN_IN,
     **OIDC,

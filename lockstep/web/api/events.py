@@ -1,0 +1,225 @@
+"""``/api/events``: HR's programs report leavers by token, and see what became of what they sent.
+
+An HR system that can sign belongs on a webhook (`/hooks/<source>`); this is for what holds a token
+with the right ``send_events``. The rules are those of the page `My events`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, date
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, Field
+
+from lockstep.control.desk import RefusedError
+from lockstep.control.events import EventError
+from lockstep.control.own_reports import MOST_REASON, OwnReports, Sent, Submission
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.rights import Permission, Principal
+from lockstep.domain.terminations import TerminationAction, TerminationKind
+from lockstep.storage.sent_events import PAGE
+from lockstep.web.api.answers import Answer, Prose, one_of, told
+from lockstep.web.api.answers import CaseId as CaseIdText
+from lockstep.web.api.auth import Gate, Problem, answers
+from lockstep.web.api.bodies import Body, described_body, read_body
+from lockstep.web.api.case_answers import Instant
+
+_LARGEST = 2**63 - 1
+EventId = Annotated[int, Path(ge=1, le=_LARGEST)]
+Once = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern="^[A-Za-z0-9_-]{16,64}$",
+        description="Random, chosen by the caller: the same key again is the same report.",
+    ),
+]
+Text = Annotated[str, Field(max_length=200)]
+
+
+class _Dates(Body):
+    """In the zone: the last working day, or the exact moment at which access ends."""
+
+    zone: str = Field(max_length=60, description="IANA time zone.", examples=["Asia/Manila"])
+    last_working_day: date | None = None
+    access_ends_at: AwareDatetime | Literal["now"] | None = None
+    reason: str = Field(default="", max_length=MOST_REASON, repr=False)
+
+    def dates(self) -> dict[str, str]:
+        """As cells of a CSV line."""
+        given = {"zone": self.zone}
+        if self.last_working_day is not None:
+            given["last_working_day"] = self.last_working_day.isoformat()
+        if self.access_ends_at is not None:
+            ends = self.access_ends_at
+            given["access_ends_at"] = ends if isinstance(ends, str) else ends.isoformat()
+        return given
+
+
+class LeaverReport(_Dates):
+    """Somebody leaves."""
+
+    worker_id: Text = Field(repr=False, description="HR's immutable id of the worker.")
+    name: Text = Field(default="", repr=False)
+    employee_number: Text = Field(default="", repr=False)
+    emails: list[Text] = Field(default_factory=list, max_length=10, repr=False)
+    usernames: list[Text] = Field(default_factory=list, max_length=10, repr=False)
+    kind: TerminationKind
+    spell: Text = Field(default="1", description="Which employment of the worker ends.")
+    partner: Text = ""
+    site: Text = ""
+
+    def cells(self) -> dict[str, str]:
+        """As cells of a CSV line."""
+        plain = ("worker_id", "name", "employee_number", "spell", "partner", "site")
+        lists = {"emails": self.emails, "usernames": self.usernames}
+        if any(";" in each for each in [*self.emails, *self.usernames]):
+            raise EventError(["emails, usernames: no semicolons"])
+        return {
+            **{name: str(getattr(self, name)) for name in plain},
+            **{name: ";".join(items) for name, items in lists.items()},
+            "kind": self.kind.value,
+            **self.dates(),
+        }
+
+
+class NewDates(_Dates):
+    """Other dates, before the cutoff."""
+
+
+class CallingOff(Body):
+    """They stay."""
+
+    reason: str = Field(min_length=1, max_length=MOST_REASON, repr=False)
+
+
+class EventDocument(Answer):
+    """One report of the token's, and what became of it."""
+
+    id: Annotated[int, Field(ge=1)]
+    sent_at: Instant
+    action: Annotated[str, one_of(TerminationAction)] | None = Field(
+        description="None once the leaver's data were erased, as is the worker's id."
+    )
+    worker_id: Annotated[str, Field(max_length=200)] | None
+    became: Prose = Field(description="What became of it, in words.")
+    case_id: CaseIdText | None = Field(description="Once it has led to a case.")
+    case_status: Annotated[str, one_of(CaseStatus)] | None
+    cutoff_at: Instant | None = Field(description="When access ends, as the case has it now.")
+    changeable: bool = Field(description="Whether it can be amended or called off.")
+
+    @classmethod
+    def of(cls, sent: Sent) -> Self:
+        row, said = sent.row, sent.said
+        return cls(
+            id=row.id,
+            sent_at=row.sent_at.astimezone(UTC),
+            action=said.action.value if said else None,
+            worker_id=said.worker.id if said else None,
+            became=sent.became,
+            case_id=row.case_id or None,
+            case_status=row.case_status or None,
+            cutoff_at=row.cutoff_at,
+            changeable=sent.is_open,
+        )
+
+
+class EventsDocument(Answer):
+    """A page of them, the newest first."""
+
+    events: Annotated[list[EventDocument], Field(max_length=PAGE)]
+    next: Annotated[int, Field(ge=1)] | None = Field(description="`before` of the next page.")
+
+
+_TAKEN = {202: told(EventDocument, "It is stored, and will be carried out.")}
+
+
+def events_router(gate: Gate, reports: OwnReports) -> APIRouter:
+    """Reporting; every route needs the right ``send_events``."""
+    routes = gate.router(Permission.SEND_EVENTS, tag="events")
+
+    @routes.get("/api/events", summary="The token's own reports", responses=answers())
+    async def list_events(
+        request: Request, before: Annotated[int | None, Query(ge=1, le=_LARGEST)] = None
+    ) -> EventsDocument:
+        sent, more = await reports.newest(await gate.asker(request), before=before)
+        return EventsDocument(events=[EventDocument.of(each) for each in sent], next=more)
+
+    @routes.get("/api/events/{event}", summary="One report", responses=answers(404))
+    async def read_event(request: Request, event: EventId) -> EventDocument:
+        return EventDocument.of(await _found(reports, await gate.asker(request), event))
+
+    @routes.post("/api/events", summary="Report a leaver", **_described(LeaverReport))
+    async def report(request: Request, once: Once) -> JSONResponse:
+        me, said = await gate.asker(request), await read_body(request, LeaverReport)
+        with _refusals():
+            await reports.report(said.cells(), Submission(once, said.reason), by=me)
+        return await _taken(reports, me, once)
+
+    _add_changes(routes, gate, reports)
+    return routes
+
+
+def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
+    @routes.post(
+        "/api/events/{event}/amend",
+        summary="Move the dates of a leaver before the cutoff",
+        **_described(NewDates, 404),
+    )
+    async def amend(request: Request, event: EventId, once: Once) -> JSONResponse:
+        me, said = await gate.asker(request), await read_body(request, NewDates)
+        await _found(reports, me, event)
+        with _refusals():
+            await reports.amend(event, said.dates(), Submission(once, said.reason), by=me)
+        return await _taken(reports, me, once)
+
+    @routes.post(
+        "/api/events/{event}/rescind",
+        summary="Call a leaving off before the cutoff",
+        **_described(CallingOff, 404),
+    )
+    async def rescind(request: Request, event: EventId, once: Once) -> JSONResponse:
+        me, said = await gate.asker(request), await read_body(request, CallingOff)
+        await _found(reports, me, event)
+        with _refusals():
+            await reports.rescind(event, Submission(once, said.reason), by=me)
+        return await _taken(reports, me, once)
+
+
+def _described(model: type[Body], *more: int) -> dict[str, Any]:
+    """Body and answers, for the OpenAPI description."""
+    return {
+        "status_code": 202,
+        "responses": {**_TAKEN, **answers(413, 415, *more)},
+        "openapi_extra": described_body(model),
+    }
+
+
+async def _found(reports: OwnReports, me: Principal, event: int) -> Sent:
+    """A report of the asker's own; every other is not there."""
+    sent = await reports.one(me, event)
+    if sent is None:
+        raise Problem(404, "no_such_event")
+    return sent
+
+
+async def _taken(reports: OwnReports, me: Principal, once: str) -> JSONResponse:
+    """What stands under the key, whether this call or an earlier one has stored it."""
+    sent = await reports.sent_as(once, me)
+    if sent is None:
+        raise Problem(422, "cannot_be_done", ["this key was used for what you may not see"])
+    return JSONResponse(EventDocument.of(sent).model_dump(mode="json"), 202)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except EventError as error:
+        raise Problem(422, "not_valid", error.problems) from None
+    except RefusedError as error:
+        raise Problem(422, "cannot_be_done", [str(error)]) from None
