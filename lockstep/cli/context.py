@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -142,7 +143,12 @@ def finish(code: int = 0) -> NoReturn:
 
 def print_json(value: object) -> None:
     """JSON on standard output: instants as RFC 3339, everything else as it is."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, default=_plain, ensure_ascii=False)
+    sys.stdout.write(text + "\n")
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def whoami() -> str:

@@ -58,10 +58,7 @@ def make_dates(*, zone: str, last_day: date | None, access_ends_at: str | None) 
     if access_ends_at == "now":
         ends = datetime.now(UTC)
     if ends is None and last_day is None:
-        raise RefusedError(
-            "give a last working day (--last-day), or when access ends (--access-ends-at: an "
-            "instant, or `now`)"
-        )
+        raise RefusedError("give a last working day, or when access ends (an instant, or `now`)")
     try:
         return Dates.model_validate(
             {"zone": zone, "last_working_day": last_day, "access_ends_at": ends}
