@@ -22,6 +22,9 @@ MOST_ROWS = 1000
 _TOUCH = timedelta(minutes=1)
 """How exactly the last use of a session is known: not every request is a write."""
 
+KEPT = timedelta(days=90)
+"""How long sessions that are over are known; they hold a name. A user's newest is never dropped."""
+
 
 class BarredError(Exception):
     """A leaver past their cutoff asked to come in."""
@@ -96,6 +99,11 @@ class Users:
                 ),
             }
             await connection.execute(insert(sessions), row)
+            await connection.execute(
+                delete(sessions).where(
+                    sessions.c.user_id == user_id, sessions.c.expires_at < now - KEPT
+                )
+            )
         return cookie, user_id
 
     async def stands(self, session_hash: bytes) -> bool:

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from sqlalchemy import func, select, update
 
 from lockstep.control.api_tokens import NEVER, ApiTokenDesk, TokenRefusedError, Wish
 from lockstep.control.sessions import COMMAND_LINE, Sessions, SignInError
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
+from lockstep.storage.tables import sessions
 from tests.support.casework import EMAIL, TENANT, Casework, termination
 from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, Browser, Site, text_of
 
@@ -450,6 +452,22 @@ async def test_a_session_ends_by_idleness_and_by_age(site):
 async def test_a_made_up_cookie_is_nobodys(site, cookie):
     """And breaks nothing."""
     assert await site.sessions.read(cookie) is None
+
+
+async def test_what_is_long_over_goes_with_the_next_sign_in(site):
+    """Sessions of three months ago hold a name that nobody needs; one of last week is known."""
+    for days in (91, 7):
+        await site.sign_in(Role.VIEWER, subject="s-1")
+        async with site.engine.begin() as connection:
+            await connection.execute(
+                update(sessions)
+                .where(sessions.c.expires_at > func.now())
+                .values(expires_at=func.now() - timedelta(days=days))
+            )
+    await site.sign_in(Role.VIEWER, subject="s-1")
+    async with site.engine.connect() as connection:
+        left = await connection.scalar(select(func.count()).select_from(sessions))
+    assert left == 2
 
 
 async def test_a_link_signs_in_once(site):
