@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate
 from tests.support.casework import Casework
+from tests.support.homes import server_home
 
 
 @pytest.hookimpl(wrapper=True)
@@ -63,10 +62,8 @@ def search_attribute_types() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def session_home() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with server_home() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

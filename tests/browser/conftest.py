@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from tests.browser.scenes import Scene
 from tests.browser.stage import Stage
 from tests.browser.windows import COOKIE, Window, open_window
 from tests.support import node_packages
+from tests.support.homes import server_home
 
 ASSETS = Path(__file__).parent / "assets"
 OpenWindow = Callable[..., Awaitable[Window]]
@@ -23,11 +22,8 @@ OpenWindow = Callable[..., Awaitable[Window]]
 
 @pytest.fixture(scope="session")
 def browser_home() -> Iterator[Path]:
-    """A folder with a path short enough for sockets, which PostgreSQL's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with server_home() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

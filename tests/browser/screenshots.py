@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +22,7 @@ from tests.browser import stage as stages
 from tests.browser.stage import Stage
 from tests.browser.windows import Window, open_window
 from tests.e2e.leavers import termination
+from tests.support.homes import server_home
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 250_000
@@ -96,17 +95,9 @@ class Day:
         return found
 
 
-def short_home() -> Path:
-    """A folder with a path short enough for sockets, which PostgreSQL's user may enter."""
-    home = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
-    home.chmod(0o755)
-    return home
-
-
 async def main() -> None:
     """Make the day, look at it, and write the pictures."""
-    home = short_home()
-    try:
+    with server_home() as home:
         async with async_playwright() as playwright:
             browser = await chromium.launch(playwright)
             stage = await stages.begin(home, SETTINGS)
@@ -115,8 +106,6 @@ async def main() -> None:
             finally:
                 await stages.end(stage)
                 await browser.close()
-    finally:
-        shutil.rmtree(home)
 
 
 async def _show(browser: Browser, stage: Stage) -> None:

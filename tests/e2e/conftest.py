@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.homes import server_home
+
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A folder with a path short enough for sockets, which PostgreSQL's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with server_home() as folder:
+        yield folder

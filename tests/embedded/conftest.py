@@ -1,26 +1,21 @@
 import asyncio
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.supervisor import Backoff, Event, EventKind, Supervisor
+from tests.support.homes import server_home
 
 QUICK = Backoff(first_s=0.02, most_s=0.1)
 
 
 @pytest.fixture
 def home():
-    """A folder with a path short enough for sockets, which other users may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with server_home() as folder:
+        yield folder
 
 
 async def eventually(true: Callable[[], bool], *, within_s: float = 10.0) -> None:
