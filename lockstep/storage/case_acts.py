@@ -343,10 +343,14 @@ async def decisions_so_far(connection: AsyncConnection, case_id: str) -> dict[st
     return {row.system: row.n for row in await connection.execute(query)}
 
 
-async def events_dealt_with(connection: AsyncConnection, moves: Sequence[ActRow]) -> int:
+async def events_dealt_with(
+    connection: AsyncConnection, moves: Sequence[ActRow], *, applied: str
+) -> int:
     """How many of these acts wait for the dispatcher no more.
 
-    An event that was never stored, because this process was killed, is not waited for either.
+    An event that was never stored, because this process was killed, is not waited for either. Nor
+    is ``applied``, the case's latest: that it is done is stored a moment after the case has
+    changed, and a page that was drawn in that moment must not be out of date.
     """
     ids = {str(act.document.get("event", "")): act for act in moves}
     query = select(inbox.c.dedupe_key, inbox.c.state).where(
@@ -355,6 +359,7 @@ async def events_dealt_with(connection: AsyncConnection, moves: Sequence[ActRow]
     states = {row.dedupe_key: row.state for row in await connection.execute(query)}
     patience = datetime.now(UTC) - _STORED_WITHIN
     return sum(
-        states[event] in {"done", "refused"} if event in states else act.acted_at < patience
+        event == applied
+        or (states[event] in {"done", "refused"} if event in states else act.acted_at < patience)
         for event, act in ids.items()
     )

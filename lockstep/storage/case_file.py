@@ -140,7 +140,7 @@ class CaseFiles:
                 subject=subject,
                 decisions=await _decisions(connection, case_id, subject),
                 decided=await decisions_so_far(connection, case_id),
-                dates_moved=await events_dealt_with(connection, moves),
+                dates_moved=await events_dealt_with(connection, moves, applied=case.last_event_id),
                 acts=tuple(acts),
                 requests=tuple(await requests_of(connection, case_id)),
                 artefacts=tuple(await artefacts_of(connection, case_id, subject)),

@@ -267,6 +267,22 @@ async def test_many_are_retried_at_once_by_keys_alone(window, stage):
         await stage.walk.status(case_id, "closed")
 
 
+async def test_a_refresh_takes_nothing_from_whoever_uses_keys(window, stage):
+    """What is ticked stays ticked, and the button that was reached stays reached."""
+    _, case_id = await stage.walk.stuck_case(partner="Refresh Inc")
+    look = await window(cookie=await stage.member("Olivia Operator", Role.OPERATOR))
+    await look.open("/console/?partner=Refresh+Inc")
+    await look.live()
+    for key in ("j", "x"):
+        await look.page.keyboard.press(key)
+    button = look.page.get_by_role("button", name="Retry selected")
+    await button.focus()
+    await stage.walk.stuck_case(partner="Refresh Inc")
+    await expect(look.page.locator("[data-case]")).to_have_count(2, timeout=SOON)
+    await expect(button).to_be_focused()
+    await expect(look.page.locator(f'input[value^="{case_id}"]')).to_be_checked()
+
+
 async def _unfold(look: Window, act: str) -> Locator:
     """Open the form of an act on the system that is stuck."""
     details = look.page.locator(f"#act-{act}-{STUCK}")

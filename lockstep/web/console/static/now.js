@@ -49,6 +49,7 @@
 
   // A refresh keeps picks and focus; console.js keeps what was unfolded.
   let kept = null;
+  const bars = () => [...board.querySelectorAll(".bulk-bar button")];
   const idOf = (element) => {
     const item = element?.closest?.("[data-case]");
     if (!item || !board.contains(item)) return null;
@@ -60,6 +61,7 @@
     kept = {
       picks: new Set(boxes(board).filter((box) => box.checked).map((box) => box.value)),
       focus: idOf(document.activeElement),
+      button: bars().indexOf(document.activeElement),
     };
   });
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -72,9 +74,10 @@
       const place = same[kept.focus.place];
       (box ?? (place?.tagName === kept.focus.tag ? place : item.querySelector("[data-open]")))?.focus({ preventScroll: true });
     }
-    kept = null;
     tick();
     count();
+    bars()[kept.button]?.focus({ preventScroll: true });
+    kept = null;
   });
 
   // Keys.
