@@ -121,16 +121,15 @@ class OwnReports:
     ) -> None:
         """Report a leaver; raises as `preview`.
 
-        The same ``submission`` again changes nothing; with another leaver it is refused.
+        The same ``submission`` again changes nothing; to say something else with it is refused.
         """
         submission.check()
         preview = await self.preview(cells, by)
         if await self._store(preview.event, submission, by):
             await self._log.acted(by.user_id, "hr.report", token=by.token)
-            return
-        before = await self.sent_as(submission.once, by)
-        if before and before.said and before.said.worker != preview.event.worker:
-            raise RefusedError("this was sent before, about somebody else: begin again")
+        else:
+            at_once = cells.get("access_ends_at") == "now"  # another instant each time it is sent
+            await self._check_same(preview.event, submission, by, dates=not at_once)
 
     async def sent_as(self, once: str, by: Principal) -> Sent | None:
         """What ``by`` has sent under this `Submission.once`."""
@@ -192,10 +191,23 @@ class OwnReports:
             self._cutoff(event)
         await self._check_whom(event, by)
         known = await self._latest(event)
-        await self._store(event, submission, by)
+        if not await self._store(event, submission, by):
+            await self._check_same(event, submission, by, dates=True)
+            return
         act = "hr.amend" if amends else "hr.rescind"
         case_id = known[2] if known else ""
         await self._log.acted(by.user_id, act, case_id=case_id, token=by.token)
+
+    async def _check_same(
+        self, event: TerminationEvent, submission: Submission, by: Principal, *, dates: bool
+    ) -> None:
+        """Refuse what was not stored because something else was sent under its key."""
+        before = await self.sent_as(submission.once, by)
+        if before is None or before.said is None:  # erased meanwhile: nothing to compare
+            return
+        varies = {"recorded_at", "revision"} | (set() if dates else {"dates"})
+        if before.said.model_dump(exclude=varies) != event.model_dump(exclude=varies):
+            raise RefusedError("something else was sent with this before: begin again")
 
     async def _store(self, event: TerminationEvent, submission: Submission, by: Principal) -> bool:
         actor, reason = f"{by.name} ({by.user_id})", submission.reason.strip()

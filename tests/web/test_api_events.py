@@ -108,6 +108,28 @@ async def test_the_same_key_is_the_same_report(payroll, hr):  # noqa: F811
     assert len(await cases(hr)) == 1
 
 
+async def test_a_key_is_never_taken_for_something_else(payroll, hr):  # noqa: F811
+    """Other dates, or a change under the key of the report, are refused and not passed over."""
+    path = f"/api/events/{(await payroll.report()).json()['id']}"
+    await hr.dispatch()
+    assert (await payroll.report(last_working_day=day(9))).status_code == 422
+    for act, body in (
+        ("amend", {"zone": "Asia/Manila", "last_working_day": day(9)}),
+        ("rescind", {"reason": "they stay"}),
+    ):
+        answer = await payroll.ask("POST", f"{path}/{act}", "one", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["error"] == "cannot_be_done"
+    dates = {"zone": "Asia/Manila", "last_working_day": day(9)}
+    for _ in range(2):
+        again = await payroll.ask("POST", f"{path}/amend", "two", json=dates)
+        assert again.status_code == 202
+        await hr.dispatch()
+    now = {"last_working_day": None, "access_ends_at": "now", "worker_id": "W-now"}
+    assert [(await payroll.report("three", **now)).status_code for _ in range(2)] == [202, 202]
+    assert len((await payroll.ask("GET", "/api/events")).json()["events"]) == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -7,8 +7,9 @@ with the right ``send_events``. The rules are those of the page `My events`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, date
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -165,6 +166,14 @@ def events_router(gate: Gate, reports: OwnReports) -> APIRouter:
 
 
 def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
+    async def change(
+        me: Principal, event: int, wish: Submission, work: Callable[[], Awaitable[None]]
+    ) -> JSONResponse:
+        await _found(reports, me, event)
+        with _refusals():
+            await work()
+        return await _taken(reports, me, wish.once)
+
     @routes.post(
         "/api/events/{event}/amend",
         summary="Move the dates of a leaver before the cutoff",
@@ -172,10 +181,9 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
     )
     async def amend(request: Request, event: EventId, once: Once) -> JSONResponse:
         me, said = await gate.asker(request), await read_body(request, NewDates)
-        await _found(reports, me, event)
-        with _refusals():
-            await reports.amend(event, said.dates(), Submission(once, said.reason), by=me)
-        return await _taken(reports, me, once)
+        wish = Submission(once, said.reason)
+        work = partial(reports.amend, event, said.dates(), wish, by=me)
+        return await change(me, event, wish, work)
 
     @routes.post(
         "/api/events/{event}/rescind",
@@ -184,10 +192,8 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
     )
     async def rescind(request: Request, event: EventId, once: Once) -> JSONResponse:
         me, said = await gate.asker(request), await read_body(request, CallingOff)
-        await _found(reports, me, event)
-        with _refusals():
-            await reports.rescind(event, Submission(once, said.reason), by=me)
-        return await _taken(reports, me, once)
+        wish = Submission(once, said.reason)
+        return await change(me, event, wish, partial(reports.rescind, event, wish, by=me))
 
 
 def _described(model: type[Body], *more: int) -> dict[str, Any]:
