@@ -9,6 +9,21 @@ const lockstep = {
     if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
     return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
   },
+  // A colour of the theme, by its variable.
+  colour: (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim(),
+  // Pixels of so many times the page's own text: a chart grows with it, on a wall too.
+  rem: (times) => Math.round(times * parseFloat(getComputedStyle(document.documentElement).fontSize)),
+  // What the axes of all charts have in common.
+  axis(size, space) {
+    return {
+      stroke: lockstep.colour("--quiet"),
+      grid: { stroke: lockstep.colour("--line"), width: 1 },
+      ticks: { stroke: lockstep.colour("--line") },
+      font: `${lockstep.rem(0.8)}px system-ui, sans-serif`,
+      size: lockstep.rem(size),
+      space: lockstep.rem(space),
+    };
+  },
 };
 
 // Refused changes (409, 422, ...) bring a part of a page that says why: show it.

@@ -1,10 +1,6 @@
 // The trend as a chart that answers to the pointer, in place of the drawing that paper gets.
 "use strict";
 
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 function dayOf(seconds) {
   return new Date(seconds * 1000).toISOString().slice(5, 10);
 }
@@ -13,28 +9,19 @@ function drawTrend(place) {
   const { times, values, target, max } = JSON.parse(place.dataset.trend);
   const known = values.filter((value) => value !== null);
   const low = Math.max(0, Math.floor(Math.min(target, ...known) - 0.5));
-  // As large as the page's own text, on a wall too.
-  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const height = Math.round(16 * rem);
-  const axis = {
-    stroke: colour("--quiet"),
-    grid: { stroke: colour("--line"), width: 1 },
-    ticks: { stroke: colour("--line") },
-    font: `${Math.round(0.8 * rem)}px system-ui, sans-serif`,
-    size: Math.round(3.2 * rem),
-    space: Math.round(4 * rem),
-  };
+  const height = lockstep.rem(16);
+  const axis = lockstep.axis(3.2, 4);
   const chart = new uPlot(
     {
       width: place.clientWidth || 600,
       height,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { y: { range: [low, max] } },
-      axes: [{ ...axis, values: (_, splits) => splits.map(dayOf) }, { ...axis, space: 2 * rem }],
+      axes: [{ ...axis, values: (_, splits) => splits.map(dayOf) }, { ...axis, space: lockstep.rem(2) }],
       series: [
         { label: "Day (UTC)", value: "{YYYY}-{MM}-{DD}" },
-        { label: "Score", stroke: colour("--accent"), width: 2, points: { show: known.length < 40 } },
-        { label: "Target", stroke: colour("--good"), dash: [6, 4], points: { show: false } },
+        { label: "Score", stroke: lockstep.colour("--accent"), width: 2, points: { show: known.length < 40 } },
+        { label: "Target", stroke: lockstep.colour("--good"), dash: [6, 4], points: { show: false } },
       ],
     },
     [times, values, times.map(() => target)],

@@ -4,29 +4,19 @@
 (() => {
   const COLOURS = ["--bad", "--accent", "--warn", "--good", "--quiet"];
   const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4]];
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const drawings = new Map();
 
   const draw = (place) => {
     const given = JSON.parse(place.dataset.faults);
     const series = given.rows.map((row, i) => ({
       label: row.name,
-      stroke: colour(COLOURS[i % COLOURS.length]),
+      stroke: lockstep.colour(COLOURS[i % COLOURS.length]),
       // Not by colour alone.
       dash: DASHES[i % DASHES.length],
       width: 2,
       points: { show: true, size: 4 },
     }));
-    // As large as the page's own text, on a wall too.
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const axis = {
-      stroke: colour("--quiet"),
-      grid: { stroke: colour("--line"), width: 1 },
-      ticks: { stroke: colour("--line") },
-      font: `${Math.round(0.8 * rem)}px system-ui, sans-serif`,
-      size: Math.round(3.4 * rem),
-      space: Math.round(3.5 * rem),
-    };
+    const axis = lockstep.axis(3.4, 3.5);
     // 24 hours, and the day where one begins: never the browser's own habits.
     const hour = (s) => {
       const text = new Date(s * 1000).toISOString();
@@ -35,10 +25,10 @@
     const chart = new uPlot(
       {
         width: Math.max(200, place.clientWidth),
-        height: Math.round(15 * rem),
+        height: lockstep.rem(15),
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { y: { range: (_, __, most) => [0, Math.max(4, most)] } },
-        axes: [{ ...axis, values: (_, splits) => splits.map(hour) }, { ...axis, space: 2 * rem, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }],
+        axes: [{ ...axis, values: (_, splits) => splits.map(hour) }, { ...axis, space: lockstep.rem(2), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] }],
         series: [{ label: "Hour (UTC)", value: (_, s) => (s == null ? "–" : new Date(s * 1000).toISOString().slice(0, 16).replace("T", " ")) }, ...series],
       },
       [given.hours, ...given.rows.map((row) => row.counts)],
