@@ -27,6 +27,7 @@ _DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimati
 
 async def barriers(page: Page, *, colours: bool = True) -> list[str]:
     """What axe finds that is serious or critical, with the place of each."""
+    await page.wait_for_load_state("load")
     await page.evaluate(_DRAWN)  # a window that was resized has told the page by then
     options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": colours}}}
     found: dict[str, Any] = await page.evaluate("(options) => axe.run(options)", options)
@@ -40,6 +41,7 @@ async def barriers(page: Page, *, colours: bool = True) -> list[str]:
 
 async def too_wide(page: Page) -> list[str]:
     """What makes the page scroll sideways; empty if nothing does."""
+    await page.wait_for_load_state("load")  # a page behind a link may not have its styles yet
     found: list[str] = await page.evaluate(_OVERFLOW)
     return found
 

@@ -94,7 +94,7 @@ async def test_status_tells_how_the_ledger_is(home, ledger):
     assert told["head"]["root"] == ledger.heads()[-1][1].hex()
     assert told["refused"] is None
     sequencer = ledger.sequencer()
-    sequencer.step()
+    settle(sequencer)
     assert json.loads((await run(home, "status", "--json"))[1])["sealing"] is True
 
 
@@ -347,7 +347,7 @@ async def test_doctor_tells_in_one_line(home, ledger):
     idle = _ledger(settings)
     assert (idle.level, idle.says.partition(";")[0]) == ("problem", "no worker signs it")
     sequencer = ledger.sequencer()
-    sequencer.step()
+    settle(sequencer)
     fine = _ledger(settings)
     assert fine.level == "ok"
     assert fine.says.startswith("4 entries in order, 0 waiting; last head ")

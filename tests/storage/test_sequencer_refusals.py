@@ -291,7 +291,7 @@ def test_an_entry_that_is_gone_is_noticed(book):
     book.tamper("delete from ledger_entries where key = 'quiet'")
 
     with pytest.raises(LedgerRefusedError) as caught:
-        book.sequencer().step()
+        settle(book.sequencer())
     assert caught.value.code == "entry_missing"
 
 

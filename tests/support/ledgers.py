@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ TENANT = "acme"
 ORIGIN = "acme/lockstep-ledger"
 OWN = ("ledger:key_adopted", "metric:adopted")
 """What every ledger begins with."""
+LOCK_WAIT_S = 15
 
 
 def entry(
@@ -39,6 +41,24 @@ def entry(
         case_id=case_id,
         data=data,
     )
+
+
+class PromptSequencer(Sequencer):
+    """One whose lock is free as soon as it is closed.
+
+    The server drops the session of a closed connection a moment later, and its lock with it.
+    """
+
+    def close(self) -> None:
+        pid = self._link.info.backend_pid if self._link else 0
+        super().close()
+        if not pid:
+            return
+        with (
+            contextlib.suppress(psycopg.OperationalError),  # a server that is down has no sessions
+            connect(self._url, application="test") as link,
+        ):
+            _until_gone(link, pid)
 
 
 class LedgerBook:
@@ -62,7 +82,7 @@ class LedgerBook:
             "heartbeat": timedelta(hours=24),
             **changes,
         }
-        made = Sequencer(self.app_url, SealedLedger(**fields), **parts)
+        made = PromptSequencer(self.app_url, SealedLedger(**fields), **parts)
         self._open.append(made)
         return made
 
@@ -152,9 +172,19 @@ def tree_of(bodies: list[bytes]) -> Frontier:
 
 
 def settle(sequencer: Sequencer) -> None:
-    """Step until nothing more is to be placed."""
-    while sequencer.step() is Step.MORE:
-        pass
+    """Step until nothing more is to be placed; wait for the lock of one that was killed."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while (step := sequencer.step()) is not Step.IDLE:
+        if step is Step.WAITING:
+            assert time.monotonic() < deadline, "another sequencer holds the lock"
+            time.sleep(0.01)
+
+
+def _until_gone(link: Link, pid: int) -> None:
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while link.execute("select from pg_stat_activity where pid = %s", (pid,)).fetchone():
+        assert time.monotonic() < deadline, "the server keeps the session of a closed connection"
+        time.sleep(0.005)
 
 
 def plain(url: str) -> str:

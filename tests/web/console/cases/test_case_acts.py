@@ -34,7 +34,7 @@ async def test_dates_move_and_a_case_is_called_off(site, ward):
     olivia, oscar = await site.sign_in(Role.OPERATOR), await site.sign_in(Role.OPERATOR)
     saw = await seen(olivia, case, "reschedule")
     moves = await asyncio.gather(
-        act(olivia, case, "reschedule", ends_at=soon(hours=30), seen=saw),
+        act(olivia, case, "reschedule", ends_at=soon(hours=40), seen=saw),
         act(oscar, case, "rescind", seen=saw),
     )
     assert sorted(answer.status_code for answer in moves) == [303, 409]
