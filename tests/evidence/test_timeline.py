@@ -11,11 +11,10 @@ from functools import cache
 
 import pdfplumber
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lockstep.evidence.canonical import canonical_bytes, leaf_hash
 from lockstep.evidence.pack.clock_text import duration_text, exact_text, local_text
+from lockstep.evidence.pack.lettering import printable
 from lockstep.evidence.pack.sheet import (
     BOTTOM,
     HEIGHT,
@@ -24,10 +23,6 @@ from lockstep.evidence.pack.sheet import (
     WIDTH,
     Column,
     Sheet,
-    fitted,
-    printable,
-    text_width,
-    wrapped,
 )
 from lockstep.evidence.pack.timeline import timeline_pdf
 from lockstep.evidence.pack.timeline_drawing import Lane, axis_for
@@ -225,7 +220,7 @@ def test_a_weak_attestation_shows_as_weak():
 
 
 def test_a_name_in_any_script_is_shown():
-    """What the font lacks stands as its code point; what is cut above stands in full below."""
+    """What no font has stands as its code point; what is cut above stands in full below."""
     first, *rest = pages_of(drawn(samples.named(LONG, "Šibenik")))
     overleaf = "".join("".join(rest).split())
 
@@ -288,39 +283,6 @@ def test_an_open_lane_stretches_the_axis_to_now():
 
 def _lane(**changes) -> Lane:
     return Lane(name="okta-prod", detail="", verdict="", note="", **changes)
-
-
-@given(st.text(max_size=60))
-def test_no_text_fails_or_vanishes(text):
-    """Every character is drawn, or stands as its code point."""
-    shown = printable(text)
-
-    for char in text:
-        assert char in shown or f"[U+{ord(char):04X}]" in shown
-    assert text_width(shown, 8) >= 0
-    sheet = Sheet(text, header=text, footer=text)
-    sheet.text(LEFT, 100, text)
-    sheet.next_page()
-    assert sheet.finish().startswith(b"%PDF")
-
-
-@given(st.text(min_size=1, max_size=120), st.floats(20, 200))
-def test_wrapping_loses_nothing(text, width):
-    """Lines fit, and together they are the text, but for the blanks where it broke."""
-    lines = wrapped(text, width, 7)
-
-    assert "".join(lines).replace(" ", "") == printable(text).replace(" ", "")
-    assert all(text_width(line, 7) <= width or len(line) == 1 for line in lines)
-
-
-def test_what_must_stay_on_one_line_ends_in_an_ellipsis():
-    """A label that is too long is cut visibly, and quickly however long it is."""
-    assert fitted("okta-prod", 100, 8) == "okta-prod"
-
-    cut = fitted("x" * 1_000_000, 100, 8)
-
-    assert cut.endswith("…")
-    assert text_width(cut, 8) <= 100
 
 
 def test_a_cell_that_is_taller_than_a_page_goes_on_overleaf():

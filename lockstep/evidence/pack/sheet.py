@@ -1,23 +1,30 @@
 """Printed pages: text that cannot fail, a few shapes, tables that continue on the next page.
 
-The only module that knows the PDF library. The same calls give the same bytes: no clock, no
-random id, no name of this machine. Lengths are points (1/72 inch), measured from the lower left.
+Only this module and `lettering`, which has the fonts, know the PDF library. The same calls give
+the same bytes: no clock, no random id, no name of this machine. Lengths are points (1/72 inch),
+measured from the lower left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from typing import Any
 
 # The library carries no types.
 from reportlab import rl_config  # type: ignore[import-untyped]
 from reportlab.lib.pagesizes import A4, landscape  # type: ignore[import-untyped]
-from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped]
-from reportlab.pdfbase.ttfonts import TTFont  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
+
+from lockstep.evidence.pack.lettering import (
+    first_font,
+    fitted,
+    printable,
+    runs,
+    text_width,
+    wrapped,
+)
 
 WIDTH, HEIGHT = landscape(A4)
 MARGIN = 36.0
@@ -34,11 +41,8 @@ GOOD: Colour = (0.07, 0.43, 0.47)
 BAD: Colour = (0.72, 0.16, 0.14)
 FAIR: Colour = (0.71, 0.45, 0.05)
 
-_REGULAR, _BOLD = "Vera", "VeraBd"
 _LEADING = 1.28
 _PADDING = 2.2
-_NARROWEST = 0.16
-"""Width of the font's narrowest letter, as a part of its size."""
 _PAGES = "page-count"
 
 
@@ -51,82 +55,18 @@ class Column:
     right: bool = False
 
 
-@cache
-def _glyphs() -> frozenset[str]:
-    """Register the fonts that ship with the library; the characters that they can draw."""
-    rl_config.useA85 = 0  # streams as they are: text around them makes a pack a fifth larger
-    for name in (_REGULAR, _BOLD):
-        pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
-    codes = pdfmetrics.getFont(_REGULAR).face.charToGlyph
-    return frozenset(char for char in map(chr, codes) if char.isprintable())
-
-
-def printable(text: str) -> str:
-    """``text`` with every character that the font lacks, or that hides, as its code point.
-
-    The embedded font covers the Latin alphabets of western Europe. A name in another script stays
-    readable to a machine and visible to a person: ``東`` becomes ``[U+6771]``.
-    """
-    glyphs = _glyphs()
-    if glyphs.issuperset(text):  # nearly always, and at once
-        return text
-    return "".join(char if char in glyphs else f"[U+{ord(char):04X}]" for char in text)
-
-
-def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Width in points of text that has passed `printable`."""
-    return float(pdfmetrics.stringWidth(text, _BOLD if bold else _REGULAR, size))
-
-
-def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """``text`` on one line of ``width``; what is too long ends in an ellipsis."""
-    shown = printable(text)
-    if text_width(shown, size, bold=bold) <= width:
-        return shown
-    shown = shown[: int(width / (size * _NARROWEST)) + 1]  # a long name is measured but once
-    while shown and text_width(shown + "…", size, bold=bold) > width:
-        shown = shown[:-1]
-    return shown + "…"
-
-
-def wrapped(text: str, width: float, size: float, *, bold: bool = False) -> list[str]:
-    """``text`` on as many lines of ``width`` as it needs; nothing is cut."""
-    lines: list[str] = []
-    line = ""
-    for word in printable(text).split(" "):
-        joined = f"{line} {word}" if line else word
-        if text_width(joined, size, bold=bold) <= width:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        *full, line = _broken(word, width, size, bold=bold)
-        lines.extend(full)
-    return [*lines, line]
-
-
-def _broken(word: str, width: float, size: float, *, bold: bool) -> list[str]:
-    """A word in pieces that fit; a digest is such a word."""
-    pieces = [""]
-    for char in word:
-        if pieces[-1] and text_width(pieces[-1] + char, size, bold=bold) > width:
-            pieces.append("")
-        pieces[-1] += char
-    return pieces
-
-
 class Sheet:
     """A document that is drawn from top to bottom; ``y`` is where the next thing begins."""
 
     def __init__(self, title: str, *, header: str, footer: str) -> None:
-        _glyphs()
+        rl_config.useA85 = 0  # streams as they are: text around them makes a pack a fifth larger
         self._buffer = BytesIO()
         self._canvas: Any = Canvas(
             self._buffer,
             pagesize=(WIDTH, HEIGHT),
             invariant=1,  # no date, no random id
             lang="en",
-            initialFontName=_REGULAR,  # or a font that is not embedded is named in the file
+            initialFontName=first_font(),  # or a font that is not embedded is named in the file
         )
         self._canvas.setTitle(title)
         self._canvas.setAuthor("Lockstep")
@@ -188,13 +128,27 @@ class Sheet:
     ) -> None:
         """Write one line with its baseline at ``y``; ``x`` is its left end, end or middle."""
         self._fill(colour)
-        self._canvas.setFont(_BOLD if bold else _REGULAR, size)
+        shown = printable(text)
+        (font, _), *more = parts = runs(shown, bold=bold)
+        if more:
+            width = text_width(shown, size, bold=bold)
+            self._write(x - width * (1.0 if right else 0.5 if middle else 0.0), y, parts, size)
+            return
+        self._canvas.setFont(font, size)
         draw = self._canvas.drawString
         if right:
             draw = self._canvas.drawRightString
         elif middle:
             draw = self._canvas.drawCentredString
-        draw(x, y, printable(text))
+        draw(x, y, shown)
+
+    def _write(self, x: float, y: float, parts: Sequence[tuple[str, str]], size: float) -> None:
+        """Write pieces of text, each in its font, one behind the other from ``x``."""
+        pen = self._canvas.beginText(x, y)
+        for font, part in parts:
+            pen.setFont(font, size)
+            pen.textOut(part)
+        self._canvas.drawText(pen)
 
     def line(
         self,

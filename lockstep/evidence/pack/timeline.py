@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from lockstep.evidence.pack.case_story import CaseStory, Leaf, told
 from lockstep.evidence.pack.clock_text import duration_text, local_text, utc_text
+from lockstep.evidence.pack.lettering import fitted, wrapped
 from lockstep.evidence.pack.model import CaseLine
 from lockstep.evidence.pack.sheet import (
     BAD,
@@ -24,8 +25,6 @@ from lockstep.evidence.pack.sheet import (
     WHITE,
     Colour,
     Sheet,
-    fitted,
-    wrapped,
 )
 from lockstep.evidence.pack.timeline_drawing import Lane, draw_timeline
 from lockstep.evidence.pack.timeline_tables import draw_tables

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lockstep.evidence.pack.lettering import fitted
 from lockstep.evidence.pack.sheet import (
     BAD,
     BOTTOM,
@@ -22,7 +23,6 @@ from lockstep.evidence.pack.sheet import (
     WHITE,
     Colour,
     Sheet,
-    fitted,
 )
 from lockstep.evidence.plain import instant_text
 
