@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +25,14 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate
 from tests.support.casework import Casework
 from tests.support.homes import server_home
+from tests.support.ports import free_port
+
+_MOST_OF_AN_INSTALLATION_S = 1_500
+
+
+# How long an example takes says something about the machine, and nothing about what must hold.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -34,6 +43,13 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped in continuous integration: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts whole installations has deadlines of its own; they must come before this one."""
+    for item in items:
+        if item.get_closest_marker("e2e") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_MOST_OF_AN_INSTALLATION_S))
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +149,10 @@ def ring() -> Keyring:
 async def temporal(servers: Supervisor, session_home: Path) -> TemporalDevServer:
     """A running Temporal dev server, tuned as in production of one machine."""
     server = TemporalDevServer(
-        None, 0, log_file=session_home / "temporal.log", search_attributes=search_attribute_types()
+        None,
+        free_port(),
+        log_file=session_home / "temporal.log",
+        search_attributes=search_attribute_types(),
     )
     await servers.start(server.child_spec())
     return server

@@ -43,6 +43,7 @@ patient = settings(
 )
 
 
+@pytest.mark.timeout(0 if is_long else 1_500)
 # A streaming read that hypothesis abandons with its example ends with the loop, not before.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @patient

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser import chromium, scenes
 from tests.browser import stage as stages
 from tests.browser.scenes import Scene
 from tests.browser.stage import Stage
-from tests.browser.windows import COOKIE, Window, open_window
+from tests.browser.windows import COOKIE, PATIENCE_MS, Window, open_window
 from tests.support import node_packages
 from tests.support.homes import server_home
 
@@ -29,6 +29,7 @@ def browser_home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Chromium, running."""
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         launched = await chromium.launch(playwright)
         yield launched

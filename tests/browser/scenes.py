@@ -8,7 +8,7 @@ from lockstep.storage.case_rows import pin
 from lockstep.storage.cases import Cases
 from tests.browser.stage import HOSTILE, MANY, PASS, Stage
 from tests.e2e.leavers import new_person, termination
-from tests.e2e.processes import eventually
+from tests.e2e.processes import PATIENCE_S, eventually
 
 LONG = f"{HOSTILE} {'Wolfeschlegelsteinhausenbergerdorff' * 4}"[:200]
 
@@ -33,7 +33,7 @@ async def play(stage: Stage) -> Scene:
     await walk.vendors.seed([leaver])
     event_id = f"evt-{leaver.worker_id}"
     assert await stage.installation.post(event_id, termination(leaver)) == 202
-    [case] = await stage.installation.books.closed([event_id], within_s=60)
+    [case] = await stage.installation.books.closed([event_id], within_s=PATIENCE_S)
     await held_import(stage)
     policies = await another_policy(stage)
     return Scene(stuck=stuck, closed=case["case_id"], policies=policies)
@@ -60,7 +60,7 @@ async def held_import(stage: Stage) -> list[str]:
         enough = len(rows) >= MANY - PASS
         return [row["dedupe_key"] for row in rows] if enough else []
 
-    return await eventually(some_held, within_s=30, what="events that the brake holds")
+    return await eventually(some_held, what="events that the brake holds")
 
 
 def _hostile() -> dict[str, object]:

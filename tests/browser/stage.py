@@ -100,7 +100,7 @@ class Stage:
         """Sign and deliver as an HR system does."""
         body, now = json.dumps(event), datetime.now(UTC)
         [secret] = self.installation.settings.source_secrets(source)
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             answer = await http.post(
                 f"{self.origin}/hooks/{source}",
                 content=body,
@@ -125,7 +125,7 @@ class Stage:
             )
             return bool(rows)
 
-        await eventually(there, within_s=30, what=f"{event_id} {state}")
+        await eventually(there, what=f"{event_id} {state}")
 
 
 async def begin(home: Path, more: str = MORE) -> Stage:
@@ -134,7 +134,7 @@ async def begin(home: Path, more: str = MORE) -> Stage:
     installation = Installation(home, settings_text(vendors.ports, more=more))
     try:
         await vendors.start()
-        await installation.up(within_s=150)
+        await installation.up()
     except BaseException:
         await installation.down()
         await vendors.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from lockstep.domain.rights import Role
 from tests.browser.looks import barriers, complaints, too_wide
@@ -46,7 +46,7 @@ async def test_every_page(window, administrator, axe, scene, path):
     """It keeps nobody out in either theme, never scrolls sideways, is light, and complains not."""
     look = await window(cookie=administrator, script=axe)
     assert await look.open(_filled(path, scene)) == 200
-    await _settled(look.page)
+    await look.settled()
 
     assert await complaints(look.page) == []
     assert await look.script_bytes() < MOST_SCRIPT
@@ -72,6 +72,7 @@ async def test_pages_that_lead_nowhere_yet(window, administrator, axe, path, sta
     answered = await look.open(path)
 
     assert answered in {status, 422}
+    await look.settled()
     assert await complaints(look.page) == []
     assert not await look.page.evaluate("window.hit")
 
@@ -82,7 +83,7 @@ async def test_pages_with_nothing_on_them(window, stage, axe):
     look = await window(cookie=cookie, script=axe, size=PHONE)
     for path in ("", "hr", "systems", "brake", "evidence", "people-metric", "settings"):
         assert await look.open(f"/console/{path}") == 200
-        await _settled(look.page)
+        await look.settled()
         assert await complaints(look.page) == [], path
 
 
@@ -101,17 +102,13 @@ async def test_a_barrier_would_be_found(window, administrator, axe, scene):
     """A picture without words, pale text and a page that is too wide do not go unseen."""
     look = await window(cookie=administrator, script=axe, size=PHONE)
     await look.open("/console/settings")
+    await look.settled()
     await look.page.evaluate(SPOIL)
     found = " ".join(await barriers(look.page))
 
     assert "image-alt" in found
     assert "color-contrast" in found
     assert await too_wide(look.page) != []
-
-
-async def _settled(page: Page) -> None:
-    """Wait until no part of the page is still on its way."""
-    await expect(page.locator(".htmx-request")).to_have_count(0)
 
 
 def _filled(path: str, scene: Scene) -> str:

@@ -11,12 +11,12 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from lockstep.embedded.ports import free_port
 from tests.browser.looks import complaints
 from tests.browser.stage import Stage
 from tests.e2e.processes import eventually, put_down, spawn
 from tests.support import identity_provider
 from tests.support.identity_provider import SECRET, IdentityProvider
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -146,4 +146,4 @@ async def _answers(origin: str) -> None:
             except httpx.HTTPError:
                 return False
 
-        await eventually(healthy, within_s=60, what="the second web server")
+        await eventually(healthy, what="the second web server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.async_api import expect
 
 from lockstep.domain.rights import Role
 
@@ -16,7 +17,7 @@ async def test_a_link_signs_one_browser_in_once(window, stage, administrator):
     await second.page.goto(stage.link())
     await second.page.get_by_role("button").click()
 
-    assert "This link was used" in await second.text()
+    await expect(second.page.locator("main")).to_contain_text("This link was used")
     assert await second.context.cookies() == []
 
 

@@ -6,12 +6,22 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    expect,
+)
 
 PHONE = (360, 740)
 DESK = (1280, 900)
 WALL = (3840, 2160)
 COOKIE = "lockstep"
+PATIENCE_MS = 30_000
+"""How long anything in a page may take: machines are slow at times, and that is no fault."""
 _LOADED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
 
@@ -37,9 +47,20 @@ class Window:
         assert answer is not None
         return answer.status
 
+    async def settled(self) -> None:
+        """Wait until no part of the page is still on its way.
+
+        A live page asks for its parts once more as soon as it hears of changes.
+        """
+        if await self.page.locator("[data-live-state]").count():
+            await self.live()
+        for words in ("The score is being computed", "Being computed…"):
+            await expect(self.page.get_by_text(words)).to_have_count(0)
+        await expect(self.page.locator(".htmx-request")).to_have_count(0)
+
     async def live(self) -> None:
         """Wait until the page hears of changes."""
-        await self.page.locator('[data-live-state][data-live="on"]').wait_for(timeout=15_000)
+        await self.page.locator('[data-live-state][data-live="on"]').wait_for(timeout=PATIENCE_MS)
 
     async def text(self) -> str:
         """What a person reads in the page."""
@@ -93,7 +114,7 @@ async def open_window(
             [{"name": COOKIE, "value": cookie, "url": origin, "httpOnly": True, "sameSite": "Lax"}]
         )
     page = await context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     made = Window(context, page, origin)
     await context.route("**/*", made.watch)
     page.on("console", made.hear)

@@ -212,7 +212,7 @@ async def test_a_fresh_head_is_asked_for(home, ledger):
         code, note, _ = await run(home, "checkpoint", "--sign")
     finally:
         done.set()
-        sealing.join(timeout=10)
+        sealing.join(timeout=60)
 
     assert code == 0
     assert parse_checkpoint(open_note(note, [ledger.signer.verifier])[0]).size == 5

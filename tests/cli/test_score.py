@@ -235,10 +235,13 @@ def test_the_panel_says_when_hr_was_heard(year):
 
 def test_penalties_of_a_month_per_partner(desk):
     """Which cases, how late, how much; no terms, no amount."""
-    cases = [facts("late", ago=40 * DAY, took=6 * HOUR + 60_000)]
-    cases += [facts("theirs", ago=40 * DAY, took=5 * HOUR, partner="contoso")]
-    desk.store([*cases, facts("fine", ago=40 * DAY)])
-    month = (datetime.now(UTC) - timedelta(days=40)).strftime("%Y-%m")
+    now = datetime.now(UTC)
+    middle = now.replace(day=1) - timedelta(days=16)  # of the month before this one
+    ago = (now - middle) // timedelta(milliseconds=1)
+    cases = [facts("late", ago=ago, took=6 * HOUR + 60_000)]
+    cases += [facts("theirs", ago=ago, took=5 * HOUR, partner="contoso")]
+    desk.store([*cases, facts("fine", ago=ago)])
+    month = f"{middle:%Y-%m}"
     said = squeezed(desk.run("score", "penalties", "--month", month))
     none = squeezed(desk.run("score", "penalties", "--month", "2020-01"))
 

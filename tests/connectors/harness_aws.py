@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from connectors.base import ConnectorOptions
 from connectors.saas.aws import AwsConnector
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultKind, FaultScript, Injected
 
 ACCESS_KEY_ID = "AKIALOCKSTEPSYNTHETIC"
@@ -222,9 +223,7 @@ class MotoServer:
 
     @classmethod
     def _start(cls) -> MotoServer:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         process = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
@@ -237,7 +236,7 @@ class MotoServer:
         log.close()
         server = cls(f"http://127.0.0.1:{port}", process)
         atexit.register(server._stop)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -249,7 +248,7 @@ class MotoServer:
 
     def _stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 _moto: MotoServer | None = None

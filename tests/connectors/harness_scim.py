@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ import httpx
 from connectors.base import Connector, ConnectorOptions
 from connectors.saas.scim import MANIFEST, ScimConnector
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultScript, FaultTransport
 
 TOKEN = "scim-peer-token-4f81c2"
@@ -23,7 +23,7 @@ _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 _GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 _PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-_START_SECONDS = 20.0
+_START_SECONDS = 120.0
 
 
 class ScimHarness:
@@ -119,9 +119,7 @@ class ScimHarness:
 @asynccontextmanager
 async def harness() -> AsyncIterator[ScimHarness]:
     """Start the server on a free port; its output goes to a file, which never fills up."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = str(Path(sys.executable).with_name("scim2-server"))
     base_url = f"http://127.0.0.1:{port}/v2"
     headers = {"Authorization": f"Bearer {TOKEN}"}

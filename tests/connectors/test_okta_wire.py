@@ -177,7 +177,7 @@ async def test_a_rate_limit_carries_oktas_reset() -> None:
 
     assert caught.value.category is FaultCategory.RATE_LIMITED
     assert caught.value.retry_after is not None
-    assert timedelta(seconds=27) < caught.value.retry_after <= timedelta(seconds=30)
+    assert timedelta(seconds=15) < caught.value.retry_after <= timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ STALL = -1
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until ``condition`` holds; fail when it does not within half a minute."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     for wait in itertools.repeat(0.02):
         if await condition():
             return
@@ -33,7 +33,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 
 @contextlib.asynccontextmanager
 async def outbox_to(
-    deliveries: Deliveries, url: str, secret: str, *, patience: timedelta = timedelta(seconds=5)
+    deliveries: Deliveries, url: str, secret: str, *, patience: timedelta = timedelta(seconds=30)
 ) -> AsyncIterator[Outbox]:
     """An outbox to be stepped by hand."""
     webhooks = Webhooks(url, secret, patience=patience)

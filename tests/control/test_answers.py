@@ -54,7 +54,7 @@ async def test_a_computation_that_fails_ends_the_reading(after):
                 raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(over_cases(pages(*[3] * 40), failing), 10)
+        await asyncio.wait_for(over_cases(pages(*[3] * 40), failing), 30)
 
 
 async def test_a_cancelled_computation_ends_its_thread():
@@ -78,7 +78,7 @@ async def test_a_cancelled_computation_ends_its_thread():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 30)
 
 
 class Tick:

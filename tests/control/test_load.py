@@ -19,7 +19,7 @@ async def test_a_busy_loop_is_noticed_and_forgiven():
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert lag.is_behind
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while lag.is_behind:  # noqa: ASYNC110 - there is nothing else to wait for
                 await asyncio.sleep(0.02)
     finally:

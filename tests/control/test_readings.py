@@ -17,7 +17,7 @@ from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import Scores
-from tests.control.receiver import Receiver, outbox_to
+from tests.control.receiver import Receiver, eventually, outbox_to
 from tests.support.casework import TENANT, Casework
 from tests.support.scoring import DAY, facts, sign_head, store
 
@@ -220,10 +220,11 @@ async def test_readings_run_until_cancelled_and_outlive_an_outage(
 
     monkeypatch.setattr(scores, "turn", failing_once)
     task = asyncio.create_task(readings.run())
-    for _ in range(200):
-        if await scores.newest():
-            break
-        await asyncio.sleep(0.05)
+
+    async def taken() -> bool:
+        return await scores.newest() is not None
+
+    await eventually(taken)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

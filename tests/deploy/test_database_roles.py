@@ -76,7 +76,7 @@ class Cluster:
             check=False,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             env={"PATH": os.defpath, "LOCKSTEP_SECRETS": str(secrets)},
         )
 
@@ -231,7 +231,7 @@ def test_the_documented_backup_is_a_whole_copy(ready):
         [ready.psql.with_name("pg_basebackup"), *arguments.split(), "-c", "fast"],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=180,
         env={"PATH": os.defpath, "PGHOST": str(ready.server.socket_dir)},
     )
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:

@@ -45,7 +45,7 @@ def programs(tmp_path):
                 check=False,
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=120,
                 env={"PATH": f"{self.folder}:{os.defpath}", **environment},
             )
 
@@ -126,7 +126,7 @@ async def test_on_a_real_server_the_job_may_run_twice(temporal):
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             env={"PATH": path, "HOME": "/nonexistent", **variables},
         )
         assert done.returncode == 0, done.stderr

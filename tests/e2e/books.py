@@ -25,7 +25,7 @@ class Books:
 
     async def ask(self, query: str, **values: object) -> list[Row]:
         connection = await psycopg.AsyncConnection.connect(
-            self.conninfo, autocommit=True, row_factory=dict_row, connect_timeout=5
+            self.conninfo, autocommit=True, row_factory=dict_row, connect_timeout=30
         )
         async with connection:
             cursor = await connection.execute(query.encode(), values)

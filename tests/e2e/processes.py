@@ -19,14 +19,16 @@ from lockstep.embedded import leash
 
 ROOT = Path(__file__).parents[2]
 POLL_S = 0.05
+PATIENCE_S = 120
+"""How long to wait for what takes seconds: machines are slow at times, and that is no fault."""
 Value = TypeVar("Value")
 
 
 async def eventually(
     ask: Callable[[], Awaitable[Value | None]],
     *,
-    within_s: float,
     what: str,
+    within_s: float = PATIENCE_S,
     poll_s: float = POLL_S,
 ) -> Value:
     """Ask until the answer is truthy and return it; fail the test after ``within_s``."""
@@ -87,7 +89,7 @@ def alive(processes: Sequence[psutil.Process]) -> list[str]:
     return found
 
 
-async def ended(process: subprocess.Popen[bytes], *, within_s: float) -> int:
+async def ended(process: subprocess.Popen[bytes], *, within_s: float = PATIENCE_S) -> int:
     """Wait for the exit; fail the test when it does not come."""
 
     async def exited() -> bool:
@@ -108,9 +110,9 @@ async def put_down(process: subprocess.Popen[bytes], *, grace_s: float = 25) -> 
         for each in below:
             if each.is_running():
                 each.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE_S)
 
     async def gone() -> bool:
         return not alive(below)
 
-    await eventually(gone, within_s=10, what="the end of every process below")
+    await eventually(gone, what="the end of every process below")

@@ -19,13 +19,12 @@ from lockstep.storage.ledger_check import verify
 from lockstep.storage.sequencer import APPLICATION
 from tests.e2e.installation import COMMAND, Installation, settings_text
 from tests.e2e.leavers import new_people, termination
-from tests.e2e.processes import eventually, put_down, spawn
+from tests.e2e.processes import PATIENCE_S, eventually, put_down, spawn
 from tests.e2e.test_load import NO_BRAKE
 from tests.e2e.vendors import Vendors
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_S = 90
 ROUNDS = 4
 LEAVERS = 6
 
@@ -52,7 +51,7 @@ async def reported(up: Installation, vendors: Vendors) -> list[str]:
     await vendors.seed(people)
     ids = [f"evt-{person.worker_id}" for person in people]
     answers = await asyncio.gather(
-        *(up.deliver(i, termination(p), within_s=30) for i, p in zip(ids, people, strict=True))
+        *(up.deliver(i, termination(p)) for i, p in zip(ids, people, strict=True))
     )
     assert set(answers) == {202}
     return ids
@@ -73,7 +72,7 @@ async def another(up: Installation, before: int) -> int:
         now = await leader(up)
         return now if now != before else 0
 
-    return await eventually(there, within_s=60, what="another sequencer")
+    return await eventually(there, what="another sequencer")
 
 
 async def assert_whole(up: Installation, event_ids: list[str]) -> None:
@@ -87,7 +86,7 @@ async def assert_whole(up: Installation, event_ids: list[str]) -> None:
         )
         return not rows
 
-    await eventually(under_a_head, within_s=30, what="a head over every closing")
+    await eventually(under_a_head, what="a head over every closing")
     with connect(up.books.conninfo, application="test") as link:
         found = verify(link, up.settings.ledger_origin, file=head_file(up.settings))
     assert found.problems == []
@@ -137,7 +136,7 @@ async def test_another_worker_goes_on(up: Installation, vendors: Vendors) -> Non
         async def ready() -> bool:
             return b"worker_ready" in log.read_bytes()
 
-        await eventually(ready, within_s=60, what=f"the second worker (see {log})")
+        await eventually(ready, what=f"the second worker (see {log})")
         before = await leader(up)
         ids = await reported(up, vendors)
         os.kill(up.child("worker"), signal.SIGKILL)

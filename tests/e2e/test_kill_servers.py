@@ -21,15 +21,16 @@ from sandbox.people import Person
 from tests.e2e.books import Row, kinds, outcomes
 from tests.e2e.installation import SIMULATED, Installation, settings_text
 from tests.e2e.leavers import full_name, new_people, new_person, termination
-from tests.e2e.processes import command_lines, eventually
+from tests.e2e.processes import PATIENCE_S, command_lines, eventually
 from tests.e2e.test_load import NO_BRAKE
 from tests.e2e.vendors import Vendors, applied_twice, still_open
 
 pytestmark = pytest.mark.e2e
 
 LATENCY_MS = 100
+MOST_TO_STOP_S = 60
+"""Some seconds, as a rule; whoever is too slow for their grace is killed, and that is told."""
 VENDORS = ("okta", "tailscale", "kisi")
-PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +66,7 @@ async def under_way(up: Installation, vendors: Vendors) -> tuple[Person, str]:
     """A leaver whose doors are just being closed."""
     person, event_id = await hire(vendors)
     assert await up.post(event_id, termination(person)) == 202
-    await eventually(
-        lambda: up.books.under_way(event_id), within_s=20, what="a case under way", poll_s=0.01
-    )
+    await eventually(lambda: up.books.under_way(event_id), what="a case under way", poll_s=0.01)
     return person, event_id
 
 
@@ -101,7 +100,7 @@ async def test_web_is_killed_right_after_its_202(up: Installation, vendors: Vend
     async def again() -> bool:
         return up.restarts("web") == before + 1
 
-    await eventually(again, within_s=30, what="the web's restart")
+    await eventually(again, what="the web's restart")
 
 
 async def test_a_delivery_that_the_web_did_not_answer_is_repeated(
@@ -112,7 +111,7 @@ async def test_a_delivery_that_the_web_did_not_answer_is_repeated(
     event = termination(person)
     up.kill("web")
 
-    assert await up.deliver(event_id, event, within_s=30) == 202
+    assert await up.deliver(event_id, event) == 202
     assert await up.post(event_id, event) == 200
 
     await assert_finished(up, vendors, person, event_id)
@@ -147,7 +146,7 @@ async def test_only_what_is_stored_is_acknowledged(up: Installation, vendors: Ve
     events = {f"evt-{person.worker_id}": termination(person) for person in people}
     up.kill("postgres")
     answers = {event_id: await up.post(event_id, event) for event_id, event in events.items()}
-    again = [await up.deliver(event_id, event, within_s=30) for event_id, event in events.items()]
+    again = [await up.deliver(event_id, event) for event_id, event in events.items()]
 
     assert set(answers.values()) <= {202, 503}
     expected = [200 if status == 202 else 202 for status in answers.values()]
@@ -177,7 +176,7 @@ async def test_events_are_taken_while_temporal_is_away(up: Installation, vendors
     up.kill("temporal", signal.SIGCONT)
 
     assert answers == [202] * 20
-    assert took < 10
+    assert took < 30, "nobody waits for Temporal"
     assert begun == [], "a vendor was spoken to without Temporal"
     cases = await up.books.closed(ids, within_s=PATIENCE_S)
     assert len({case["case_id"] for case in cases}) == 20
@@ -205,16 +204,15 @@ async def test_sigterm_ends_all_and_a_second_up_goes_on(up: Installation, vendor
     down = {"kind": "server_error", "user": person.email, "unbounded": True}
     await vendors.set_faults("okta", [down])
     assert await up.post(event_id, termination(person)) == 202
-    await eventually(
-        lambda: up.books.under_way(event_id), within_s=20, what="a case under way", poll_s=0.01
-    )
+    await eventually(lambda: up.books.under_way(event_id), what="a case under way", poll_s=0.01)
 
-    code, took = await up.terminate(within_s=30)
+    code, took = await up.terminate(within_s=PATIENCE_S)
     stopped_at = datetime.now(UTC)
     await vendors.set_faults("okta", [])
 
     assert code == 0
-    assert took < 20
+    assert took < MOST_TO_STOP_S
+    assert b"did not stop and was killed" not in up.log.read_bytes()
     assert up.left_behind() == []
     await up.up()
     case = await assert_finished(up, vendors, person, event_id)

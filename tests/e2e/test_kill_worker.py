@@ -38,8 +38,9 @@ from tests.e2e.books import Books, Row, kinds, outcomes
 from tests.e2e.crashing_worker import Point
 from tests.e2e.installation import SIMULATED, settings_text
 from tests.e2e.leavers import new_person, termination
-from tests.e2e.processes import ROOT
+from tests.e2e.processes import PATIENCE_S, ROOT
 from tests.e2e.vendors import SYSTEMS, Account, Vendors, applied_twice, still_open, ways_in
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -100,7 +101,7 @@ async def ground(home: Path) -> AsyncIterator[Ground]:
     (postgres.data_dir / "local.conf").write_text(f"hba_file = '{rights}'\nmax_connections = 200\n")
     temporal = TemporalDevServer(
         home / "temporal.db",
-        0,
+        free_port(),
         log_file=home / "temporal.log",
         search_attributes=search_attribute_types(),
     )
@@ -167,7 +168,7 @@ def worker_spec(ground: Ground, vendor: str, point: Point, url: str) -> ChildSpe
         ),
         log_path=ground.home / f"{name}.log",
         ready=ready,
-        ready_timeout_s=60,
+        ready_timeout_s=PATIENCE_S,
         prepare=lambda: ready_flag.unlink(missing_ok=True),
         cwd=ROOT,
         env={
@@ -211,7 +212,7 @@ async def play(ground: Ground, vendor: str, point: Point) -> Aftermath:
     async with Supervisor(ground.home / name, on_event=seen.append, stop_signals=()) as own:
         await own.start(worker_spec(ground, vendor, point, url))
         await report(ground, url, f"evt-{name}", termination(person))
-        [case] = await books.closed([f"evt-{name}"], within_s=120)
+        [case] = await books.closed([f"evt-{name}"], within_s=3 * PATIENCE_S)
     case_id = case["case_id"]
     assert (ground.home / f"{name}.died").exists(), "the worker never passed the point"
     return Aftermath(

@@ -23,7 +23,7 @@ from tests.e2e.vendors import SYSTEMS, VENDORS, Vendors, still_open
 pytestmark = pytest.mark.e2e
 
 LEAVERS = 200
-PATIENCE_S = 200
+PATIENCE_S = 600
 NO_BRAKE = "\n[brake]\nper_hour = 0\n"
 """Two hundred at once are what the brake is there for."""
 REVISION = 5

@@ -21,7 +21,7 @@ from sandbox.people import Person
 from tests.e2e.hoard import files_below, found, histories, opened
 from tests.e2e.installation import SIMULATED, Installation, Said, settings_text
 from tests.e2e.leavers import full_name, new_person, termination
-from tests.e2e.processes import eventually
+from tests.e2e.processes import PATIENCE_S, eventually
 from tests.e2e.vendors import SYSTEMS, Vendors
 from tests.support.casework import everything_stored
 
@@ -92,7 +92,7 @@ async def play(
         waiting = [door for door in doors.values() if door["state"] == "needs_person"]
         return case_id if len(waiting) == len(VENDORS) else ""
 
-    case_id = await eventually(all_ask, within_s=40, what="three systems asking for a person")
+    case_id = await eventually(all_ask, what="three systems asking for a person")
     said = {
         "doctor": await installation.run("doctor"),
         "doctor --json": await installation.run("doctor", "--json"),
@@ -107,7 +107,7 @@ async def play(
     for system in SIMULATED:
         name = f"retry {system}"
         said[name] = await installation.run("retry", case_id, system, "--reason", "mended")
-    await installation.books.closed([event_id], within_s=40)
+    await installation.books.closed([event_id], within_s=PATIENCE_S)
     return Scene(installation, tokens, person, case_id, said, echoes)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from lockstep.embedded.ports import free_port
 from sandbox.people import Person
 from tests.e2e.processes import eventually, put_down, spawn
+from tests.support.ports import free_port
 
 VENDORS = ("okta", "tailscale", "kisi", "instant")
 SYSTEMS = {name: f"{name}-sandbox" for name in VENDORS}
@@ -37,7 +37,7 @@ class Vendors:
         self._latency_ms = latency_ms
         self._env = dict(env or {})
         self._process: Popen[bytes] | None = None
-        self._http = httpx.AsyncClient(trust_env=False, timeout=20)
+        self._http = httpx.AsyncClient(trust_env=False, timeout=60)
 
     async def start(self) -> None:
         ports = [part for n, port in self.ports.items() for part in (f"--{n}-port", str(port))]
@@ -47,7 +47,7 @@ class Vendors:
         async def says_where() -> bool:
             return b'"simulated"' in self.log.read_bytes()
 
-        await eventually(says_where, within_s=30, what="the sandbox's line")
+        await eventually(says_where, what="the sandbox's line")
 
     async def stop(self) -> None:
         await self._http.aclose()

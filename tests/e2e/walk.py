@@ -35,7 +35,7 @@ class Walk:
             doors = await books.doors(case_id) if case_id else {}
             return case_id if state in {door["state"] for door in doors.values()} else ""
 
-        return await eventually(there, within_s=30, what=f"{event_id} {state}")
+        return await eventually(there, what=f"{event_id} {state}")
 
     async def someone_asked(self, case_id: str) -> None:
         """Wait until a system of the case waits for a person."""
@@ -44,7 +44,7 @@ class Walk:
             doors = await self.installation.books.doors(case_id)
             return "needs_person" in {door["state"] for door in doors.values()}
 
-        await eventually(asked, within_s=30, what=f"{case_id} needs_person")
+        await eventually(asked, what=f"{case_id} needs_person")
 
     async def stuck_case(self, **changes: object) -> tuple[Person, str]:
         """A case that Okta refuses to help with, until somebody mends it."""
@@ -68,7 +68,7 @@ class Walk:
             )
             return bool(rows)
 
-        await eventually(there, within_s=30, what=f"{case_id} {wanted}")
+        await eventually(there, what=f"{case_id} {wanted}")
 
 
 def assert_plain(said: Said, code: int, *words: str) -> None:

@@ -18,7 +18,7 @@ def home():
         yield folder
 
 
-async def eventually(true: Callable[[], bool], *, within_s: float = 10.0) -> None:
+async def eventually(true: Callable[[], bool], *, within_s: float = 60.0) -> None:
     """Poll until `true()`; fail the test otherwise."""
     deadline = time.monotonic() + within_s
     while not true():
@@ -63,7 +63,7 @@ def python_child(home):
             "import os, pathlib, signal, sys, time\n"
             f"flag = pathlib.Path({str(flag)!r})\n"
             f"{code or 'flag.touch()'}\n"
-            "time.sleep(60)\n"
+            "time.sleep(600)\n"
         )
 
         async def ready() -> None:

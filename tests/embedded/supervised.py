@@ -14,7 +14,7 @@ DEAF = (
     "import signal, time\n"
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "print('up', flush=True)\n"
-    "time.sleep(60)"
+    "time.sleep(600)"
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 from lockstep.embedded import leash
 
 LEASH = [sys.executable, "-I", "-S", str(Path(leash.__file__))]
-NEVER_ENDS = "import time\nprint('up', flush=True)\ntime.sleep(60)"
+NEVER_ENDS = "import time\nprint('up', flush=True)\ntime.sleep(300)"
 modes = pytest.mark.parametrize("mode", ["exec", "watch"] if sys.platform == "linux" else ["watch"])
 
 
@@ -42,13 +42,13 @@ def test_a_stop_signal_reaches_the_command(mode):
         "def stop(*_): raise SystemExit(3)\n"
         "signal.signal(signal.SIGTERM, stop)\n"
         "print('up', flush=True)\n"
-        "time.sleep(60)"
+        "time.sleep(300)"
     )
     with subprocess.Popen(leashed(mode, code), stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"up\n"
         process.terminate()
 
-        assert process.wait(timeout=5) == 3
+        assert process.wait(timeout=60) == 3
 
 
 @modes
@@ -80,7 +80,7 @@ def test_the_command_dies_with_a_killed_parent(mode):
         f"command = {leashed(mode, NEVER_ENDS)!r}\n"
         f"command[{len(LEASH) + 1}] = str(os.getpid())\n"
         "subprocess.Popen(command)\n"
-        "time.sleep(60)"
+        "time.sleep(300)"
     )
     with subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == b"up\n"
@@ -89,7 +89,7 @@ def test_the_command_dies_with_a_killed_parent(mode):
         parent.wait()
 
         assert family
-        gone, left = psutil.wait_procs(family, timeout=5)
+        gone, left = psutil.wait_procs(family, timeout=60)
     assert left == []
     assert gone
 
@@ -97,7 +97,7 @@ def test_the_command_dies_with_a_killed_parent(mode):
 @modes
 def test_a_parent_that_is_gone_already_means_not_to_start(mode):
     """The parent may die between its fork and our first instruction."""
-    command = leashed(mode, "import time; time.sleep(60)")
+    command = leashed(mode, "import time; time.sleep(300)")
     command[len(LEASH) + 1] = "1"  # our parent is this test, not pid 1
 
-    assert subprocess.run(command, check=False, timeout=10).returncode == 1
+    assert subprocess.run(command, check=False, timeout=60).returncode == 1

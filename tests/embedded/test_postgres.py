@@ -53,7 +53,7 @@ async def test_committed_data_survives_a_killed_server(
         with connect(postgres, APP_ROLE) as app:
             app.execute("INSERT INTO kept VALUES (42)")
         os.kill(read_run_state(home).child("postgres").pid, signal.SIGKILL)
-        await eventually(lambda: len(recorder.of(EventKind.READY)) == 2, within_s=20)
+        await eventually(lambda: len(recorder.of(EventKind.READY)) == 2)
         with connect(postgres, APP_ROLE) as app:
             found = app.execute("SELECT n FROM kept").fetchall()
 

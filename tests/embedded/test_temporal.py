@@ -57,7 +57,7 @@ async def test_a_workflow_goes_on_after_the_server_was_killed(
             while not await case.query(Waiting.waiting):
                 pass
             os.kill(read_run_state(home).child("temporal").pid, signal.SIGKILL)
-            await eventually(lambda: len(recorder.of(EventKind.READY)) == 2, within_s=20)
+            await eventually(lambda: len(recorder.of(EventKind.READY)) == 2)
             await case.signal(Waiting.release)
 
             assert await case.result() == ["BEFORE", "AFTER"]
@@ -70,7 +70,7 @@ async def test_an_attribute_of_another_type_is_refused(make_supervisor, server, 
 
         with pytest.raises(EmbeddedError, match="LockstepStatus as keyword, not Int"):
             await wait_ready(
-                server.address, "lockstep", 5, search_attributes={"LockstepStatus": "Int"}
+                server.address, "lockstep", 60, search_attributes={"LockstepStatus": "Int"}
             )
         with pytest.raises(EmbeddedError, match="namespace `nowhere` within"):
             await wait_ready(server.address, "nowhere", 0.3)

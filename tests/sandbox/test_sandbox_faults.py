@@ -23,9 +23,11 @@ def email(people):
 def test_a_rate_limit_names_the_reset_in_each_vendors_way(okta, tailscale, kisi, user):
     for client in (okta, tailscale, kisi):
         client.arm(kind="rate_limit", limit=1, reset_after=7)
+    before = time.time()
     answer = okta("GET", user)
     assert (answer.status, answer.json["errorCode"]) == (429, "E0000047")
-    assert int(answer.headers["X-Rate-Limit-Reset"]) - time.time() == pytest.approx(7, abs=1.5)
+    reset = int(answer.headers["X-Rate-Limit-Reset"])  # whole seconds
+    assert before + 6 < reset < time.time() + 8
     assert tailscale("GET", "/api/v2/tailnet/-/users").headers["Retry-After"] == "7"
     assert kisi("GET", "/users").headers["Retry-After"] == "7"
     assert okta("GET", user).status == 200
@@ -94,12 +96,12 @@ def test_success_not_done_answers_well_and_changes_nothing(okta, user, email):
 
 
 def test_delayed_reads_show_the_old_state_for_a_while(okta, user, email, monkeypatch):
-    okta.arm(kind="eventually_consistent", endpoint=f"GET {USERS}", delay_ms=500)
+    okta.arm(kind="eventually_consistent", endpoint=f"GET {USERS}", delay_ms=60_000)
     search = {"search": f'profile.email eq "{email}"'}
     okta("POST", f"{user}/lifecycle/suspend")
     assert okta.get(USERS, **search)[0]["status"] == "ACTIVE"
     assert okta.get(user)["status"] == "SUSPENDED"
-    later = time.time() + 0.6
+    later = time.time() + 61
     monkeypatch.setattr("sandbox.accounts.now", lambda: later)
     assert okta.get(USERS, **search)[0]["status"] == "SUSPENDED"
 

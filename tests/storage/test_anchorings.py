@@ -204,7 +204,7 @@ async def test_while_one_plans_the_others_do_not_wait(store, engine):
         await connection.execute(
             text("select pg_advisory_xact_lock(hashtextextended('lockstep.storage.anchorings', 0))")
         )
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert await due(store) == []
 
     assert await due(store) == [("one", 9)]

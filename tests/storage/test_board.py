@@ -12,8 +12,9 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board import BoardReads
 from lockstep.storage.board_filter import NOBODY, BoardState, Due, Wanted
 from lockstep.storage.case_keys import key_indexes, searched_indexes
+from lockstep.storage.records import CaseRow
 from tests.support.board import HOUR, MINUTE, asks_second, came_back, many, shape, stuck
-from tests.support.casework import EMAIL, OTHER, TENANT, termination
+from tests.support.casework import EMAIL, OTHER, TENANT, Casework, termination
 from tests.support.endings import closed, set_back
 
 ALL = Scope(partners=None)
@@ -23,6 +24,13 @@ ALL = Scope(partners=None)
 def board(engine, ring):
     """Reads as somebody who may see everything that is not secret."""
     return reads(engine, ring, ALL)
+
+
+async def closed_today(work: Casework, worker_id: str) -> CaseRow:
+    """A case that closes in an hour: today still, if midnight comes before the question."""
+    case = await closed(work, worker_id)
+    await set_back(work, case.case_id, -HOUR)
+    return case
 
 
 def reads(engine, ring, scope, *, named=True) -> BoardReads:
@@ -70,7 +78,7 @@ async def test_each_state_has_its_cases(work, board):
     second = await work.open(termination("W-6"))
     await asks_second(work, second)
     coming = await work.open(termination("W-7"), due=HOUR)
-    done = await closed(work, "W-8")
+    done = await closed_today(work, "W-8")
 
     assert set(await ids(board, state=BoardState.PERSON)) == {person.case_id, late.case_id}
     assert await ids(board, state=BoardState.LATE) == [late.case_id]
@@ -108,7 +116,7 @@ async def test_counts_agree_with_lists(work, board, state, filters):
     await came_back(work, case, OTHER)
     await asks_second(work, case, system=OTHER)
     await work.open(termination("W-4"), due=HOUR)
-    await closed(work, "W-5")
+    await closed_today(work, "W-5")
 
     counts = await board.counts(Wanted(state=BoardState.NEED, **filters))
     if state in counts:

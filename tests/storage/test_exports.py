@@ -57,12 +57,12 @@ async def test_the_work_of_a_dead_one_is_taken_up(exports, engine):
     """As soon as its lease is over; not while it says that it lives."""
     await ordered(exports, "e1")
     await exports.claim(LEASE)
-    await set_back(engine, claimed_until=timedelta(seconds=59))
+    await set_back(engine, claimed_until=LEASE / 2)
     assert await exports.claim(LEASE) is None
     await exports.beat("e1", done=5, total=9, lease=LEASE)
-    await set_back(engine, claimed_until=timedelta(seconds=59))
+    await set_back(engine, claimed_until=LEASE / 2)
     assert await exports.claim(LEASE) is None
-    await set_back(engine, claimed_until=timedelta(seconds=2))
+    await set_back(engine, claimed_until=LEASE / 2)
     again = await exports.claim(LEASE)
 
     assert again is not None

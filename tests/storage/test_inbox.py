@@ -124,7 +124,7 @@ async def test_a_row_that_another_holds_is_skipped_not_awaited(work, second):
     await put(work.inbox, "e2")
     async with work.engine.begin() as connection:
         await connection.execute(text("select 1 from inbox where dedupe_key = 'e1' for update"))
-        events = await asyncio.wait_for(second.claim(10), 3)
+        events = await asyncio.wait_for(second.claim(10), 30)
 
     assert [event.dedupe_key for event in events] == ["e2"]
 

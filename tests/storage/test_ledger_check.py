@@ -234,4 +234,4 @@ def test_it_may_run_beside_the_sequencer(book, monkeypatch):
             assert check(book).problems == []
     finally:
         done.set()
-        growing.join(timeout=30)
+        growing.join(timeout=60)

@@ -76,7 +76,7 @@ def test_an_entry_that_waited_for_a_key_is_not_passed_over(book):
             book.append(entry(key=f"k{number}"))
             settle(sequencer)
         first.rollback()
-    waiting.join(timeout=10)
+    waiting.join(timeout=60)
     settle(sequencer)
 
     assert book.mine() == ["k0", "k1", "k2", "wanted"]
@@ -222,9 +222,10 @@ def test_closings_share_a_head_and_wait_little(book):
     for number in range(30):
         book.append(entry(EntryKind.CASE_CLOSED, key=f"closed{number}"))
         sequencer.step()
+    closed = time.monotonic()
     _until(lambda: sequencer.step() is Step.IDLE and book.heads()[-1][0] == 32)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - closed < 10
     assert len(book.heads()) <= 2 + (time.monotonic() - began)
 
 
@@ -292,23 +293,22 @@ def test_the_tree_is_that_of_the_bytes(book):
 def test_an_append_is_not_held_up(book):
     """While a pass is under way, with its transaction open, entries are appended at once."""
     paused, go_on = threading.Event(), threading.Event()
+    held: list[bool] = []
 
     def fold(*_):
         paused.set()
-        go_on.wait(10)
+        held.append(go_on.wait(30))
 
     sequencer = book.sequencer(fold=fold)
     book.append(entry(key="a"), entry(EntryKind.CASE_BEGUN, key="c", case_id="c1"))
     placing = threading.Thread(target=settle, args=(sequencer,))
     placing.start()
-    assert paused.wait(10)
-    began = time.monotonic()
+    assert paused.wait(30)
     book.append(entry(key="b"))
-    took = time.monotonic() - began
     go_on.set()
-    placing.join(timeout=10)
+    placing.join(timeout=30)
 
-    assert took < 1
+    assert held == [True], "the append has waited for the pass"
     settle(sequencer)
     assert book.mine() == ["a", "c", "b"]
 
@@ -322,7 +322,7 @@ def _waiting(book: LedgerBook) -> int:
 
 
 def _until(holds) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,8 @@ from tests.support.casework import OTHER, SYSTEM, Casework, revised, termination
 from tests.support.ledgers import settle
 
 DAY = timedelta(days=1)
-SOON = timedelta(milliseconds=400)
+CLOCKS_APART = timedelta(milliseconds=900)
+"""A case begins so long before its cutoff."""
 
 
 async def projected(work: Casework) -> dict[str, dict[str, object]]:
@@ -157,10 +157,9 @@ async def test_a_case_goes_on_in_another_process(work, book):
 async def test_a_rescission_between_cutoff_and_beginning_is_one_for_everybody(work, book):
     """A worker that is late has not begun: the case is stopped, and no score waits for its end."""
     said = termination()
-    case = await work.open(said, due=SOON)
-    while datetime.now(UTC) <= case.cutoff_at:  # noqa: ASYNC110 - the clock's own time
-        await asyncio.sleep(0.01)
-    status = await work.cases.rescind(case, revised(said, 2))
+    case = await work.open(said, due=DAY)
+    case = await work.cases.amend(case, revised(said, 2), datetime.now(UTC))
+    status = await work.cases.rescind(case, revised(said, 3))
     settle(book.sequencer())
     [facts] = (await assert_equal(work)).values()
 
@@ -172,10 +171,11 @@ async def test_a_rescission_between_cutoff_and_beginning_is_one_for_everybody(wo
 async def test_a_rescission_after_the_beginning_is_none_for_everybody(work, book):
     """Though the cutoff that counts is still to come: begun is begun."""
     said = termination()
-    case = await work.open(said, due=SOON)
-    while (await work.cases.begin(case.case_id)).state is not BeginState.BEGIN:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    status = await work.cases.rescind(case, revised(said, 2))
+    case = await work.open(said, due=DAY)
+    soon = datetime.now(UTC) + CLOCKS_APART
+    case = await work.cases.amend(case, revised(said, 2), soon)
+    assert (await work.cases.begin(case.case_id)).state is BeginState.BEGIN
+    status = await work.cases.rescind(case, revised(said, 3))
     settle(book.sequencer())
     [facts] = (await assert_equal(work)).values()
 

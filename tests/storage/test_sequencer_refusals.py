@@ -16,7 +16,14 @@ from lockstep.storage.direct import append_entry
 from lockstep.storage.ledger_head import LedgerRefusedError
 from lockstep.storage.ledger_keys import hand_over, read_chain
 from lockstep.storage.ledger_tree import restored_key
-from tests.support.ledgers import ORIGIN, TENANT, LedgerBook, entry, settle
+from tests.support.ledgers import (
+    ORIGIN,
+    TENANT,
+    LedgerBook,
+    advisory_locks,
+    entry,
+    settle,
+)
 
 
 def refused(book: LedgerBook, code: str, **changes: object) -> str:
@@ -27,8 +34,7 @@ def refused(book: LedgerBook, code: str, **changes: object) -> str:
         settle(sequencer)
     assert caught.value.code == code
     assert written(book) == before
-    [row] = book.ask("select count(*) from pg_locks where locktype = 'advisory'")
-    assert row[0] == 0
+    assert advisory_locks(book) == 0
     return str(caught.value)
 
 

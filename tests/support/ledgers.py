@@ -24,7 +24,7 @@ TENANT = "acme"
 ORIGIN = "acme/lockstep-ledger"
 OWN = ("ledger:key_adopted", "metric:adopted")
 """What every ledger begins with."""
-LOCK_WAIT_S = 15
+LOCK_WAIT_S = 60
 
 
 def entry(
@@ -169,6 +169,15 @@ def tree_of(bodies: list[bytes]) -> Frontier:
     for body in bodies:
         tree.append(sha256(b"\x00" + body).digest())
     return tree
+
+
+def advisory_locks(book: LedgerBook) -> int:
+    """How many are held in this database; the server's other databases are other tests'."""
+    [(count,)] = book.ask(
+        "select count(*) from pg_locks l join pg_database d on d.oid = l.database"
+        " where locktype = 'advisory' and datname = current_database()"
+    )
+    return int(count)
 
 
 def settle(sequencer: Sequencer) -> None:

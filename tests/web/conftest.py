@@ -27,6 +27,8 @@ SECRET = "whsec_" + base64.b64encode(b"first secret of this test " * 1).decode()
 NEXT_SECRET = "whsec_" + base64.b64encode(b"second secret of this test").decode()
 WRONG_SECRET = "whsec_" + base64.b64encode(b"secret of somebody else...").decode()
 LIMIT = 256 * 1024
+ENDED_MS = 30_000
+"""How long to wait until a session that was ended is gone."""
 
 
 def event(**changes: object) -> dict[str, object]:
@@ -97,8 +99,8 @@ class Hook:
         with psycopg.connect(admin.render_as_string(), autocommit=True) as connection:
             connection.execute(f"alter database {url.database} allow_connections {up}".encode())
             connection.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
-                [url.database],
+                "select pg_terminate_backend(pid, %s) from pg_stat_activity where datname = %s",
+                [ENDED_MS, url.database],
             )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from lockstep.domain.rights import Permission
 from tests.support.asking import SECRETS, Api, asking
+from tests.web.conftest import ENDED_MS
 
 REPORT = {"value": "19", "as_of": "2024-11-01", "source": "lms"}
 ROUTES = {
@@ -210,7 +211,8 @@ async def test_without_a_database_the_answer_is_503(api, database):
     with psycopg.connect(admin.render_as_string(), autocommit=True) as connection:
         connection.execute((statement + "false").encode())
         connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+            "select pg_terminate_backend(pid, %s) from pg_stat_activity where datname = %s",
+            [ENDED_MS, name],
         )
         answers = [
             await call(api, method, path, right=right) for (method, path), right in ROUTES.items()

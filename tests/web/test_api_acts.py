@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import psycopg
 import pytest
 
 from lockstep.control.api_tokens import ApiTokenDesk, Wish
 from lockstep.domain.rights import Role
 from tests.support.casework import TENANT
+from tests.support.ledgers import plain
 from tests.web.console.conftest import Site, site  # noqa: F401 - the fixture
 from tests.web.console.ward import (
     BADGE,
@@ -120,11 +122,24 @@ async def test_attest_waive_and_approve_by_token(ward, acting, approving):
     assert (await acting.post(f"{third}/withdraw")).status_code == 200
 
 
-async def test_two_tokens_at_once_decide_once(ward, acting):
+async def test_two_tokens_at_once_decide_once(ward, acting, database):
     """Exactly one wins, even where nothing says what was seen."""
     case = await ward.stuck()
     path = system(case, DOOR, "retry")
-    answers = await asyncio.gather(*(acting.post(path, reason=WHY) for _ in range(5)))
+    waiting = "select count(*) from pg_locks where relation = 'acts'::regclass and not granted"
+
+    async def all_wait() -> bool:
+        cursor = await gate.execute(waiting)
+        return await cursor.fetchone() == (5,)
+
+    # All have read the case before the first one is carried out: that is at once.
+    async with await psycopg.AsyncConnection.connect(plain(database.superuser_url)) as gate:
+        await gate.execute("lock table acts in exclusive mode")
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(acting.post(path, reason=WHY)) for _ in range(5)]
+            await eventually(all_wait, "five who wait for their turn")
+            await gate.rollback()
+    answers = [task.result() for task in tasks]
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
     assert len(await ward.decisions(case.case_id)) == 1
 

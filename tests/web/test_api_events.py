@@ -16,6 +16,8 @@ from tests.web.console.conftest import site_settings as site_settings  # noqa: P
 from tests.web.console.test_hr import Hr, cases, hr  # noqa: F401 - a fixture
 
 DAYS = timedelta(days=1)
+TODAY = datetime.now(UTC)
+"""One day for all: what is sent twice is the same, around midnight too."""
 
 
 class Program:
@@ -49,7 +51,7 @@ def leaver(**changes: object) -> dict[str, object]:
 
 
 def day(ahead: int) -> str:
-    return (datetime.now(UTC) + ahead * DAYS).date().isoformat()
+    return (TODAY + ahead * DAYS).date().isoformat()
 
 
 async def program(site: Site, *, keys: tuple[Key, ...] = (), partners=None) -> Program:  # noqa: F811

@@ -14,7 +14,7 @@ ANSWERS = {200, 202, 400, 401, 404, 413, 415, 422}
 SETTINGS = settings(
     max_examples=150,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 header_names = st.sampled_from(

@@ -19,7 +19,7 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import Outcome
 
 Asked = TypeVar("Asked")
-BOUND_S = 20
+BOUND_S = 60
 
 
 @dataclass(frozen=True)

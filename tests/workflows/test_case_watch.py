@@ -25,7 +25,7 @@ async def test_every_system_is_looked_at_after_each_delay(clinic: Clinic) -> Non
     closed_at = case.world.asked_at(p.RevokeInput)[-1]
     waited = [when - closed_at for when in case.world.asked_at(p.WatchInput)[::2]]
     for wait, delay_s in zip(waited, WATCH, strict=True):
-        assert abs(wait - timedelta(seconds=delay_s)) < timedelta(seconds=10)
+        assert abs(wait - timedelta(seconds=delay_s)) < timedelta(minutes=1)
 
 
 async def test_access_that_returned_is_revoked_again(clinic: Clinic) -> None:

@@ -59,10 +59,20 @@ def build(
     return manifest.build(given)
 
 
+_KEPT: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port where nobody listens; servers of this file may bind it, and nobody else is given it.
+
+    A socket that is bound and does not listen keeps it until the process ends: else the system may
+    give the port to any connection that is made before the server is up.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    _KEPT.append(keeper)
+    return keeper.getsockname()[1]
 
 
 @contextlib.contextmanager

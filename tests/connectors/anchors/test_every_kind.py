@@ -84,7 +84,7 @@ async def test_a_peer_that_hangs_holds_nobody(kind, tmp_path):
                 await anchor.publish(checkpoint(7))
         await anchor.aclose()
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
 
 
 @contextmanager

@@ -166,7 +166,9 @@ async def test_a_cancelled_publication_leaves_nothing_running(tmp_path, theirs, 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await anchor.publish(checkpoint(7))
-        assert processes(f"127.0.0.1:{port}") == ""
+        async with asyncio.timeout(30):
+            while processes(f"127.0.0.1:{port}"):  # noqa: ASYNC110 - killed, it ends by itself
+                await asyncio.sleep(0.05)
     good = anchor_to(f"file://{theirs}", tmp_path)
     await good.publish(checkpoint(7))
 
@@ -194,7 +196,7 @@ def daemon(root: Path) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             done = subprocess.run(
                 ["git", "ls-remote", f"git://127.0.0.1:{port}/copies.git"],
@@ -242,7 +244,7 @@ async def test_a_wrong_token_asks_nobody(tmp_path, theirs):
     with HttpPeer(backend.answer) as peer:
         anchor = anchor_to(f"{peer.url}/copies.git", tmp_path, SECRET)
         with pytest.raises(AnchorFault) as caught:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await anchor.publish(checkpoint(7))
 
     assert "git ls-remote: " in str(caught.value)

@@ -59,6 +59,7 @@ def running(box: Mailbox, **options: object) -> Iterator[int]:
         box,
         hostname="127.0.0.1",
         port=port,
+        ready_timeout=60,
         authenticator=sign_in,
         **{"auth_required": True, **options},
     )

@@ -44,7 +44,7 @@ async def test_a_case_is_told_with_reason_and_what_to_do(site, work):
         "Our credential lacks a permission.",
         "Grant the missing permission, then retry.",
         "okta: users.get: 403",
-        "late by 2 h 0 min",
+        "late by 2 h ",
         "access back",
         "waits for a second person",
         "taken by you",

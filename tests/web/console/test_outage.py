@@ -9,6 +9,7 @@ from sqlalchemy.engine import make_url
 
 from lockstep.domain.rights import Role
 from lockstep.web.console.pages import Pages
+from tests.web.conftest import ENDED_MS
 from tests.web.console.conftest import SETTINGS, Site, text_of
 
 TOKEN = "outage-token-0123456789abcdefghijklmnop"
@@ -28,8 +29,8 @@ def cut(superuser_url: str, *, up: bool = False) -> None:
     with psycopg.connect(admin.render_as_string(hide_password=False), autocommit=True) as server:
         server.execute(f"alter database {url.database} allow_connections {up}".encode())
         server.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
-            [url.database],
+            "select pg_terminate_backend(pid, %s) from pg_stat_activity where datname = %s",
+            [ENDED_MS, url.database],
         )
 
 

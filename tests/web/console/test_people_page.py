@@ -35,7 +35,7 @@ def site_settings(site_settings) -> str:
 
 async def figures(who, query: str = "") -> str:
     """The page's figures, when they are computed; tries until a deadline."""
-    deadline = datetime.now(UTC) + timedelta(seconds=30)
+    deadline = datetime.now(UTC) + timedelta(seconds=120)
     while datetime.now(UTC) < deadline:
         answer = await who.part(f"{HOME}/figures{query}")
         assert answer.status_code == 200, text_of(answer)
