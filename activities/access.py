@@ -20,7 +20,8 @@ from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import RevocationState, not_found_is_clean, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, exchange_data
 from lockstep.storage.cases import Cases
-from lockstep.storage.revocations import Revocation, Revocations, Snapshot
+from lockstep.storage.revocations import Revocation, Revocations
+from lockstep.storage.snapshots import Snapshot
 
 log = structlog.get_logger("lockstep.activities")
 

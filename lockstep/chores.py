@@ -29,8 +29,9 @@ from lockstep.control.readings import SCORECARD, Readings
 from lockstep.control.score import ScoreService
 from lockstep.control.sealing import Sealer
 from lockstep.domain.notices import NoticeKind
-from lockstep.settings import Settings, build_channel
+from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
+from lockstep.settings.channels import build_channel
 from lockstep.storage.checkpoints import Checkpoints
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.erasure import Erasure

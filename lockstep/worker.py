@@ -37,6 +37,7 @@ from lockstep.storage.engine import check_fitness, create_engine
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.keyring_check import check_keyring
 from lockstep.storage.ledger import Ledger
 from lockstep.storage.migrate import newest_revision
 from lockstep.storage.revocations import Revocations
@@ -187,7 +188,7 @@ async def run_worker(
     """
     async with parts.engine.connect() as connection:
         await check_fitness(connection, expected_revision=newest_revision())
-    await parts.cases.check_keyring()
+    await check_keyring(parts.engine, parts.ring)
     pinned = await adopt(settings, parts)
     lag = LoopLag()
     dispatcher = Dispatcher(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from connectors.anchors.base import Anchor
-from lockstep.settings import Settings, SettingsError, build_anchor
+from connectors.anchors.registry import ANCHORS
+from lockstep.settings.errors import SettingsError
+from lockstep.settings.root import Settings
 
 
 def build_anchors(settings: Settings) -> dict[str, Anchor]:
@@ -22,3 +24,16 @@ def build_anchors(settings: Settings) -> dict[str, Anchor]:
     if problems:
         raise SettingsError(problems)
     return anchors
+
+
+def build_anchor(settings: Settings, name: str) -> Anchor:
+    """One anchor of ``[ledger.anchors]``; nothing is connected yet.
+
+    Raises:
+        SettingsError: with every option that is unknown, missing or wrong.
+    """
+    options = settings.anchor_options(name)
+    try:
+        return ANCHORS[settings.ledger.anchors[name].kind].build(options)
+    except ValueError as error:
+        raise SettingsError([f"ledger.anchors.{name}.{error}"]) from None

@@ -14,7 +14,7 @@ from connectors.registry import MANUAL
 from lockstep.control.policy_changes import span_text
 from lockstep.evidence.pack.layout import FORMAT
 from lockstep.scorecard.definition import DEFAULT
-from lockstep.settings import Settings
+from lockstep.settings.root import Settings
 from lockstep.storage.case_rows import pin
 
 

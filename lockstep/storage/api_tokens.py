@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.storage.tables import api_tokens, barred_keys
+from lockstep.storage.tables.sign_in import api_tokens, barred_keys
 
 MOST_ROWS = 500
 _TOUCH = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.storage.keyring import seal, unseal
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import artefacts
+from lockstep.storage.tables.casework import artefacts
 
 MOST_ROWS = 100
 _META = [

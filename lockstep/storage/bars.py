@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.tables import barred_keys, cases
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.sign_in import barred_keys
 from lockstep.storage.visibility import visible
 
 MOST_ROWS = 50

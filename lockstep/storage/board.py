@@ -30,16 +30,11 @@ from lockstep.storage.board_filter import (
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import (
-    assignments,
-    brakes,
-    cases,
-    findings,
-    pauses,
-    requests,
-    revocations,
-    subjects,
-)
+from lockstep.storage.tables.case import cases, findings, revocations
+from lockstep.storage.tables.casework import assignments, requests
+from lockstep.storage.tables.intake import brakes
+from lockstep.storage.tables.leavers import subjects
+from lockstep.storage.tables.systems import pauses
 from lockstep.storage.visibility import visible
 
 MOST_ROWS = 200

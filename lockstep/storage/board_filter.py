@@ -25,7 +25,9 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.tables import assignments, case_keys, cases, findings, requests, revocations
+from lockstep.storage.tables.case import cases, findings, revocations
+from lockstep.storage.tables.casework import assignments, requests
+from lockstep.storage.tables.leavers import case_keys
 
 
 class BoardState(StrEnum):

@@ -36,7 +36,7 @@ from lockstep.storage.brake_rows import (
 from lockstep.storage.inbox import CHANNEL
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, append_all
-from lockstep.storage.tables import brakes, held_events, inbox
+from lockstep.storage.tables.intake import brakes, held_events, inbox
 
 MOST_DECIDED = 20
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, not_, true
 
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.tables import held_events
+from lockstep.storage.tables.intake import held_events
 
 
 class BrakeDecidedError(LookupError):

@@ -19,7 +19,7 @@ from lockstep.storage.brake_decisions import BrakeDecisions
 from lockstep.storage.brake_rows import BrakeView, Held, HeldGroup, HeldRow, visible_held
 from lockstep.storage.inbox import event_context
 from lockstep.storage.ledger import Append, append_all
-from lockstep.storage.tables import brakes, held_events, inbox
+from lockstep.storage.tables.intake import brakes, held_events, inbox
 
 HOUR = timedelta(hours=1)
 MOST_BRAKES = 50

@@ -16,14 +16,9 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import undecided
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import (
-    assignments,
-    cases,
-    decisions,
-    requests,
-    revocations,
-    subjects,
-)
+from lockstep.storage.tables.case import cases, revocations
+from lockstep.storage.tables.casework import assignments, decisions, requests
+from lockstep.storage.tables.leavers import subjects
 from lockstep.storage.visibility import visible
 
 _WANTED = (

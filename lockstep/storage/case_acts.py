@@ -27,7 +27,8 @@ from lockstep.storage.requests import (
     settle_request,
 )
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import acts, assignments, decisions, inbox, requests
+from lockstep.storage.tables.casework import acts, assignments, decisions, requests
+from lockstep.storage.tables.intake import inbox
 
 MOST_ROWS = 200
 _STORED_WITHIN = timedelta(seconds=30)

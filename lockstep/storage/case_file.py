@@ -24,17 +24,11 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.requests import RequestRow, requests_of
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import (
-    assignments,
-    cases,
-    decisions,
-    findings,
-    ledger_entries,
-    ledger_leaves,
-    pauses,
-    revocations,
-    subjects,
-)
+from lockstep.storage.tables.case import cases, findings, revocations
+from lockstep.storage.tables.casework import assignments, decisions
+from lockstep.storage.tables.leavers import subjects
+from lockstep.storage.tables.ledger import ledger_entries, ledger_leaves
+from lockstep.storage.tables.systems import pauses
 from lockstep.storage.visibility import visible
 
 MOST_ROWS = 200

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.tables import case_keys
+from lockstep.storage.tables.leavers import case_keys
 
 _ALIKE = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
 """Many systems use the address as the user name: what is written as one is found as the other."""

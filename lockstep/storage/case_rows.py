@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, insert, update
 
 from lockstep.contracts.payloads import DecisionInput, DecisionKind
 from lockstep.domain.clocks import whole_ms
-from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, RevocationState
+from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.terminations import Termination
 from lockstep.evidence.canonical import canonical_bytes, instant_text, reference
@@ -22,9 +22,9 @@ from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import outcome_of
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import decisions, revocations
+from lockstep.storage.tables.case import revocations
+from lockstep.storage.tables.casework import decisions
 
 _DECIDED = insert(decisions)
 _DECIDED_RETRY = (
@@ -72,10 +72,11 @@ def pin(policy: Policy) -> PinnedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Who of our own people asked for a change, and why; kept encrypted."""
+    """Who of our own people asked for a change, why, and who agreed; kept encrypted."""
 
     actor: str
     reason: str = field(repr=False)
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,8 @@ def spoken(case_id: str, kind: EntryKind, number: str, *, said: Said, subject: S
     """The row that keeps who said what about a whole case."""
     decision_id = f"{case_id}:{kind.value}:{number}"
     private = subject.encrypt(
-        {"actor": said.actor, "second_person": "", "reason": said.reason}, context=decision_id
+        {"actor": said.actor, "second_person": said.second, "reason": said.reason},
+        context=decision_id,
     )
     row = {
         "decision_id": decision_id,
@@ -243,7 +245,7 @@ def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Ap
         "private": private,
     }
     changes = [Change(_DECIDED, row)]
-    if (outcome := outcome_of(choice.kind)) is not None:
+    if (outcome := _outcome_of(choice.kind)) is not None:
         settled = {
             "k_case": given.case_id,
             "k_system": choice.system,
@@ -287,6 +289,17 @@ def _decision_entry(
         actor=Actor("person", reference(subject.salt, "person", choice.actor)),
         data=data,
     )
+
+
+def _outcome_of(kind: DecisionKind) -> Outcome | None:
+    """The outcome that a decision gives a system; None where the machine goes on."""
+    match kind:
+        case DecisionKind.ATTEST:
+            return Outcome.ATTESTED
+        case DecisionKind.WAIVE:
+            return Outcome.WAIVED
+        case DecisionKind.RETRY:
+            return None
 
 
 def _door_row(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
-from lockstep.storage.tables import cases
+from lockstep.storage.tables.case import cases
 from lockstep.storage.visibility import visible
 
 MOST_PARTNERS = 500

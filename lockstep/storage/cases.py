@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -16,10 +15,21 @@ from lockstep.domain.clocks import whole_ms
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import KnownCase, Termination
-from lockstep.evidence.canonical import instant_text, reference
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.storage.batching import Batcher
+from lockstep.storage.case_entries import case_entry, say
 from lockstep.storage.case_keys import bar, key_indexes, write_keys
+from lockstep.storage.case_reads import (
+    StaleCaseError,
+    UnknownCaseError,
+    as_judged,
+    case_of,
+    latest_of_spells,
+    locked,
+    read_cases,
+    subject_of,
+)
 from lockstep.storage.case_rows import (
     NewRows,
     Opening,
@@ -28,25 +38,15 @@ from lockstep.storage.case_rows import (
     decision_append,
     new_rows,
     short_key,
-    spoken,
 )
-from lockstep.storage.engine import StorageError
-from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.case_writes import CLOSE, FINDING, REOPEN_CASE, RESOLVE
+from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import REOPEN
+from lockstep.storage.revocation_writes import REOPEN
 from lockstep.storage.subjects import Subject, SubjectErasedError
-from lockstep.storage.tables import cases, findings, policies, revocations, subjects
-
-_CASE_COLUMNS = [cases.c[item.name] for item in fields(CaseRow)]
-
-
-class UnknownCaseError(LookupError):
-    """No case has this id."""
-
-
-class StaleCaseError(RuntimeError):
-    """Another statement was applied since this one was judged: judge it again."""
+from lockstep.storage.tables.case import cases, policies, revocations
+from lockstep.storage.tables.leavers import subjects
 
 
 class Cases:
@@ -70,36 +70,8 @@ class Cases:
 
     async def known(self, indexes: Sequence[bytes]) -> dict[bytes, tuple[CaseRow, KnownCase]]:
         """The latest case of each spell that has one."""
-        query = (
-            select(cases.c.spell_index, *_CASE_COLUMNS)
-            .where(cases.c.spell_index.in_(indexes))
-            .order_by(cases.c.opened_at)
-        )
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return {bytes(row["spell_index"]): _known(_case(row)) for row in rows}
-
-    async def check_keyring(self) -> None:
-        """Refuse a keyring that does not open what this database holds.
-
-        Raises:
-            StorageError: before anything is written that only the other keyring could not read.
-        """
-        newest = (
-            select(subjects)
-            .where(subjects.c.wrapped_key.is_not(None))
-            .order_by(subjects.c.created_at.desc())
-            .limit(1)
-        )
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(newest)).one_or_none()
-        try:
-            if row is not None:
-                Subject.open(self._ring, row.subject_id, row.wrapped_key, row.private)
-        except KeyringError:
-            raise StorageError(
-                "keyring: it does not open this database's data: restore the one that wrote them"
-            ) from None
+            return await latest_of_spells(connection, indexes)
 
     async def adopt(self, pinned: PinnedPolicy, tenant: str) -> None:
         """Store a policy and say so in the ledger; once per digest."""
@@ -171,8 +143,8 @@ class Cases:
             await append_all(connection, [Append(row.entry, row.changes) for row in winners])
             await self._write_keys(connection, openings, made, won)
             begun = [row.case for row in winners if row.case["begun_at"] is not None]
-            await self._bar(connection, [_case(row) for row in begun], now)
-        return [_case(row.case) if row.case["case_id"] in won else None for row in made]
+            await self._bar(connection, [case_of(row) for row in begun], now)
+        return [case_of(row.case) if row.case["case_id"] in won else None for row in made]
 
     async def amend(
         self, case: CaseRow, termination: Termination, cutoff: datetime, said: Said | None = None
@@ -186,7 +158,7 @@ class Cases:
         """
         cutoff = whole_ms(cutoff)
         async with self._engine.begin() as connection:
-            current = await self._as_judged(connection, case)
+            current = await as_judged(connection, case)
             if current.status == CaseStatus.RESCINDED:
                 raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
             subject = await self._merge(connection, current, termination)
@@ -213,10 +185,8 @@ class Cases:
             }
             kind = EntryKind.CASE_AMENDED
             event = termination.event_id
-            await self._say(
-                connection, current, kind, short_key(event), data, subject=subject, said=said
-            )
-            return await self._locked(connection, case.case_id)
+            await say(connection, current, kind, short_key(event), data, subject=subject, said=said)
+            return await locked(connection, case.case_id)
 
     async def rescind(
         self, case: CaseRow, termination: Termination, said: Said | None = None
@@ -227,7 +197,7 @@ class Cases:
             StaleCaseError: if another statement came first.
         """
         async with self._engine.begin() as connection:
-            current = await self._as_judged(connection, case)
+            current = await as_judged(connection, case)
             in_time = current.status in {CaseStatus.SCHEDULED, CaseStatus.RESCINDED}
             values: dict[str, object] = {
                 "revision": termination.revision,
@@ -247,17 +217,15 @@ class Cases:
             kind = EntryKind.CASE_RESCINDED if in_time else EntryKind.CASE_RESCIND_REFUSED
             data = {"revision": termination.revision}
             event = termination.event_id
-            subject = await self._subject(connection, current)
-            await self._say(
-                connection, current, kind, short_key(event), data, subject=subject, said=said
-            )
+            subject = await subject_of(connection, current, ring=self._ring)
+            await say(connection, current, kind, short_key(event), data, subject=subject, said=said)
         return CaseStatus.RESCINDED if in_time else CaseStatus(current.status)
 
     async def begin(self, case_id: str) -> BeginResult:
         """The one place that decides between a cutoff that has come and HR's last-second word."""
         now = whole_ms(datetime.now(UTC))
         async with self._engine.begin() as connection:
-            current = await self._locked(connection, case_id)
+            current = await locked(connection, case_id)
             if current.status == CaseStatus.RESCINDED:
                 return BeginResult(BeginState.RESCINDED, current.cutoff_at)
             # Clocks of database host and worker may differ by a little; never wait for a second.
@@ -269,7 +237,7 @@ class Cases:
                     .where(cases.c.case_id == case_id)
                     .values(status=CaseStatus.REVOKING.value, begun_at=now, updated_at=func.now())
                 )
-                await self._say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
+                await say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
                 await self._bar(connection, [current], now)
         return BeginResult(BeginState.BEGIN, current.cutoff_at)
 
@@ -281,11 +249,11 @@ class Cases:
         if current.closings >= closing and current.closed_at is not None:
             return current.closed_at
         now = whole_ms(datetime.now(UTC))
-        entry = _case_entry(
+        entry = case_entry(
             current, EntryKind.CASE_CLOSED, closing, data={"closing": closing}, now=now
         )
         values = {"k_case": case_id, "n_closing": closing, "n_at": now}
-        changes = (Change(_CLOSE, values), Change(_RESOLVE, {"k_case": case_id, "n_at": now}))
+        changes = (Change(CLOSE, values), Change(RESOLVE, {"k_case": case_id, "n_at": now}))
         await self._ledger.append(Append(entry, changes))
         return now
 
@@ -302,8 +270,8 @@ class Cases:
             revocations.c.system == given.decision.system,
         )
         async with self._engine.begin() as connection:
-            current = await self._locked(connection, given.case_id)
-            subject = await self._subject(connection, current)
+            current = await locked(connection, given.case_id)
+            subject = await subject_of(connection, current, ring=self._ring)
             if subject is None:
                 raise SubjectErasedError(f"the data of case {given.case_id} were erased")
             await append_all(connection, [decision_append(given, current, subject)])
@@ -326,14 +294,14 @@ class Cases:
         }
         reopened = {"k_case": case_id, "k_system": system, "n_opening": opening + 1}
         changes = (
-            Change(_FINDING, finding),
+            Change(FINDING, finding),
             Change(REOPEN, reopened),
-            Change(_REOPEN_CASE, {"k_case": case_id}),
+            Change(REOPEN_CASE, {"k_case": case_id}),
         )
         async with self._engine.begin() as connection:
             # Under the lock that an erasure takes too: whichever comes second knows of the first.
-            current = await self._locked(connection, case_id)
-            if await self._subject(connection, current) is None:
+            current = await locked(connection, case_id)
+            if await subject_of(connection, current, ring=self._ring) is None:
                 raise SubjectErasedError(f"the data of case {case_id} were erased")
             await append_all(connection, [Append(entry, changes)])
 
@@ -364,7 +332,7 @@ class Cases:
             if case.case_id in ended:
                 sessions, tokens = ended[case.case_id]
                 data = {"sessions": sessions, "tokens": tokens}
-                await self._say(connection, case, EntryKind.CASE_BARRED, "", data, now=now)
+                await say(connection, case, EntryKind.CASE_BARRED, "", data, now=now)
 
     def _indexes(self, opening: Opening) -> dict[str, bytes]:
         termination = opening.termination
@@ -374,39 +342,14 @@ class Cases:
         }
 
     async def _read_many(self, ids: Sequence[str]) -> Sequence[CaseRow | None]:
-        query = select(*_CASE_COLUMNS).where(cases.c.case_id == func.any(_IDS))
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query, {"ids": list(set(ids))})).mappings().all()
-        found = {row["case_id"]: _case(row) for row in rows}
-        return [found.get(case_id) for case_id in ids]
-
-    async def _as_judged(self, connection: AsyncConnection, case: CaseRow) -> CaseRow:
-        """Lock a case that was judged without a lock: order of delivery must not matter."""
-        current = await self._locked(connection, case.case_id)
-        if (current.revision, current.last_event_id) != (case.revision, case.last_event_id):
-            raise StaleCaseError(f"case {case.case_id} was changed meanwhile")
-        return current
-
-    async def _locked(self, connection: AsyncConnection, case_id: str) -> CaseRow:
-        query = select(*_CASE_COLUMNS).where(cases.c.case_id == case_id).with_for_update()
-        row = (await connection.execute(query)).mappings().one_or_none()
-        if row is None:
-            raise UnknownCaseError(f"no case {case_id}")
-        return _case(row)
-
-    async def _subject(self, connection: AsyncConnection, case: CaseRow) -> Subject | None:
-        """The leaver's personal data; None once erased."""
-        query = select(subjects).where(subjects.c.subject_id == case.subject_id)
-        row = (await connection.execute(query)).one()
-        if row.wrapped_key is None:
-            return None
-        return Subject.open(self._ring, case.subject_id, row.wrapped_key, row.private)
+            return await read_cases(connection, ids)
 
     async def _merge(
         self, connection: AsyncConnection, case: CaseRow, termination: Termination
     ) -> Subject | None:
         """Write HR's newest keys and name to the leaver; None once erased."""
-        subject = await self._subject(connection, case)
+        subject = await subject_of(connection, case, ring=self._ring)
         if subject is None:
             return None
         merged = replace(
@@ -431,88 +374,3 @@ class Cases:
             .where(revocations.c.case_id == case_id)
             .values(warn_at=revocations.c.warn_at + by, due_at=revocations.c.due_at + by)
         )
-
-    async def _say(
-        self,
-        connection: AsyncConnection,
-        case: CaseRow,
-        kind: EntryKind,
-        number: object,
-        data: Mapping[str, object],
-        *,
-        subject: Subject | None = None,
-        said: Said | None = None,
-        now: datetime | None = None,
-    ) -> None:
-        """Append an entry about the whole case and, with it, what a person said."""
-        now = now or whole_ms(datetime.now(UTC))
-        changes: tuple[Change, ...] = ()
-        actor = Actor()
-        if said is not None and subject is None:
-            actor = Actor("person")  # the key that kept who it was is destroyed
-        elif said is not None and subject is not None:
-            actor = Actor("person", reference(subject.salt, "person", said.actor))
-            changes = (spoken(case.case_id, kind, str(number), said=said, subject=subject),)
-        entry = _case_entry(case, kind, number, data=data, now=now, actor=actor)
-        await append_all(connection, [Append(entry, changes)])
-
-
-_IDS = bindparam("ids", type_=ARRAY(Text))
-_CLOSE = (
-    update(cases)
-    .where(cases.c.case_id == bindparam("k_case"))
-    .values(
-        status=CaseStatus.CLOSED.value,
-        closed_at=bindparam("n_at"),
-        closings=bindparam("n_closing"),
-        updated_at=func.now(),
-    )
-)
-_RESOLVE = (
-    update(findings)
-    .where(findings.c.case_id == bindparam("k_case"), findings.c.resolved_at.is_(None))
-    .values(resolved_at=bindparam("n_at"))
-)
-_FINDING = pg_insert(findings).on_conflict_do_nothing()
-_REOPEN_CASE = (
-    update(cases)
-    .where(cases.c.case_id == bindparam("k_case"))
-    .values(status=CaseStatus.REVOKING.value, closed_at=None, updated_at=func.now())
-)
-
-
-def _case(row: Mapping[Any, Any]) -> CaseRow:
-    return CaseRow(**{item.name: row[item.name] for item in fields(CaseRow)})
-
-
-def _known(case: CaseRow) -> tuple[CaseRow, KnownCase]:
-    return case, KnownCase(
-        revision=case.revision,
-        last_event_id=case.last_event_id,
-        is_rescinded=case.status == CaseStatus.RESCINDED,
-        cutoff_passed=case.status != CaseStatus.SCHEDULED,
-    )
-
-
-def _case_entry(
-    case: CaseRow,
-    kind: EntryKind,
-    number: object,
-    *,
-    data: Mapping[str, object],
-    now: datetime,
-    actor: Actor | None = None,
-) -> Entry:
-    """An entry about a whole case; ``number`` tells several of one kind apart."""
-    return Entry(
-        kind=kind,
-        key=":".join(str(part) for part in (case.case_id, kind.value, number) if part != ""),
-        tenant=case.tenant,
-        occurred_at=now,
-        recorded_at=now,
-        case_id=case.case_id,
-        subject=str(case.subject_id),
-        policy=case.policy,
-        actor=actor or Actor(),
-        data=data,
-    )

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.storage.engine import StorageError
-from lockstep.storage.tables import checkpoints
+from lockstep.storage.tables.ledger import checkpoints
 
 PAGE = 2000
 """Leaves read in one round trip: about 2 MB."""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Permission, Role, Scope, permissions_of
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.tables import sessions
+from lockstep.storage.tables.sign_in import sessions
 
 MOST_ROWS = 500
 

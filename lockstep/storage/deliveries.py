@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.storage.tables import deliveries
+from lockstep.storage.tables.outgoing import deliveries
 
 PENDING = "pending"
 DELIVERED = "delivered"

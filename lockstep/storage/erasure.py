@@ -21,18 +21,12 @@ from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.spells import Kept, Spell, due_spells, judged, spells_of_people
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import (
-    artefacts,
-    barred_keys,
-    case_keys,
-    cases,
-    decisions,
-    exports,
-    holds,
-    inbox,
-    revocations,
-    subjects,
-)
+from lockstep.storage.tables.case import cases, revocations
+from lockstep.storage.tables.casework import artefacts, decisions
+from lockstep.storage.tables.intake import inbox
+from lockstep.storage.tables.leavers import case_keys, holds, subjects
+from lockstep.storage.tables.outgoing import exports
+from lockstep.storage.tables.sign_in import barred_keys
 
 PAGE = 50
 """People that one transaction erases: one look through the inbox serves them all."""

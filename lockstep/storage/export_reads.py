@@ -13,14 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.evidence.canonical import leaf_hash
 from lockstep.storage.checkpoints import BrokenOrderError
-from lockstep.storage.tables import (
-    anchorings,
-    cases,
-    checkpoints,
-    inbox,
-    ledger_entries,
-    ledger_leaves,
-)
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.intake import inbox
+from lockstep.storage.tables.ledger import checkpoints, ledger_entries, ledger_leaves
+from lockstep.storage.tables.outgoing import anchorings
 
 _PAGE = 2000
 

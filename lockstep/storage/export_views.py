@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
 from lockstep.storage.exports import MOST_ROWS, ExportRow
-from lockstep.storage.tables import cases, exports
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.outgoing import exports
 from lockstep.storage.visibility import visible
 
 _COLUMNS = [exports.c[item.name] for item in fields(ExportRow)]

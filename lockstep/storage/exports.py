@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.storage.tables import exports
+from lockstep.storage.tables.outgoing import exports
 
 MOST_ROWS = 1000
 _ERROR_LENGTH = 500

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.storage.tables import system_health
+from lockstep.storage.tables.systems import system_health
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from lockstep.domain.clocks import whole_ms
 from lockstep.evidence.canonical import reference
 from lockstep.evidence.entries import Actor, Entry, EntryKind
-from lockstep.storage.cases import UnknownCaseError
+from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, append_all
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import cases, holds, subjects
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.leavers import holds, subjects
 
 _PLACE = insert(holds)
 _RELEASE = (

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.storage.cases import UnknownCaseError
+from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.subjects import Subject, commitment_of
-from lockstep.storage.tables import cases, subjects
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.leavers import subjects
 
 BATCH = 500
 """Cases that are read at once: what is disclosed is never held in memory as a whole."""

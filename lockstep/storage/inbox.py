@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.storage.keyring import Keyring, KeyringError
-from lockstep.storage.tables import inbox
+from lockstep.storage.tables.intake import inbox
 
 log = structlog.get_logger("lockstep.storage")
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.evidence.entries import Entry, sealed
 from lockstep.storage.batching import Batcher
-from lockstep.storage.tables import ledger_entries
+from lockstep.storage.tables.ledger import ledger_entries
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.brakes import BrakeCause, BrakeState
 from lockstep.domain.rights import Scope
 from lockstep.evidence.entries import EntryKind
-from lockstep.storage.tables import brakes, cases, ledger_entries
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.intake import brakes
+from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.storage.visibility import visible
 
 _AT_ONCE = 5000

@@ -32,16 +32,10 @@ from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.rights import Scope
 from lockstep.storage.brake_rows import visible_held
 from lockstep.storage.exports import ExportState
-from lockstep.storage.tables import (
-    assignments,
-    brakes,
-    cases,
-    exports,
-    findings,
-    held_events,
-    notices,
-    revocations,
-)
+from lockstep.storage.tables.case import cases, findings, revocations
+from lockstep.storage.tables.casework import assignments
+from lockstep.storage.tables.intake import brakes, held_events
+from lockstep.storage.tables.outgoing import exports, notices
 from lockstep.storage.visibility import visible
 
 MOST_FACTS = 5000

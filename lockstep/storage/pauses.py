@@ -19,7 +19,7 @@ from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, append_all
-from lockstep.storage.tables import pauses
+from lockstep.storage.tables.systems import pauses
 
 MOST_EARLIER = 20
 

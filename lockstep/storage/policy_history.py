@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.storage.tables import policies
+from lockstep.storage.tables.case import policies
 
 MOST_ROWS = 200
 

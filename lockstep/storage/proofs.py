@@ -20,7 +20,7 @@ from lockstep.evidence.merkle import (
     split,
 )
 from lockstep.storage.checkpoints import BrokenOrderError, StoredCheckpoint
-from lockstep.storage.tables import checkpoints, ledger_entries, ledger_leaves
+from lockstep.storage.tables.ledger import checkpoints, ledger_entries, ledger_leaves
 
 READ_AT_ONCE = 4096
 """A subtree of so many leaves is hashed from its leaves."""

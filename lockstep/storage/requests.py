@@ -12,7 +12,9 @@ from sqlalchemy import ColumnElement, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.rights import Scope
-from lockstep.storage.tables import api_tokens, cases, requests
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.casework import requests
+from lockstep.storage.tables.sign_in import api_tokens
 from lockstep.storage.visibility import visible
 
 MOST_ROWS = 200

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Text, bindparam, case, column, func, or_, select, text, update
+from sqlalchemy import ARRAY, Row, Text, bindparam, column, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.contracts.payloads import DecisionKind
-from lockstep.domain.access import Access, AccessKind, Account, Action, Exchange, Location
+from lockstep.domain.access import Action, Exchange, Location
 from lockstep.domain.clocks import time_to_revocation, whole_ms
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import Closing, Outcome, RevocationState
+from lockstep.domain.outcomes import Closing, RevocationState
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import (
     Entry,
@@ -26,24 +25,24 @@ from lockstep.evidence.entries import (
 )
 from lockstep.storage.batching import Batcher
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.ledger import Append, ArrayUpdate, Change, Ledger
+from lockstep.storage.ledger import Append, Change, Ledger
+from lockstep.storage.revocation_writes import (
+    ATTEMPT,
+    FAULT,
+    NEEDS_PERSON,
+    REHEARSED,
+    REOPEN,
+    SETTLE,
+)
+from lockstep.storage.snapshots import Snapshot, open_snapshot, seal_snapshot
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import cases, pauses, revocations, subjects
+from lockstep.storage.tables.case import cases, revocations
+from lockstep.storage.tables.leavers import subjects
+from lockstep.storage.tables.systems import pauses
 
 
 class UnknownRevocationError(LookupError):
     """The case or the system is not in the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Accounts pinned by immutable id, and everything that stood when they were first seen."""
-
-    accounts: tuple[Account, ...] = field(default=(), repr=False)
-    standing: Mapping[str, tuple[Access, ...]] = field(default_factory=dict, repr=False)
-
-    def all_standing(self) -> tuple[Access, ...]:
-        return tuple(item for items in self.standing.values() for item in items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,98 +86,6 @@ class Revocation:
     def key(self, *parts: object) -> str:
         """An idempotency key within this revocation and its present opening."""
         return ":".join([self.case_id, self.system, str(self.opening), *map(str, parts)])
-
-
-def _touch(**values: object) -> Any:
-    return (
-        update(revocations)
-        .where(revocations.c.case_id == bindparam("k_case"))
-        .where(revocations.c.system == bindparam("k_system"))
-        .values(updated_at=func.now(), **values)
-    )
-
-
-def _unless_asked(state: RevocationState) -> Any:
-    """``state``, unless a person has been asked, or has settled it while we were at work."""
-    # Not `in_`: group commit runs this for many rows at once, which its expanding bind refuses.
-    kept = or_(
-        revocations.c.state == RevocationState.NEEDS_PERSON.value,
-        revocations.c.state == RevocationState.SETTLED.value,
-    )
-    return case((kept, revocations.c.state), else_=state.value)
-
-
-REOPEN = _touch(
-    opening=bindparam("n_opening"),
-    state=RevocationState.REVOKING.value,
-    outcome=None,
-    grade=None,
-    accepted_at=None,
-    revoked_at=None,
-    confirmed_at=None,
-)
-
-
-def _by_arrays(assignments: str, **types: str) -> ArrayUpdate:
-    """An update of revocations; ``types`` are the PostgreSQL types of its parameters."""
-    columns = {"k_case": "text", "k_system": "text", **types}
-    arrays = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
-    statement = text(
-        f"update revocations r set {assignments}, updated_at = now()"  # noqa: S608 - ours alone
-        f" from unnest({arrays}) as v({', '.join(columns)})"
-        " where r.case_id = v.k_case and r.system = v.k_system"
-    )
-    return ArrayUpdate(statement, ("k_case", "k_system"))
-
-
-# The two that every revocation writes go by arrays; the rare ones stay readable.
-_ATTEMPT = _by_arrays(
-    """
-    state = case when r.state in ('needs_person', 'settled') then r.state else 'revoking' end,
-    attempts = r.attempts + 1, round = v.n_round, accounts = v.n_accounts, private = v.n_private,
-    first_attempt_at = coalesce(r.first_attempt_at, v.n_at)
-    """,
-    n_round="int",
-    n_accounts="int",
-    n_private="bytea",
-    n_at="timestamptz",
-)
-_FAULT = _touch(
-    state=_unless_asked(RevocationState.RETRYING),
-    fault=bindparam("n_fault"),
-    fault_text=bindparam("n_text"),
-    fault_at=bindparam("n_at"),
-    retry_at=bindparam("n_retry_at"),
-)
-_SETTLE = _by_arrays(
-    """
-    state = 'settled', outcome = v.n_outcome, grade = v.n_grade, accounts = v.n_accounts,
-    actions = v.n_actions, residual_s = v.n_residual, accepted_at = v.n_accepted,
-    revoked_at = v.n_revoked, confirmed_at = v.n_confirmed, private = v.n_private,
-    fault = null, fault_text = null, retry_at = null, needs_person_since = null
-    """,
-    n_outcome="text",
-    n_grade="text",
-    n_accounts="int",
-    n_actions="int",
-    n_residual="int",
-    n_accepted="timestamptz",
-    n_revoked="timestamptz",
-    n_confirmed="timestamptz",
-    n_private="bytea",
-)
-_NEEDS_PERSON = _touch(
-    state=RevocationState.NEEDS_PERSON.value,
-    outcome=None,
-    fault=bindparam("n_fault"),
-    needs_person_since=func.coalesce(revocations.c.needs_person_since, bindparam("n_at")),
-).where(revocations.c.state != RevocationState.SETTLED.value)
-"""A late question must not undo what a person or a proof has settled meanwhile."""
-_REHEARSED = _touch(
-    rehearsed_at=bindparam("n_at"),
-    accounts=bindparam("n_accounts"),
-    rehearsal_problems=bindparam("n_problems", type_=revocations.c.rehearsal_problems.type),
-)
 
 
 _WANTED = (
@@ -235,7 +142,9 @@ class Revocations:
         if row is None:
             raise UnknownRevocationError(f"no revocation of {system} in {case_id}")
         subject = Subject.open(self._ring, row.subject_id, row.wrapped_key, row.subject_private)
-        snapshot = _open_snapshot(subject, case_id, system, opening, row.private)
+        snapshot = open_snapshot(
+            row.private, subject, case_id=case_id, system=system, opening=opening
+        )
         return Revocation(
             case_id=case_id,
             system=system,
@@ -279,11 +188,11 @@ class Revocations:
             },
         )
         change = self._change(
-            _ATTEMPT,
+            ATTEMPT,
             item,
             n_round=round_,
             n_accounts=len(snapshot.accounts),
-            n_private=_seal_snapshot(item, snapshot),
+            n_private=_sealed(item, snapshot),
             n_at=now,
         )
         return await self._ledger.append(Append(entry, (*self._reopen(item), change)))
@@ -315,7 +224,7 @@ class Revocations:
             },
         )
         change = self._change(
-            _FAULT,
+            FAULT,
             item,
             n_fault=category.value,
             n_text=text[:300],
@@ -365,7 +274,7 @@ class Revocations:
             data,
         )
         change = self._change(
-            _SETTLE,
+            SETTLE,
             item,
             n_outcome=closing.outcome.value,
             n_grade=closing.grade.value,
@@ -375,7 +284,7 @@ class Revocations:
             n_accepted=closing.accepted_at,
             n_revoked=closing.revoked_at,
             n_confirmed=closing.confirmed_at,
-            n_private=_seal_snapshot(item, snapshot),
+            n_private=_sealed(item, snapshot),
         )
         return await self._ledger.append(Append(entry, (change,)))
 
@@ -391,7 +300,7 @@ class Revocations:
             now,
             {"round": round_, "category": category.value, "overdue": overdue},
         )
-        change = self._change(_NEEDS_PERSON, item, n_fault=category.value, n_at=now)
+        change = self._change(NEEDS_PERSON, item, n_fault=category.value, n_at=now)
         await self._ledger.append(Append(entry, (*self._reopen(item), change)))
 
     async def note(self, entry: Entry) -> None:
@@ -403,14 +312,14 @@ class Revocations:
     ) -> None:
         """Keep what a rehearsal saw; no ledger entry, because nothing was done."""
         change = self._change(
-            _REHEARSED,
+            REHEARSED,
             item,
             n_at=whole_ms(datetime.now(UTC)),
             n_accounts=accounts,
             n_problems=[dict(problem) for problem in problems],
         )
         async with self._engine.begin() as connection:
-            await connection.execute(_REHEARSED, [change.values])
+            await connection.execute(REHEARSED, [change.values])
 
     async def _load_many(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Row[Any] | None]:
         async with self._engine.connect() as connection:
@@ -470,42 +379,11 @@ def _accepted_data(actions: Sequence[Action]) -> list[dict[str, str]]:
     return rows
 
 
-def outcome_of(kind: DecisionKind) -> Outcome | None:
-    """The outcome that a decision gives a system; None where the machine goes on."""
-    match kind:
-        case DecisionKind.ATTEST:
-            return Outcome.ATTESTED
-        case DecisionKind.WAIVE:
-            return Outcome.WAIVED
-        case DecisionKind.RETRY:
-            return None
-
-
-def _seal_snapshot(item: Revocation, snapshot: Snapshot) -> bytes:
-    document: dict[str, object] = {
-        "opening": item.opening,
-        "accounts": [[account.id, account.locator] for account in snapshot.accounts],
-        "standing": {
-            account: [[access.kind.value, access.ref] for access in items]
-            for account, items in snapshot.standing.items()
-        },
-    }
-    return item.subject.encrypt(document, context=f"{item.case_id}/{item.system}")
-
-
-def _open_snapshot(
-    subject: Subject, case_id: str, system: str, opening: int, private: bytes | None
-) -> Snapshot:
-    if private is None:
-        return Snapshot()
-    document: Any = subject.decrypt(private, context=f"{case_id}/{system}")
-    accounts = tuple(Account(id_, locator) for id_, locator in document["accounts"])
-    if document["opening"] != opening:  # accounts stay pinned, what stood before was settled then
-        return Snapshot(accounts)
-    return Snapshot(
-        accounts=accounts,
-        standing={
-            account: tuple(Access(AccessKind(kind), ref) for kind, ref in items)
-            for account, items in document["standing"].items()
-        },
+def _sealed(item: Revocation, snapshot: Snapshot) -> bytes:
+    return seal_snapshot(
+        snapshot,
+        item.subject,
+        case_id=item.case_id,
+        system=item.system,
+        opening=item.opening,
     )

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.tables import saved_views
+from lockstep.storage.tables.casework import saved_views
 
 MOST_VIEWS = 30
 """Of one user."""

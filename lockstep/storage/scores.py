@@ -19,14 +19,9 @@ from lockstep.scorecard.facts import Feed, Finding
 from lockstep.storage.deliveries import enqueue
 from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger import Append, append_all
-from lockstep.storage.tables import (
-    case_facts,
-    cases,
-    checkpoints,
-    findings,
-    metric_reports,
-    score_snapshots,
-)
+from lockstep.storage.tables.case import cases, findings
+from lockstep.storage.tables.ledger import checkpoints
+from lockstep.storage.tables.score import case_facts, metric_reports, score_snapshots
 
 PAGE = 500
 """Documents read at once: about 2 MB."""

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.rights import Scope
 from lockstep.storage.inbox import event_context
 from lockstep.storage.keyring import Keyring, KeyringError
-from lockstep.storage.tables import cases, inbox
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.intake import inbox
 from lockstep.storage.visibility import visible
 
 PAGE = 50

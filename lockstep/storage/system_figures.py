@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
 from lockstep.domain.rights import Scope
-from lockstep.storage.tables import cases, findings, ledger_entries, revocations
+from lockstep.storage.tables.case import cases, findings, revocations
+from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.storage.visibility import visible
 
 DAY = timedelta(days=1)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.tables import barred_keys, sessions, sign_ins, users
+from lockstep.storage.tables.sign_in import barred_keys, sessions, sign_ins, users
 
 MOST_ROWS = 1000
 _TOUCH = timedelta(minutes=1)

@@ -15,7 +15,9 @@ from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.subjects import Subject
-from lockstep.storage.tables import cases, inbox, revocations, subjects
+from lockstep.storage.tables.case import cases, revocations
+from lockstep.storage.tables.intake import inbox
+from lockstep.storage.tables.leavers import subjects
 from lockstep.storage.visibility import visible
 
 MOST_ROWS = 1000

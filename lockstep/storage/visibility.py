@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, true
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.tables import case_keys, cases
+from lockstep.storage.tables.case import cases
+from lockstep.storage.tables.leavers import case_keys
 
 
 def is_sealed() -> ColumnElement[bool]:

@@ -20,8 +20,9 @@ from lockstep.storage.case_rows import Opening, Said
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseView
-from lockstep.storage.revocations import Revocation, Snapshot
+from lockstep.storage.revocations import Revocation
 from lockstep.storage.sequencer import heartbeat
+from lockstep.storage.snapshots import Snapshot
 from lockstep.storage.views import CaseViews
 from tests.support.casework import TENANT, revised, termination
 from tests.support.endings import receive

@@ -23,7 +23,7 @@ FORBIDDEN = (
     ("lockstep/evidence/canonical.py", "sqlalchemy"),
     ("connectors/base.py", "lockstep.storage.tables"),
     ("connectors/http.py", "temporalio"),
-    ("lockstep/storage/tables.py", "connectors.base"),
+    ("lockstep/storage/tables/schema.py", "connectors.base"),
     ("lockstep/storage/inbox.py", "lockstep.control.events"),
     ("workflows/door.py", "httpx"),
     ("workflows/door.py", "activities.record"),

@@ -22,7 +22,7 @@ from lockstep.storage.acts import ActsLog
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.records import CaseRow
-from lockstep.storage.tables import inbox
+from lockstep.storage.tables.intake import inbox
 from tests.support.casework import TENANT, Casework
 
 RULE = BrakeRule(per_hour=3, dismissals_per_hour=2)

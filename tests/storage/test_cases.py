@@ -11,8 +11,8 @@ import pytest
 from lockstep.contracts.payloads import BeginState
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.terminations import TerminationAction
+from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.case_rows import Opening, new_case_id
-from lockstep.storage.cases import UnknownCaseError
 from lockstep.storage.engine import create_engine
 from lockstep.storage.revocations import UnknownRevocationError
 from tests.support.casework import (

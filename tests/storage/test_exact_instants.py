@@ -11,7 +11,7 @@ from lockstep.domain.access import Access, AccessKind, Account, Action, Location
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.storage.case_rows import Opening
-from lockstep.storage.revocations import Snapshot
+from lockstep.storage.snapshots import Snapshot
 from tests.storage.test_case_endings import finding
 from tests.support.casework import OTHER, SYSTEM, revised, termination
 

@@ -12,8 +12,8 @@ import pytest
 
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.storage import identity
+from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.case_rows import Opening
-from lockstep.storage.cases import UnknownCaseError
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.identity import Disclosed, disclose
 from lockstep.storage.subjects import Subject

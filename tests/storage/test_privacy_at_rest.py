@@ -24,7 +24,7 @@ from lockstep.domain.outcomes import reckon
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.holds import Holds
 from lockstep.storage.keyring import unseal
-from lockstep.storage.revocations import Snapshot
+from lockstep.storage.snapshots import Snapshot
 from tests.support.casework import (
     EMAIL,
     NAME,

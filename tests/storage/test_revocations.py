@@ -12,7 +12,8 @@ from lockstep.domain.access import Access, AccessKind, Account, Exchange, Locati
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import Closing, reckon
-from lockstep.storage.revocations import Revocation, Snapshot
+from lockstep.storage.revocations import Revocation
+from lockstep.storage.snapshots import Snapshot
 from tests.storage.test_case_endings import finding
 from tests.support.casework import OTHER, SYSTEM, Casework, termination
 

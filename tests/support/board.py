@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert, text, update
 
 from lockstep.storage.records import CaseRow
-from lockstep.storage.tables import assignments, findings, requests, revocations
+from lockstep.storage.tables.case import findings, revocations
+from lockstep.storage.tables.casework import assignments, requests
 from tests.support.casework import OTHER, SYSTEM, Casework, termination
 
 HOUR = timedelta(hours=1)

@@ -24,8 +24,8 @@ from lockstep.evidence.verify.report import Report, Verdict
 from lockstep.storage.exports import Exports
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import Snapshot
 from lockstep.storage.sequencer import heartbeat
+from lockstep.storage.snapshots import Snapshot
 from tests.support.casework import OTHER, SYSTEM, TENANT, Casework, termination
 from tests.support.endings import receive
 from tests.support.ledgers import ORIGIN, LedgerBook, settle

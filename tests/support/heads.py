@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.evidence.entries import EntryKind
 from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
-from lockstep.storage.tables import checkpoints
+from lockstep.storage.tables.ledger import checkpoints
 
 ORIGIN = "acme/lockstep-ledger"
 SIGNER = FileSigner.generate(ORIGIN)

@@ -14,7 +14,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.brake_rows import Held
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_keys import key_indexes
-from lockstep.storage.tables import inbox
+from lockstep.storage.tables.intake import inbox
 from tests.control.test_brake import event_of
 from tests.support.casework import TENANT
 from tests.web.console.conftest import Browser, Site, text_of

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from lockstep.control.sessions import Sessions
 from lockstep.domain.rights import Role
-from lockstep.storage.tables import sessions
+from lockstep.storage.tables.sign_in import sessions
 from tests.support.casework import TENANT
 from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, text_of
 from tests.web.console.test_access import sql

@@ -28,7 +28,7 @@ from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_rows import pin
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.records import CaseRow
-from lockstep.storage.tables import ledger_entries
+from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.worker import Parts, build_workers, running
 from tests.support.casework import TENANT, Casework, termination
 from tests.support.memory_connector import MemoryConnector

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from lockstep.domain.rights import Role
 from lockstep.storage.erasure import Cause, Erasure, Ground
-from lockstep.storage.tables import inbox
+from lockstep.storage.tables.intake import inbox
 from tests.support.casework import everything_stored
 from tests.web.console.conftest import text_of
 from tests.web.console.ward import (

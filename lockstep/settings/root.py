@@ -1,0 +1,340 @@
+"""The root table of `lockstep.toml`: all settings as a whole, and what is opened from them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connectors.anchors.base import AnchorOptions
+from connectors.anchors.registry import ANCHORS
+from connectors.base import ConnectorOptions
+from connectors.registry import MANIFESTS
+from lockstep.control.events import LOCAL_SOURCE
+from lockstep.control.temporal import TemporalAddress
+from lockstep.control.tokens import TokenError, Tokens
+from lockstep.control.webhook_secret import webhook_key
+from lockstep.domain.access import Category
+from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
+from lockstep.domain.rights import Permission
+from lockstep.evidence.notes import NoteError, Signer
+from lockstep.settings.console import (
+    BrakeTable,
+    ConsoleTable,
+    GroupTable,
+    OidcTable,
+    is_local,
+)
+from lockstep.settings.errors import SettingsError
+from lockstep.settings.evidence import (
+    LedgerTable,
+    RetentionTable,
+    ScorecardTable,
+    TokenTable,
+)
+from lockstep.settings.notices import NoticesTable
+from lockstep.settings.options import read_options
+from lockstep.settings.signing import default_origin, parse_signer
+from lockstep.settings.tables import (
+    SYSTEM_ID,
+    DatabaseTable,
+    LogTable,
+    PolicyTable,
+    SandboxTable,
+    SecretRef,
+    SourceTable,
+    SystemTable,
+    TemporalTable,
+    WebTable,
+)
+from lockstep.storage.keyring import Keyring, KeyringError
+
+_MAX_SECRET = 64 * 1024
+
+
+class Settings(BaseSettings):
+    """All settings, validated as a whole; see `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOCKSTEP_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    tenant: str = Field(min_length=1, max_length=80, pattern=r"^[a-z0-9][a-z0-9-]*$")
+    data_dir: Path = Path(".lockstep")
+    keyring: SecretRef
+    database: DatabaseTable = Field(default_factory=DatabaseTable)
+    temporal: TemporalTable = Field(default_factory=TemporalTable)
+    web: WebTable = Field(default_factory=WebTable)
+    log: LogTable = Field(default_factory=LogTable)
+    policy: PolicyTable = Field(default_factory=PolicyTable)
+    sandbox: SandboxTable = Field(default_factory=SandboxTable)
+    ledger: LedgerTable = Field(default_factory=LedgerTable)
+    scorecard: ScorecardTable = Field(default_factory=ScorecardTable)
+    retention: RetentionTable = Field(default_factory=RetentionTable)
+    console: ConsoleTable = Field(default_factory=ConsoleTable)
+    oidc: OidcTable | None = None
+    groups: dict[str, GroupTable] = Field(default_factory=dict)
+    brake: BrakeTable = Field(default_factory=BrakeTable)
+    notices: NoticesTable = Field(default_factory=NoticesTable)
+    tokens: dict[str, TokenTable] = Field(default_factory=dict)
+    sources: dict[str, SourceTable] = Field(default_factory=dict)
+    systems: dict[str, SystemTable] = Field(min_length=1)
+
+    _home: Path = Path()
+    _file: Path = Path()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _names(self) -> Settings:
+        for table, names in (
+            ("systems", self.systems),
+            ("sources", self.sources),
+            ("tokens", self.tokens),
+            ("groups", self.groups),
+            ("ledger.anchors", self.ledger.anchors),
+            ("notices.routes", self.notices.routes),
+        ):
+            for name in names:
+                if not SYSTEM_ID.fullmatch(name):
+                    raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
+        if LOCAL_SOURCE in self.sources:
+            raise ValueError(f"sources.{LOCAL_SOURCE}: this name is our own: choose another")
+        return self
+
+    @model_validator(mode="after")
+    def _sign_in(self) -> Settings:
+        if self.oidc is not None and not self.groups:
+            raise ValueError("groups: nobody could do anything: add a [groups.<name>] table")
+        return self
+
+    @property
+    def one_time_links(self) -> bool:
+        """Whether a one-time link signs in: on this machine only, and without a provider only."""
+        return self.oidc is None and is_local(self.web.bind)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port under which browsers know us."""
+        return self.console.origin or f"http://{self.web.bind}:{self.web.port}"
+
+    @property
+    def file(self) -> Path:
+        """The file that they were read from: a process that we start reads them anew."""
+        return self._file
+
+    def path(self, path: Path) -> Path:
+        """A path as written in the file: relative to the file, not to the working directory."""
+        return path if path.is_absolute() else self._home / path
+
+    def secret(self, reference: str, *, key: str) -> str:
+        """Resolve ``env:NAME`` or ``file:PATH``.
+
+        Raises:
+            SettingsError: if there is no such variable or file; never quotes a value.
+        """
+        kind, _, place = reference.partition(":")
+        if kind == "env":
+            value = os.environ.get(place, "")
+            if not value:
+                raise SettingsError([f"{key}: the environment variable {place} is not set: set it"])
+            return value
+        path = self.path(Path(place))
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise SettingsError([f"{key}: cannot read {path} ({reason}): create it"]) from None
+        if len(text) > _MAX_SECRET or not text.strip():
+            raise SettingsError([f"{key}: {path} is empty or too large: put the secret in it"])
+        return text.strip()
+
+    def database_url(self, *, owner: bool = False) -> str:
+        """The URL of an external database, by reference or literal."""
+        value = (self.database.owner_url or self.database.url) if owner else self.database.url
+        if value.startswith(("env:", "file:")):
+            return self.secret(value, key="database.owner_url" if owner else "database.url")
+        return value
+
+    def open_keyring(self) -> Keyring:
+        try:
+            return Keyring.parse(self.secret(self.keyring, key="keyring"))
+        except KeyringError as error:
+            raise SettingsError([f"keyring: {error}: restore it from your backup"]) from None
+
+    @property
+    def ledger_origin(self) -> str:
+        """The ledger's name in every head that is signed; also the name of its key."""
+        return self.ledger.origin or default_origin(self.tenant)
+
+    def open_signer(self) -> Signer:
+        """The key that signs the ledger's heads."""
+        try:
+            text = self.secret(self.ledger.key, key="ledger.key")
+            return parse_signer(text, origin=self.ledger_origin)
+        except NoteError as error:
+            raise SettingsError([f"ledger.key: {error}: restore it from your backup"]) from None
+        except SettingsError as error:  # an installation from before there was one
+            how = "make one with `lockstep ledger key --new FILE`, once"
+            raise SettingsError([f"{problem}, or {how}" for problem in error.problems]) from None
+
+    def temporal_address(self) -> TemporalAddress:
+        table = self.temporal
+        embedded = table.mode == "embedded"
+        return TemporalAddress(
+            address=f"127.0.0.1:{table.port}" if embedded else table.address,
+            namespace=table.namespace,
+            tls=table.tls and not embedded,
+            api_key=self.secret(table.api_key, key="temporal.api_key") if table.api_key else "",
+            server_ca=self._optional(table.server_ca),
+            client_certificate=self._optional(table.client_certificate),
+            client_key=self._optional(table.client_key),
+        )
+
+    def source_secrets(self, name: str) -> tuple[str, ...]:
+        key = f"sources.{name}.secrets"
+        secrets = tuple(self.secret(given, key=key) for given in self.sources[name].secrets)
+        try:
+            for secret in secrets:
+                webhook_key(secret)
+        except ValueError as error:
+            raise SettingsError(
+                [f"{key}: {error}: make one with `echo whsec_$(openssl rand -base64 32)`"]
+            ) from None
+        return secrets
+
+    def token_book(self) -> dict[str, tuple[str, frozenset[Permission]]]:
+        """The API's tokens by name, each with its rights.
+
+        Raises:
+            SettingsError: naming each token that cannot be read, is too short, or is there twice.
+        """
+        book: dict[str, tuple[str, frozenset[Permission]]] = {}
+        problems: list[str] = []
+        for name, table in self.tokens.items():
+            key = f"tokens.{name}.secret"
+            try:
+                secret = self.secret(table.secret, key=key)
+                Tokens({**book, name: (secret, table.rights)})
+            except SettingsError as error:
+                problems.extend(error.problems)
+            except TokenError as error:
+                problems.append(f"{key}: {error}: make one with `openssl rand -base64 32`")
+            else:
+                book[name] = (secret, frozenset(table.rights))
+        if problems:
+            raise SettingsError(problems)
+        return book
+
+    def oidc_secret(self) -> str:
+        """The secret by which the identity provider knows us; "" where there is none.
+
+        Raises:
+            SettingsError: if it cannot be read.
+        """
+        if self.oidc is None or self.oidc.client_secret is None:
+            return ""
+        return self.secret(self.oidc.client_secret, key="oidc.client_secret")
+
+    def scorecard_receiver(self) -> tuple[str, str] | None:
+        """Where the score is pushed to: address and secret; None where nobody wants it.
+
+        Raises:
+            SettingsError: if the secret cannot be read or used.
+        """
+        table = self.scorecard
+        if not table.url or table.secret is None:
+            return None
+        key = "scorecard.secret"
+        secret = self.secret(table.secret, key=key)
+        try:
+            webhook_key(secret)
+        except ValueError as error:
+            raise SettingsError(
+                [f"{key}: {error}: make one with `echo whsec_$(openssl rand -base64 32)`"]
+            ) from None
+        return table.url, secret
+
+    def to_policy(self) -> Policy:
+        """The policy that new cases are pinned to."""
+        sla = dict(DEFAULT_SLA)
+        for kind, tiers in self.policy.sla.items():
+            sla.update({(kind, tier): limit for tier, limit in tiers.items()})
+        return Policy(
+            version=self.policy.version,
+            systems=tuple(
+                SystemPolicy(
+                    system=name,
+                    connector=table.connector,
+                    category=table.category or _category(table.connector),
+                    tier=table.tier,
+                    required=table.required,
+                    accept_single_key=table.accept_single_key,
+                    start_to_close=table.start_to_close,
+                )
+                for name, table in sorted(self.systems.items())
+            ),
+            cutoff=CutoffRule(
+                end_of_day=self.policy.end_of_day,
+                involuntary_at_notice=self.policy.involuntary_at_notice,
+            ),
+            sla=sla,
+            warn_at=self.policy.warn_at,
+            watch=tuple(self.policy.watch),
+        )
+
+    def connector_options(self, name: str) -> ConnectorOptions:
+        """What one system's connector is built from.
+
+        Raises:
+            SettingsError: naming each option that is unknown, missing or wrong.
+        """
+        table = self.systems[name]
+        plain, secrets = read_options(
+            f"systems.{name}",
+            table.model_extra or {},
+            options=MANIFESTS[table.connector].options,
+            owner=table.connector,
+            secret=self.secret,
+        )
+        return ConnectorOptions(name, plain, secrets, table.timeout)
+
+    def anchor_options(self, name: str) -> AnchorOptions:
+        """What one anchor is built from.
+
+        Raises:
+            SettingsError: naming each option that is unknown, missing or wrong.
+        """
+        table = self.ledger.anchors[name]
+        plain, secrets = read_options(
+            f"ledger.anchors.{name}",
+            table.model_extra or {},
+            options=ANCHORS[table.kind].options,
+            owner=table.kind,
+            secret=self.secret,
+        )
+        data_dir = self.path(self.data_dir) / "anchors"
+        return AnchorOptions(name, plain, secrets, home=self._home, data_dir=data_dir)
+
+    def _optional(self, path: Path | None) -> Path | None:
+        return self.path(path) if path else None
+
+
+def _category(connector: str) -> Category:
+    manifest = MANIFESTS.get(connector)
+    return manifest.category if manifest else Category.SAAS

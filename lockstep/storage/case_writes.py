@@ -1,0 +1,34 @@
+"""The statements that close a case, and that reopen it with a finding.
+
+Each takes ``k_case``, which names the case, and what it writes as ``n_...``; `FINDING` takes a row.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, update
+from sqlalchemy.dialects.postgresql import insert
+
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.storage.tables.case import cases, findings
+
+CLOSE = (
+    update(cases)
+    .where(cases.c.case_id == bindparam("k_case"))
+    .values(
+        status=CaseStatus.CLOSED.value,
+        closed_at=bindparam("n_at"),
+        closings=bindparam("n_closing"),
+        updated_at=func.now(),
+    )
+)
+RESOLVE = (
+    update(findings)
+    .where(findings.c.case_id == bindparam("k_case"), findings.c.resolved_at.is_(None))
+    .values(resolved_at=bindparam("n_at"))
+)
+FINDING = insert(findings).on_conflict_do_nothing()
+REOPEN_CASE = (
+    update(cases)
+    .where(cases.c.case_id == bindparam("k_case"))
+    .values(status=CaseStatus.REVOKING.value, closed_at=None, updated_at=func.now())
+)

@@ -1,0 +1,106 @@
+"""The statements that write one system's part of a case.
+
+Each takes ``k_case`` and ``k_system``, which name the row, and what it writes as ``n_...``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, case, func, or_, text, update
+
+from lockstep.domain.outcomes import RevocationState
+from lockstep.storage.ledger import ArrayUpdate
+from lockstep.storage.tables.case import revocations
+
+
+def _touch(**values: object) -> Any:
+    return (
+        update(revocations)
+        .where(revocations.c.case_id == bindparam("k_case"))
+        .where(revocations.c.system == bindparam("k_system"))
+        .values(updated_at=func.now(), **values)
+    )
+
+
+def _unless_asked(state: RevocationState) -> Any:
+    """``state``, unless a person has been asked, or has settled it while we were at work."""
+    # Not `in_`: group commit runs this for many rows at once, which its expanding bind refuses.
+    kept = or_(
+        revocations.c.state == RevocationState.NEEDS_PERSON.value,
+        revocations.c.state == RevocationState.SETTLED.value,
+    )
+    return case((kept, revocations.c.state), else_=state.value)
+
+
+REOPEN = _touch(
+    opening=bindparam("n_opening"),
+    state=RevocationState.REVOKING.value,
+    outcome=None,
+    grade=None,
+    accepted_at=None,
+    revoked_at=None,
+    confirmed_at=None,
+)
+
+
+def _by_arrays(assignments: str, **types: str) -> ArrayUpdate:
+    """An update of revocations; ``types`` are the PostgreSQL types of its parameters."""
+    columns = {"k_case": "text", "k_system": "text", **types}
+    arrays = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
+    statement = text(
+        f"update revocations r set {assignments}, updated_at = now()"  # noqa: S608 - ours alone
+        f" from unnest({arrays}) as v({', '.join(columns)})"
+        " where r.case_id = v.k_case and r.system = v.k_system"
+    )
+    return ArrayUpdate(statement, ("k_case", "k_system"))
+
+
+# The two that every revocation writes go by arrays; the rare ones stay readable.
+ATTEMPT = _by_arrays(
+    """
+    state = case when r.state in ('needs_person', 'settled') then r.state else 'revoking' end,
+    attempts = r.attempts + 1, round = v.n_round, accounts = v.n_accounts, private = v.n_private,
+    first_attempt_at = coalesce(r.first_attempt_at, v.n_at)
+    """,
+    n_round="int",
+    n_accounts="int",
+    n_private="bytea",
+    n_at="timestamptz",
+)
+FAULT = _touch(
+    state=_unless_asked(RevocationState.RETRYING),
+    fault=bindparam("n_fault"),
+    fault_text=bindparam("n_text"),
+    fault_at=bindparam("n_at"),
+    retry_at=bindparam("n_retry_at"),
+)
+SETTLE = _by_arrays(
+    """
+    state = 'settled', outcome = v.n_outcome, grade = v.n_grade, accounts = v.n_accounts,
+    actions = v.n_actions, residual_s = v.n_residual, accepted_at = v.n_accepted,
+    revoked_at = v.n_revoked, confirmed_at = v.n_confirmed, private = v.n_private,
+    fault = null, fault_text = null, retry_at = null, needs_person_since = null
+    """,
+    n_outcome="text",
+    n_grade="text",
+    n_accounts="int",
+    n_actions="int",
+    n_residual="int",
+    n_accepted="timestamptz",
+    n_revoked="timestamptz",
+    n_confirmed="timestamptz",
+    n_private="bytea",
+)
+NEEDS_PERSON = _touch(
+    state=RevocationState.NEEDS_PERSON.value,
+    outcome=None,
+    fault=bindparam("n_fault"),
+    needs_person_since=func.coalesce(revocations.c.needs_person_since, bindparam("n_at")),
+).where(revocations.c.state != RevocationState.SETTLED.value)
+"""A late question must not undo what a person or a proof has settled meanwhile."""
+REHEARSED = _touch(
+    rehearsed_at=bindparam("n_at"),
+    accounts=bindparam("n_accounts"),
+    rehearsal_problems=bindparam("n_problems", type_=revocations.c.rehearsal_problems.type),
+)

@@ -1,0 +1,118 @@
+"""Cases, their systems and findings, and the policies that they are pinned to."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from lockstep.storage.tables.schema import Instant, metadata
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Column("adopted_at", Instant, nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("subject_id", Uuid, ForeignKey("subjects.subject_id"), nullable=False),
+    Column("worker_index", LargeBinary, nullable=False),
+    Column("spell_index", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("policy", Text, ForeignKey("policies.digest"), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("last_event_id", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("cutoff_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("begun_at", Instant),
+    Column("closed_at", Instant),
+    Column("closings", Integer, nullable=False, server_default="0"),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Index(
+        "uq_cases_spell_index_live",
+        "spell_index",
+        unique=True,
+        postgresql_where=text("status <> 'rescinded'"),
+    ),
+    Index("ix_cases_spell_index", "spell_index", "opened_at"),
+    Index("ix_cases_worker_index", "worker_index"),
+    Index("ix_cases_status_cutoff_at", "status", "cutoff_at"),
+    Index("ix_cases_partner_opened_at", "partner", "opened_at"),
+    Index("ix_cases_opened_at", "opened_at"),
+    Index("ix_cases_closed_at", "closed_at", postgresql_where=text("closed_at is not null")),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("case_id", Text, ForeignKey("cases.case_id"), primary_key=True),
+    Column("system", Text, primary_key=True),
+    Column("connector", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("accept_single_key", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("warn_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("opening", Integer, nullable=False, server_default="1"),
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("accounts", Integer, nullable=False, server_default="0"),
+    Column("actions", Integer, nullable=False, server_default="0"),
+    Column("outcome", Text),
+    Column("grade", Text),
+    Column("residual_s", Integer, nullable=False, server_default="0"),
+    Column("needs_person_since", Instant),
+    Column("fault", Text),
+    Column("fault_text", Text),
+    Column("fault_at", Instant),
+    Column("retry_at", Instant),
+    Column("first_attempt_at", Instant),
+    Column("accepted_at", Instant),
+    Column("revoked_at", Instant),
+    Column("confirmed_at", Instant),
+    Column("rehearsed_at", Instant),
+    Column("rehearsal_problems", JSONB),
+    Column("private", LargeBinary),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Index("ix_revocations_state", "state", "due_at", postgresql_where=text("state <> 'settled'")),
+    Index("ix_revocations_settled", "confirmed_at", postgresql_where=text("state = 'settled'")),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("finding_id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("cases.case_id"), nullable=False, index=True),
+    Column("system", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("raised_at", Instant, nullable=False),
+    Column("resolved_at", Instant),
+)

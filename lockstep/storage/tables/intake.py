@@ -1,0 +1,83 @@
+"""What HR reported, and what the brake holds of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from lockstep.storage.tables.schema import Instant, metadata
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("dedupe_key", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("claimed_until", Instant),
+    Column("case_id", Text),
+    Column("verdict", Text),
+    Column("error", Text),
+    Column("finished_at", Instant),
+    Column("brake_id", Text),
+    UniqueConstraint("source", "dedupe_key"),
+    Index("ix_inbox_pending", "priority", "id", postgresql_where=text("state = 'pending'")),
+    Index("ix_inbox_brake_id", "brake_id", postgresql_where=text("brake_id is not null")),
+)
+"""``state``: pending, held (by the brake ``brake_id``), done or refused. A released event is
+pending again and keeps its ``brake_id``: it is not held a second time.
+"""
+
+brakes = Table(
+    "brakes",
+    metadata,
+    Column("brake_id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
+    Column("observed", Integer, nullable=False),
+    Column("allowed", Integer, nullable=False),
+    Column("state", Text, nullable=False, server_default="on"),
+    Column("decided_by", Text),
+    Column("decided_at", Instant),
+    Column("private", LargeBinary),
+    Index("uq_brakes_on", "source", unique=True, postgresql_where=text("state = 'on'")),
+)
+"""``state``: on, released or refused; at most one is on for a source. ``cause``: what was too many,
+terminations or dismissals.
+"""
+
+held_events = Table(
+    "held_events",
+    metadata,
+    Column("inbox_id", BigInteger, ForeignKey("inbox.id"), primary_key=True, autoincrement=False),
+    Column("brake_id", Text, ForeignKey("brakes.brake_id"), nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("cutoff_at", Instant, nullable=False),
+    Column("key_indexes", ARRAY(LargeBinary), nullable=False),
+    Column("actor_index", LargeBinary),
+    Index("ix_held_events_brake_id", "brake_id", "cutoff_at", "inbox_id"),
+)
+"""What a brake holds, as far as it must be known without opening it; gone once it is decided.
+
+``actor_index``: blind index of who of our own people reported it.
+"""

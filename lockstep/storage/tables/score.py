@@ -1,0 +1,45 @@
+"""What the score is reckoned from, and what it came to."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from lockstep.storage.tables.schema import Instant, metadata
+
+case_facts = Table(
+    "case_facts",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("partner", Text, nullable=False),
+    Column("cutoff_at", Instant, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("through", BigInteger, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Index("ix_case_facts_cutoff_at", "cutoff_at"),
+    Index("ix_case_facts_open", "cutoff_at", postgresql_where=text("is_open")),
+)
+"""What the metric needs of a case, folded from its entries in the ledger's order."""
+
+score_snapshots = Table(
+    "score_snapshots",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("taken_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("document", JSONB, nullable=False),
+    Index("ix_score_snapshots_taken_at", "taken_at"),
+)
+
+metric_reports = Table(
+    "metric_reports",
+    metadata,
+    Column("report_id", Text, primary_key=True),
+    Column("metric", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Index("ix_metric_reports_metric", "metric", "as_of"),
+)
+"""The other metrics of the dimension, as reported by their owners; append only."""
