@@ -16,7 +16,7 @@ from lockstep.control.tokens import digest_of
 from lockstep.domain.leavers import Key
 from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.acts import ActsLog
-from lockstep.storage.api_tokens import MOST_ROWS, ApiTokenRow, ApiTokens
+from lockstep.storage.api_tokens import MOST_ROWS, ApiTokenRow, ApiTokens, TokenEnd
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.keyring import Keyring
 
@@ -106,7 +106,7 @@ class ApiTokenDesk:
         """
         is_id = _ID.fullmatch(token_id)
         if not is_id or not await self._tokens.end(
-            token_id, "ended_by_admin", partners=by.partners
+            token_id, TokenEnd.BY_ADMIN, partners=by.partners
         ):
             raise TokenRefusedError("there is no such token, or it has ended")
         await self._log.acted(by.user_id, f"token.end:{token_id}", token=by.token)

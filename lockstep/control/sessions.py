@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.leavers import Key
-from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
+from lockstep.domain.rights import Permission, Principal, Rights, Role, is_within, permissions_of
 from lockstep.storage.acts import ActsLog
+from lockstep.storage.api_tokens import MADE_ON_SERVER
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.users import BarredError, NewSession, SessionRow, Users
@@ -93,6 +94,8 @@ class Sessions:
     async def begin(self, who: Identity) -> str:
         """Open a session; return its cookie. Every sign-in makes a new one.
 
+        With it end the API tokens that would keep what ``who`` has lost.
+
         Raises:
             SignInError: for somebody without any role, or a leaver past their cutoff.
         """
@@ -113,6 +116,8 @@ class Sessions:
             idle=self._idle,
             lifetime=self._lifetime,
             provider=who.session,
+            tenant=self._tenant,
+            rights=Rights(permissions_of(who.roles, *who.more), who.partners),
         )
         try:
             cookie, user_id = await self.users.start(new)
@@ -202,7 +207,7 @@ LOCAL_ADMINISTRATOR = Identity(
 
 
 COMMAND_LINE = Principal(
-    user_id="cli",
+    user_id=MADE_ON_SERVER,
     name="Command line",
     # Whoever can run it holds the keyring.
     permissions=frozenset(Permission),

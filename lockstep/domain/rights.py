@@ -76,6 +76,26 @@ _PERMISSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """What somebody may do, and for which partners; None is every one."""
+
+    permissions: frozenset[Permission]
+    partners: frozenset[str] | None
+
+    def is_within(self, others: Rights) -> bool:
+        """Whether ``others`` are all of this, or more."""
+        return self.permissions <= others.permissions and is_within(self.partners, others.partners)
+
+    def common(self, others: Rights) -> Rights:
+        """What is in both."""
+        if self.partners is None or others.partners is None:
+            partners = others.partners if self.partners is None else self.partners
+        else:
+            partners = self.partners & others.partners
+        return Rights(self.permissions & others.permissions, partners)
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """Which cases somebody may know of. What is outside is absent: not listed, counted, or found.
 

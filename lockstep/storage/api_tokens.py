@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import exists, func, insert, or_, select, update
@@ -13,8 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.storage.tables.sign_in import api_tokens, barred_keys
 
 MOST_ROWS = 500
+MADE_ON_SERVER = "cli"
+"""Who made a token on the server: nobody whose role could be lost."""
 _TOUCH = timedelta(minutes=1)
 """How exactly the last use is known: not every request is a write."""
+
+
+class TokenEnd(StrEnum):
+    """Why a token ended before its time."""
+
+    BY_ADMIN = "ended_by_admin"
+    LEFT = "left"
+    """The cutoff of its owner or of its maker came."""
+    MAKER_LOST_RIGHTS = "maker_lost_rights"
+    OWNER_LOST_RIGHTS = "owner_lost_rights"
+    """Of a token of the command line: nobody else can have lost them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +120,14 @@ class ApiTokens:
         async with self._engine.connect() as connection:
             return int(await connection.scalar(query) or 0)
 
-    async def end(self, token_id: str, reason: str, *, partners: frozenset[str] | None) -> bool:
+    async def end(
+        self, token_id: str, reason: TokenEnd, *, partners: frozenset[str] | None
+    ) -> bool:
         """End a token of these partners; False if there is none that stands."""
         statement = (
             update(api_tokens)
             .where(api_tokens.c.token_id == token_id, api_tokens.c.ended_at.is_(None))
-            .values(ended_at=datetime.now(UTC), end_reason=reason)
+            .values(ended_at=datetime.now(UTC), end_reason=reason.value)
         )
         if partners is not None:
             statement = statement.where(api_tokens.c.partners.contained_by(sorted(partners)))

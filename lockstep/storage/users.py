@@ -15,7 +15,9 @@ from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.storage.keyring import Keyring
+from lockstep.domain.rights import Permission, Rights, Role, permissions_of
+from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.lost_rights import Holder, end_what_was_lost
 from lockstep.storage.tables.sign_in import barred_keys, sessions, sign_ins, users
 
 MOST_ROWS = 1000
@@ -55,7 +57,13 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What a sign-in leaves. ``identity`` is issuer and subject; ``provider`` the issuer's sid."""
+    """What a sign-in leaves.
+
+    Args:
+        identity: issuer and subject.
+        rights: what the person has from now on; tokens of theirs that give more end.
+        provider: the issuer's sid.
+    """
 
     identity: tuple[str, str] = field(repr=False)
     name: str = field(repr=False)
@@ -63,6 +71,8 @@ class NewSession:
     document: Mapping[str, Any] = field(repr=False)
     idle: timedelta
     lifetime: timedelta
+    tenant: str
+    rights: Rights
     provider: str = ""
 
 
@@ -76,6 +86,8 @@ class Users:
     async def start(self, new: NewSession) -> tuple[str, str]:
         """Open a session; return its cookie, which is stored nowhere, and the user's id.
 
+        Of two sign-ins of a person at once the second waits for the first.
+
         Raises:
             BarredError: for a leaver past their cutoff.
         """
@@ -85,6 +97,9 @@ class Users:
             if await self.is_barred(connection, new.key_indexes):
                 raise BarredError
             user_id = await self._known(connection, new, now)
+            before = await self._rights_before(connection, user_id)
+            holder = Holder(user_id, frozenset(new.key_indexes), new.rights, before)
+            await end_what_was_lost(connection, new.tenant, holder, now)
             row = {
                 "session_hash": digest(cookie),
                 "user_id": user_id,
@@ -288,6 +303,29 @@ class Users:
             .returning(users.c.user_id)
         )
         return str(await connection.scalar(statement))
+
+    async def _rights_before(self, connection: AsyncConnection, user_id: str) -> Rights | None:
+        """What somebody had at the sign-in before this one; None if that cannot be told."""
+        query = (
+            select(sessions.c.session_hash, sessions.c.private)
+            .where(sessions.c.user_id == user_id)
+            .order_by(sessions.c.created_at.desc())
+            .limit(1)
+        )
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        try:
+            document = self._open(row.private, bytes(row.session_hash))
+        except KeyringError:  # so old that its key is gone
+            return None
+        partners: Sequence[str] | None = document["partners"]
+        # An older release may have had roles and permissions that are none any more.
+        roles = [role for role in Role if role in document["roles"]]
+        more = [each for each in Permission if each in document["more"]]
+        return Rights(
+            permissions_of(roles, *more), None if partners is None else frozenset(partners)
+        )
 
     def _identity(self, identity: Sequence[str]) -> bytes:
         return self._ring.blind_index("user", *identity)

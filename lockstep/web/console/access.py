@@ -16,12 +16,19 @@ from lockstep.control.api_tokens import LONGEST, TokenRefusedError, Wish, givabl
 from lockstep.control.bars import BarError
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
+from lockstep.storage.api_tokens import TokenEnd
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal, signed_of
 
 HOME = "/console/access"
 OWNER_KEYS = (KeyKind.WORKER_ID, KeyKind.EMAIL, KeyKind.USERNAME)
 PAGE = 100
+WHY_ENDED = {
+    TokenEnd.BY_ADMIN: "",
+    TokenEnd.LEFT: "owner or maker left",
+    TokenEnd.MAKER_LOST_RIGHTS: "its maker lost a right or a partner that it gives",
+    TokenEnd.OWNER_LOST_RIGHTS: "its owner lost a right or a partner that it gives",
+}
 _LINES = 50
 _DIGITS = 6
 
@@ -40,6 +47,7 @@ def router(console: Console) -> APIRouter:
             "bars": await console.bars.standing(signed.principal),
             "roles": [role for role in Role if role.permissions <= may_give],
             "permissions": [each for each in Permission if each in may_give],
+            "why_ended": WHY_ENDED,
             "longest": LONGEST.days,
             "given": {},
             "secret": "",
