@@ -253,13 +253,14 @@ def amend(
     access_ends_at: Annotated[
         str | None, typer.Option(help="Exact instant, RFC 3339 with offset; or `now`.")
     ] = None,
+    second: SecondOption = "",
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Move the cutoff of a case that has not begun."""
     settings = settings_or_die(config)
-    person = Person(actor or whoami(), reason)
+    person = Person(actor or whoami(), reason, second)
 
     async def work() -> str:
         async with opened(settings) as context:
@@ -269,7 +270,7 @@ def amend(
                 last_day=last_day.date() if last_day else None,
                 access_ends_at=access_ends_at,
             )
-            event = await context.desk.amend(case_id, dates, person)
+            event = await context.desk.amend(case_id, dates, person, settings.console.pairs())
             return await _await_event(context, event)
 
     _report(run(work()), as_json=as_json)
@@ -278,17 +279,18 @@ def amend(
 def rescind(
     case_id: CaseArgument,
     reason: ReasonOption,
+    second: SecondOption = "",
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Stop a case before its cutoff. Afterwards nothing is ever re-enabled by us."""
     settings = settings_or_die(config)
-    person = Person(actor or whoami(), reason)
+    person = Person(actor or whoami(), reason, second)
 
     async def work() -> str:
         async with opened(settings) as context:
-            event = await context.desk.rescind(case_id, person)
+            event = await context.desk.rescind(case_id, person, settings.console.pairs())
             return await _await_event(context, event)
 
     _report(run(work()), as_json=as_json)

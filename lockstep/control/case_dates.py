@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from lockstep.control.asking import Asked, Wish, ask
 from lockstep.control.casework import (
     LONGEST_TEXT,
     CaseDesk,
@@ -19,8 +23,45 @@ from lockstep.control.events import Dates, EventError, TerminationEvent
 from lockstep.control.reporting import make_dates
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
-from lockstep.storage.case_acts import ActKind, ActState, NewAct
+from lockstep.storage.case_acts import ActKind, ActRow, ActState, NewAct
 from lockstep.storage.case_file import CaseFile
+
+OF_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND})
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of a case's dates, ready to be sent.
+
+    Args:
+        slot: what of two people who change them at once only one can take.
+        prolongs: whether access lasts longer by it.
+    """
+
+    case_id: str
+    kind: ActKind
+    slot: str
+    person: Person
+    event: TerminationEvent = field(repr=False)
+    cutoff: datetime
+    prolongs: bool
+    event_id: str = field(default_factory=new_event_id)
+
+    def act(self, me: Principal, **more: str) -> NewAct:
+        """How it is recorded. ``more``: why, and what was agreed to."""
+        document: dict[str, object] = {"name": me.name, "event": self.event_id, **more}
+        if self.kind is ActKind.RESCHEDULE:
+            document["cutoff"] = self.cutoff.isoformat()
+        return NewAct(
+            self.case_id,
+            "",
+            self.kind,
+            me.user_id,
+            document,
+            token=me.token,
+            slot=self.slot,
+            state=ActState.SENT,
+        )
 
 
 class CaseDates:
@@ -31,22 +72,55 @@ class CaseDates:
 
     async def reschedule(
         self, me: Principal, case_id: str, dates: Dates, *, reason: str, seen: str = ""
-    ) -> Done:
-        """Move the cutoff of a case that has not begun."""
+    ) -> Done | Asked:
+        """Move the cutoff of a case that has not begun; to later, maybe when somebody agrees."""
         person = Person(named(me), text_of(reason))
         found = await self._waiting(me, case_id, seen)
-        try:
-            event = await self._desk.desk.within(me.scope).amendment(case_id, dates)
-        except EventError as error:
-            raise RefusedError(str(error)) from None
-        return await self._report(me, found, ActKind.RESCHEDULE, person, event)
+        move = await self._move(me, found, ActKind.RESCHEDULE, person, dates)
+        if move.prolongs and self._need_second(found):
+            more = {"dates": dates.model_dump(mode="json"), "cutoff": move.cutoff.isoformat()}
+            return await self._ask(me, found, ActKind.RESCHEDULE, person, more)
+        return await self._report(me, found, move)
 
-    async def rescind(self, me: Principal, case_id: str, *, reason: str, seen: str = "") -> Done:
-        """Stop a case that has not begun. Afterwards nothing is ever re-enabled by us."""
+    async def rescind(
+        self, me: Principal, case_id: str, *, reason: str, seen: str = ""
+    ) -> Done | Asked:
+        """Stop a case that has not begun, maybe when somebody agrees.
+
+        Afterwards nothing is ever re-enabled by us.
+        """
         person = Person(named(me), text_of(reason))
         found = await self._waiting(me, case_id, seen)
-        event = await self._desk.desk.within(me.scope).rescission(case_id)
-        return await self._report(me, found, ActKind.RESCIND, person, event)
+        if self._need_second(found):
+            return await self._ask(me, found, ActKind.RESCIND, person, {})
+        return await self._report(me, found, await self._move(me, found, ActKind.RESCIND, person))
+
+    async def agreed(
+        self,
+        me: Principal,
+        found: CaseFile,
+        kind: ActKind,
+        person: Person,
+        asked: Mapping[str, Any],
+    ) -> Move:
+        """What a second person has agreed to, if it is still what was asked for.
+
+        Raises:
+            ConflictError: if the case has begun, or its dates have changed since.
+        """
+        found = await self._waiting(me, found.view.case.case_id, "")
+        if dates_seen(found) != asked["seen"]:
+            raise ConflictError(
+                "the dates have changed since this was asked for: it must be asked anew"
+            )
+        dates = Dates.model_validate(asked["dates"]) if "dates" in asked else None
+        return await self._move(me, found, kind, person, dates)
+
+    async def send(self, move: Move, act: ActRow) -> Done:
+        """Bring what an act has decided to the inbox, where HR's own statements come in."""
+        await self._desk.desk.report_as(move.event_id, move.event, move.person)
+        await self._desk.acts.done(act.act_id)
+        return Done(act.act_id)
 
     async def assign(
         self, me: Principal, case_id: str, user_id: str, *, reason: str = "", seen: str = ""
@@ -91,38 +165,46 @@ class CaseDates:
             raise ConflictError("the dates have changed since you looked at them: look again")
         return found
 
-    async def _report(
+    def _need_second(self, found: CaseFile) -> bool:
+        return self._desk.pairs.need_second_to_prolong(found.view.case.kind)
+
+    async def _ask(
         self,
         me: Principal,
         found: CaseFile,
         kind: ActKind,
         person: Person,
-        event: TerminationEvent,
-    ) -> Done:
+        more: Mapping[str, object],
+    ) -> Asked:
+        wish = Wish(kind, person.reason, more={**more, "seen": dates_seen(found)})
+        return await ask(self._desk, me, found, wish)
+
+    async def _move(
+        self,
+        me: Principal,
+        found: CaseFile,
+        kind: ActKind,
+        person: Person,
+        dates: Dates | None = None,
+    ) -> Move:
+        case = found.view.case
+        desk = self._desk.desk.within(me.scope)
+        try:
+            if dates is None:
+                event = await desk.rescission(case.case_id)
+            else:
+                event = await desk.amendment(case.case_id, dates)
+            cutoff = desk.cutoff(event)
+        except EventError as error:
+            raise RefusedError(str(error)) from None
+        prolongs = dates is None or cutoff > case.cutoff_at
+        slot = f"{case.case_id}:dates:{dates_seen(found)}"
+        return Move(case.case_id, kind, slot, person, event, cutoff, prolongs=prolongs)
+
+    async def _report(self, me: Principal, found: CaseFile, move: Move) -> Done:
         """First the act, then the event: of two people at once, one event."""
-        case_id = found.view.case.case_id
-        event_id = new_event_id()
-        document: dict[str, object] = {
-            "name": me.name,
-            "reason": person.reason,
-            "event": event_id,
-        }
-        if kind is ActKind.RESCHEDULE:
-            document["cutoff"] = self._desk.desk.cutoff(event).isoformat()
-        act = NewAct(
-            case_id,
-            "",
-            kind,
-            me.user_id,
-            document,
-            token=me.token,
-            slot=f"{case_id}:dates:{dates_seen(found)}",
-            state=ActState.SENT,
-        )
-        taken = await self._desk.take(act, found)
-        await self._desk.desk.report_as(event_id, event, person)
-        await self._desk.acts.done(taken.act_id)
-        return Done(taken.act_id)
+        taken = await self._desk.take(move.act(me, reason=move.person.reason), found)
+        return await self.send(move, taken)
 
     async def _who_took(self, found: CaseFile) -> str:
         for act in found.acts:

@@ -13,6 +13,8 @@ _DID = {
     ActKind.WAIVE: "waived it",
     ActKind.ASK_ATTEST: "asked for an attestation",
     ActKind.ASK_WAIVE: "asked for a waiver",
+    ActKind.ASK_RESCHEDULE: "asked for a later cutoff",
+    ActKind.ASK_RESCIND: "asked that the case be called off",
     ActKind.REFUSE: "refused what was asked for",
     ActKind.WITHDRAW: "withdrew what was asked for",
     ActKind.RESCHEDULE: "moved the cutoff",
@@ -21,6 +23,12 @@ _DID = {
     ActKind.ASSIGN: "gave the case to somebody",
     ActKind.NAMES: "looked at the leaver's name",
     ActKind.FETCH: "fetched an artefact",
+}
+_ASKED = {
+    ActKind.ATTEST: "attestation",
+    ActKind.WAIVE: "waiver",
+    ActKind.RESCHEDULE: "later cutoff",
+    ActKind.RESCIND: "calling off",
 }
 _STATES = {
     RequestState.PENDING: "It waits for a second person.",
@@ -42,11 +50,20 @@ def did(kind: str) -> str:
     return _DID[ActKind(kind)]
 
 
+def asked_words(kind: str) -> str:
+    """What a second person is asked for; goes behind an article."""
+    return _ASKED[ActKind(kind)]
+
+
+def is_approval(act: ActRow) -> bool:
+    """Whether it carries out what somebody else had asked for."""
+    return act.kind in _ASKED and bool(act.document.get("request"))
+
+
 def who_did(act: ActRow) -> str:
     """Who did what and when; of what got no answer, that too."""
     name = str(act.document.get("name") or act.user_id)
-    approved = act.kind in {ActKind.ATTEST, ActKind.WAIVE} and act.document.get("request")
-    what = "approved what was asked for" if approved else did(act.kind)
+    what = "approved what was asked for" if is_approval(act) else did(act.kind)
     text = f"{name} {what} at {instant_words(act.acted_at)}"
     if act.state == ActState.SENT:
         return f"{text}, and no answer has come yet: it can be sent again"

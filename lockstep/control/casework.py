@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_words import instant_words, who_did
 from lockstep.control.desk import Desk, Person, RefusedError, UnansweredError, check_decision
+from lockstep.control.pairs import Pairs
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
@@ -64,29 +65,6 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """When a person may not decide alone.
-
-    A waiver never, and neither an attestation with an artefact: grade C is two people's word.
-
-    Args:
-        tiers: of systems that nobody attests alone, artefact or not.
-    """
-
-    tiers: frozenset[Tier] = frozenset({Tier.ZERO})
-
-    def need_second(self, kind: DecisionKind, tier: str, *, has_artefact: bool) -> bool:
-        """Whether somebody else has to agree first."""
-        match kind:
-            case DecisionKind.RETRY:
-                return False
-            case DecisionKind.WAIVE:
-                return True
-            case DecisionKind.ATTEST:
-                return has_artefact or tier in self.tiers
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """What is decided about one system, before it has an id."""
 
@@ -104,9 +82,9 @@ class CaseDesk:
     """
 
     def __init__(
-        self, engine: AsyncEngine, ring: Keyring, desk: Desk, *, tenant: str, rules: Rules | None
+        self, engine: AsyncEngine, ring: Keyring, desk: Desk, *, tenant: str, pairs: Pairs | None
     ) -> None:
-        self.rules = rules or Rules()
+        self.pairs = pairs or Pairs()
         self.acts = CaseActs(engine, tenant)
         self.files = CaseFiles(engine, ring)
         self.requests = Requests(engine)
@@ -175,8 +153,9 @@ class CaseDesk:
                 until=datetime.fromisoformat(until) if until else None,
                 decision_id=decision_id_of(act.act_id),
             )
-        except UnansweredError:
-            raise  # it stays sent, and its slot taken, until it is sent again
+        except UnansweredError as error:
+            # It stays sent, and its slot taken, until it is sent again.
+            raise UnansweredError(str(error), act_id=act.act_id) from None
         except RefusedError as error:
             if await self.acts.stands(
                 decision_id_of(act.act_id)

@@ -26,6 +26,7 @@ from lockstep.control.events import (
     local_body,
     to_termination,
 )
+from lockstep.control.pairs import Pairs
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.outcomes import CaseStatus
@@ -46,7 +47,14 @@ class RefusedError(ValueError):
 
 
 class UnansweredError(RefusedError):
-    """Temporal or the worker gave no answer: it may still be done, so ask again by the same id."""
+    """Temporal or the worker gave no answer: it may still be done, so ask again by the same id.
+
+    ``act_id``: the act that stands on record and can be sent again; "" where none was recorded.
+    """
+
+    def __init__(self, text: str, *, act_id: str = "") -> None:
+        super().__init__(text)
+        self.act_id = act_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +145,18 @@ class Desk:
         dates = Dates(zone=view.case.zone, access_ends_at=view.case.cutoff_at)
         return await self._restate(view.case, TerminationAction.RESCINDED, dates)
 
-    async def amend(self, case_id: str, dates: Dates, person: Person) -> str:
+    async def amend(self, case_id: str, dates: Dates, person: Person, pairs: Pairs) -> str:
         """Move the dates of a case that has not begun; return the event's id."""
         event = await self.amendment(case_id, dates)
+        case = (await self.find(case_id)).case
+        if self.cutoff(event) > case.cutoff_at:
+            _check_prolonging(case, person, pairs)
         return (await self.report([event], person))[0]
 
-    async def rescind(self, case_id: str, person: Person) -> str:
+    async def rescind(self, case_id: str, person: Person, pairs: Pairs) -> str:
         """Stop a case that has not begun; return the event's id."""
         event = await self.rescission(case_id)
+        _check_prolonging((await self.find(case_id)).case, person, pairs)
         return (await self.report([event], person))[0]
 
     async def decide(
@@ -211,7 +223,7 @@ class Desk:
             source=LOCAL_SOURCE,
             dedupe_key=event_id,
             received_at=datetime.now(UTC),
-            body=local_body(event, actor=person.actor, reason=person.reason),
+            body=local_body(event, actor=person.actor, reason=person.reason, second=person.second),
             priority=event.kind.priority,
         )
 
@@ -241,11 +253,21 @@ class Desk:
             )
 
 
-def check_decision(kind: DecisionKind, person: Person, until: datetime | None) -> None:
+def _check_prolonging(case: CaseRow, person: Person, pairs: Pairs) -> None:
+    _check_people(person)
+    if not person.second and pairs.need_second_to_prolong(case.kind):
+        raise RefusedError(f"by this, access lasts longer ({case.kind}): it needs a second person")
+
+
+def _check_people(person: Person) -> None:
     if not person.reason.strip():
         raise RefusedError("give a reason: it is kept with the decision")
     if person.second and person.second.casefold() == person.actor.casefold():
         raise RefusedError("the second person must be somebody else")
+
+
+def check_decision(kind: DecisionKind, person: Person, until: datetime | None) -> None:
+    _check_people(person)
     if kind is not DecisionKind.WAIVE:
         return
     now = datetime.now(UTC)

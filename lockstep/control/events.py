@@ -162,17 +162,18 @@ def parse_event(raw: bytes, *, tenant: str, source: str, event_id: str) -> Termi
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One event of the inbox, read: what is said and, for a local one, by whom and why."""
+    """One event of the inbox, read; of a local one also by whom, why, and who agreed."""
 
     termination: Termination
     actor: str = ""
     reason: str = field(default="", repr=False)
+    second: str = ""
 
 
-def local_body(event: TerminationEvent, *, actor: str, reason: str) -> bytes:
-    """The inbox body of an event that a person entered here."""
+def local_body(event: TerminationEvent, *, actor: str, reason: str, second: str = "") -> bytes:
+    """The inbox body of an event that a person entered here, and a ``second`` one agreed to."""
     document = {"event": event.model_dump(mode="json"), "actor": actor, "reason": reason}
-    return json.dumps(document).encode()
+    return json.dumps({**document, "second": second} if second else document).encode()
 
 
 def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> Statement:
@@ -183,7 +184,7 @@ def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> S
     termination = to_termination(
         read_event(document["event"]), tenant=tenant, source=source, event_id=event_id
     )
-    return Statement(termination, document["actor"], document["reason"])
+    return Statement(termination, document["actor"], document["reason"], document.get("second", ""))
 
 
 def read_event(document: dict[str, object]) -> TerminationEvent:

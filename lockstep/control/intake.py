@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from lockstep.control.brake import Arrival, Brake
 from lockstep.control.case_start import CaseStarter
-from lockstep.control.events import EventError, cutoff_of, parse_statement
+from lockstep.control.events import EventError, Statement, cutoff_of, parse_statement
 from lockstep.control.load import LoopLag
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.terminations import (
@@ -153,8 +153,7 @@ class Dispatcher:
             )
             termination = statement.termination
             cutoff = cutoff_of(termination, self._policy.policy.cutoff)
-            said = Said(statement.actor, statement.reason) if statement.actor else None
-            return _Read(event, termination, cutoff, said)
+            return _Read(event, termination, cutoff, _said(statement))
         except (EventError, KeyringError) as error:
             log.warning("event_refused", inbox_id=event.id, source=event.source)
             await self._inbox.finish([Disposition(event.id, "refused", error=str(error)[:1000])])
@@ -270,6 +269,13 @@ class Dispatcher:
         if not tombstone:
             await self._starter.start(case)
         return case.case_id, verdict
+
+
+def _said(statement: Statement) -> Said | None:
+    """Who of our own people said it, if one of them did."""
+    if not statement.actor:
+        return None
+    return Said(statement.actor, statement.reason, statement.second)
 
 
 def _is_sealed(case: CaseRow) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from datetime import UTC, datetime
+from typing import Any
 
 from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.asking import Asked, Wish, already_asked, ask
+from lockstep.control.case_dates import OF_DATES, CaseDates
 from lockstep.control.case_words import state_words
 from lockstep.control.casework import (
     LONGEST_TEXT,
@@ -34,11 +35,10 @@ from lockstep.domain.rights import EVERYTHING, Principal, Scope
 from lockstep.storage.artefacts import Upload
 from lockstep.storage.case_acts import (
     ActKind,
+    ActRow,
     ActState,
     DecidedError,
     NewAct,
-    NewRequest,
-    RequestStandsError,
     SlotTakenError,
 )
 from lockstep.storage.case_file import CaseFile
@@ -47,17 +47,7 @@ from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import RequestRow, RequestState
 from lockstep.storage.subjects import Subject
 
-LIFETIME = timedelta(hours=48)
-_ASKS = {DecisionKind.ATTEST: ActKind.ASK_ATTEST, DecisionKind.WAIVE: ActKind.ASK_WAIVE}
 _OWN = "the second person is somebody else: you asked for this yourself"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """It waits for a second person until ``expires_at``."""
-
-    request_id: str
-    expires_at: datetime
 
 
 class SecondPerson:
@@ -65,6 +55,7 @@ class SecondPerson:
 
     def __init__(self, desk: CaseDesk) -> None:
         self._desk = desk
+        self._dates = CaseDates(desk)
 
     async def attest(
         self,
@@ -81,13 +72,10 @@ class SecondPerson:
         row = open_row(found, system, seen)
         digest = upload.digest if upload else ""
         choice = Choice(DecisionKind.ATTEST, text_of(reason), digest)
-        alone = not self._desk.rules.need_second(
-            choice.kind, row.tier, has_artefact=upload is not None
-        )
-        if not alone:
-            return await self._ask(me, found, row, choice, upload)
+        if self._desk.pairs.need_second(choice.kind, row.tier, has_artefact=upload is not None):
+            return await ask(self._desk, me, found, _wish(choice, row, upload))
         if pending_of(found, system, datetime.now(UTC)):
-            _already_asked(system)
+            raise already_asked(system)
         return await self._desk.decide_alone(me, case_id, system, choice, seen=seen)
 
     async def waive(
@@ -105,7 +93,7 @@ class SecondPerson:
         row = open_row(found, system, seen)
         choice = Choice(DecisionKind.WAIVE, text_of(reason), until=whole_ms(until))
         _check_waiver(row, until)
-        return await self._ask(me, found, row, choice, None)
+        return await ask(self._desk, me, found, _wish(choice, row))
 
     async def approve(self, me: Principal, request_id: str, *, reason: str = "") -> Done:
         """Agree, and have it carried out.
@@ -113,7 +101,10 @@ class SecondPerson:
         Raises:
             NotAllowedError: for whoever asked; recorded.
         """
+        words = writable(reason).strip()[:LONGEST_TEXT]
         request, found, asked = await self._open(me, request_id, "approve")
+        if ActKind(request.kind) in OF_DATES:
+            return await self._approve_dates(me, found, request, asked, words)
         row = _fitting(found, request, asked)
         await self._check_asker(request, asked)
         choice = Choice(
@@ -127,20 +118,38 @@ class SecondPerson:
             me.user_id,
             {
                 "name": me.name,
-                "reason": writable(reason).strip()[:LONGEST_TEXT],
+                "reason": words,
                 **decision_data(choice, person, request_id=request_id),
             },
             token=me.token,
             slot=slot_of(found, row.system),
             state=ActState.SENT,
         )
-        return await self._settle(me, found, request, RequestState.APPROVED, act)
+        taken = await self._settle(me, found, request, RequestState.APPROVED, act)
+        return await self._desk.carry_out(me, taken)
+
+    async def _approve_dates(
+        self,
+        me: Principal,
+        found: CaseFile,
+        request: RequestRow,
+        asked: Mapping[str, Any],
+        words: str,
+    ) -> Done:
+        person = Person(str(asked["actor"]), str(asked["reason"]), named(me))
+        kind = ActKind(request.kind)
+        move = await self._dates.agreed(me, found, kind, person, asked)
+        await self._check_asker(request, asked)
+        agreed = {"reason": words, "request": request.request_id, "actor": person.actor}
+        act = move.act(me, **agreed)
+        taken = await self._settle(me, found, request, RequestState.APPROVED, act)
+        return await self._dates.send(move, taken)
 
     async def refuse(self, me: Principal, request_id: str, *, reason: str) -> Done:
         """Do not agree, and say why; raises `NotAllowedError` for whoever asked."""
         request, found, _ = await self._open(me, request_id, "refuse")
         act = self._plain(me, request, ActKind.REFUSE, text_of(reason))
-        return await self._settle(me, found, request, RequestState.REFUSED, act)
+        return Done((await self._settle(me, found, request, RequestState.REFUSED, act)).act_id)
 
     async def withdraw(self, me: Principal, request_id: str, *, reason: str = "") -> Done:
         """Take back what oneself asked for; raises `NotAllowedError` for everybody else."""
@@ -149,7 +158,7 @@ class SecondPerson:
             await self._desk.denied(me, "case.withdraw", found, request.system, "not_own_request")
             raise NotAllowedError("only whoever asked can take it back: refuse it instead")
         act = self._plain(me, request, ActKind.WITHDRAW, writable(reason).strip()[:LONGEST_TEXT])
-        return await self._settle(me, found, request, RequestState.WITHDRAWN, act)
+        return Done((await self._settle(me, found, request, RequestState.WITHDRAWN, act)).act_id)
 
     async def find(self, me: Principal, request_id: str) -> RequestRow:
         """One request in scope; raises `NotThereError`."""
@@ -167,43 +176,6 @@ class SecondPerson:
         if not keys.isdisjoint(asked.get("own_keys", ())):
             return True
         return await self._desk.requests.maker_of(request.asked_by) == me.user_id
-
-    async def _ask(
-        self,
-        me: Principal,
-        found: CaseFile,
-        row: RevocationRow,
-        choice: Choice,
-        upload: Upload | None,
-    ) -> Asked:
-        case_id = found.view.case.case_id
-        request = NewRequest(
-            choice.kind.value,
-            whole_ms(datetime.now(UTC)) + LIFETIME,
-            choice.until,
-            {
-                "actor": named(me),
-                "name": me.name,
-                "reason": choice.reason,
-                "digest": choice.digest,
-                "opening": row.opening,
-                "own_keys": sorted(index.hex() for index in me.own_keys),
-            },
-            upload,
-        )
-        act = NewAct(
-            case_id,
-            row.system,
-            _ASKS[choice.kind],
-            me.user_id,
-            {"name": me.name, "reason": choice.reason, "request": request.request_id},
-            token=me.token,
-        )
-        try:
-            await self._desk.acts.ask(act, request, living(found))
-        except RequestStandsError:
-            _already_asked(row.system)
-        return Asked(request.request_id, request.expires_at)
 
     async def _find(self, me: Principal, request_id: str) -> tuple[RequestRow, CaseFile]:
         request = await self._desk.requests.one(checked_id(request_id), me.scope)
@@ -239,18 +211,15 @@ class SecondPerson:
         request: RequestRow,
         state: RequestState,
         act: NewAct,
-    ) -> Done:
+    ) -> ActRow:
         try:
-            row = await self._desk.acts.settle(request.request_id, state, act, living(found))
+            return await self._desk.acts.settle(request.request_id, state, act, living(found))
         except DecidedError:
             again = await self._desk.requests.one(request.request_id, me.scope)
             now = again.state_at(datetime.now(UTC)) if again else RequestState.EXPIRED
             raise ConflictError(state_words(now)) from None
         except SlotTakenError as error:
             raise faster(error) from None
-        if state is RequestState.APPROVED:
-            return await self._desk.carry_out(me, row)
-        return Done(row.act_id)
 
     def _plain(self, me: Principal, request: RequestRow, kind: ActKind, reason: str) -> NewAct:
         document = {"name": me.name, "reason": reason, "request": request.request_id}
@@ -286,7 +255,12 @@ def _check_waiver(row: RevocationRow, until: datetime) -> None:
         raise RefusedError(f"a waiver needs an end, {LONGEST_WAIVER.days} days ahead at most")
 
 
-def _already_asked(system: str) -> NoReturn:
-    raise ConflictError(
-        f"something about {system} waits for a second person already: decide or withdraw that first"
+def _wish(choice: Choice, row: RevocationRow, upload: Upload | None = None) -> Wish:
+    return Wish(
+        ActKind(choice.kind.value),
+        choice.reason,
+        system=row.system,
+        until=choice.until,
+        more={"digest": choice.digest, "opening": row.opening},
+        upload=upload,
     )

@@ -16,14 +16,6 @@ _WITHOUT_FAULT = {
 }
 
 
-_ASKED = {"attest": "An attestation", "waive": "A waiver"}
-
-
-def asked_words(kind: str) -> str:
-    """What waits for a second person, as the subject of a sentence."""
-    return _ASKED.get(kind, kind.replace("_", " ").capitalize())
-
-
 def status_of(view: CaseView) -> str:
     """The case's status; a system that waits for a person shows through."""
     waiting = any(row.state == RevocationState.NEEDS_PERSON for row in view.revocations)

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from connectors.http import require_safe_url
-from lockstep.control.casework import Rules
 from lockstep.control.oidc import Group, Reading
+from lockstep.control.pairs import Pairs
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Permission, Role
+from lockstep.domain.terminations import TerminationKind
 from lockstep.settings.tables import Duration, SecretRef, Table
 
 EVERY = "*"
@@ -26,6 +27,8 @@ class ConsoleTable(Table):
 
     ``origin``: scheme, host and port in the browser's address bar; default the bind address.
     ``attest_in_pairs``: tiers of systems that nobody attests alone, artefact or not.
+    ``prolong_in_pairs``: kinds of leaver whose cutoff nobody moves to later, and whose case nobody
+    calls off, alone; what HR sends is not concerned.
     """
 
     origin: str = Field(default="", max_length=300)
@@ -37,10 +40,13 @@ class ConsoleTable(Table):
     )
 
     attest_in_pairs: list[Tier] = Field(default_factory=lambda: [Tier.ZERO], max_length=len(Tier))
+    prolong_in_pairs: list[TerminationKind] = Field(
+        default_factory=lambda: [TerminationKind.INVOLUNTARY], max_length=len(TerminationKind)
+    )
 
-    def rules(self) -> Rules:
+    def pairs(self) -> Pairs:
         """When a person may not decide alone."""
-        return Rules(frozenset(self.attest_in_pairs))
+        return Pairs(frozenset(self.attest_in_pairs), frozenset(self.prolong_in_pairs))
 
     @field_validator("origin")
     @classmethod

@@ -15,12 +15,14 @@ from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Scope
 from lockstep.storage.board_filter import (
+    ASKED_ABOUT,
     RUNNING,
     BoardState,
     Order,
     Place,
     Wanted,
     beyond,
+    coming_asked,
     conditions,
     doors_of,
     in_state,
@@ -154,7 +156,10 @@ class BoardReads:
                 query = select(func.count()).select_from(others)
                 query = query.where(*filters, in_state(state, doors, wanted.system))
                 found[state] = int(await connection.scalar(query) or 0)
-        return found
+            query = select(func.count()).select_from(others)
+            query = query.where(*filters, coming_asked(wanted.system))
+            coming = int(await connection.scalar(query) or 0)
+        return found | {state: found[state] + coming for state in ASKED_ABOUT}
 
     async def one(self, case_id: str) -> BoardCase | None:
         """One case by its whole id."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     and_,
     exists,
+    false,
     func,
     literal,
     not_,
@@ -34,7 +35,7 @@ class BoardState(StrEnum):
     """Which cases a list shows; a case may be in several."""
 
     NEED = "need"
-    """Under way, and somebody should look: any of the next five."""
+    """Somebody should look: any of the next five."""
     PERSON = "person"
     LATE = "late"
     """A system is past its SLA."""
@@ -87,6 +88,8 @@ RUNNING = frozenset(
         BoardState.REVOKING,
     }
 )
+ASKED_ABOUT = frozenset({BoardState.NEED, BoardState.SECOND})
+"""States that a coming case may be in too."""
 _ORDERS = {
     **dict.fromkeys(RUNNING, Order.URGENT),
     BoardState.SCHEDULED: Order.CUTOFF,
@@ -224,7 +227,23 @@ def in_state(state: BoardState, doors: LateralFromClause, system: str) -> Column
         BoardState.SECOND: second,
         BoardState.REVOKING: doors.c.due_at.is_not(None) if system else true(),
     }
-    return and_(cases.c.status == CaseStatus.REVOKING.value, because[state])
+    under_way = cases.c.status == CaseStatus.REVOKING.value
+    if state not in ASKED_ABOUT or system:
+        return and_(under_way, because[state])
+    # What is not about systems comes first, so that only these cases' systems are looked at.
+    coming = coming_asked(system)
+    return and_(_UNBEGUN_OR_OPEN, or_(under_way, coming), or_(coming, because[state]))
+
+
+_UNBEGUN_OR_OPEN = cases.c.status.in_([CaseStatus.REVOKING.value, CaseStatus.SCHEDULED.value])
+
+
+def coming_asked(system: str) -> ColumnElement[bool]:
+    """Has not begun, and a second person is asked whether its dates shall change."""
+    if system:
+        return false()
+    asked = select(requests.c.case_id).where(*undecided())
+    return and_(cases.c.status == CaseStatus.SCHEDULED.value, cases.c.case_id.in_(asked))
 
 
 def _due(due: Due, doors: LateralFromClause) -> ColumnElement[bool]:

@@ -43,6 +43,8 @@ class ActKind(StrEnum):
     ASK_ATTEST = "ask_attest"
     """Asked that an attestation be approved."""
     ASK_WAIVE = "ask_waive"
+    ASK_RESCHEDULE = "ask_reschedule"
+    ASK_RESCIND = "ask_rescind"
     REFUSE = "refuse"
     WITHDRAW = "withdraw"
     RESCHEDULE = "reschedule"

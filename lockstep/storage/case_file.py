@@ -118,9 +118,13 @@ class CaseFiles:
         self._ring = ring
 
     async def read(self, case_id: str, scope: Scope) -> CaseFile | None:
-        """One case by its whole id; None if there is none, or it is outside of ``scope``."""
+        """One case by its whole id; None if there is none, or it is outside of ``scope``.
+
+        All of it as it stood at one moment: nobody may act on what the rest did not show.
+        """
         query = select(*_CASE).where(visible(scope), cases.c.case_id == case_id)
         async with self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
             row = (await connection.execute(query)).mappings().one_or_none()
             if row is None:
                 return None

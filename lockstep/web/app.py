@@ -99,7 +99,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     console = _console(settings, engine, ring, api.service, packs)
     more = [
         evidence_router(gate, packs),
-        cases_router(gate, console.board),
+        cases_router(gate, console.board, console.cases),
         *acts_routers(gate, console.cases),
         events_router(gate, console.reports),
     ]
@@ -149,7 +149,7 @@ def _console(
         shown=shown(settings),
         temporal=settings.temporal_address(),
         board=Board(engine, ring, tenant=settings.tenant),
-        cases=CaseDesk(engine, ring, desk, tenant=settings.tenant, rules=settings.console.rules()),
+        cases=CaseDesk(engine, ring, desk, tenant=settings.tenant, pairs=settings.console.pairs()),
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),
         systems=SystemsDesk(policy, SystemHealth(engine), pauses, SystemFigures(engine)),

@@ -233,11 +233,12 @@ class Stage:
     async def _amend(self, life: _Life, view: CaseView, act: Amend) -> None:
         diary = self.diary[life.case_id]
         asked = view.case.cutoff_at + timedelta(milliseconds=act.by_ms) + FINE
-        said = Said(ACTOR, "HR has it wrong") if act.person else None
+        second = SECOND if act.second else ""
+        said = Said(ACTOR, "HR has it wrong", second) if act.person else None
         in_time = ms(datetime.now(UTC)) < diary.counts_from
         after = await self.work.cases.amend(view.case, self._word(life, view), asked, said)
         shown = ms(after.cutoff_at)
-        if shown < diary.counts_from or (in_time and not act.person):
+        if shown < diary.counts_from or (in_time and (act.second or not act.person)):
             diary.counts_from = shown
 
     async def _rescind(self, life: _Life, view: CaseView) -> None:

@@ -47,7 +47,7 @@ _moves = st.one_of(
     st.integers(-50 * DAY, 50 * DAY),
 )
 
-amendments = st.builds(Amend, _moves, st.booleans())
+amendments = st.builds(Amend, _moves, st.booleans(), st.booleans())
 before = st.one_of(
     amendments,
     amendments,

@@ -67,13 +67,14 @@ STORY = Story(
         leaver(9, JUST, *proved(IDP, CRM), Attest(BADGE, strong=False), spell=2),
         leaver(10, 3 * DAY, Rescind()),
         leaver(11, 40 * DAY),
+        leaver(12, 3 * DAY, Amend(30 * DAY, person=True, second=True)),
     ),
     sealed=3,
     feeds=(Listened("hr", 30 * DAY, None), Listened("agency", 30 * DAY, DAY)),
 )
-"""Reopened, waived in time and in vain, moved by one person, late where it does not matter, early,
-with two accounts, open and overdue, open for longer than a year, a second spell on one person's
-word, taken back, and still to come; one source of HR is heard by its heartbeat alone.
+"""Reopened, waived in time and in vain, moved by one person and by two, late where it does not
+matter, early, with two accounts, open and overdue, open for longer than a year, a second spell on
+one person's word, taken back, and still to come; one source of HR is heard by its heartbeat alone.
 """
 
 

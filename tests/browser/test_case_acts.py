@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,9 +12,9 @@ from playwright.async_api import Locator, expect
 from lockstep.domain.rights import Permission, Role
 from sandbox.people import Person
 from tests.browser.conftest import OpenWindow
-from tests.browser.looks import barriers
+from tests.browser.looks import barriers, too_wide
 from tests.browser.stage import Stage
-from tests.browser.windows import Window
+from tests.browser.windows import PHONE, Window
 from tests.e2e.leavers import full_name, new_person, termination
 from tests.e2e.processes import eventually
 from tests.e2e.walk import STUCK
@@ -70,6 +71,42 @@ async def test_a_coming_case_is_moved_and_called_off(window, stage, axe):
     assert await look.page.locator("#act-rescind").count() == 0
     assert full_name(person) in await look.page.locator("h1").inner_text()
     assert await stage.walk.vendors.calls("okta", person.worker_id) == []
+
+
+async def test_a_dismissal_is_prolonged_by_two(window, stage, axe):
+    """Asked for, it waits in the list and moves nothing; agreed to by somebody else, it moves."""
+    _, case_id = await _coming(stage, days=3, kind="involuntary")
+    sealed = {"more": (Permission.SEALED,)}
+    asker = await _at(
+        window, stage, case_id, "Olivia Operator", Role.OPERATOR, script=axe, **sealed
+    )
+    form = await _unfold(asker, "reschedule")
+    day = (datetime.now(UTC) + timedelta(days=10)).date()
+    await form.get_by_label("Last working day").fill(day.isoformat())
+    await form.get_by_label("Why").fill("They hand over to their successor")
+    await form.get_by_role("button", name="Move the cutoff").click()
+    await expect(_said(asker, "waits for a second person")).to_be_visible()
+    waits = asker.page.locator(".note.asked").filter(has_text="Later cutoff")
+    await expect(waits).to_contain_text("Somebody else has to decide this")
+    await expect(asker.page.locator(".case-facts").first).to_contain_text("in 2 d")
+    assert await barriers(asker.page) == []
+
+    cookie = await stage.member("Paula Approver", Role.APPROVER, **sealed)
+    second = await window(cookie=cookie, size=PHONE)
+    await second.open("/console/?state=second")
+    line = second.page.locator(f"#case-{case_id}")
+    await expect(line).to_contain_text("later cutoff")
+    await line.locator("[data-open]").click()
+    asked = second.page.locator(".note.asked").filter(has_text="Later cutoff")
+    await expect(asked).to_contain_text("They hand over")
+    assert await too_wide(second.page) == []
+    await asked.get_by_text("Approve", exact=True).click()
+    await asked.get_by_role("button", name="Approve and carry out").click()
+    await expect(second.page.locator(".case-facts").first).to_contain_text(
+        re.compile("in (9|10|11) d"), timeout=SOON
+    )
+    undecided = asker.page.get_by_text("Somebody else has to decide this")
+    await expect(undecided).to_have_count(0, timeout=SOON)
 
 
 async def test_a_case_is_given_to_a_colleague(window, stage):
@@ -153,10 +190,16 @@ async def test_what_somebody_types_is_not_lost(window, stage):
 
 
 async def _at(
-    window: OpenWindow, stage: Stage, case_id: str, name: str, *roles: Role, script: str = ""
+    window: OpenWindow,
+    stage: Stage,
+    case_id: str,
+    name: str,
+    *roles: Role,
+    script: str = "",
+    more: Collection[Permission] = (),
 ) -> Window:
     """Somebody who looks at a case."""
-    look: Window = await window(cookie=await stage.member(name, *roles), script=script)
+    look: Window = await window(cookie=await stage.member(name, *roles, more=more), script=script)
     assert await look.open(f"/console/cases/{case_id}") == 200
     return look
 

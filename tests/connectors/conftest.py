@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -29,6 +30,14 @@ def harness_factory(kind: str) -> HarnessFactory:
     """The `harness` function of one connector's harness file."""
     factory: HarnessFactory = importlib.import_module(dict(HARNESSES)[kind]).harness
     return factory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _peers_end() -> Iterator[None]:
+    """The server that tests of several files share does not outlive them."""
+    yield
+    if aws := sys.modules.get(dict(HARNESSES)["aws"]):
+        aws.MotoServer.ended()
 
 
 @pytest.fixture(scope="session", params=[kind for kind, _ in HARNESSES])

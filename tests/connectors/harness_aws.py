@@ -7,7 +7,6 @@ option, and `test_aws.py` proves all three by scripted dialogue.
 
 from __future__ import annotations
 
-import atexit
 import io
 import json
 import os
@@ -235,7 +234,6 @@ class MotoServer:
         )
         log.close()
         server = cls(f"http://127.0.0.1:{port}", process)
-        atexit.register(server._stop)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             try:
@@ -246,9 +244,12 @@ class MotoServer:
                 return server
         raise RuntimeError("moto did not start")
 
-    def _stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
+    @staticmethod
+    def ended() -> None:
+        """Stop it, if anybody has started it; a test runner may end without any exit handler."""
+        if _moto is not None:
+            _moto.process.terminate()
+            _moto.process.wait(60)
 
 
 _moto: MotoServer | None = None

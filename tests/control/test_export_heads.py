@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -37,12 +37,13 @@ async def test_a_pack_proves_that_the_ledger_only_grew(some):
 
 async def test_heads_of_earlier_days_are_in_the_pack(some):
     """The last of each day and the last before each bound; a withheld one with its proof."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     for number, back in enumerate((40, 40, 3)):
         await some.opened(f"W-old-{number}", partner="other")
         size = await some.seal()
+        signed_at = noon - timedelta(days=back) + timedelta(minutes=number)
         some.book.tamper(
-            f"update checkpoints set signed_at = signed_at - interval '{back} days'"
-            f" where size = {size}"
+            f"update checkpoints set signed_at = '{signed_at.isoformat()}' where size = {size}"
         )
     sizes = [size for size, _, _ in some.book.heads()]
     await some.opened("W-now")

@@ -17,6 +17,7 @@ from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.verify.report import Verdict
+from lockstep.storage.case_rows import Opening
 from lockstep.storage.live import LedgerTail
 from lockstep.storage.notices import Notices
 from lockstep.storage.scores import Scores
@@ -57,8 +58,10 @@ async def test_temporal_cannot_tell_it_from_another(engine, ring, client):
     await work.adopt()
     starter = CaseStarter(client, work.cases, at_home=["okta"])
     seen = []
+    moment = datetime.now(UTC).replace(microsecond=123_000)  # a whole second has a shorter text
     for kind in TerminationKind:
-        case = await work.open(termination(f"W-{kind.value}", kind=kind), due=SOON)
+        said = termination(f"W-{kind.value}", kind=kind)
+        [case] = await work.cases.open([Opening(said, moment, moment + SOON)], work.policy)
         await starter.start(case)
         handle = client.get_workflow_handle(case.case_id)
         described = await handle.describe()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.casework import Rules
+from lockstep.control.pairs import Pairs
 from lockstep.domain.policy import Tier
+from lockstep.domain.terminations import TerminationKind
 from lockstep.settings.console import ConsoleTable
 
 
@@ -24,13 +25,25 @@ from lockstep.settings.console import ConsoleTable
 )
 def test_the_default_rules(kind, tier, has_artefact, needed):
     """A waiver and grade C are two people's; so is tier 0."""
-    assert Rules().need_second(kind, tier, has_artefact=has_artefact) is needed
+    assert Pairs().need_second(kind, tier, has_artefact=has_artefact) is needed
 
 
 def test_the_settings_say_which_tiers_are_attested_in_pairs():
     """None, or all of them."""
-    alone = ConsoleTable.model_validate({"attest_in_pairs": []}).rules()
-    pairs = ConsoleTable.model_validate({"attest_in_pairs": ["0", "1", "manual"]}).rules()
+    alone = ConsoleTable.model_validate({"attest_in_pairs": []}).pairs()
+    pairs = ConsoleTable.model_validate({"attest_in_pairs": ["0", "1", "manual"]}).pairs()
     for tier in Tier:
         assert not alone.need_second(DecisionKind.ATTEST, tier, has_artefact=False)
         assert pairs.need_second(DecisionKind.ATTEST, tier, has_artefact=False)
+
+
+def test_the_settings_say_whose_access_is_prolonged_in_pairs():
+    """That of the dismissed unless told otherwise; nobody's, or everybody's."""
+    alone = ConsoleTable.model_validate({"prolong_in_pairs": []}).pairs()
+    pairs = ConsoleTable.model_validate({"prolong_in_pairs": list(TerminationKind)}).pairs()
+    for kind in TerminationKind:
+        dismissed = kind is TerminationKind.INVOLUNTARY
+        assert Pairs().need_second_to_prolong(kind) is dismissed
+        assert ConsoleTable().pairs().need_second_to_prolong(kind) is dismissed
+        assert not alone.need_second_to_prolong(kind)
+        assert pairs.need_second_to_prolong(kind)

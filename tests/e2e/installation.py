@@ -22,11 +22,20 @@ from standardwebhooks import Webhook
 from lockstep.cli import templates
 from lockstep.cli.context import embedded_postgres
 from lockstep.cli.init import SECRET, write_home
-from lockstep.embedded.ports import free_port
 from lockstep.embedded.runstate import read_run_state
 from lockstep.settings import Settings, load_settings
 from tests.e2e.books import Books
-from tests.e2e.processes import ROOT, alive, ended, eventually, family, put_down, spawn
+from tests.e2e.processes import (
+    PATIENCE_S,
+    ROOT,
+    alive,
+    ended,
+    eventually,
+    family,
+    put_down,
+    spawn,
+)
+from tests.support.ports import free_port
 
 COMMAND = (sys.executable, "-m", "lockstep.cli.main")
 SIMULATED = ("okta-sandbox", "tailscale-sandbox", "kisi-sandbox")
@@ -86,7 +95,10 @@ class Installation:
         self._process: Popen[bytes] | None = None
         self._family: list[psutil.Process] = []
         self._http = httpx.AsyncClient(
-            trust_env=False, timeout=30, limits=httpx.Limits(max_connections=64)
+            trust_env=False,
+            # A pool of its own measure: hundreds may wait their turn.
+            timeout=httpx.Timeout(60, pool=2 * PATIENCE_S),
+            limits=httpx.Limits(max_connections=64),
         )
 
     @property
@@ -104,7 +116,7 @@ class Installation:
         assert self._process is not None, "not started"
         return self._process.pid
 
-    async def up(self, *flags: str, within_s: float = 120) -> None:
+    async def up(self, *flags: str, within_s: float = 2 * PATIENCE_S) -> None:
         """Start `lockstep up` unless it runs, and return when it says that it is up."""
         if self._process is not None and self._process.poll() is None:
             return
@@ -140,12 +152,12 @@ class Installation:
         assert self._process is not None
         self._family = family(self.pid)
         self._process.kill()
-        await ended(self._process, within_s=10)
+        await ended(self._process)
 
         async def gone() -> bool:
             return not self.left_behind()
 
-        await eventually(gone, within_s=15, what="the end of every process below")
+        await eventually(gone, what="the end of every process below")
 
     def left_behind(self) -> list[str]:
         """What still runs of the last process tree."""
@@ -183,7 +195,9 @@ class Installation:
         )
         return answer.status_code
 
-    async def deliver(self, event_id: str, event: Mapping[str, object], *, within_s: float) -> int:
+    async def deliver(
+        self, event_id: str, event: Mapping[str, object], *, within_s: float = PATIENCE_S
+    ) -> int:
         """Deliver as HR does: again and again until somebody acknowledges."""
 
         async def acknowledged() -> int:
@@ -197,12 +211,14 @@ class Installation:
             acknowledged, within_s=within_s, what="an acknowledgement", poll_s=0.2
         )
 
-    async def run(self, *arguments: str, config: Path | None = None, within_s: float = 60) -> Said:
+    async def run(
+        self, *arguments: str, config: Path | None = None, within_s: float = PATIENCE_S
+    ) -> Said:
         """Run one `lockstep` command with these settings, to its end."""
         return await lockstep(*arguments, "--config", str(config or self.file), within_s=within_s)
 
 
-async def lockstep(*arguments: str, within_s: float = 60) -> Said:
+async def lockstep(*arguments: str, within_s: float = PATIENCE_S) -> Said:
     """Run one `lockstep` command to its end."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,13 +17,13 @@ import pytest
 from lockstep.cli import demo_access
 from lockstep.cli.init import DEFAULT_PORTS
 from lockstep.cli.terminate import COLUMNS
-from lockstep.embedded.ports import free_port
 from sandbox.people import Person
 from tests.e2e.installation import Installation, lockstep
 from tests.e2e.leavers import full_name, new_people, new_person
-from tests.e2e.processes import ROOT
+from tests.e2e.processes import PATIENCE_S, ROOT, eventually
 from tests.e2e.vendors import Vendors, still_open
 from tests.e2e.walk import STUCK, Walk, assert_plain
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -33,10 +35,9 @@ async def walk(home: Path) -> AsyncIterator[Walk]:
     """`lockstep init`, free ports instead of the usual ones, `lockstep up --sandbox`."""
     init = await lockstep("init", str(home), "--tenant", "acme-bpo", "--sandbox")
     file = home / "lockstep.toml"
-    text = file.read_text()
-    for port in (*DEFAULT_PORTS.values(), 7233, 8080):
-        text = text.replace(str(port), str(free_port()))
-    file.write_text(text)
+    usual = {str(port): str(free_port()) for port in (*DEFAULT_PORTS.values(), 7233, 8080)}
+    # In one go: a new port may have an old one in it.
+    file.write_text(re.sub("|".join(usual), lambda found: usual[found[0]], file.read_text()))
     installation = Installation(home, "")
     table = installation.settings.sandbox
     ports = {name: getattr(table, f"{name}_port") for name in DEFAULT_PORTS}
@@ -63,6 +64,8 @@ async def test_init_writes_a_home_and_never_overwrites(walk: Walk) -> None:
 
 async def test_doctor_finds_everything_in_order(walk: Walk) -> None:
     """Nothing to mend in a fresh installation, for a person and for a script."""
+    books = walk.installation.books
+    await eventually(lambda: books.ask("select 1 from checkpoints"), what="the first signed head")
     said, for_script = await asyncio.gather(walk.run("doctor"), walk.run("doctor", "--json"))
     checks = for_script.json()
     parts = {check["part"] for check in checks}
@@ -78,12 +81,14 @@ async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
     """`terminate --wait` ends when every door is closed and read back, in all five systems."""
     person = new_person()
     await demo_access.give(walk.installation.settings, person)
+    began = time.monotonic()
     said = await walk.run(
         *("terminate", "--worker", person.worker_id, "--name", full_name(person)),
         *("--email", person.email, "--username", person.username, "--kind", "involuntary"),
         *("--employee-number", person.employee_number, "--access-ends-at", "now"),
-        *("--partner", person.partner, "--wait", "--json", "--timeout", "60"),
+        *("--partner", person.partner, "--wait", "--json", "--timeout", "90"),
     )
+    took_ms = (time.monotonic() - began) * 1000
     [case] = said.json()
 
     assert said.code == 0, said
@@ -92,7 +97,7 @@ async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
         ALL_SYSTEMS, "revoked"
     )
     assert {row["grade"] for row in case["systems"]} <= {"A", "B"}
-    assert 0 < case["time_to_revocation_ms"] < 60_000
+    assert 0 < case["time_to_revocation_ms"] < took_ms
     for vendor in ("okta", "tailscale", "kisi"):
         [account] = await walk.vendors.accounts(vendor, person.worker_id)
         assert not still_open(vendor, account)
@@ -114,7 +119,7 @@ async def test_a_refusal_runs_no_destructors(home: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
 
     assert process.returncode == 2
     assert b"there is no settings file" in err
@@ -178,7 +183,7 @@ async def test_a_csv_of_many(walk: Walk) -> None:
     file = str(write_csv(walk.installation.home / "many.csv", [csv_row(p) for p in people]))
     dry = await walk.run("terminate", "--csv", file, "--dry-run", "--json")
     known = await walk.run("cases", "--worker", people[0].worker_id, "--json")
-    real = await walk.run("terminate", "--csv", file, "--wait", "--json", "--timeout", "60")
+    real = await walk.run("terminate", "--csv", file, "--wait", "--json", "--timeout", "90")
 
     assert dry.code == 0
     assert [row["problems"] for row in dry.json()] == [[]] * 5
@@ -298,6 +303,33 @@ async def test_a_future_case_moves_and_stops(walk: Walk) -> None:
     assert still_open("okta", account), "a rescinded case must touch nobody"
 
 
+async def test_a_dismissal_is_prolonged_by_two(walk: Walk) -> None:
+    """Later, or called off: not by one person, nor by one under two spellings; sooner, by one."""
+    person = new_person()
+    now = datetime.now(UTC)
+    ends, sooner, later = (f"{now + timedelta(days=n):%Y-%m-%dT12:00:00Z}" for n in (20, 10, 30))
+    sent = await walk.run(
+        *("terminate", "--worker", person.worker_id, "--email", person.email, "--json"),
+        *("--kind", "involuntary", "--access-ends-at", ends),
+    )
+    case_id = await walk.case_with(sent.json()["reported"][0], "scheduled")
+    ana = ("-r", "told by HR", "--as", "ana", "--json")
+    alone = await walk.run("amend", case_id, "--access-ends-at", later, *ana)
+    herself = await walk.run("rescind", case_id, "--second", "Ana", *ana)
+    stopped_alone = await walk.run("rescind", case_id, *ana)
+    shortened = await walk.run("amend", case_id, "--access-ends-at", sooner, *ana)
+    both = ("--second", "bea", *ana)
+    prolonged = await walk.run("amend", case_id, "--access-ends-at", later, *both)
+    stopped = await walk.run("rescind", case_id, *both)
+
+    assert_plain(alone, 1, "a second person")
+    assert_plain(herself, 1, "somebody else")
+    assert_plain(stopped_alone, 1, "a second person")
+    assert shortened.json() == prolonged.json() == {"verdict": "amend"}
+    assert stopped.json() == {"verdict": "rescind"}
+    await walk.status(case_id, "rescinded")
+
+
 async def test_somebody_whom_nobody_knows_needs_a_person(walk: Walk) -> None:
     """All systems answering not_found is no success: the case waits, and can be attested."""
     person = new_person()
@@ -307,9 +339,14 @@ async def test_somebody_whom_nobody_knows_needs_a_person(walk: Walk) -> None:
         *("--wait", "--timeout", "3", "--json"),
     )
     assert said.code == 1, "not closed in time is no success"
-    [opened] = said.json()
-    await walk.someone_asked(opened["case_id"])
-    case = (await walk.run("case", "show", opened["case_id"], "--json")).json()
+
+    async def opened() -> str:
+        known = (await walk.run("cases", "--worker", person.worker_id, "--json")).json()
+        return known[0]["case_id"] if known else ""
+
+    case_id = await eventually(opened, what="the case")
+    await walk.someone_asked(case_id)
+    case = (await walk.run("case", "show", case_id, "--json")).json()
     waiting = [row["system"] for row in case["systems"] if row["state"] == "needs_person"]
 
     assert case["status"] == "needs_person"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from lockstep.contracts.payloads import BeginState
 from lockstep.domain.outcomes import CaseStatus
@@ -14,6 +15,7 @@ from lockstep.domain.terminations import TerminationAction
 from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.case_rows import Opening, new_case_id
 from lockstep.storage.engine import create_engine
+from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import UnknownRevocationError
 from tests.support.casework import (
     EMAIL,
@@ -27,13 +29,18 @@ from tests.support.casework import (
 )
 
 TOMORROW = timedelta(days=1)
-IMMINENT = timedelta(milliseconds=600)
-"""In the future for an opening, and near enough for a beginning: clocks may differ by a second."""
 
 
 def opening(said, *, due: timedelta = TOMORROW, tombstone: bool = False) -> Opening:
     now = datetime.now(UTC)
     return Opening(said, now, now + due, tombstone)
+
+
+async def come(work: Casework, case: CaseRow) -> None:
+    """The cutoff of a scheduled case has come, and nobody has begun it yet."""
+    statement = text("update cases set cutoff_at = now() where case_id = :c")
+    async with work.engine.begin() as connection:
+        await connection.execute(statement, {"c": case.case_id})
 
 
 @pytest.fixture
@@ -186,7 +193,8 @@ async def test_a_case_begins_at_its_cutoff_and_once(work):
     """Too early it waits; asked twice it is begun once."""
     early = await work.open(termination("W-1"), due=TOMORROW)
     assert (await work.cases.begin(early.case_id)).state is BeginState.WAIT
-    case = await work.open(termination("W-2"), due=IMMINENT)
+    case = await work.open(termination("W-2"), due=TOMORROW)
+    await come(work, case)
 
     assert [(await work.cases.begin(case.case_id)).state for _ in range(2)] == ["begin", "begin"]
     assert await work.kinds(case.case_id) == ["case:opened", "case:begun"]
@@ -197,7 +205,8 @@ async def test_begin_and_rescind_at_the_same_moment_agree(work, second):
     seen = set()
     for number in range(12):
         said = termination(f"W-{number}")
-        case = await work.open(said, due=IMMINENT)
+        case = await work.open(said, due=TOMORROW)
+        await come(work, case)
         rescission = revised(said, 2, action=TerminationAction.RESCINDED)
         begun, status = await asyncio.gather(
             work.cases.begin(case.case_id), second.cases.rescind(case, rescission)

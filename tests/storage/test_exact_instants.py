@@ -56,9 +56,9 @@ async def test_every_fact_of_a_case_is_the_same_in_rows_and_entries(work):
     """Opening, amendment, outcome, attestation and closing, from instants that are finer."""
     now = fine(datetime.now(UTC))
     said = termination(recorded_at=now - timedelta(hours=1))
-    opening = Opening(said, now, now + timedelta(milliseconds=600))
+    opening = Opening(said, now, now + timedelta(hours=1))
     [case] = await work.cases.open([opening], work.policy)
-    await work.cases.amend(case, revised(said, 2), now + timedelta(milliseconds=400))
+    await work.cases.amend(case, revised(said, 2), now)
     await work.cases.begin(case.case_id)
     await revoke(work, case.case_id)
     decision = Decision(

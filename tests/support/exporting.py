@@ -104,7 +104,7 @@ class Packing:
     def order(self, **changes: object) -> Order:
         """This year and the next: whatever the clock says, the leavers of a test are in it."""
         year = datetime.now(UTC).year
-        days = {"first": date(year - 1, 1, 1), "last": date(year + 1, 1, 1)}
+        days = {"first": date(year - 1, 1, 1), "last": date(year + 1, 12, 31)}
         return Order(**{**days, **changes})
 
     async def export(self, *, by: Requester = PERSON, **changes: object) -> Pack:

@@ -46,10 +46,11 @@ POLICIES: tuple[PinnedPolicy, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Amend:
-    """HR, or one of our people alone, moves the cutoff by so many milliseconds."""
+    """HR, or one of our people, maybe with a second one, moves the cutoff."""
 
     by_ms: int
     person: bool = False
+    second: bool = False
 
 
 @dataclass(frozen=True, slots=True)

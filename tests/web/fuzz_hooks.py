@@ -24,7 +24,7 @@ _given: dict[str, Any] = json.loads(os.environ[GIVEN])
 _known = {name: deque(values, maxlen=_NEWEST) for name, values in _given["known"].items()}
 _tokens = itertools.cycle(_given["tokens"])  # one may ask so many times a minute only
 _turns = itertools.count()
-_MADE_HERE = {"request_id": "request_id", "id": "event"}
+_MADE_HERE = {"request_id": "request_id", "id": "event", "act_id": "act_id"}
 """Fields of answers, and the path parameters that they can be given as."""
 _asked_by: dict[str, str] = {}
 """The authorization that made a request or an event, by its id: it is for nobody else."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from lockstep.chores import build_score_service
 from lockstep.control.api_tokens import ApiTokenDesk, Wish
@@ -204,13 +205,26 @@ async def act(asker: Asking, names: Mapping[str, list[str]]) -> None:
 async def act_on_the_whole(
     asker: Asking, names: Mapping[str, list[str]], coming: list[str]
 ) -> None:
-    """Dates, a comment, somebody to see to it."""
+    """Dates, a comment, somebody to see to it; dismissals are prolonged by two people only."""
     moved = {"reason": WHY, "last_working_day": names["last_working_day"][0]}
+    later = {"reason": WHY, "access_ends_at": (datetime.now(UTC) + timedelta(days=9)).isoformat()}
     at = {"case_id": coming[0]}
     await asker.ask("POST", f"{CASE}/reschedule", at=at, json=moved)
     await asker.ask("POST", f"{CASE}/rescind", at={"case_id": coming[1]}, json={"reason": WHY})
+    prolong = {"reschedule": later, "rescind": {"reason": WHY}}
+    for dismissed, (what, body) in zip(coming[-3:-1], prolong.items(), strict=True):
+        at_it = {"case_id": dismissed}
+        await asker.ask("POST", f"{CASE}/{what}", at=at_it, json=body, status=202)
     await asker.ask("POST", f"{CASE}/comment", at=at, json={"text": "called the site"})
     await asker.ask("POST", f"{CASE}/assign", at=at, json={"user": names["user"][0]})
+
+
+async def send_again(site: Site, asker: Asking) -> None:  # noqa: F811 - the class
+    """A retry whose answer was lost."""
+    async with site.engine.begin() as connection:
+        lost = text("update acts set state = 'sent' where kind = 'retry' returning case_id, act_id")
+        at = dict((await connection.execute(lost)).mappings().one())
+    await asker.ask("POST", f"{CASE}/acts/{{act_id}}/send", at=at)
 
 
 async def read_cases(asker: Asking, names: Mapping[str, list[str]]) -> None:
@@ -246,6 +260,7 @@ async def test_every_wanted_answer_of_every_operation_is_as_described(
     await a_year(site)
     await read_cases(asker, known)
     await act(asker, known)
+    await send_again(site, asker)
     await read_cases(asker, known)
     await export(asker, known)
     await report(asker, known)

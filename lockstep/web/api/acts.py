@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, Field
 
+from lockstep.control.asking import Asked
 from lockstep.control.case_dates import CaseDates, dates_of_form
 from lockstep.control.casework import (
     CaseDesk,
@@ -21,21 +22,24 @@ from lockstep.control.casework import (
     NotThereError,
 )
 from lockstep.control.desk import RefusedError, UnansweredError
-from lockstep.control.second_person import Asked, SecondPerson
+from lockstep.control.second_person import SecondPerson
 from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
 from lockstep.domain.rights import Permission
 from lockstep.storage.requests import RequestRow
 from lockstep.web.api.answers import told
-from lockstep.web.api.auth import Gate, Problem, answers
+from lockstep.web.api.auth import NO_ANSWER, Gate, Problem, answers
 from lockstep.web.api.bodies import Body, described_body, read_body
 from lockstep.web.api.case_answers import AskedDocument, DoneDocument, RequestsDocument
 
 _MAX_ATTEST = MOST_BYTES * 4 // 3 + 64 * 1024
 """An artefact in base64, and a few words."""
+_LONGEST_SEEN = 400
+"""That of dates holds the sender's id of HR's last event, which has 256 characters at most."""
 
 CaseId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,80}$", description="The whole id.")]
 SystemName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 RequestId = Annotated[str, Path(pattern=r"^r[0-9a-f]{12,16}$")]
+ActId = Annotated[str, Path(pattern=r"^a[0-9a-f]{16}$", description="As `no_answer` told it.")]
 _ANSWERS = (404, 409, 413, 415)
 _CASE = "/api/cases/{case_id}"
 _SYSTEM = f"{_CASE}/systems/{{system}}"
@@ -48,9 +52,10 @@ class Reason(Body):
     reason: str = Field(min_length=1, max_length=2000, repr=False)
     seen: str = Field(
         default="",
-        max_length=200,
-        description="What the caller looked at, as the page's forms carry it: of a system its "
-        "opening and how many decisions it has had, as in 1.0. Refused where that has changed.",
+        max_length=_LONGEST_SEEN,
+        description="What the caller looked at: `seen` of a system, or `dates_seen` of the case "
+        "where its dates are moved or it is called off, as `GET /api/cases/{case_id}` tells them. "
+        "Refused where that has changed; left out, nothing is compared.",
     )
 
 
@@ -96,7 +101,9 @@ class Assignee(MaybeReason):
     """Who gets the case: the id of a user who may act on it."""
 
     user: str = Field(min_length=1, max_length=80)
-    seen: str = Field(default="", max_length=200)
+    seen: str = Field(
+        default="", max_length=200, description="`assignment_seen` of the case, or left out."
+    )
 
 
 def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
@@ -105,6 +112,7 @@ def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
     acting = gate.router(Permission.ACT, tag="cases")
     _add_decisions(acting, gate, desk, seconds)
     _add_case_acts(acting, gate, desk, dates)
+    _add_sending_again(acting, gate, desk)
     _add_withdrawal(acting, gate, seconds)
     approving = gate.router(Permission.APPROVE, tag="cases")
     _add_approvals(approving, gate, seconds)
@@ -114,7 +122,7 @@ def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
 
 
 def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: SecondPerson) -> None:
-    @routes.post(f"{_SYSTEM}/retry", summary="Try a system again", **_described(Reason))
+    @routes.post(f"{_SYSTEM}/retry", summary="Try a system again", **_sent(Reason))
     async def retry(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(desk.retry(me, case_id, system, reason=said.reason, seen=said.seen))
@@ -122,7 +130,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
     @routes.post(
         f"{_SYSTEM}/attest",
         summary="Say that access was ended by hand",
-        **_described(Attestation, 200, 202),
+        **_sent(Attestation, 200, 202),
     )
     async def attest(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
         said = await read_body(request, Attestation, _MAX_ATTEST)
@@ -149,11 +157,11 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
 
 
 def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDates) -> None:
-    @routes.post(f"{_CASE}/reschedule", summary="Move the cutoff", **_described(NewDates))
+    @routes.post(f"{_CASE}/reschedule", summary="Move the cutoff", **_described(NewDates, 200, 202))
     async def reschedule(case_id: CaseId, request: Request) -> JSONResponse:
         said, me = await read_body(request, NewDates), await gate.asker(request)
 
-        async def work() -> Done:
+        async def work() -> Done | Asked:
             found = await desk.find(me, case_id)
             ends = said.access_ends_at
             given = dates_of_form(
@@ -165,7 +173,7 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
 
         return await _told(work())
 
-    @routes.post(f"{_CASE}/rescind", summary="Call a case off", **_described(Reason))
+    @routes.post(f"{_CASE}/rescind", summary="Call a case off", **_described(Reason, 200, 202))
     async def rescind(case_id: CaseId, request: Request) -> JSONResponse:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(dates.rescind(me, case_id, reason=said.reason, seen=said.seen))
@@ -181,6 +189,17 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         return await _told(dates.assign(me, case_id, said.user, reason=said.reason, seen=said.seen))
 
 
+def _add_sending_again(routes: APIRouter, gate: Gate, desk: CaseDesk) -> None:
+    @routes.post(
+        f"{_CASE}/acts/{{act_id}}/send",
+        summary="Send again what got no answer",
+        responses={200: _DONE[200], **answers(404, 409), 503: NO_ANSWER},
+    )
+    async def send_again(case_id: CaseId, act_id: ActId, request: Request) -> JSONResponse:
+        me = await gate.asker(request)
+        return await _told(desk.send_again(me, case_id, act_id))
+
+
 def _add_withdrawal(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
     @routes.post(
         f"{_ONE_REQUEST}/withdraw",
@@ -194,7 +213,7 @@ def _add_withdrawal(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> Non
 
 def _add_approvals(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
     @routes.post(
-        f"{_ONE_REQUEST}/approve", summary="Agree as the second person", **_described(MaybeReason)
+        f"{_ONE_REQUEST}/approve", summary="Agree as the second person", **_sent(MaybeReason)
     )
     async def approve(request_id: RequestId, request: Request) -> JSONResponse:
         said, me = await read_body(request, MaybeReason), await gate.asker(request)
@@ -221,7 +240,7 @@ def request_data(row: RequestRow) -> dict[str, Any]:
     return {
         "request_id": row.request_id,
         "case_id": row.case_id,
-        "system": row.system,
+        "system": row.system or None,
         "kind": row.kind,
         "state": row.state,
         "asked_by": row.asked_by,
@@ -247,6 +266,13 @@ def _described(model: type[Body], *wanted: int) -> dict[str, Any]:
         },
         "openapi_extra": described_body(model),
     }
+
+
+def _sent(model: type[Body], *wanted: int) -> dict[str, Any]:
+    """The same of an act that is brought to its case, which may give no answer."""
+    described = _described(model, *wanted)
+    described["responses"][503] = NO_ANSWER
+    return described
 
 
 def _file(artefact: Artefact) -> tuple[str, bytes]:
@@ -276,8 +302,9 @@ def _problem(error: Exception) -> Problem:
             return Problem(403, "not_allowed", [str(error)])
         case ConflictError():
             return Problem(409, "somebody_was_faster", [str(error)])
-        case UnansweredError():
-            return Problem(503, "no_answer", [str(error)], headers={"Retry-After": "30"})
+        case UnansweredError(act_id=act_id):
+            later = {"Retry-After": "30"}
+            return Problem(503, "no_answer", [str(error)], headers=later, act_id=act_id)
         case TooLargeError():
             return Problem(413, "too_large", [str(error)])
         case _:

@@ -58,6 +58,10 @@ Day = Annotated[str, text(format="date", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 
 CaseId = Annotated[str, text(pattern="^c[a-z2-7]{12}$")]
 RequestId = Annotated[str, text(pattern="^r[0-9a-f]{12,16}$")]
+ActId = Annotated[
+    str,
+    text(pattern="^a[0-9a-f]{16}$", description="The ledger's entry about the act names it."),
+]
 Slug = Annotated[str, text(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
 """Name of a system, a source or a token, as the settings have it."""
 UserId = Annotated[
@@ -120,6 +124,17 @@ class ProblemDocument(Answer):
         max_length=MOST_PROBLEMS,
         description="What to mend, for people; left out where there is nothing to add. Quotes "
         "nothing of what was sent.",
+    )
+
+
+class UnansweredDocument(Answer):
+    """An act is on record, and whether it was carried out is not known."""
+
+    error: Literal["no_answer"]
+    problems: list[str] = Field(max_length=MOST_PROBLEMS, description="For people.")
+    act_id: ActId = Field(
+        description="Send it again by `/api/cases/{case_id}/acts/{act_id}/send`: it is decided "
+        "once, however often it is sent."
     )
 
 

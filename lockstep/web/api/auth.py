@@ -19,7 +19,13 @@ from lockstep.control.tokens import Tokens, bearer
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.acts import ActsLog
 from lockstep.web.allowances import Allowances
-from lockstep.web.api.answers import MOST_PROBLEMS, ProblemDocument, header, told
+from lockstep.web.api.answers import (
+    MOST_PROBLEMS,
+    ProblemDocument,
+    UnansweredDocument,
+    header,
+    told,
+)
 
 log = structlog.get_logger("lockstep.web")
 
@@ -36,7 +42,10 @@ _SCHEME = HTTPBearer(
 
 
 class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
-    """An answer that is not the wanted one: its status, a stable word, and what to mend."""
+    """An answer that is not the wanted one: its status, a stable word, and what to mend.
+
+    ``act_id``: an act that stands on record without an answer; else "".
+    """
 
     def __init__(
         self,
@@ -45,12 +54,14 @@ class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
         problems: list[str] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
+        act_id: str = "",
     ) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
         self.problems = problems
         self.headers = headers
+        self.act_id = act_id
 
 
 def answers(*more: int) -> dict[int | str, dict[str, Any]]:
@@ -62,6 +73,13 @@ def answers(*more: int) -> dict[int | str, dict[str, Any]]:
 
 
 _LATER = {"headers": {"Retry-After": header("Seconds to wait.", pattern="^[0-9]+$")}}
+NO_ANSWER = told(
+    UnansweredDocument | ProblemDocument,
+    "It is on record and may have been carried out: send the act again. Or the database cannot be "
+    "reached.",
+    **_LATER,
+)
+"""What a 503 is where people's decisions are brought to a case."""
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"headers": {"WWW-Authenticate": header("`Bearer`.")}},
     429: _LATER,
@@ -202,6 +220,8 @@ async def _render_problem(_: Request, error: Exception) -> JSONResponse:
     body: dict[str, Any] = {"error": error.error}
     if error.problems:
         body["problems"] = error.problems[:MOST_PROBLEMS]
+    if error.act_id:
+        body["act_id"] = error.act_id
     return JSONResponse(body, error.status, dict(error.headers or {}))
 
 

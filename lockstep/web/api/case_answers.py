@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainSerializer
 
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.board import BoardPage, Door, Line
+from lockstep.control.case_seen import CaseSeen
 from lockstep.control.filters import LONGEST, write_place
 from lockstep.domain.access import Category
 from lockstep.domain.clocks import time_to_revocation
@@ -18,10 +18,12 @@ from lockstep.domain.rights import Principal
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.board import MOST_ROWS
 from lockstep.storage.board_filter import BoardState
+from lockstep.storage.case_acts import ActKind
 from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import MOST_ROWS as MOST_REQUESTS
 from lockstep.storage.requests import RequestState
 from lockstep.web.api.answers import (
+    ActId,
     Answer,
     CaseId,
     Count,
@@ -44,8 +46,11 @@ Instant = Annotated[
 ]
 Status = Annotated[str, one_of(status for status in CaseStatus if status != "needs_person")]
 """As stored; that a system waits for a person is told by the systems and ``needs_person``."""
-AskedKind = Annotated[str, one_of([DecisionKind.ATTEST, DecisionKind.WAIVE])]
+AskedKind = Annotated[
+    str, one_of([ActKind.ATTEST, ActKind.WAIVE, ActKind.RESCHEDULE, ActKind.RESCIND])
+]
 OutcomeName = Annotated[str, one_of(Outcome)]
+_SEEN = "for whoever may not act, and in lists, null."
 
 
 class SystemDocument(Answer):
@@ -80,9 +85,12 @@ class SystemDocument(Answer):
     time_to_revocation_ms: Milliseconds | None = Field(
         description="From the cutoff to `revoked_at` (ms); 0 if it was gone before."
     )
+    seen: Annotated[str, text(pattern=r"^[0-9]+\.[0-9]+$")] | None = Field(
+        description=f"Give it as `seen` with what you decide about this system; {_SEEN}"
+    )
 
     @classmethod
-    def of(cls, line: Line, door: Door) -> Self:
+    def of(cls, line: Line, door: Door, seen: str | None = None) -> Self:
         row = door.row
         off = row.revoked_at
         return cls(
@@ -94,6 +102,7 @@ class SystemDocument(Answer):
             reason=door.reason,
             suggestion=door.suggestion,
             time_to_revocation_ms=time_to_revocation(line.case.cutoff_at, off) if off else None,
+            seen=seen,
         )
 
 
@@ -122,11 +131,18 @@ class CaseDocument(Answer):
     is_late: bool
     needs_person: bool
     assigned_to: UserId | None = Field(description="User id of whoever has taken it.")
+    dates_seen: Annotated[str, text(most=400)] | None = Field(
+        description=f"Give it as `seen` when you move the cutoff or call the case off; {_SEEN}"
+    )
+    assignment_seen: Annotated[str, text(most=200)] | None = Field(
+        description=f"Give it as `seen` when you give the case to somebody; {_SEEN}"
+    )
     systems: list[SystemDocument]
 
     @classmethod
-    def of(cls, line: Line, me: Principal) -> Self:
+    def of(cls, line: Line, me: Principal, seen: CaseSeen | None = None) -> Self:
         case = line.case
+        positions = seen.systems if seen else {}
         stored = set(cls.model_fields) & set(case.__dataclass_fields__)
         return cls(
             **{name: getattr(case, name) for name in stored},
@@ -136,7 +152,12 @@ class CaseDocument(Answer):
             is_late=line.is_late,
             needs_person=line.needs_person,
             assigned_to=line.assigned_to or None,
-            systems=[SystemDocument.of(line, door) for door in line.systems],
+            dates_seen=seen.dates if seen else None,
+            assignment_seen=seen.assignment if seen else None,
+            systems=[
+                SystemDocument.of(line, door, positions.get(door.row.system))
+                for door in line.systems
+            ],
         )
 
 
@@ -159,9 +180,7 @@ class CasesDocument(Answer):
 class DoneDocument(Answer):
     """An act that was carried out."""
 
-    act_id: Annotated[str, text(pattern="^a[0-9a-f]{16}$")] = Field(
-        description="The ledger's entry about the act names it."
-    )
+    act_id: ActId
     outcome: OutcomeName | None = Field(
         description="What stands of the system after an attestation or a waiver; else null."
     )
@@ -179,7 +198,7 @@ class RequestDocument(Answer):
 
     request_id: RequestId
     case_id: CaseId
-    system: Slug
+    system: Slug | None = Field(description="null where it is about the dates of the whole case.")
     kind: AskedKind
     state: Annotated[str, one_of(RequestState)]
     asked_by: UserId

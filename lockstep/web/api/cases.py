@@ -9,6 +9,8 @@ from fastapi import Path as PathPart
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lockstep.control.board import PAGE, Board
+from lockstep.control.case_seen import CaseSeen
+from lockstep.control.casework import CaseDesk, NotThereError
 from lockstep.control.filters import LONGEST, FilterError, Filters, is_text, read_place
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
@@ -59,7 +61,7 @@ class CaseFilters(BaseModel):
         return Filters.parse(given, self.case)
 
 
-def cases_router(gate: Gate, board: Board) -> APIRouter:
+def cases_router(gate: Gate, board: Board, desk: CaseDesk) -> APIRouter:
     """Reading cases; every route needs the right ``see_cases``."""
     routes = gate.router(Permission.SEE_CASES, tag="cases")
 
@@ -102,12 +104,21 @@ def cases_router(gate: Gate, board: Board) -> APIRouter:
     @routes.get("/api/cases/{case_id}", summary="One case and its systems", responses=answers(404))
     async def read_case(request: Request, case_id: CaseId) -> CaseDocument:
         me = await gate.asker(request)
+        # First: nothing may be decided about that came after what the answer shows.
+        seen = await _seen(desk, me, case_id) if me.may(Permission.ACT) else None
         line = await board.one(me, case_id) if is_text(case_id) else None
         if line is None:
             raise Problem(404, "no_such_case")
-        return CaseDocument.of(line, me)
+        return CaseDocument.of(line, me, seen)
 
     return routes
+
+
+async def _seen(desk: CaseDesk, me: Principal, case_id: str) -> CaseSeen:
+    try:
+        return CaseSeen.of(await desk.find(me, case_id))
+    except NotThereError:
+        raise Problem(404, "no_such_case") from None
 
 
 def _search(raw: bytes) -> CaseSearch:

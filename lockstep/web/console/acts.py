@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
+from lockstep.control.asking import Asked
 from lockstep.control.case_dates import dates_of_form
 from lockstep.control.casework import Done, NotAllowedError, NotThereError
 from lockstep.control.desk import RefusedError
-from lockstep.control.second_person import Asked
 from lockstep.control.uploads import MOST_BYTES, checked_upload
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.artefacts import Upload
@@ -109,7 +109,7 @@ def _add_date_acts(routes: APIRouter, room: CaseRoom) -> None:
     async def reschedule(request: Request, case_id: str) -> Response:
         found = await room.find(request, case_id)
 
-        async def work(me: Principal, form: FormData) -> Done:
+        async def work(me: Principal, form: FormData) -> Done | Asked:
             dates = dates_of_form(
                 zone=found.view.case.zone,
                 last_day=field(form, "last_day"),
@@ -123,7 +123,7 @@ def _add_date_acts(routes: APIRouter, room: CaseRoom) -> None:
 
     @routes.post(f"{_CASE}/rescind")
     async def rescind(request: Request, case_id: str) -> Response:
-        async def work(me: Principal, form: FormData) -> Done:
+        async def work(me: Principal, form: FormData) -> Done | Asked:
             return await room.dates.rescind(
                 me, case_id, reason=field(form, "reason"), seen=field(form, "seen")
             )

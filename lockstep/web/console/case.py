@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
+from lockstep.control.asking import LIFETIME
 from lockstep.control.case_dates import CaseDates
 from lockstep.control.case_names import CaseNames
 from lockstep.control.case_proofs import CaseProofs, NoHeadError
@@ -24,7 +25,7 @@ from lockstep.control.casework import (
     writable,
 )
 from lockstep.control.desk import RefusedError, UnansweredError
-from lockstep.control.second_person import LIFETIME, SecondPerson
+from lockstep.control.second_person import SecondPerson
 from lockstep.control.sessions import Signed
 from lockstep.control.uploads import ENDINGS, MOST_BYTES, TooLargeError
 from lockstep.domain.rights import Permission
@@ -96,7 +97,7 @@ class CaseRoom:
         case = found.view.case
         entries = await self.desk.files.entries(case.case_id, limit=_MOST_ENTRIES)
         users = await self.console.gate.sessions.users.names(people_in(found))
-        shown = sheet(found, entries, me, users=users, rules=self.desk.rules, revealed=revealed)
+        shown = sheet(found, entries, me, users=users, pairs=self.desk.pairs, revealed=revealed)
         people = await self.desk.colleagues(case.partner) if me.may(Permission.ACT) else []
         part = bool(request.headers.get("hx-request")) and request.method == "GET"
         return self.console.pages.page(

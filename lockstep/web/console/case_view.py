@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_dates import assigned_at, dates_seen
 from lockstep.control.case_timeline import EntryLine, Mark, Told, entry_line, told
-from lockstep.control.case_words import did, state_words
-from lockstep.control.casework import Rules, decision_id_of, position
+from lockstep.control.case_words import asked_words, did, is_approval, state_words
+from lockstep.control.casework import decision_id_of, position
 from lockstep.control.desk import RefusedError
+from lockstep.control.pairs import Pairs
 from lockstep.control.questions import to_moment, to_ms
 from lockstep.control.second_person import opened
 from lockstep.control.wording import reason_of, status_of, suggestion_of
@@ -31,7 +34,6 @@ from lockstep.web.console.case_drawing import Drawing, draw
 SHOWN_ENTRIES = 50
 SHOWN_EVENTS = 300
 _UNKNOWN = "a person"
-_APPROVED = {ActKind.ATTEST.value: "attestation", ActKind.WAIVE.value: "waiver"}
 _SAID = {
     EntryKind.CASE_OPENED.value: "reported the leaver",
     EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
@@ -42,13 +44,20 @@ _SAID = {
 
 @dataclass(frozen=True, slots=True)
 class AskedView:
-    """Something that waits, or waited, for a second person."""
+    """Something that waits, or waited, for a second person.
+
+    Args:
+        wish: what, as a noun.
+        cutoff: the later one that was asked for.
+    """
 
     row: RequestRow
     state: RequestState
+    wish: str
     words: str
     who: str = field(repr=False)
     reason: str = field(repr=False)
+    cutoff: datetime | None
     decided_by: str = field(repr=False)
     artefact: ArtefactRow | None
     is_own: bool
@@ -134,7 +143,13 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class CaseSheet:
-    """Everything that the page shows. ``named``: whether people's data are shown."""
+    """Everything that the page shows.
+
+    Args:
+        named: whether people's data are shown.
+        asked_dates: what waits for a second person about the case as a whole.
+        prolong_in_pairs: whether a later cutoff, and calling the case off, need one.
+    """
 
     file: CaseFile = field(repr=False)
     named: bool
@@ -145,6 +160,8 @@ class CaseSheet:
     is_late: bool
     systems: tuple[SystemView, ...]
     asked: tuple[AskedView, ...]
+    asked_dates: AskedView | None
+    prolong_in_pairs: bool
     history: tuple[HistoryLine, ...]
     assigned_to: str = field(repr=False)
     assigned_seen: str
@@ -162,7 +179,7 @@ def sheet(
     me: Principal,
     *,
     users: Mapping[str, str],
-    rules: Rules,
+    pairs: Pairs,
     revealed: bool = False,
 ) -> CaseSheet:
     """The whole page. ``users``: names of colleagues by id; ``revealed``: names, for this once."""
@@ -183,7 +200,7 @@ def sheet(
             lane=lanes[row.system],
             asked=asked,
             history=history,
-            rules=rules,
+            pairs=pairs,
             named=named,
             now=now,
         )
@@ -201,6 +218,8 @@ def sheet(
         is_late=any(system.is_late for system in systems),
         systems=systems,
         asked=asked,
+        asked_dates=next((one for one in asked if not one.row.system and one.waits), None),
+        prolong_in_pairs=pairs.need_second_to_prolong(case.kind),
         history=history,
         assigned_to=_who(found.assigned[0], users, named=named) if found.assigned else "",
         assigned_seen=assigned_at(found),
@@ -244,7 +263,7 @@ def _system(
     lane: Told,
     asked: Sequence[AskedView],
     history: Sequence[HistoryLine],
-    rules: Rules,
+    pairs: Pairs,
     named: bool,
     now: datetime,
 ) -> SystemView:
@@ -278,7 +297,7 @@ def _system(
         ),
         asked=waits,
         sent=sent,
-        needs_second=rules.need_second(DecisionKind.ATTEST, row.tier, has_artefact=False),
+        needs_second=pairs.need_second(DecisionKind.ATTEST, row.tier, has_artefact=False),
         can_decide=can,
         can_retry=can and row.tier != Tier.MANUAL,
         can_waive=can and row.due_at > now,
@@ -301,18 +320,19 @@ def _asked(
     now: datetime,
 ) -> AskedView:
     state = row.state_at(now)
-    reason = ""
-    if found.subject is not None and named:
-        try:
-            reason = str(opened(row, found.subject)["reason"])
-        except RefusedError:
-            reason = ""
+    document: Mapping[str, Any] = {}
+    if found.subject is not None:
+        with contextlib.suppress(RefusedError):
+            document = opened(row, found.subject)
+    cutoff = document.get("cutoff")
     return AskedView(
         row=row,
         state=state,
+        wish=asked_words(row.kind),
         words=state_words(state),
         who=_who(row.asked_by, users, named=named),
-        reason=reason,
+        reason=str(document.get("reason", "")) if named else "",
+        cutoff=datetime.fromisoformat(cutoff) if cutoff else None,
         decided_by=_who(row.decided_by, users, named=named) if row.decided_by else "",
         artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
         is_own=row.asked_by == me.user_id,
@@ -331,9 +351,9 @@ def _history(found: CaseFile, users: Mapping[str, str], *, named: bool) -> tuple
         what = did(act.kind)
         if act.kind == ActKind.ASSIGN and document.get("to"):
             what = f"gave the case to {document['to']}"
-        if act.kind in _APPROVED and act.document.get("request"):
+        if is_approval(act):
             asker = document.get("actor")
-            what = f"approved the {_APPROVED[act.kind]}" + (
+            what = f"approved the {asked_words(act.kind)}" + (
                 f" that {asker} asked for" if asker else ""
             )
         lines.append(

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
 from lockstep.control.board import Board, BoardPage
+from lockstep.control.case_words import asked_words
 from lockstep.control.filters import (
     FilterError,
     Filters,
@@ -22,7 +23,6 @@ from lockstep.control.filters import (
     write_place,
 )
 from lockstep.control.sessions import Signed
-from lockstep.control.wording import asked_words
 from lockstep.domain.rights import Permission
 from lockstep.storage.board_filter import BoardState
 from lockstep.storage.saved_views import MOST_VIEWS, TooManyViewsError

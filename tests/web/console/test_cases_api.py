@@ -68,8 +68,10 @@ async def test_a_case_is_told_as_data(work, token):
     assert door["suggestion"] == "Grant the missing permission, then retry."
     assert (door["access_is_back"], door["waits_for_second"]) == (True, "waive")
     assert (done["state"], done["reason"], done["is_late"]) == ("settled", "Done.", False)
-    one = await operator.get(f"/api/cases/{case.case_id}")
-    assert one.json() == told
+    one = (await operator.get(f"/api/cases/{case.case_id}")).json()
+    for each in (one, *one["systems"]):  # what acts take as `seen` is told of one case only
+        each.update({name: None for name in each if name.endswith("seen")})
+    assert one == told
 
 
 async def test_without_the_right_to_names_there_are_none(work, token):

@@ -128,6 +128,9 @@ API_ACTS = {
             "assign": {"user": "unobody"},
         }.items()
     },
+    ("POST", "/api/cases/{case_id}/acts/{act_id}/send"): To(
+        ACT, 404, path=f"/api/cases/c1/acts/a{'0' * 16}/send"
+    ),
     **{
         ("POST", f"/api/requests/{{request_id}}/{act}"): To(
             roles, 404, path=f"/api/requests/{REQUEST}/{act}", body={"reason": "x"}
@@ -408,7 +411,7 @@ async def status_of_stream(client: httpx.AsyncClient, path: str) -> int:
 
     task = asyncio.create_task(app(scope, receive, send))
     try:
-        return await asyncio.wait_for(begun, 10)
+        return await asyncio.wait_for(begun, 60)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -39,7 +39,7 @@ WHY = "the badge office confirmed it by phone"
 HOUR = timedelta(hours=1)
 DOOR, VAULT, BADGE = "door", "vault", "badge"
 """A system of tier 1, one of tier 0, and one that is worked by hand."""
-BOUND_S = 30
+BOUND_S = 120
 TOKENS = {
     right: f"ward-token-{right}-0123456789abcdefghijkl" for right in ("act", "approve", "see_cases")
 }

@@ -1,0 +1,91 @@
+"""Asking a second person: what was asked for, by whom, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from lockstep.control.casework import CaseDesk, ConflictError, living, named
+from lockstep.domain.clocks import whole_ms
+from lockstep.domain.rights import Principal
+from lockstep.storage.artefacts import Upload
+from lockstep.storage.case_acts import ActKind, NewAct, NewRequest, RequestStandsError
+from lockstep.storage.case_file import CaseFile
+
+LIFETIME = timedelta(hours=48)
+_ASKS = {
+    ActKind.ATTEST: ActKind.ASK_ATTEST,
+    ActKind.WAIVE: ActKind.ASK_WAIVE,
+    ActKind.RESCHEDULE: ActKind.ASK_RESCHEDULE,
+    ActKind.RESCIND: ActKind.ASK_RESCIND,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """It waits for a second person until ``expires_at``."""
+
+    request_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants done.
+
+    Args:
+        kind: the act that it will be.
+        system: "" where it is about the whole case.
+        until: the end of a waiver.
+        more: what is needed to carry it out; kept under the leaver's key.
+    """
+
+    kind: ActKind
+    reason: str = field(repr=False)
+    system: str = ""
+    until: datetime | None = None
+    more: Mapping[str, object] = field(default_factory=dict, repr=False)
+    upload: Upload | None = None
+
+
+async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Asked:
+    """Have it wait for somebody else.
+
+    Raises:
+        ConflictError: if something about this system, or this case as a whole, waits already.
+    """
+    request = NewRequest(
+        wish.kind.value,
+        whole_ms(datetime.now(UTC)) + LIFETIME,
+        wish.until,
+        {
+            **wish.more,
+            "actor": named(me),
+            "name": me.name,
+            "reason": wish.reason,
+            "own_keys": sorted(index.hex() for index in me.own_keys),
+        },
+        wish.upload,
+    )
+    act = NewAct(
+        found.view.case.case_id,
+        wish.system,
+        _ASKS[wish.kind],
+        me.user_id,
+        {"name": me.name, "reason": wish.reason, "request": request.request_id},
+        token=me.token,
+    )
+    try:
+        await desk.acts.ask(act, request, living(found))
+    except RequestStandsError:
+        raise already_asked(wish.system) from None
+    return Asked(request.request_id, request.expires_at)
+
+
+def already_asked(system: str) -> ConflictError:
+    """Two wishes about the same would contradict each other."""
+    about = system or "the dates of this case"
+    return ConflictError(
+        f"something about {about} waits for a second person already: decide or withdraw that first"
+    )

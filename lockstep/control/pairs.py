@@ -1,0 +1,39 @@
+"""What nobody decides alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.policy import Tier
+from lockstep.domain.terminations import TerminationKind
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """When a person needs a second one.
+
+    For a waiver always, and for an attestation with an artefact: grade C is two people's word.
+
+    Args:
+        attest: tiers of systems that nobody attests alone, artefact or not.
+        prolong: kinds of leaver whose access nobody prolongs alone, by a later cutoff or by calling
+            the case off: a friend of the dismissed could.
+    """
+
+    attest: frozenset[Tier] = frozenset({Tier.ZERO})
+    prolong: frozenset[TerminationKind] = frozenset({TerminationKind.INVOLUNTARY})
+
+    def need_second(self, kind: DecisionKind, tier: str, *, has_artefact: bool) -> bool:
+        """Whether somebody else has to agree before a system is decided about."""
+        match kind:
+            case DecisionKind.RETRY:
+                return False
+            case DecisionKind.WAIVE:
+                return True
+            case DecisionKind.ATTEST:
+                return has_artefact or tier in self.attest
+
+    def need_second_to_prolong(self, kind: str) -> bool:
+        """Whether somebody else has to agree before access lasts longer than HR said."""
+        return kind in self.prolong
