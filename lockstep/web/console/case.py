@@ -32,7 +32,8 @@ from lockstep.domain.rights import Permission
 from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_file import CaseFile
 from lockstep.storage.checkpoints import BrokenOrderError
-from lockstep.web.console.case_view import people_in, sheet
+from lockstep.web.console.case_people import people_in
+from lockstep.web.console.case_view import sheet
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal
 

@@ -2,69 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_dates import assigned_at, dates_seen
 from lockstep.control.case_timeline import EntryLine, Mark, Told, entry_line, told
-from lockstep.control.case_words import asked_words, did, is_approval, state_words
-from lockstep.control.casework import decision_id_of, position
-from lockstep.control.desk import RefusedError
+from lockstep.control.casework import position
 from lockstep.control.pairs import Pairs
 from lockstep.control.questions import to_moment, to_ms
-from lockstep.control.second_person import opened
 from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
-from lockstep.evidence.entries import EntryKind
-from lockstep.storage.artefacts import ArtefactRow
-from lockstep.storage.case_acts import ActKind, ActState
-from lockstep.storage.case_file import CaseFile, DecisionRow, FindingRow, PlacedEntry, Stood
+from lockstep.storage.case_file import CaseFile, FindingRow, PlacedEntry, Stood
 from lockstep.storage.records import RevocationRow
-from lockstep.storage.requests import RequestRow, RequestState
 from lockstep.web.console.case_drawing import Drawing, draw
+from lockstep.web.console.case_people import AskedView, HistoryLine, asked_view, history_of, who
 
 SHOWN_ENTRIES = 50
 SHOWN_EVENTS = 300
-_UNKNOWN = "a person"
-_SAID = {
-    EntryKind.CASE_OPENED.value: "reported the leaver",
-    EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
-    EntryKind.CASE_RESCINDED.value: "called the case off; carried out",
-    EntryKind.CASE_RESCIND_REFUSED.value: "called the case off too late",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class AskedView:
-    """Something that waits, or waited, for a second person.
-
-    Args:
-        wish: what, as a noun.
-        cutoff: the later one that was asked for.
-    """
-
-    row: RequestRow
-    state: RequestState
-    wish: str
-    words: str
-    who: str = field(repr=False)
-    reason: str = field(repr=False)
-    cutoff: datetime | None
-    decided_by: str = field(repr=False)
-    artefact: ArtefactRow | None
-    is_own: bool
-
-    @property
-    def waits(self) -> bool:
-        return self.state is RequestState.PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +82,6 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryLine:
-    """What somebody did. ``is_sent``: no answer has come yet."""
-
-    at: datetime
-    who: str = field(repr=False)
-    what: str
-    system: str
-    text: str = field(repr=False)
-    act_id: str
-    state: str
-    is_comment: bool = False
-    second: str = field(default="", repr=False)
-    until: datetime | None = None
-
-    @property
-    def is_sent(self) -> bool:
-        return self.state == ActState.SENT
-
-
-@dataclass(frozen=True, slots=True)
 class CaseSheet:
     """Everything that the page shows.
 
@@ -191,8 +131,8 @@ def sheet(
         [row.system for row in rows],
         cutoff=to_ms(case.cutoff_at),
     )
-    asked = tuple(_asked(found, row, me, users, named=named, now=now) for row in found.requests)
-    history = _history(found, users, named=named)
+    asked = tuple(asked_view(found, row, me, users, named=named, now=now) for row in found.requests)
+    history = history_of(found, users, named=named)
     systems = tuple(
         _system(
             found,
@@ -221,7 +161,7 @@ def sheet(
         asked_dates=next((one for one in asked if not one.row.system and one.waits), None),
         prolong_in_pairs=pairs.need_second_to_prolong(case.kind),
         history=history,
-        assigned_to=_who(found.assigned[0], users, named=named) if found.assigned else "",
+        assigned_to=who(found.assigned[0], users, named=named) if found.assigned else "",
         assigned_seen=assigned_at(found),
         dates_seen=dates_seen(found),
         drawing=draw(rows, lanes, cutoff=case.cutoff_at, now=now),
@@ -246,14 +186,6 @@ def _events(
         EventRow(system, to_moment(one.at), one.at - cutoff, one.name, one.detail, one.leaf)
         for system, one in sorted(newest, key=lambda pair: order[pair[0]])
     )
-
-
-def people_in(found: CaseFile) -> set[str]:
-    """User ids that the page may name."""
-    ids = {act.user_id for act in found.acts}
-    ids |= {row.asked_by for row in found.requests}
-    ids |= {row.decided_by for row in found.requests if row.decided_by}
-    return ids | ({found.assigned[0]} if found.assigned else set())
 
 
 def _system(
@@ -308,90 +240,6 @@ def _back(found: CaseFile, system: str) -> FindingRow | None:
     return next(
         (one for one in found.findings if one.system == system and one.resolved_at is None), None
     )
-
-
-def _asked(
-    found: CaseFile,
-    row: RequestRow,
-    me: Principal,
-    users: Mapping[str, str],
-    *,
-    named: bool,
-    now: datetime,
-) -> AskedView:
-    state = row.state_at(now)
-    document: Mapping[str, Any] = {}
-    if found.subject is not None:
-        with contextlib.suppress(RefusedError):
-            document = opened(row, found.subject)
-    cutoff = document.get("cutoff")
-    return AskedView(
-        row=row,
-        state=state,
-        wish=asked_words(row.kind),
-        words=state_words(state),
-        who=_who(row.asked_by, users, named=named),
-        reason=str(document.get("reason", "")) if named else "",
-        cutoff=datetime.fromisoformat(cutoff) if cutoff else None,
-        decided_by=_who(row.decided_by, users, named=named) if row.decided_by else "",
-        artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
-        is_own=row.asked_by == me.user_id,
-    )
-
-
-def _history(found: CaseFile, users: Mapping[str, str], *, named: bool) -> tuple[HistoryLine, ...]:
-    """Acts, and decisions that were made elsewhere, the newest first."""
-    by_id = {row.decision_id: row for row in found.decisions}
-    lines = []
-    for act in found.acts:
-        made = by_id.pop(decision_id_of(act.act_id), None)
-        document = act.document if named else {}
-        text = document.get("text") or document.get("reason") or ""
-        name = str(document.get("name") or "") or _who(act.user_id, users, named=named)
-        what = did(act.kind)
-        if act.kind == ActKind.ASSIGN and document.get("to"):
-            what = f"gave the case to {document['to']}"
-        if is_approval(act):
-            asker = document.get("actor")
-            what = f"approved the {asked_words(act.kind)}" + (
-                f" that {asker} asked for" if asker else ""
-            )
-        lines.append(
-            HistoryLine(
-                at=act.acted_at,
-                who=name,
-                what=what,
-                system=act.system,
-                text=str(text),
-                act_id=act.act_id,
-                state=ActState.DONE if made else act.state,
-                is_comment=act.kind == ActKind.COMMENT,
-                second=made.second if made and named else "",
-                until=made.until if made else None,
-            )
-        )
-    lines += [_from_elsewhere(row, named=named) for row in by_id.values()]
-    return tuple(sorted(lines, key=lambda line: line.at, reverse=True))
-
-
-def _from_elsewhere(row: DecisionRow, *, named: bool) -> HistoryLine:
-    words = {**{kind.value: did(kind.value) for kind in DecisionKind}, **_SAID}
-    return HistoryLine(
-        at=row.decided_at,
-        who=row.actor if named and row.actor else _UNKNOWN,
-        what=words.get(row.kind, row.kind.replace("_", " ")),
-        system=row.system,
-        text=row.reason if named else "",
-        act_id="",
-        state=ActState.DONE,
-        second=row.second if named else "",
-        until=row.until,
-    )
-
-
-def _who(user_id: str, users: Mapping[str, str], *, named: bool) -> str:
-    """Colleagues by name; an auditor needs to tell them apart, not to know them."""
-    return users.get(user_id, user_id) if named else user_id
 
 
 def _times(found: CaseFile, now: datetime) -> CaseTimes:

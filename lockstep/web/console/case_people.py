@@ -1,0 +1,169 @@
+"""What people asked for and did about a case, as its page tells it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.case_words import asked_words, did, is_approval, state_words
+from lockstep.control.casework import decision_id_of
+from lockstep.control.desk import RefusedError
+from lockstep.control.second_person import opened
+from lockstep.domain.rights import Principal
+from lockstep.evidence.entries import EntryKind
+from lockstep.storage.artefacts import ArtefactRow
+from lockstep.storage.case_acts import ActKind, ActState
+from lockstep.storage.case_file import CaseFile, DecisionRow
+from lockstep.storage.requests import RequestRow, RequestState
+
+_UNKNOWN = "a person"
+_SAID = {
+    EntryKind.CASE_OPENED.value: "reported the leaver",
+    EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
+    EntryKind.CASE_RESCINDED.value: "called the case off; carried out",
+    EntryKind.CASE_RESCIND_REFUSED.value: "called the case off too late",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedView:
+    """Something that waits, or waited, for a second person.
+
+    Args:
+        wish: what, as a noun.
+        cutoff: the later one that was asked for.
+    """
+
+    row: RequestRow
+    state: RequestState
+    wish: str
+    words: str
+    who: str = field(repr=False)
+    reason: str = field(repr=False)
+    cutoff: datetime | None
+    decided_by: str = field(repr=False)
+    artefact: ArtefactRow | None
+    is_own: bool
+
+    @property
+    def waits(self) -> bool:
+        return self.state is RequestState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """What somebody did. ``is_sent``: no answer has come yet."""
+
+    at: datetime
+    who: str = field(repr=False)
+    what: str
+    system: str
+    text: str = field(repr=False)
+    act_id: str
+    state: str
+    is_comment: bool = False
+    second: str = field(default="", repr=False)
+    until: datetime | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        return self.state == ActState.SENT
+
+
+def people_in(found: CaseFile) -> set[str]:
+    """User ids that the page may name."""
+    ids = {act.user_id for act in found.acts}
+    ids |= {row.asked_by for row in found.requests}
+    ids |= {row.decided_by for row in found.requests if row.decided_by}
+    return ids | ({found.assigned[0]} if found.assigned else set())
+
+
+def asked_view(
+    found: CaseFile,
+    row: RequestRow,
+    me: Principal,
+    users: Mapping[str, str],
+    *,
+    named: bool,
+    now: datetime,
+) -> AskedView:
+    """A request as ``me`` may see it. ``users``: names of colleagues by id."""
+    state = row.state_at(now)
+    document: Mapping[str, Any] = {}
+    if found.subject is not None:
+        with contextlib.suppress(RefusedError):
+            document = opened(row, found.subject)
+    cutoff = document.get("cutoff")
+    return AskedView(
+        row=row,
+        state=state,
+        wish=asked_words(row.kind),
+        words=state_words(state),
+        who=who(row.asked_by, users, named=named),
+        reason=str(document.get("reason", "")) if named else "",
+        cutoff=datetime.fromisoformat(cutoff) if cutoff else None,
+        decided_by=who(row.decided_by, users, named=named) if row.decided_by else "",
+        artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
+        is_own=row.asked_by == me.user_id,
+    )
+
+
+def history_of(
+    found: CaseFile, users: Mapping[str, str], *, named: bool
+) -> tuple[HistoryLine, ...]:
+    """Acts, and decisions that were made elsewhere, the newest first."""
+    by_id = {row.decision_id: row for row in found.decisions}
+    lines = []
+    for act in found.acts:
+        made = by_id.pop(decision_id_of(act.act_id), None)
+        document = act.document if named else {}
+        text = document.get("text") or document.get("reason") or ""
+        name = str(document.get("name") or "") or who(act.user_id, users, named=named)
+        what = did(act.kind)
+        if act.kind == ActKind.ASSIGN and document.get("to"):
+            what = f"gave the case to {document['to']}"
+        if is_approval(act):
+            asker = document.get("actor")
+            what = f"approved the {asked_words(act.kind)}" + (
+                f" that {asker} asked for" if asker else ""
+            )
+        lines.append(
+            HistoryLine(
+                at=act.acted_at,
+                who=name,
+                what=what,
+                system=act.system,
+                text=str(text),
+                act_id=act.act_id,
+                state=ActState.DONE if made else act.state,
+                is_comment=act.kind == ActKind.COMMENT,
+                second=made.second if made and named else "",
+                until=made.until if made else None,
+            )
+        )
+    lines += [_from_elsewhere(row, named=named) for row in by_id.values()]
+    return tuple(sorted(lines, key=lambda line: line.at, reverse=True))
+
+
+def _from_elsewhere(row: DecisionRow, *, named: bool) -> HistoryLine:
+    words = {**{kind.value: did(kind.value) for kind in DecisionKind}, **_SAID}
+    return HistoryLine(
+        at=row.decided_at,
+        who=row.actor if named and row.actor else _UNKNOWN,
+        what=words.get(row.kind, row.kind.replace("_", " ")),
+        system=row.system,
+        text=row.reason if named else "",
+        act_id="",
+        state=ActState.DONE,
+        second=row.second if named else "",
+        until=row.until,
+    )
+
+
+def who(user_id: str, users: Mapping[str, str], *, named: bool) -> str:
+    """Colleagues by name; an auditor needs to tell them apart, not to know them."""
+    return users.get(user_id, user_id) if named else user_id
