@@ -29,6 +29,10 @@ _MOST_GROUPS = 10_000
 _MOST_TEXT = 200
 
 
+class ProviderDownError(SignInError):
+    """The provider gave no answer: the same may work in a minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """What members of a group at the provider may do. ``partners`` None is every partner."""
@@ -93,7 +97,7 @@ class OidcSignIn:
             next_path: where it goes afterwards.
 
         Raises:
-            SignInError: if the provider is away.
+            SignInError: if the provider gives no answer (`ProviderDownError`), or no usable one.
         """
         state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
         try:
@@ -263,7 +267,7 @@ def _told(error: OpenIdError) -> SignInError:
     """What a person may know of a failure."""
     log.warning("sign_in_failed", error=str(error))
     if isinstance(error, ProviderAwayError):
-        return SignInError(
+        return ProviderDownError(
             "Your identity provider cannot be used just now. Revocations go on without you; try "
             f"again in a minute. For your administrator: {error}."
         )

@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from connectors.openid.errors import OpenIdError, ProviderAwayError
-from lockstep.control.oidc import UNDER_WAY, Answer, OidcSignIn
+from lockstep.control.oidc import UNDER_WAY, Answer, OidcSignIn, ProviderDownError
 from lockstep.control.sessions import SignInError
 from lockstep.web.console.gate import ConsoleGate, safe_next
 from lockstep.web.console.pages import Pages
@@ -29,8 +29,11 @@ def public_router(gate: ConsoleGate, pages: Pages, oidc: OidcSignIn) -> APIRoute
     routes = APIRouter(tags=["console"], include_in_schema=False)
 
     def failed(request: Request, error: SignInError) -> Response:
+        status, headers = HTTPStatus.FORBIDDEN, {}
+        if isinstance(error, ProviderDownError):
+            status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "60"}
         return pages.page(
-            request, "sign_in_failed.html", status=HTTPStatus.FORBIDDEN, text=str(error)
+            request, "sign_in_failed.html", status=status, headers=headers, text=str(error)
         )
 
     @routes.get("/console/oidc/start")

@@ -416,7 +416,7 @@ async def test_a_provider_that_is_down_is_said_to_be(site, database, ring):
         transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url=ORIGIN
     ) as client:
         answer = await client.get(START)
-        assert answer.status_code == 403
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
         assert "cannot be used just now" in answer.text
         assert (await client.get("/console/signed-out")).status_code == 200
         logout = await client.post(

@@ -147,7 +147,7 @@ SIGN_IN = {
     ("POST", "/console/sign-out"): To(EVERYBODY, 303),
 }
 OIDC = {
-    ("GET", "/console/oidc/start"): To(None, 403),  # this provider is down
+    ("GET", "/console/oidc/start"): To(None, 503),  # this provider is down
     ("GET", "/console/oidc/callback"): To(None, 403),
     ("POST", "/console/oidc/back-channel-logout"): To(None, 400, form={"logout_token": "x"}),
     ("GET", "/console/signed-out"): To(None),
