@@ -64,7 +64,7 @@ async def test_a_later_cutoff_waits_for_somebody_else(ward, coming, olivia, paul
     assert (await decide(olivia, ward, coming, "approve")).status_code == 403
 
     shown = text_of(await paula.get(page(coming)))
-    assert f"Later cutoff : {wanted:%Y-%m-%d %H:%M}" in shown
+    assert f"Later cutoff ({wanted:%Y-%m-%d %H:%M}" in shown
     assert "Approve and carry out" in shown
     approved = await decide(paula, ward, coming, "approve", reason="HR told me too")
     assert approved.status_code == 303, text_of(approved)
