@@ -23,6 +23,21 @@ pytestmark = pytest.mark.e2e
 
 SOON = 20_000
 """Milliseconds within which a live page shows what happened."""
+PRESSED = """() => {
+  const elt = document.querySelector("[data-live-part]");
+  const swaps = () => {
+    const xhr = {status: 200, getResponseHeader: () => null};
+    const detail = {xhr, target: elt, requestConfig: {elt}, shouldSwap: true};
+    document.dispatchEvent(new CustomEvent("htmx:beforeSwap", {detail}));
+    return detail.shouldSwap;
+  };
+  const before = swaps();
+  dispatchEvent(new Event("pointerdown"));
+  const during = swaps();
+  dispatchEvent(new Event("pointerup"));
+  return [before, during];
+}"""
+"""Whether a refresh is shown that comes before, and while, somebody presses."""
 
 
 async def test_a_waiver_needs_a_second_person(window, stage, axe):
@@ -107,6 +122,19 @@ async def test_a_dismissal_is_prolonged_by_two(window, stage, axe):
     )
     undecided = asker.page.get_by_text("Somebody else has to decide this")
     await expect(undecided).to_have_count(0, timeout=SOON)
+
+
+async def test_a_refresh_waits_for_whoever_presses(window, stage):
+    """Between press and release nothing is taken away; what was held back is asked for again."""
+    _, case_id = await stage.walk.stuck_case()
+    look = await _at(window, stage, case_id, "Olivia Operator", Role.OPERATOR)
+    await look.settled()
+    is_refresh = "hx-request"
+    async with look.page.expect_request(lambda request: is_refresh in request.headers):
+        assert await look.page.evaluate(PRESSED) == [True, False]
+    await look.settled()
+
+    assert await look.page.evaluate(PRESSED.replace("pointer", "wheel")) == [True, True]
 
 
 async def test_a_case_is_given_to_a_colleague(window, stage):

@@ -57,6 +57,36 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   });
 })();
 
+// Whoever presses is let finish: a refresh between press and release would take away what is being
+// clicked, and with it the click. What was held back is asked for again.
+(() => {
+  const LONGEST_MS = 2000;
+  const held = new Set();
+  let timer = 0;
+  const release = () => {
+    clearTimeout(timer);
+    timer = 0;
+    setTimeout(() => { // the click comes right behind the release
+      const parts = [...held].filter((part) => part.isConnected);
+      held.clear();
+      parts.forEach((part) => htmx.trigger(part, "sse:systems"));
+    });
+  };
+  const press = () => {
+    clearTimeout(timer);
+    timer = setTimeout(release, LONGEST_MS);
+  };
+  addEventListener("pointerdown", press, true);
+  addEventListener("keydown", (event) => { if (event.key === " ") press(); }, true);
+  ["pointerup", "pointercancel", "keyup"].forEach((name) => addEventListener(name, () => { if (timer) release(); }, true));
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.requestConfig.elt;
+    if (!timer || !part.matches('[hx-trigger*="every "]')) return;
+    event.detail.shouldSwap = false;
+    held.add(part);
+  });
+})();
+
 // What scrolls within itself must scroll by keys too, and say what it is.
 (() => {
   const reach = () => {
