@@ -185,8 +185,8 @@ async def test_a_coming_dismissal_is_there_only_for_who_may_know(window, stage):
         await look.open("/console/?state=any&kind=involuntary")
         await expect(look.page.locator(f"#case-{case_id}")).to_have_count(there)
         await look.page.get_by_role("searchbox").fill(person.email)
-        await look.page.get_by_role("button", name="Find", exact=True).click()
-        await look.page.wait_for_load_state()
+        async with look.page.expect_event("load"):
+            await look.page.get_by_role("button", name="Find", exact=True).click()
         assert (full_name(person) in await look.text()) is bool(there)
     assert await without.open(f"/console/cases/{case_id}") == 404
     assert await knows.open(f"/console/cases/{case_id}") == 200
