@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from lockstep.domain.clocks import whole_ms
 from lockstep.evidence.canonical import reference
 from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.storage.case_entries import case_entry
 from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, append_all
@@ -165,15 +166,5 @@ class Holds:
 def _entry(
     kind: EntryKind, hold_id: str, case: Any, subject: Subject, *, actor: str, now: datetime
 ) -> Entry:
-    return Entry(
-        kind=kind,
-        key=f"{case.case_id}:{kind.value}:{hold_id}",
-        tenant=case.tenant,
-        occurred_at=now,
-        recorded_at=now,
-        case_id=case.case_id,
-        subject=str(case.subject_id),
-        policy=case.policy,
-        actor=Actor("person", reference(subject.salt, "person", actor)),
-        data={"hold": hold_id},
-    )
+    who = Actor("person", reference(subject.salt, "person", actor))
+    return case_entry(case, kind, hold_id, data={"hold": hold_id}, now=now, actor=who)
