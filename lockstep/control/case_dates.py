@@ -35,7 +35,7 @@ class Move:
 
     Args:
         slot: what of two people who change them at once only one can take.
-        prolongs: whether access lasts longer by it.
+        cutoff: the case's, once it is carried out.
     """
 
     case_id: str
@@ -44,7 +44,6 @@ class Move:
     person: Person
     event: TerminationEvent = field(repr=False)
     cutoff: datetime
-    prolongs: bool
     event_id: str = field(default_factory=new_event_id)
 
     def act(self, me: Principal, **more: str) -> NewAct:
@@ -77,7 +76,8 @@ class CaseDates:
         person = Person(named(me), text_of(reason))
         found = await self._waiting(me, case_id, seen)
         move = await self._move(me, found, ActKind.RESCHEDULE, person, dates)
-        if move.prolongs and self._need_second(found):
+        case, pairs = found.view.case, self._desk.pairs
+        if pairs.need_second_to_move(case.kind, case.cutoff_at, move.cutoff):
             more = {"dates": dates.model_dump(mode="json"), "cutoff": move.cutoff.isoformat()}
             return await self._ask(me, found, ActKind.RESCHEDULE, person, more)
         return await self._report(me, found, move)
@@ -91,7 +91,7 @@ class CaseDates:
         """
         person = Person(named(me), text_of(reason))
         found = await self._waiting(me, case_id, seen)
-        if self._need_second(found):
+        if self._desk.pairs.need_second_to_prolong(found.view.case.kind):
             return await self._ask(me, found, ActKind.RESCIND, person, {})
         return await self._report(me, found, await self._move(me, found, ActKind.RESCIND, person))
 
@@ -108,7 +108,7 @@ class CaseDates:
         Raises:
             ConflictError: if the case has begun, or its dates have changed since.
         """
-        found = await self._waiting(me, found.view.case.case_id, "")
+        _require_waiting(found)
         if dates_seen(found) != asked["seen"]:
             raise ConflictError(
                 "the dates have changed since this was asked for: it must be asked anew"
@@ -156,17 +156,10 @@ class CaseDates:
 
     async def _waiting(self, me: Principal, case_id: str, seen: str) -> CaseFile:
         found = await self._desk.find(me, case_id)
-        if found.view.case.status != CaseStatus.SCHEDULED:
-            raise ConflictError(
-                f"the case is {found.view.case.status}: dates move, and cases stop, only before "
-                "the cutoff; nothing is ever re-enabled here"
-            )
+        _require_waiting(found)
         if seen and seen != dates_seen(found):
             raise ConflictError("the dates have changed since you looked at them: look again")
         return found
-
-    def _need_second(self, found: CaseFile) -> bool:
-        return self._desk.pairs.need_second_to_prolong(found.view.case.kind)
 
     async def _ask(
         self,
@@ -197,9 +190,8 @@ class CaseDates:
             cutoff = desk.cutoff(event)
         except EventError as error:
             raise RefusedError(str(error)) from None
-        prolongs = dates is None or cutoff > case.cutoff_at
         slot = f"{case.case_id}:dates:{dates_seen(found)}"
-        return Move(case.case_id, kind, slot, person, event, cutoff, prolongs=prolongs)
+        return Move(case.case_id, kind, slot, person, event, cutoff)
 
     async def _report(self, me: Principal, found: CaseFile, move: Move) -> Done:
         """First the act, then the event: of two people at once, one event."""
@@ -213,6 +205,15 @@ class CaseDates:
                 to = act.document.get("to") or "somebody"
                 return f"{name} gave the case to {to} meanwhile: look again"
         return "the case was given to somebody meanwhile: look again"
+
+
+def _require_waiting(found: CaseFile) -> None:
+    status = found.view.case.status
+    if status != CaseStatus.SCHEDULED:
+        raise ConflictError(
+            f"the case is {status}: dates move, and cases stop, only before the cutoff; nothing is "
+            "ever re-enabled here"
+        )
 
 
 def dates_seen(found: CaseFile) -> str:

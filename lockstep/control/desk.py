@@ -147,16 +147,20 @@ class Desk:
 
     async def amend(self, case_id: str, dates: Dates, person: Person, pairs: Pairs) -> str:
         """Move the dates of a case that has not begun; return the event's id."""
+        _check_people(person)
         event = await self.amendment(case_id, dates)
         case = (await self.find(case_id)).case
-        if self.cutoff(event) > case.cutoff_at:
-            _check_prolonging(case, person, pairs)
+        if pairs.need_second_to_move(case.kind, case.cutoff_at, self.cutoff(event)):
+            _require_second(case, person)
         return (await self.report([event], person))[0]
 
     async def rescind(self, case_id: str, person: Person, pairs: Pairs) -> str:
         """Stop a case that has not begun; return the event's id."""
+        _check_people(person)
         event = await self.rescission(case_id)
-        _check_prolonging((await self.find(case_id)).case, person, pairs)
+        case = (await self.find(case_id)).case
+        if pairs.need_second_to_prolong(case.kind):
+            _require_second(case, person)
         return (await self.report([event], person))[0]
 
     async def decide(
@@ -253,9 +257,8 @@ class Desk:
             )
 
 
-def _check_prolonging(case: CaseRow, person: Person, pairs: Pairs) -> None:
-    _check_people(person)
-    if not person.second and pairs.need_second_to_prolong(case.kind):
+def _require_second(case: CaseRow, person: Person) -> None:
+    if not person.second:
         raise RefusedError(f"by this, access lasts longer ({case.kind}): it needs a second person")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.domain.policy import Tier
@@ -37,3 +38,7 @@ class Pairs:
     def need_second_to_prolong(self, kind: str) -> bool:
         """Whether somebody else has to agree before access lasts longer than HR said."""
         return kind in self.prolong
+
+    def need_second_to_move(self, kind: str, cutoff: datetime, to: datetime) -> bool:
+        """Whether somebody else has to agree before a cutoff moves; never to earlier."""
+        return to > cutoff and self.need_second_to_prolong(kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from lockstep.contracts.payloads import DecisionKind
@@ -47,3 +49,12 @@ def test_the_settings_say_whose_access_is_prolonged_in_pairs():
         assert ConsoleTable().pairs().need_second_to_prolong(kind) is dismissed
         assert not alone.need_second_to_prolong(kind)
         assert pairs.need_second_to_prolong(kind)
+
+
+def test_only_a_later_cutoff_prolongs():
+    """To earlier, or where it is, one person may move it."""
+    pairs, now = Pairs(), datetime(2026, 11, 23, tzinfo=UTC)
+    for by, needed in ((-1, False), (0, False), (1, True)):
+        to = now + timedelta(milliseconds=by)
+        assert pairs.need_second_to_move(TerminationKind.INVOLUNTARY, now, to) is needed
+        assert not pairs.need_second_to_move(TerminationKind.VOLUNTARY, now, to)

@@ -317,6 +317,7 @@ async def test_a_dismissal_is_prolonged_by_two(walk: Walk) -> None:
     alone = await walk.run("amend", case_id, "--access-ends-at", later, *ana)
     herself = await walk.run("rescind", case_id, "--second", "Ana", *ana)
     stopped_alone = await walk.run("rescind", case_id, *ana)
+    as_both = await walk.run("amend", case_id, "--access-ends-at", sooner, "--second", "Ana", *ana)
     shortened = await walk.run("amend", case_id, "--access-ends-at", sooner, *ana)
     both = ("--second", "bea", *ana)
     prolonged = await walk.run("amend", case_id, "--access-ends-at", later, *both)
@@ -324,6 +325,7 @@ async def test_a_dismissal_is_prolonged_by_two(walk: Walk) -> None:
 
     assert_plain(alone, 1, "a second person")
     assert_plain(herself, 1, "somebody else")
+    assert_plain(as_both, 1, "somebody else")
     assert_plain(stopped_alone, 1, "a second person")
     assert shortened.json() == prolonged.json() == {"verdict": "amend"}
     assert stopped.json() == {"verdict": "rescind"}
