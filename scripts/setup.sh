@@ -30,7 +30,7 @@ fi
 
 echo "Setting up $venv (a minute or two the first time)"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
   -r locks/dev.txt 2>"$venv/install.log" || { cat "$venv/install.log" >&2; exit 1; }
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
   --no-build-isolation --editable . 2>>"$venv/install.log" || { cat "$venv/install.log" >&2; exit 1; }
