@@ -14,6 +14,7 @@ from lockstep.cli.context import (
     ConfigOption,
     Context,
     JsonOption,
+    err,
     opened,
     out,
     print_json,
@@ -24,7 +25,9 @@ from lockstep.cli.context import (
 from lockstep.cli.render import duration, instant
 from lockstep.cli.system import CLI_USER, ActorOption
 from lockstep.control.brake import Approver, BrakeDesk, HeldEvent
+from lockstep.control.desk import RefusedError
 from lockstep.domain.brakes import BrakeState
+from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brake_rows import BrakeView
@@ -45,24 +48,34 @@ EventOption = Annotated[
 def list_brakes(
     sealed: SealedOption = False, as_json: JsonOption = False, config: ConfigOption = None
 ) -> None:
-    """List brakes that are on and what they hold; without coming dismissals, unless --sealed."""
+    """List brakes that are on and what they hold; of coming dismissals, unless --sealed, how many.
+
+    With --json, that number is told on standard error.
+    """
     settings = settings_or_die(config)
     who = _approver("", EVERYTHING if sealed else Scope(None))
 
-    async def work() -> list[tuple[BrakeView, list[HeldEvent]]]:
+    async def work() -> tuple[list[tuple[BrakeView, list[HeldEvent]]], int]:
         async with opened(settings) as context:
             desk = _desk(context)
+            left_out = (await desk.waiting(_approver("", EVERYTHING))).count
+            left_out -= (await desk.waiting(who)).count
             return [
                 (view, await desk.held(view.brake_id, who)) for view in await desk.standing(who)
-            ]
+            ], max(0, left_out)
 
-    found = run(work())
+    found, left_out = run(work())
     if as_json:
         print_json([_data(view, events) for view, events in found])
-    elif not found:
+    elif not found and not left_out:
         out.print("Nothing is held.")
     for view, events in found if not as_json else ():
         _print(view, events)
+    if left_out:
+        told = err if as_json else out
+        told.print(
+            f"{counted(left_out, 'coming dismissal')} held and not listed: --sealed lists them."
+        )
 
 
 @brake_app.command("release")
@@ -109,9 +122,16 @@ def _decide(
 
     async def work() -> int:
         async with opened(settings) as context:
-            return await _desk(context).decide(
-                brake_id, decision, who, reason=reason, chosen=events or None
-            )
+            desk = _desk(context)
+            try:
+                return await desk.decide(
+                    brake_id, decision, who, reason=reason, chosen=events or None
+                )
+            except RefusedError as error:
+                hidden = await desk.show(brake_id, _approver(actor, EVERYTHING))
+                if sealed or hidden is None:
+                    raise
+                raise RefusedError(f"{error}; coming dismissals only with --sealed") from None
 
     count = run(work())
     if as_json:

@@ -20,6 +20,7 @@ from lockstep.cli.context import (
     Context,
     JsonOption,
     die,
+    err,
     finish,
     opened,
     out,
@@ -32,8 +33,11 @@ from lockstep.contracts.payloads import DecisionKind, DecisionResult
 from lockstep.control.desk import Person
 from lockstep.control.reporting import make_dates
 from lockstep.control.wording import reason_of, status_of, suggestion_of
+from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.storage.brake_rows import HeldWait
+from lockstep.storage.brakes import Brakes
 from lockstep.storage.holds import Hold, Holds
 from lockstep.storage.records import CaseView
 
@@ -173,22 +177,35 @@ def stuck(
 ) -> None:
     """List what needs somebody, most urgent first, with the reason and what to do.
 
-    Never a coming dismissal, unless --sealed.
+    Who waits at a brake is counted too (with --json, on standard error). Never a coming dismissal,
+    unless --sealed.
     """
     settings = settings_or_die(config)
 
-    async def work() -> list[CaseView]:
+    async def work() -> tuple[list[CaseView], HeldWait]:
         async with opened(settings) as context:
-            return await context.views.within(_scope(sealed=sealed)).stuck()
+            scope = _scope(sealed=sealed)
+            brakes = Brakes(context.engine, context.ring, settings.tenant)
+            return await context.views.within(scope).stuck(), await brakes.waiting(scope)
 
-    views = run(work())
+    views, held = run(work())
     if as_json:
         print_json([render.as_data(view) for view in views])
-    elif views:
-        for line in render.stuck_lines(views):
-            out.print(line, soft_wrap=True)
-    else:
+    for line in render.stuck_lines(views) if not as_json else ():
+        out.print(line, soft_wrap=True)
+    if held.count:
+        (err if as_json else out).print(_held_line(held), soft_wrap=True)
+    elif not views and not as_json:
         out.print("Nothing is stuck.")
+
+
+def _held_line(held: HeldWait) -> str:
+    """Who waits at a brake is in no case, and would be missing among them."""
+    late = f"[bold red]{held.past_cutoff:,} past the cutoff[/]" if held.past_cutoff else ""
+    who = counted(held.count, "person waits", "people wait")
+    first = f"first cutoff {render.instant(held.first_cutoff_at)}"
+    told = ", ".join(part for part in (late, first) if part)
+    return f"{who} at a brake, without a case: {told}. See `lockstep brake list`."
 
 
 def retry(

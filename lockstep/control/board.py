@@ -15,6 +15,7 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board import BoardCase, BoardReads, Standstill, Suggestions, Waiting, is_open
 from lockstep.storage.board_filter import BoardState, Place
+from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, RevocationRow
 from lockstep.storage.users import Users
@@ -122,12 +123,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class BoardPage:
-    """One page of a list; ``more`` is where the next begins."""
+    """One page of a list; ``more`` is where the next begins.
+
+    Args:
+        counts: cases of each state.
+        held: people who wait at a brake: no case is open for them, and their clocks run.
+    """
 
     lines: tuple[Line, ...]
     counts: Mapping[BoardState, int]
     more: Place | None
     standstill: Standstill
+    held: HeldWait
+
+    def people(self, state: BoardState) -> int:
+        """Cases of a state, and with those that are late whoever waits at a brake as late."""
+        late = state in {BoardState.LATE, BoardState.NEED}
+        return self.counts[state] + (self.held.past_cutoff if late else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,8 @@ class Board:
         counts = await reads.counts(wanted)
         standstill = await self._standstill(me, reads)
         lines = await self._lines(me, listing.rows, standstill)
-        return BoardPage(tuple(lines), counts, listing.more, standstill)
+        held = await reads.held(wanted)
+        return BoardPage(tuple(lines), counts, listing.more, standstill, held)
 
     async def one(self, me: Principal, case_id: str) -> Line | None:
         """One case by its whole id; None if there is none, or it is not ``me``'s to see."""

@@ -18,11 +18,13 @@ from lockstep.domain.terminations import Termination
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brake_rows import (
     BrakeDecidedError,
+    BrakeUnknownError,
     BrakeView,
     Decider,
     DecisionRow,
     Held,
     HeldRow,
+    HeldWait,
     OwnEventsError,
 )
 from lockstep.storage.brakes import Brakes
@@ -176,6 +178,10 @@ class BrakeDesk:
         """Brakes that are on, as far as ``who`` may know; the most urgent first."""
         return await self._brakes.standing(who.scope)
 
+    async def waiting(self, who: Approver) -> HeldWait:
+        """How many wait at brakes without a case, as far as ``who`` may know."""
+        return await self._brakes.waiting(who.scope)
+
     async def show(self, brake_id: str, who: Approver) -> BrakeView | None:
         """One of them; None where it is not on, or not theirs to see."""
         views = await self._brakes.standing(who.scope)
@@ -211,7 +217,8 @@ class BrakeDesk:
             up_to: the newest event that ``who`` has seen.
 
         Raises:
-            RefusedError: without a reason, for one's own events, or where somebody was faster.
+            RefusedError: without a reason, for one's own events, where somebody was faster, or
+                where there is no such brake or event.
         """
         reason = " ".join(reason.split())
         if not reason:
@@ -230,10 +237,10 @@ class BrakeDesk:
                 chosen=chosen,
                 up_to=up_to,
             )
-        except BrakeDecidedError:
-            raise RefusedError(
-                "somebody else was faster: the brake, or some of these events, were decided already"
-            ) from None
+        except BrakeDecidedError as error:
+            raise RefusedError(f"somebody else was faster: {error}") from None
+        except BrakeUnknownError as error:
+            raise RefusedError(str(error)) from None
         except OwnEventsError as error:
             await self._acts.denied(who.user_id, act, why="own_events", token=who.token)
             raise RefusedError(str(error)) from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, true
+from sqlalchemy import Select, exists, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.leavers import KeyKind
@@ -18,6 +18,7 @@ from lockstep.storage.board_filter import (
     ASKED_ABOUT,
     RUNNING,
     BoardState,
+    Due,
     Order,
     Place,
     Wanted,
@@ -29,12 +30,14 @@ from lockstep.storage.board_filter import (
     sort_key,
     undecided,
 )
+from lockstep.storage.brake_rows import HeldWait, visible_held
+from lockstep.storage.brakes import waiting_query
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, requests
-from lockstep.storage.tables.intake import brakes
+from lockstep.storage.tables.intake import brakes, held_events
 from lockstep.storage.tables.leavers import subjects
 from lockstep.storage.tables.systems import pauses
 from lockstep.storage.visibility import visible
@@ -161,6 +164,22 @@ class BoardReads:
             coming = int(await connection.scalar(query) or 0)
         return found | {state: found[state] + coming for state in ASKED_ABOUT}
 
+    async def held(self, wanted: Wanted) -> HeldWait:
+        """Who waits at a brake and has no case yet, under the filters that an event can answer."""
+        if wanted.site or wanted.system or wanted.assignee or wanted.due in {Due.HOUR, Due.TODAY}:
+            return HeldWait()
+        narrowed = [visible_held(self._scope)]
+        if wanted.partner:
+            narrowed.append(held_events.c.partner == wanted.partner)
+        if wanted.kind:
+            narrowed.append(held_events.c.kind == wanted.kind)
+        if wanted.due is Due.OVERDUE:
+            narrowed.append(held_events.c.cutoff_at <= func.now())
+        if wanted.case_id or wanted.key_indexes:
+            narrowed.append(held_events.c.key_indexes.overlap(sorted(wanted.key_indexes)))
+        async with self._engine.connect() as connection:
+            return HeldWait(*(await connection.execute(waiting_query(*narrowed))).one())
+
     async def one(self, case_id: str) -> BoardCase | None:
         """One case by its whole id."""
         query = select(cases.c.case_id).where(visible(self._scope), cases.c.case_id == case_id)
@@ -201,11 +220,14 @@ class BoardReads:
         )
 
     async def standstill(self) -> Standstill:
-        """Pauses and brakes that stand; neither belongs to a case."""
+        """Pauses that stand, and brakes that hold something to see; neither belongs to a case."""
         paused = select(pauses.c.system, pauses.c.until).where(
             pauses.c.ended_at.is_(None), pauses.c.begins_at <= func.now()
         )
-        braked = select(brakes.c.source).where(brakes.c.state == text("'on'"))
+        holds = (held_events.c.brake_id == brakes.c.brake_id) & visible_held(self._scope)
+        braked = select(brakes.c.source).where(
+            brakes.c.state == text("'on'"), exists().where(holds)
+        )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(paused.where(pauses.c.until > func.now()))).all()
             sources = (await connection.scalars(braked.order_by(brakes.c.source))).all()

@@ -27,6 +27,7 @@ from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.brake_rows import (
     BrakeDecidedError,
+    BrakeUnknownError,
     Decider,
     DecisionRow,
     OwnEventsError,
@@ -39,6 +40,7 @@ from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.tables.intake import brakes, held_events, inbox
 
 MOST_DECIDED = 20
+_MOST_NAMED = 5
 
 
 class BrakeDecisions:
@@ -70,19 +72,12 @@ class BrakeDecisions:
             up_to: the newest event that whoever decides has seen.
 
         Raises:
-            BrakeDecidedError: if brake or a chosen event are not there, or not any more.
+            BrakeUnknownError: if there is no such brake, or it never held such an event.
+            BrakeDecidedError: if brake or a chosen event are not there any more.
             OwnEventsError: if they reported one of the events.
         """
         async with self._engine.begin() as connection:
-            brake = (
-                await connection.execute(
-                    select(brakes)
-                    .where(brakes.c.brake_id == brake_id, brakes.c.state == BrakeState.ON.value)
-                    .with_for_update()
-                )
-            ).one_or_none()
-            if brake is None:
-                raise BrakeDecidedError(f"brake {brake_id} is not on")
+            brake = await _locked(connection, brake_id)
             rows = await self._wanted(connection, brake_id, scope, chosen=chosen, up_to=up_to)
             own = {self._actor(name) for name in who.known_as}
             if any(row.actor_index in own for row in rows if row.actor_index):
@@ -139,8 +134,11 @@ class BrakeDecisions:
         elif up_to is not None:
             query = query.where(held_events.c.inbox_id <= up_to)
         rows = (await connection.execute(query)).all()
-        if not rows or (chosen is not None and len(rows) != len(set(chosen))):
-            raise BrakeDecidedError("some of these events do not wait any more")
+        missing = set(chosen or ()) - {row.inbox_id for row in rows}
+        if missing:
+            raise await _why_missing(connection, brake_id, scope, missing)
+        if not rows:
+            raise await _why_none(connection, brake_id, scope)
         return rows
 
     async def _carry_out(
@@ -235,6 +233,46 @@ class BrakeDecisions:
 
     def _seal(self, brake_id: str, said: Sequence[Mapping[str, Any]]) -> bytes:
         return self._ring.encrypt(json.dumps(said).encode(), context=_brake_context(brake_id))
+
+
+async def _locked(connection: AsyncConnection, brake_id: str) -> Any:
+    """A brake that is on, locked; raises as `BrakeDecisions.decide` does."""
+    query = select(brakes).where(brakes.c.brake_id == brake_id).with_for_update()
+    brake = (await connection.execute(query)).one_or_none()
+    if brake is None:
+        raise BrakeUnknownError(f"there is no brake {brake_id!r}")
+    if brake.state != BrakeState.ON.value:
+        at = f"{brake.decided_at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+        raise BrakeDecidedError(f"brake {brake_id} was {brake.state} already, at {at}")
+    return brake
+
+
+async def _why_missing(
+    connection: AsyncConnection, brake_id: str, scope: Scope, missing: Collection[int]
+) -> LookupError:
+    """Whether chosen events were decided, or never waited here for whoever asks."""
+    told = ", ".join(str(number) for number in sorted(missing)[:_MOST_NAMED])
+    told += f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+    if scope.partners is None:  # else it would tell of other partners' events
+        query = select(func.count()).where(
+            inbox.c.brake_id == brake_id, inbox.c.state != "held", _among(inbox.c.id)
+        )
+        decided = await connection.scalar(query, {"ids": sorted(missing)})
+        if decided:
+            return BrakeDecidedError(f"of event {told}, {decided} decided already")
+    return BrakeUnknownError(
+        f"event {told} does not wait at brake {brake_id}, or is not yours to see"
+    )
+
+
+async def _why_none(connection: AsyncConnection, brake_id: str, scope: Scope) -> LookupError:
+    """Why a brake that is on holds nothing to decide about."""
+    query = select(func.count()).where(held_events.c.brake_id == brake_id, visible_held(scope))
+    if await connection.scalar(query):
+        return BrakeDecidedError("what you saw was decided already; others wait since")
+    return BrakeUnknownError(
+        f"brake {brake_id} holds nothing, or nothing that is yours to decide about"
+    )
 
 
 def _among(column: ColumnElement[int]) -> ColumnElement[bool]:

@@ -12,6 +12,10 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.tables.intake import held_events
 
 
+class BrakeUnknownError(LookupError):
+    """There never was such a brake, or it never held such an event for whoever asks."""
+
+
 class BrakeDecidedError(LookupError):
     """The brake, or an event that it held, is not there any more: somebody has decided."""
 
@@ -66,6 +70,20 @@ class BrakeView:
     def first_cutoff_at(self) -> datetime:
         """The earliest cutoff among what waits: its clock runs."""
         return min(group.first_cutoff_at for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWait:
+    """How many people wait at brakes, without a case.
+
+    Args:
+        count: all of them, ``past_cutoff`` those whose access should have ended by now.
+        first_cutoff_at: the earliest cutoff among them; None where nobody waits.
+    """
+
+    count: int = 0
+    past_cutoff: int = 0
+    first_cutoff_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

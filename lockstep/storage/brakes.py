@@ -8,7 +8,17 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, bindparam, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from lockstep.domain.brakes import BrakeCause, BrakeState, Flow
@@ -16,7 +26,14 @@ from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import Scope
 from lockstep.evidence.entries import EntryKind
 from lockstep.storage.brake_decisions import BrakeDecisions
-from lockstep.storage.brake_rows import BrakeView, Held, HeldGroup, HeldRow, visible_held
+from lockstep.storage.brake_rows import (
+    BrakeView,
+    Held,
+    HeldGroup,
+    HeldRow,
+    HeldWait,
+    visible_held,
+)
 from lockstep.storage.inbox import event_context
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.tables.intake import brakes, held_events, inbox
@@ -119,6 +136,12 @@ class Brakes(BrakeDecisions):
             views.setdefault(row.brake_id, []).append(row)
         return [_view(of_one, scope) for of_one in views.values()][:MOST_BRAKES]
 
+    async def waiting(self, scope: Scope) -> HeldWait:
+        """How many wait at brakes that are on, of what ``scope`` may know of."""
+        query = waiting_query(visible_held(scope))
+        async with self._engine.connect() as connection:
+            return HeldWait(*(await connection.execute(query)).one())
+
     async def held(
         self, brake_id: str, scope: Scope, *, limit: int = 50, skip: int = 0
     ) -> list[HeldRow]:
@@ -147,6 +170,16 @@ class Brakes(BrakeDecisions):
             )
             for row in rows
         ]
+
+
+def waiting_query(*conditions: ColumnElement[bool]) -> Select[int, int, Any]:
+    """The columns of a `HeldWait`, of held events under ``conditions``."""
+    passed = func.count().filter(held_events.c.cutoff_at <= func.now())
+    return (
+        select(func.count(), passed, func.min(held_events.c.cutoff_at))
+        .select_from(held_events.join(brakes, brakes.c.brake_id == held_events.c.brake_id))
+        .where(brakes.c.state == text("'on'"), *conditions)
+    )
 
 
 def _view(rows: Sequence[Any], scope: Scope) -> BrakeView:

@@ -69,6 +69,7 @@ async def test_held_events_are_listed_and_decided(home, hall):
     assert code == 0
     assert "3 wait since" in said
     assert "Leaver W-00005" in said
+    assert "3 people wait at a brake, without a case" in (await run(home, "stuck"))[1]
     code, raw = await run(home, "brake", "list", "--json")
     [brake] = json.loads(raw)
     event = str(brake["events"][0]["inbox_id"])
@@ -88,14 +89,36 @@ async def test_coming_dismissals_are_held_and_not_listed(home, hall):
     """Unless whoever asks says so; without that they are not decided about either."""
     await hall.mass(5, kind="involuntary")
     await hall.dispatch()
-    assert (await run(home, "brake", "list"))[1].strip() == "Nothing is held."
+    said = (await run(home, "brake", "list"))[1].strip()
+    assert said == "3 coming dismissals held and not listed: --sealed lists them."
+    assert "3 coming dismissals" in (await run(home, "brake", "list", "--json"))[1]
     _, raw = await run(home, "brake", "list", "--sealed", "--json")
     [brake] = json.loads(raw)
     assert brake["count"] == 3
-    code, _ = await run(home, "brake", "release", brake["brake"], "-r", "guess")
+    code, said = await run(home, "brake", "release", brake["brake"], "-r", "guess")
     assert code == 1
+    assert "only with --sealed" in said
+    assert "faster" not in said
     code, _ = await run(home, "brake", "release", brake["brake"], "-r", "true", "--sealed")
     assert code == 0
+
+
+async def test_what_was_never_there_is_not_called_decided(home, hall):
+    """A brake, or an event at one, that does not exist is said not to exist."""
+    assert (await run(home, "brake", "list"))[1].strip() == "Nothing is held."
+    assert (await run(home, "stuck"))[1].strip() == "Nothing is stuck."
+    await hall.mass(6)
+    await hall.dispatch()
+    code, said = await run(home, "brake", "release", "nonsense", "-r", "true")
+    assert code == 1
+    assert "there is no brake 'nonsense'" in said
+    assert "faster" not in said
+    [brake] = json.loads((await run(home, "brake", "list", "--json"))[1])
+    given = ("--event", "999999", "-r", "true")
+    code, said = await run(home, "brake", "release", brake["brake"], *given)
+    assert code == 1
+    assert "event 999999 does not wait at brake" in said
+    assert "faster" not in said
 
 
 async def test_a_coming_dismissal_is_not_among_the_cases(home, hall):

@@ -161,11 +161,22 @@ class CaseDocument(Answer):
         )
 
 
+class HeldDocument(Answer):
+    """People who wait at a brake: no case is open for them yet, and their clocks run."""
+
+    count: Count
+    past_cutoff: Count = Field(description="Those whose access should have ended by now.")
+    first_cutoff_at: Instant | None
+
+
 class CasesDocument(Answer):
     """One page of a list. ``next``: give it as ``after`` for the next page; null at the end."""
 
     cases: list[CaseDocument] = Field(max_length=MOST_ROWS)
-    counts: dict[BoardState, Count] = Field(description="Of each state, under the same filters.")
+    counts: dict[BoardState, Count] = Field(
+        description="Cases of each state, under the same filters; who is `held` has none yet."
+    )
+    held: HeldDocument
     next: Annotated[str, text(most=LONGEST)] | None
 
     @classmethod
@@ -173,6 +184,11 @@ class CasesDocument(Answer):
         return cls(
             cases=[CaseDocument.of(line, me) for line in page.lines],
             counts=dict(page.counts),
+            held=HeldDocument(
+                count=page.held.count,
+                past_cutoff=page.held.past_cutoff,
+                first_cutoff_at=page.held.first_cutoff_at,
+            ),
             next=write_place(page.more) or None,
         )
 

@@ -14,7 +14,7 @@ from lockstep.control.brake import LONGEST_REASON, MOST_CHOSEN, PAGE, Approver, 
 from lockstep.control.desk import RefusedError
 from lockstep.control.sessions import Signed
 from lockstep.domain.brakes import BrakeState
-from lockstep.domain.rights import Permission, Principal
+from lockstep.domain.rights import EVERYTHING, Permission, Principal
 from lockstep.storage.brake_rows import BrakeView
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal
@@ -112,6 +112,7 @@ async def _page(
         done=asked.get("done", "") if not problem else "",
         here=f"{HOME}?{request.url.query}" if request.url.query and not problem else HOME,
         problem=problem,
+        sees_all=me.scope == EVERYTHING,
         may_decide=me.may(Permission.APPROVE),
         longest=LONGEST_REASON,
     )

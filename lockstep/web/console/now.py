@@ -53,6 +53,10 @@ _TITLES = {
 }
 
 
+_WITH_HELD = frozenset({BoardState.NEED, BoardState.LATE})
+"""Lists that tell of who waits at a brake past the cutoff."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What an address asks for; ``problem`` says what in it cannot be."""
@@ -162,8 +166,8 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
     tiles = [
         Tile(
             name=name,
-            count=page.counts[state],
-            colour=colour if page.counts[state] else "",
+            count=page.people(state),
+            colour=colour if page.people(state) else "",
             link=_address(links.query(filters.changed(state=state.value))),
             is_chosen=filters.state == state,
         )
@@ -174,7 +178,9 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "filters": filters,
         "tiles": tiles,
         "lines": page.lines,
-        "counts": {state.value: count for state, count in page.counts.items()},
+        "counts": {state.value: page.people(state) for state in page.counts},
+        "held": page.held,
+        "shows_held": filters.state in _WITH_HELD,
         "standstill": page.standstill,
         "title": _TITLES[BoardState(filters.state)],
         "next_page": _address(links.query(filters, after=more)) if more else "",

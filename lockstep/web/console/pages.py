@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import lockstep
 from lockstep.control.sessions import Signed
+from lockstep.domain.counting import counted, noun
 from lockstep.domain.rights import Permission
 
 log = structlog.get_logger("lockstep.web")
@@ -52,7 +53,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            instant=instant, duration=duration, ago=ago, words=words, iso=iso
+            instant=instant,
+            duration=duration,
+            ago=ago,
+            words=words,
+            iso=iso,
+            counted=counted,
+            noun=noun,
         )
         self._environment.globals["version"] = lockstep.__version__
 

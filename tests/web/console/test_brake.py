@@ -93,7 +93,7 @@ async def test_nothing_is_held(site):
     page = await me.get(PAGE)
 
     assert page.status_code == 200
-    assert "Nothing is held." in page.text
+    assert "Nothing is held that is yours to see." in page.text
 
 
 async def test_what_waits_is_shown_with_its_clock(site):
@@ -174,8 +174,8 @@ async def test_ticked_ones_are_refused(site):
         ({"which": "chosen"}, "choose at least one"),
         ({"which": "chosen", "pick": ["all"]}, "choose among"),
         ({"which": "chosen", "pick": ["-1"]}, "choose among"),
-        ({"which": "chosen", "pick": ["99999999"]}, "somebody else was faster"),
-        ({"which": "chosen", "pick": ["9" * 18]}, "somebody else was faster"),
+        ({"which": "chosen", "pick": ["99999999"]}, "does not wait at brake"),
+        ({"which": "chosen", "pick": ["9" * 18]}, "does not wait at brake"),
         ({"up_to": "0"}, "somebody else was faster"),
     ],
 )
@@ -220,7 +220,7 @@ async def test_partners_do_not_see_each_other(site):
     assert answer.status_code == 409
     assert (await decide(me, brake_id)).status_code == 303
     assert await states(site) == {"pending": 2, "held": 3}
-    assert "Nothing is held." in (await me.get(PAGE)).text
+    assert "Nothing is held that is yours to see." in (await me.get(PAGE)).text
 
 
 async def test_a_coming_dismissal_is_not_there(site):
@@ -243,7 +243,7 @@ async def test_nobody_sees_their_own_event(site):
         more=[Permission.SEALED],
         keys=[Key(KeyKind.WORKER_ID, "W-northwind-voluntary-0")],
     )
-    assert "Nothing is held." in (await me.get(PAGE)).text
+    assert "Nothing is held that is yours to see." in (await me.get(PAGE)).text
 
 
 async def test_a_thousand_are_paged(site):

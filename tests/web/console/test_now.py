@@ -15,6 +15,7 @@ from lockstep.storage.saved_views import MOST_VIEWS
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck, take
 from tests.support.casework import EMAIL, NAME, OTHER, termination
 from tests.web.console.conftest import text_of
+from tests.web.console.test_brake import hold
 
 HOSTILE = '"><script>alert(1)</script>\u202e\u05d8\u05e1 \U0001f9e8' + "ab" * 150
 
@@ -199,6 +200,37 @@ async def test_tiles_count_what_their_lists_show(site, work):
         shown = (await browser.get(link.replace("&amp;", "&"))).text
         assert shown.count('data-case="') == int(count)
     assert tile(page, "Late") == 1
+
+
+async def test_who_waits_at_a_brake_past_the_cutoff_is_late(site, work):
+    """Counted and told where late cases are, within the scope and under the filters."""
+    await hold(site, 3, due=-HOUR)
+    await hold(site, 2, due=5 * HOUR, start=3)
+    await hold(site, 4, partner="contoso", due=-HOUR)
+    await work.open(termination("W-1"))
+    olivia = await site.sign_in(Role.OPERATOR)
+    page = (await olivia.get("/console/")).text
+
+    assert (tile(page, "Late"), tile(page, "Need somebody")) == (7, 7)
+    assert "7 people past the cutoff wait at a brake" in text_of(await olivia.get("/console/"))
+    assert "Nothing needs you." not in page
+    assert tile((await olivia.get("/console/?partner=contoso")).text, "Late") == 4
+    assert tile((await olivia.get("/console/?partner=fabrikam")).text, "Late") == 0
+    nora = await site.sign_in(Role.OPERATOR, partners=["northwind"])
+    assert tile((await nora.get("/console/?state=late")).text, "Late") == 3
+    auditor = await site.sign_in(Role.AUDITOR)
+    told = (await auditor.get("/console/?state=late")).text
+    assert tile(told, "Late") == 7
+    assert "/console/brake" not in told
+
+
+async def test_a_brake_that_holds_only_secrets_is_no_banner(site, work):
+    """Without the right to coming dismissals, nothing says that any wait."""
+    await hold(site, 2, kind=TerminationKind.INVOLUNTARY)
+    plain = await site.sign_in(Role.OPERATOR)
+    trusted = await site.sign_in(Role.OPERATOR, more=[Permission.SEALED])
+    assert "The brake is on" not in (await plain.get("/console/")).text
+    assert "The brake is on" in (await trusted.get("/console/")).text
 
 
 async def test_next_page_leads_through_all(site, work):
