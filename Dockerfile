@@ -8,7 +8,8 @@ ENV PATH=/opt/lockstep/bin:$PATH
 
 WORKDIR /build
 COPY locks/runtime.txt locks/
-RUN pip install --require-hashes -r locks/runtime.txt
+# --no-deps: the lock is complete, and pip that resolves wants releases that it does not know.
+RUN pip install --require-hashes --no-deps -r locks/runtime.txt
 
 COPY pyproject.toml README.md ./
 COPY lockstep lockstep
@@ -17,7 +18,7 @@ COPY activities activities
 COPY connectors connectors
 COPY migrations migrations
 COPY sandbox sandbox
-RUN pip install --no-deps --no-build-isolation .
+RUN pip install --no-deps --no-build-isolation . && pip check
 
 
 FROM python:3.11.16-slim-trixie

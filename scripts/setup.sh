@@ -28,9 +28,25 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
   fi
 fi
 
+# What pip says is shown only where it fails: its warnings are about itself, not about Lockstep.
+pip_or_stop() {
+  problem=$1
+  shift
+  if ! "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" \
+    >"$venv/install.log" 2>&1; then
+    cat "$venv/install.log" >&2
+    echo "$problem" >&2
+    exit 1
+  fi
+}
+
 echo "Setting up $venv (a minute or two the first time)"
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
-  -r locks/dev.txt 2>"$venv/install.log" || { cat "$venv/install.log" >&2; exit 1; }
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
-  --no-build-isolation --editable . 2>>"$venv/install.log" || { cat "$venv/install.log" >&2; exit 1; }
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
+# --no-deps: the lock is complete. Were pip to resolve, it would want the newest release of what a
+# dependency asks for with an extra, which is one day a release that the lock does not know.
+pip_or_stop "The locked packages could not be installed, for the reason above; nothing of ours has run yet." \
+  install --require-hashes --no-deps -r locks/dev.txt
+pip_or_stop "Lockstep itself could not be installed from this folder." \
+  install --no-deps --no-build-isolation --editable .
+pip_or_stop "The environment does not fit together: 'make clean' and again makes it anew. If it \
+says the same then, locks/dev.txt is incomplete: 'make lock' writes it." check

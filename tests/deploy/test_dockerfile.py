@@ -43,8 +43,8 @@ def test_installation_is_locked(dockerfile):
     """Packages come by hash from the lock only, and from no address of ours."""
     pips = [rest for rest in of(dockerfile, "RUN") if "pip" in rest]
     assert pips == [
-        "pip install --require-hashes -r locks/runtime.txt",
-        "pip install --no-deps --no-build-isolation .",
+        "pip install --require-hashes --no-deps -r locks/runtime.txt",
+        "pip install --no-deps --no-build-isolation . && pip check",
     ]
     text = (ROOT / "Dockerfile").read_text()
     assert not re.search(r"index-url|trusted-host|https?://(?!127\.0\.0\.1)|\nADD", text)
