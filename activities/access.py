@@ -14,13 +14,14 @@ from activities.condition import Condition
 from activities.faults import guarded, heartbeats, next_try
 from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.contracts import payloads as p
-from lockstep.domain.access import Account, Action, Location, Match, Observation
+from lockstep.domain.access import AccessKind, Account, Action, Location, Match, Observation
+from lockstep.domain.clocks import VendorClock
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import RevocationState, not_found_is_clean, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, exchange_data
 from lockstep.storage.cases import Cases
-from lockstep.storage.revocations import Revocation, Revocations
+from lockstep.storage.revocations import Revocation, Revocations, sealed_snapshot
 from lockstep.storage.snapshots import Snapshot
 
 log = structlog.get_logger("lockstep.activities")
@@ -117,7 +118,12 @@ class AccessActivities:
                 await self._revocations.note(entry)
                 return p.WatchResult(returned=False)
             await self._cases.raise_finding(
-                given.case_id, given.system, look=given.look, opening=given.opening, entry=entry
+                given.case_id,
+                given.system,
+                look=given.look,
+                opening=given.opening,
+                entry=entry,
+                snapshot=sealed_snapshot(item, seen.snapshot),
             )
             log.error(
                 "access_returned", case_id=given.case_id, system=given.system, look=given.look
@@ -158,6 +164,8 @@ class AccessActivities:
             after=after,
             actions=actions,
             confirmed_at=datetime.now(UTC),
+            clock=VendorClock(transcript.skew),
+            stood_at=seen.snapshot.stood_at,
         )
         await self._revocations.outcome(
             item,
@@ -230,6 +238,7 @@ class AccessActivities:
         With ``trust_search`` the search's own answer is enough where it says what stands: good for
         knowing what to close, not for proving that nothing is left.
         """
+        began = datetime.now(UTC)
         location = await self._locate(item, transcript)
         accounts = {account.id: account for account in item.snapshot.accounts}
         accounts.update({match.account.id: match.account for match in location.matches})
@@ -245,7 +254,10 @@ class AccessActivities:
             )
             for account_id, look in current.items()
         }
-        return _Seen(location, current, Snapshot(tuple(accounts.values()), stood), by_search)
+        signed_in = {id_ for id_, look in current.items() if _can_sign_in(look)}
+        stood_at = {**item.snapshot.stood_at, **dict.fromkeys(signed_in, began)}
+        snapshot = Snapshot(tuple(accounts.values()), stood, stood_at)
+        return _Seen(location, current, snapshot, by_search)
 
     async def _close_all(self, seen: _Seen, transcript: Transcript) -> list[Action]:
         """Close everything that stands, or that stood when we first looked.
@@ -364,13 +376,20 @@ class AccessActivities:
         )
 
 
+def _can_sign_in(look: Observation) -> bool:
+    return any(access.kind is AccessKind.SIGN_IN for access in look.standing)
+
+
 def _with_earlier(seen: _Seen, earlier: Snapshot) -> _Seen:
     """Add what an overlapping attempt saw standing in the accounts that we see too."""
     stood = {
         account: tuple(dict.fromkeys((*earlier.standing.get(account, ()), *standing)))
         for account, standing in seen.snapshot.standing.items()
     }
-    snapshot = Snapshot(seen.snapshot.accounts, stood)
+    stood_at = dict(seen.snapshot.stood_at)
+    for account, at in earlier.stood_at.items():
+        stood_at[account] = max(at, stood_at.get(account, at))
+    snapshot = Snapshot(seen.snapshot.accounts, stood, stood_at)
     return _Seen(seen.location, seen.current, snapshot, seen.by_search)
 
 

@@ -21,6 +21,7 @@ from lockstep.domain.access import (
     Location,
     Observation,
 )
+from lockstep.domain.clocks import worse_skew
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.leavers import LeaverKeys
 
@@ -75,13 +76,18 @@ class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the desi
 
 @dataclass(slots=True)
 class Transcript:
-    """The calls of one activity, in order; bounded, because evidence is stored for years."""
+    """The calls of one activity, in order; bounded, because evidence is stored for years.
+
+    ``skew`` is the worst of the vendor's clock over all calls, dropped ones too.
+    """
 
     limit: int = 200
     exchanges: list[Exchange] = field(default_factory=list)
     dropped: int = 0
+    skew: timedelta | None = None
 
     def add(self, exchange: Exchange) -> None:
+        self.skew = worse_skew(self.skew, exchange.skew)
         if len(self.exchanges) < self.limit:
             self.exchanges.append(exchange)
         else:

@@ -18,12 +18,14 @@ import tenacity
 from connectors.base import ConnectorFault, Transcript
 from connectors.transport import vendor_transport
 from lockstep.domain.access import Exchange
+from lockstep.domain.clocks import answer_time
 from lockstep.domain.faults import FaultCategory
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
+_SENT_AT = "lockstep_sent_at"
 
 _BY_STATUS: dict[int, FaultCategory] = {
     401: FaultCategory.CREDENTIALS_REJECTED,
@@ -94,8 +96,10 @@ def require_safe_url(url: str, *, option: str = "base_url") -> str:
 def retry_after(headers: Mapping[str, str], dialect: Dialect, now: datetime) -> timedelta | None:
     """The vendor's own waiting time, bounded to an hour; None when it gives none.
 
-    ``Retry-After`` in seconds or as an HTTP date: RFC 9110 section 10.2.3.
+    ``Retry-After`` in seconds or as an HTTP date: RFC 9110 section 10.2.3. A date is the vendor's,
+    so it is held against the vendor's own clock where the answer states it.
     """
+    now = date_instant(headers.get("date")) or now
     wait = _plain_wait(headers.get("retry-after"), now)
     if wait is None and dialect.reset_epoch_header:
         wait = _reset_wait(headers.get(dialect.reset_epoch_header), now)
@@ -257,10 +261,14 @@ class VendorHttp:
         redirects on request, and cost half as much again as the call itself.
         """
         if self._auth is None:
-            response = await self._transport.handle_async_request(request)
-        else:
-            response = await self._authorised(request, self._auth)
+            return await self._through(request)
+        return await self._authorised(request, self._auth)
+
+    async def _through(self, request: httpx.Request) -> httpx.Response:
+        sent = datetime.now(UTC)
+        response = await self._transport.handle_async_request(request)
         response.request = request
+        response.extensions[_SENT_AT] = sent
         return response
 
     async def _authorised(self, request: httpx.Request, auth: httpx.Auth) -> httpx.Response:
@@ -269,8 +277,7 @@ class VendorHttp:
         try:
             request = await anext(flow)
             while True:
-                response = await self._transport.handle_async_request(request)
-                response.request = request
+                response = await self._through(request)
                 try:
                     request = await flow.asend(response)
                 except StopAsyncIteration:
@@ -283,10 +290,16 @@ class VendorHttp:
         self, operation: str, response: httpx.Response, raw: bytes, transcript: Transcript
     ) -> Exchange:
         date_header = response.headers.get("date")
+        time = answer_time(
+            date_instant(date_header),
+            sent=response.extensions[_SENT_AT],
+            answered=datetime.now(UTC),
+        )
         exchange = Exchange(
             operation=operation,
             status=response.status_code,
-            answered_at=answer_instant(date_header),
+            answered_at=time.at,
+            skew=time.skew,
             request_id=self._request_id(response.headers),
             date_header=date_header[:64] if date_header else None,
             digest=hashlib.sha256(raw).hexdigest(),
@@ -382,19 +395,12 @@ def vendor_instant(text: object) -> datetime | None:
 _WAITING = frozenset({FaultCategory.RATE_LIMITED, FaultCategory.VENDOR_ERROR})
 
 
-def answer_instant(date_header: str | None) -> datetime:
-    """The vendor's Date if it is sane, else our clock: whole seconds against milliseconds.
-
-    HTTP dates are cut to whole seconds; when ours agrees to within two seconds ours is finer.
-    """
-    now = datetime.now(UTC)
-    if date_header is None:
-        return now
+def date_instant(header: str | None) -> datetime | None:
+    """A Date header's instant (UTC); None without one, for nonsense, and without a zone."""
+    if header is None:
+        return None
     try:
-        stated = parsedate_to_datetime(date_header)
-        theirs = stated.astimezone(UTC)
+        stated = parsedate_to_datetime(header)
+        return stated.astimezone(UTC) if stated.tzinfo is not None else None
     except (ValueError, OverflowError):
-        return now
-    if stated.tzinfo is None:
-        return now
-    return now if abs(theirs - now) <= timedelta(seconds=2) else theirs
+        return None

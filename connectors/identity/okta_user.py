@@ -20,7 +20,7 @@ class OktaUser:
     """One user as the authoritative endpoint shows it.
 
     ``status`` stays Okta's text: a status that we do not know must count as open.
-    ``status_changed`` and ``seen_at`` are instants in UTC by Okta's clock.
+    ``status_changed`` and ``seen_at`` are instants in UTC, both by Okta's clock.
     """
 
     id: str
@@ -80,7 +80,7 @@ def read_user(data: Any, answer: Answer, operation: str) -> OktaUser:
     return OktaUser(
         id=user_id,
         status=status,
-        seen_at=answer.answered_at,
+        seen_at=answer.exchange.at_by_vendor,
         transitioning_to=None if transition is None else str(transition),
         status_changed=vendor_instant(data.get("statusChanged")),
         provider=str(provider.get("type", "")) if isinstance(provider, dict) else "",

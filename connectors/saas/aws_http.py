@@ -16,16 +16,17 @@ from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore import exceptions, xform_name
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.http import answer_instant
+from connectors.http import date_instant
 from connectors.saas.aws_faults import Faults, GoneFault, bounded
 from connectors.saas.aws_settings import AwsSettings
 from lockstep.domain.access import Exchange
+from lockstep.domain.clocks import answer_time
 from lockstep.domain.faults import FaultCategory
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _CONNECT_S = 5
 Params = Mapping[str, Any]
 
 _HEARD: ContextVar[list[Exchange]] = ContextVar("aws_exchanges")
+_SENT_AT: ContextVar[datetime] = ContextVar("aws_sent_at")
 
 
 class BeforeSend(Protocol):
@@ -232,6 +234,7 @@ class AwsCalls:
         own: Any = {"profile": nothing, "config_file": no_file, "credentials_file": no_file}
         session = Session(session_vars=own if own_credentials else None)
         register: Any = session.register  # the stubs want handlers without named arguments
+        register("before-send", _note_sending)
         register("before-parse", _hear)
         if self._before_send is not None:
             register("before-send", self._before_send)
@@ -312,19 +315,27 @@ def _give(session: Session, credentials: Any) -> None:
     session.register_component("credential_provider", CredentialResolver([Given()]))
 
 
+def _note_sending(**_: object) -> None:
+    """Hear botocore's ``before-send``: after signing, and after a role was assumed for it."""
+    _SENT_AT.set(datetime.now(UTC))
+
+
 def _hear(response_dict: Mapping[str, Any], operation_model: Any, **_: object) -> None:
     """Hear botocore's ``before-parse``: the raw answer, before anything can go wrong with it."""
     headers = response_dict["headers"]
     date_header = headers.get("date")
     body = response_dict.get("body", b"")
     request_id = headers.get("x-amzn-requestid")
+    answered = datetime.now(UTC)
+    time = answer_time(date_instant(date_header), sent=_SENT_AT.get(answered), answered=answered)
     _HEARD.get([]).append(
         Exchange(
             operation=f"{operation_model.service_model.service_name}.{operation_model.name}",
             status=response_dict["status_code"],
-            answered_at=answer_instant(date_header),
+            answered_at=time.at,
+            skew=time.skew,
             request_id=bounded(request_id) if request_id else None,
-            date_header=date_header,
+            date_header=date_header[:64] if date_header else None,
             digest=hashlib.sha256(body if isinstance(body, bytes) else b"").hexdigest(),
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lockstep.domain.leavers import Key, KeyKind
@@ -53,8 +53,8 @@ class Exchange:
     """One call to a vendor, as an auditor can find it in the vendor's own log.
 
     ``operation`` is our stable name of the call ("users.suspend"), never a URL with personal data.
-    ``answered_at`` is the vendor's Date header (UTC) or, without one, our receipt of the answer.
-    ``digest`` is the SHA-256 of the raw answer body, in hex.
+    ``answered_at`` and ``skew`` are as `clocks.answer_time` has them: the vendor's Date counts only
+    within the call by our own clock. ``digest`` is the SHA-256 of the raw answer body, in hex.
     """
 
     operation: str
@@ -63,6 +63,12 @@ class Exchange:
     request_id: str | None = None
     date_header: str | None = None
     digest: str | None = None
+    skew: timedelta | None = None
+
+    @property
+    def at_by_vendor(self) -> datetime:
+        """The instant of the answer on the vendor's own clock, to compare its records with."""
+        return self.answered_at + (self.skew or timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)

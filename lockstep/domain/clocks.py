@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _MILLISECOND = timedelta(milliseconds=1)
+_DATE_GRAIN = timedelta(seconds=1)
+"""A Date header names a second (RFC 9110 section 5.6.7)."""
+
+VENDOR_CLOCK_TOLERANCE = timedelta(seconds=2)
+"""How far a vendor's clock may be from ours before its own records count for nothing."""
 
 
 def whole_ms(moment: datetime) -> datetime:
@@ -21,6 +26,81 @@ def whole_ms(moment: datetime) -> datetime:
 def milliseconds(later: datetime, earlier: datetime) -> int:
     """Whole milliseconds from ``earlier`` to ``later``, never below 0."""
     return max(0, (later - earlier) // _MILLISECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTime:
+    """When an answer counts as given, by our own clock.
+
+    ``skew`` is by how much the vendor's Date lies before (negative) or after the call; zero where
+    it lies within, None where the vendor stated none.
+    """
+
+    at: datetime
+    skew: timedelta | None
+
+
+def answer_time(stated: datetime | None, *, sent: datetime, answered: datetime) -> AnswerTime:
+    """A vendor's Date counts only within the call; else our own instant of the answer does.
+
+    Of the second that the vendor names its end counts, so that its grain makes nothing shorter.
+
+    Args:
+        stated: the vendor's Date (UTC), to the second.
+        sent: when the call went out, by our clock.
+        answered: when its answer was here, by our clock.
+    """
+    answered = max(sent, answered)  # our own clock may have been set back meanwhile
+    if stated is None:
+        return AnswerTime(answered, None)
+    if stated > answered:
+        return AnswerTime(answered, stated - answered)
+    ended = stated + _DATE_GRAIN
+    if ended < sent:
+        return AnswerTime(answered, ended - sent)
+    return AnswerTime(min(ended, answered), timedelta(0))
+
+
+def worse_skew(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    """The larger of two skews, whichever its direction; None where nothing is known of either."""
+    known = [skew for skew in (one, other) if skew is not None]
+    return max(known, key=abs, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class VendorClock:
+    """What is known of a vendor's clock while we spoke with it.
+
+    Args:
+        skew: the worst one seen; None where the vendor stated no time, and nothing is known.
+        tolerance: how large it may be.
+    """
+
+    skew: timedelta | None
+    tolerance: timedelta = VENDOR_CLOCK_TOLERANCE
+
+    @property
+    def is_right(self) -> bool:
+        return self.skew is not None and abs(self.skew) <= self.tolerance
+
+    def believed(
+        self, recorded: datetime | None, *, stood_at: datetime | None, confirmed_at: datetime
+    ) -> datetime | None:
+        """The vendor's own record of when access ended, bounded by what we saw; else None.
+
+        It may lie before our call, where somebody else closed the door, but neither before the
+        last look at which we saw access stand nor after the one that proved it gone. A record
+        outside is an older one, or a lie: it counts for nothing.
+        """
+        if recorded is None or not self.is_right:
+            return None
+        earliest = stood_at or recorded
+        if not earliest - self.tolerance <= recorded <= confirmed_at + self.tolerance:
+            return None
+        return min(max(recorded, earliest), confirmed_at)
+
+
+UNKNOWN_CLOCK = VendorClock(None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from lockstep.domain.access import Access, Action, Observation, Residual
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.access import Access, AccessKind, Action, Observation, Residual
+from lockstep.domain.clocks import UNKNOWN_CLOCK, VendorClock, whole_ms
 from lockstep.domain.leavers import KeyKind
 
 
@@ -80,14 +80,22 @@ def reckon(
     after: Sequence[Observation],
     actions: Sequence[Action],
     confirmed_at: datetime,
+    clock: VendorClock = UNKNOWN_CLOCK,
+    stood_at: Mapping[str, datetime] | None = None,
 ) -> Closing:
     """Reckon a system whose read-back shows nothing standing; its instants in whole milliseconds.
+
+    The vendor's record of a sign-in's end speaks for that sign-in and for nothing else: without an
+    accepted action, whatever else stood, or has no record that counts, ended by our look.
 
     Args:
         before: what stood in all snapshots of this case in this system.
         after: the read-back of each account.
         actions: what the vendor accepted from us in this attempt.
         confirmed_at: when the read-back was complete (UTC).
+        clock: the vendor's, as the calls of this attempt showed it; of an unknown one no record
+            counts.
+        stood_at: when the sign-in of an account, by its id, was last seen standing (UTC).
 
     Raises:
         ValueError: if anything still stands; that is no closing.
@@ -95,8 +103,15 @@ def reckon(
     if any(not seen.is_closed for seen in after):
         raise ValueError("access still stands")
     confirmed_at = whole_ms(confirmed_at)
-    recorded = [whole_ms(seen.off_since) for seen in after if seen.off_since is not None]
-    vendor_says = max(recorded, default=None)
+    last_seen = stood_at or {}
+    records = [
+        clock.believed(
+            seen.off_since, stood_at=last_seen.get(seen.account_id), confirmed_at=confirmed_at
+        )
+        for seen in after
+    ]
+    recorded = [whole_ms(record) for record in records if record is not None]
+    has_records = bool(records) and len(recorded) == len(records)
     accepted = [whole_ms(action.accepted_at) for action in actions]
     residuals = {residual.what: residual for seen in after for residual in seen.residuals}
     if not after:
@@ -105,17 +120,17 @@ def reckon(
         outcome = Outcome.REVOKED
     else:
         outcome = Outcome.ALREADY_ABSENT
-    revoked_at = max(accepted, default=None) or vendor_says or confirmed_at
-    if vendor_says is not None and accepted:
-        # The sign-in's own record is one door; the last door we closed may be later.
-        revoked_at = max(vendor_says, revoked_at)
+    only_sign_in = all(access.kind is AccessKind.SIGN_IN for access in before)
+    is_told = bool(accepted) or (has_records and only_sign_in)
+    # The sign-in's own record is one door; the last door we closed may be later.
+    revoked_at = max([*accepted, *recorded]) if is_told else confirmed_at
     return Closing(
         outcome=outcome,
         removed=tuple(before),
         accepted_at=min(accepted, default=None),
         revoked_at=min(revoked_at, confirmed_at),
         confirmed_at=confirmed_at,
-        grade=EvidenceGrade.A if vendor_says is not None else EvidenceGrade.B,
+        grade=EvidenceGrade.A if has_records and is_told else EvidenceGrade.B,
         residuals=tuple(residuals.values()),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lockstep.domain.access import Access, Account, Exchange, Residual
@@ -139,6 +139,8 @@ def exchange_data(exchanges: Sequence[Exchange], *, dropped: int = 0) -> dict[st
             row["request_id"] = call.request_id
         if call.date_header:
             row["date"] = call.date_header
+        if call.skew and (skew_ms := call.skew // timedelta(milliseconds=1)):
+            row["skew_ms"] = skew_ms
         if call.digest:
             row["sha256"] = call.digest
         rows.append(row)

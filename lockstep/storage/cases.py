@@ -43,7 +43,7 @@ from lockstep.storage.case_writes import CLOSE, FINDING, REOPEN_CASE, RESOLVE
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocation_writes import REOPEN
+from lockstep.storage.revocation_writes import REOPEN, SEEN_STANDING
 from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases, policies, revocations
 from lockstep.storage.tables.leavers import subjects
@@ -278,9 +278,18 @@ class Cases:
             return await connection.scalar(standing) or ""
 
     async def raise_finding(
-        self, case_id: str, system: str, *, look: int, opening: int, entry: Entry
+        self,
+        case_id: str,
+        system: str,
+        *,
+        look: int,
+        opening: int,
+        entry: Entry,
+        snapshot: bytes | None = None,
     ) -> None:
         """Access came back: raise a finding and reopen system and case, clocks unchanged.
+
+        ``snapshot`` is what the look saw, sealed: nothing ended before it was last seen standing.
 
         Raises:
             SubjectErasedError: whoever was erased could not be revoked again.
@@ -292,11 +301,13 @@ class Cases:
             "kind": "access_returned",
             "raised_at": whole_ms(entry.occurred_at),
         }
-        reopened = {"k_case": case_id, "k_system": system, "n_opening": opening + 1}
+        row = {"k_case": case_id, "k_system": system}
+        reopened = {**row, "n_opening": opening + 1}
         changes = (
             Change(FINDING, finding),
             Change(REOPEN, reopened),
             Change(REOPEN_CASE, {"k_case": case_id}),
+            *([Change(SEEN_STANDING, {**row, "n_private": snapshot})] if snapshot else ()),
         )
         async with self._engine.begin() as connection:
             # Under the lock that an erasure takes too: whichever comes second knows of the first.

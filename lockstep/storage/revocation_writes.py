@@ -99,6 +99,7 @@ NEEDS_PERSON = _touch(
     needs_person_since=func.coalesce(revocations.c.needs_person_since, bindparam("n_at")),
 ).where(revocations.c.state != RevocationState.SETTLED.value)
 """A late question must not undo what a person or a proof has settled meanwhile."""
+SEEN_STANDING = _touch(private=bindparam("n_private"))
 REHEARSED = _touch(
     rehearsed_at=bindparam("n_at"),
     accounts=bindparam("n_accounts"),

@@ -192,7 +192,7 @@ class Revocations:
             item,
             n_round=round_,
             n_accounts=len(snapshot.accounts),
-            n_private=_sealed(item, snapshot),
+            n_private=sealed_snapshot(item, snapshot),
             n_at=now,
         )
         return await self._ledger.append(Append(entry, (*self._reopen(item), change)))
@@ -284,7 +284,7 @@ class Revocations:
             n_accepted=closing.accepted_at,
             n_revoked=closing.revoked_at,
             n_confirmed=closing.confirmed_at,
-            n_private=_sealed(item, snapshot),
+            n_private=sealed_snapshot(item, snapshot),
         )
         return await self._ledger.append(Append(entry, (change,)))
 
@@ -379,7 +379,8 @@ def _accepted_data(actions: Sequence[Action]) -> list[dict[str, str]]:
     return rows
 
 
-def _sealed(item: Revocation, snapshot: Snapshot) -> bytes:
+def sealed_snapshot(item: Revocation, snapshot: Snapshot) -> bytes:
+    """What was seen, as it is stored in the row of ``item``."""
     return seal_snapshot(
         snapshot,
         item.subject,

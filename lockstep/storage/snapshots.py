@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from lockstep.domain.access import Access, AccessKind, Account
@@ -12,10 +13,14 @@ from lockstep.storage.subjects import Subject
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Accounts pinned by immutable id, and everything that stood when they were first seen."""
+    """Accounts pinned by immutable id, and everything that stood when they were first seen.
+
+    ``stood_at`` says of an account when its sign-in was last seen standing, by our clock (UTC).
+    """
 
     accounts: tuple[Account, ...] = field(default=(), repr=False)
     standing: Mapping[str, tuple[Access, ...]] = field(default_factory=dict, repr=False)
+    stood_at: Mapping[str, datetime] = field(default_factory=dict, repr=False)
 
     def all_standing(self) -> tuple[Access, ...]:
         return tuple(item for items in self.standing.values() for item in items)
@@ -32,6 +37,7 @@ def seal_snapshot(
             account: [[access.kind.value, access.ref] for access in items]
             for account, items in snapshot.standing.items()
         },
+        "stood_at": {account: at.isoformat() for account, at in snapshot.stood_at.items()},
     }
     return subject.encrypt(document, context=f"{case_id}/{system}")
 
@@ -44,12 +50,16 @@ def open_snapshot(
         return Snapshot()
     document: Any = subject.decrypt(private, context=f"{case_id}/{system}")
     accounts = tuple(Account(id_, locator) for id_, locator in document["accounts"])
+    stood_at = {
+        account: datetime.fromisoformat(at) for account, at in document.get("stood_at", {}).items()
+    }
     if document["opening"] != opening:  # accounts stay pinned, what stood before was settled then
-        return Snapshot(accounts)
+        return Snapshot(accounts, stood_at=stood_at)
     return Snapshot(
         accounts=accounts,
         standing={
             account: tuple(Access(AccessKind(kind), ref) for kind, ref in items)
             for account, items in document["standing"].items()
         },
+        stood_at=stood_at,
     )

@@ -11,6 +11,8 @@ from temporalio.exceptions import ApplicationError
 
 from lockstep.contracts.payloads import RevokeInput
 from lockstep.domain.access import Account, Location, Match
+from lockstep.domain.clocks import whole_ms
+from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.outcomes import RevocationState
 from tests.activities.conftest import Bench, environment
@@ -23,6 +25,8 @@ from tests.support.casework import (
     termination,
     two_systems,
 )
+
+MILLISECOND = timedelta(milliseconds=1)
 
 
 async def test_everything_that_stood_is_closed_and_proved(bench: Bench):
@@ -39,13 +43,63 @@ async def test_everything_that_stood_is_closed_and_proved(bench: Bench):
 
 async def test_a_vendors_own_record_makes_grade_a(bench: Bench):
     """Where the vendor says when sign-in ended, that moment is the proof's."""
-    off = datetime.now(UTC) - timedelta(minutes=3)
-    bench.connector.off_since[WORKER] = off
+    on_record(bench)
     await bench.revoke()
     row = await bench.work.row(bench.case.case_id)
 
     assert row.grade == "A"
-    assert off < row.revoked_at <= row.confirmed_at
+    assert row.first_attempt_at <= row.revoked_at <= row.confirmed_at
+
+
+def on_record(bench: Bench, *, off_by: timedelta = timedelta(0)) -> None:
+    """The vendor keeps the moment at which it closes an account, by a clock of its own."""
+
+    def record() -> None:
+        bench.connector.off_since[WORKER] = datetime.now(UTC) + off_by
+
+    bench.connector.skew = off_by
+    bench.connector.hooks["revoked"] = record
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_a_vendors_clock_that_lies_shortens_nothing(bench: Bench, hours: int):
+    """Its record counts for nothing, the grade falls to B, and the skew is in the evidence."""
+    began = datetime.now(UTC)
+    on_record(bench, off_by=timedelta(hours=hours))
+    await bench.revoke()
+    row = await bench.work.row(bench.case.case_id)
+    [outcome] = await bench.outcomes()
+
+    assert row.grade == outcome["grade"] == "B"
+    accepted = datetime.fromisoformat(outcome["accepted_at"])
+    assert began - MILLISECOND <= accepted <= row.revoked_at <= row.confirmed_at
+    assert {call["skew_ms"] for call in outcome["calls"]} == {hours * 3_600_000}
+
+
+async def test_what_was_off_before_us_keeps_the_vendors_moment(bench: Bench):
+    """Somebody else closed it an hour ago, and the vendor's clock is right: that moment counts."""
+    bench.connector.standing[WORKER] = set()
+    off = bench.connector.off_since[WORKER] = datetime.now(UTC) - timedelta(hours=1)
+
+    assert await bench.revoke() == "already_absent"
+    row = await bench.work.row(bench.case.case_id)
+    assert (row.grade, row.revoked_at) == ("A", whole_ms(off))
+
+
+async def test_a_record_from_before_an_earlier_attempt_saw_it_stand_counts_for_nothing(
+    bench: Bench,
+):
+    """The first attempt saw sign-in stand and was lost; a record of an hour ago is no end of it."""
+    bench.connector.hooks["revoke"] = bench.connector.standing[WORKER].clear
+    bench.connector.fail("revoke", FaultCategory.TIMEOUT)
+    began = datetime.now(UTC)
+    with pytest.raises(ApplicationError):
+        await bench.revoke()
+    bench.connector.off_since[WORKER] = began - timedelta(hours=1)
+
+    assert await bench.revoke(2) == "revoked"
+    row = await bench.work.row(bench.case.case_id)
+    assert (row.grade, row.revoked_at) == ("B", row.confirmed_at)
 
 
 async def test_an_account_without_access_is_already_absent(bench: Bench):

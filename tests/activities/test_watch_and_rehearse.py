@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from temporalio.exceptions import ApplicationError
 
@@ -81,6 +83,19 @@ async def test_what_came_back_is_revoked_again_and_counted_alone(bench: Bench):
     assert [len(first["removed"]), len(second["removed"]), row.actions] == [3, 1, 1]
     assert second["removed"][0]["kind"] == "group"
     assert (second["cutoff_at"], bench.connector.standing[WORKER]) == (first["cutoff_at"], set())
+
+
+async def test_a_record_from_before_access_came_back_counts_for_nothing(bench: Bench):
+    """A look saw it stand again; the vendor's record of the first end is no end of the second."""
+    await bench.revoke()
+    bench.connector.hire(WORKER)
+    await watch(bench)
+    bench.connector.standing[WORKER].clear()
+    bench.connector.off_since[WORKER] = datetime.now(UTC) - timedelta(hours=1)
+
+    assert await bench.revoke(opening=2, round_=2) == "already_absent"
+    row = await bench.work.row(bench.case.case_id)
+    assert (row.grade, row.revoked_at) == ("B", row.confirmed_at)
 
 
 async def test_a_fault_while_watching_is_retried_and_settles_nothing(bench: Bench):

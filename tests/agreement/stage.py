@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
 from lockstep.domain.access import Access, AccessKind, Account, Action, Observation
+from lockstep.domain.clocks import VendorClock
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import CaseStatus, Closing, reckon
 from lockstep.domain.terminations import Termination, TerminationAction
@@ -361,6 +362,7 @@ def _closing(act: Prove, off_at: datetime) -> Closing:
         after=after,
         actions=[Action(before[0], off_at, "memory.close")] if by_answer else (),
         confirmed_at=max(later, off_at) if seen else off_at,
+        clock=VendorClock(timedelta(0)),
     )
 
 

@@ -86,7 +86,8 @@ class Scene:
         return Leaver(keys, account, before)
 
     def quiet(self) -> None:
-        """Forget faults that were not used up, and the effects so far."""
+        """Forget faults that were not used up, and the effects so far; the clock is right."""
+        self.harness.script.clock_off = None
         self.harness.script.pending.clear()
         self.harness.script.effects.clear()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -49,13 +51,23 @@ class Injected:
 
 @dataclass(slots=True)
 class FaultScript:
-    """Faults still to come, and the effect calls that really reached the peer."""
+    """Faults still to come, and the effect calls that really reached the peer.
+
+    ``clock_off`` is by how much the peer's Date header is wrong from then on.
+    """
 
     pending: list[Injected] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
+    clock_off: timedelta | None = None
 
     def inject(self, fault: Injected) -> None:
         self.pending.extend([fault] * fault.times)
+
+    def date(self) -> dict[str, str]:
+        """The header of a peer whose clock is wrong; nothing where it is right."""
+        if self.clock_off is None:
+            return {}
+        return {"date": format_datetime(datetime.now(UTC) + self.clock_off, usegmt=True)}
 
     def next_for(self, *, is_effect: bool) -> Injected | None:
         for index, fault in enumerate(self.pending):
@@ -90,6 +102,7 @@ class FaultTransport(httpx.AsyncBaseTransport):
         if fault is not None and (answer := self._before(fault, request)) is not None:
             return answer
         response = await self._inner.handle_async_request(request)
+        response.headers.update(self._script.date())
         if effect:
             self._script.effects.append(f"{request.method} {request.url.path}")
         if fault is not None and fault.kind is FaultKind.LOST_AFTER:

@@ -128,6 +128,7 @@ class FaultWire:
         if fault is not None and (said := self._before(fault, request, event_name)) is not None:
             return said
         response = self._inner.send(request)
+        response.headers.update(self._script.date())
         with self._lock:
             if effect:
                 self._script.effects.append(operation)

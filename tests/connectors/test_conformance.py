@@ -11,7 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from string import ascii_lowercase, ascii_uppercase, digits
 
@@ -500,6 +500,24 @@ async def test_the_transcript_lets_an_auditor_find_each_call(scene: Scene) -> No
         assert exchange.digest
         assert len(exchange.digest) == 64
     assert not [value for value in personal(leaver.keys) if value in repr(exchanges)]
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-2), timedelta(hours=2)], ids=["behind", "ahead"])
+async def test_a_clock_that_lies_moves_no_instant_out_of_the_call(
+    scene: Scene, off: timedelta
+) -> None:
+    """The vendor's Date counts only while we spoke with it; by how much it lies is recorded."""
+    connector, began = scene.connect(), datetime.now(UTC)
+    leaver = await scene.leaver(connector)
+    scene.harness.script.clock_off = off
+    actions = await connector.revoke(leaver.account, leaver.before, scene.transcript)
+    ended = datetime.now(UTC)
+
+    assert actions
+    assert all(began <= action.accepted_at <= ended for action in actions)
+    assert all(began <= each.answered_at <= ended for each in scene.transcript.exchanges)
+    assert scene.transcript.skew is not None
+    assert abs(scene.transcript.skew - off) < timedelta(minutes=5)
 
 
 async def test_reprs_name_nobody(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ class DoesNothing(InstantConnector):
     ) -> tuple[Action, ...]:
         now = await self._http.call("GET", "/accounts?key=x", operation="x", transcript=transcript)
         return tuple(Action(way, now.answered_at, "x") for way in before.standing)
+
+
+class BelievesTheClock(InstantConnector):
+    async def revoke(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        actions = await super().revoke(account, before, transcript)
+        told = transcript.exchanges[-1].at_by_vendor
+        return tuple(replace(action, accepted_at=told) for action in actions)
 
 
 class RevokesAgain(InstantConnector):
@@ -157,6 +167,11 @@ WRONG: tuple[tuple[type[InstantConnector], Callable[..., Any], dict[str, object]
     (TellsSecret, suite.test_an_echoed_secret_goes_nowhere, {"step": Step.LOCATE}),
     (TellsWorker, suite.test_429_without_a_time_invents_none, {"step": Step.LOCATE}),
     (NamesNoKeys, suite.test_finds_the_person_by_each_key, {}),
+    (
+        BelievesTheClock,
+        suite.test_a_clock_that_lies_moves_no_instant_out_of_the_call,
+        {"off": timedelta(hours=-2)},
+    ),
     (AlwaysHealthy, suite.test_a_wrong_credential_is_rejected, {}),
     (AlwaysHealthy, suite.test_health_reports_and_does_not_raise, {"kind": FaultKind.FORBIDDEN}),
 )

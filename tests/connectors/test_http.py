@@ -141,6 +141,17 @@ def test_waiting_time_is_the_vendors_within_an_hour(
     assert retry_after(headers, DIALECT, NOW) == expected
 
 
+@pytest.mark.parametrize("name", ["retry-after", "x-reset"])
+def test_a_date_to_wait_for_is_held_against_the_vendors_own_clock(name: str) -> None:
+    """A vendor two hours behind that says "in 30 seconds" is not asked again at once."""
+    theirs = NOW - timedelta(hours=2)
+    until = theirs + timedelta(seconds=30)
+    said = format_datetime(until, usegmt=True) if name == "retry-after" else str(until.timestamp())
+    headers = {"date": format_datetime(theirs, usegmt=True), name: said}
+
+    assert retry_after(headers, DIALECT, NOW) == timedelta(seconds=30)
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "expected"),
     [
@@ -400,21 +411,33 @@ async def test_the_call_is_recorded_whatever_it_says() -> None:
 
     assert exchange.operation == "things.list"
     assert exchange.status == 403
-    assert exchange.answered_at == NOW
+    assert abs(exchange.at_by_vendor - NOW) < timedelta(seconds=30), "the end of that second"
     assert exchange.request_id == "req-1"
     assert exchange.date_header == "Sat, 01 Mar 2025 12:00:00 GMT"
     assert exchange.digest == hashlib.sha256(b"no").hexdigest()
 
 
-@pytest.mark.parametrize("date", [None, "yesterday", "Sat, 01 Mar 2025 12:00:00 -0000", "close"])
-async def test_our_clock_where_the_vendors_says_nothing_finer(date: str | None) -> None:
-    """No date, nonsense, no zone, or whole seconds close to ours: our milliseconds count."""
+@pytest.mark.parametrize("date", [None, "yesterday", "Sat, 01 Mar 2025 12:00:00 -0000"])
+async def test_our_clock_where_the_vendor_states_no_time(date: str | None) -> None:
+    """No date, nonsense, no zone: our instant counts, and the vendor's clock is unknown."""
     before = datetime.now(UTC)
-    near = before + timedelta(seconds=1)  # two before the answer would be too far already
-    said = format_datetime(near) if date == "close" else date
-    answer = await call(always(200, headers={} if said is None else {"date": said}))
+    answer = await call(always(200, headers={} if date is None else {"date": date}))
 
     assert before <= answer.answered_at <= datetime.now(UTC)
+    assert answer.exchange.skew is None
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-2), timedelta(seconds=-9), timedelta(days=800)])
+async def test_a_date_outside_the_call_is_recorded_and_not_believed(off: timedelta) -> None:
+    """Our own instant counts, and how far the vendor's lies outside is known."""
+    before = datetime.now(UTC)
+    said = format_datetime(before + off, usegmt=True)
+    answer = await call(always(200, headers={"date": said}))
+
+    assert before <= answer.answered_at <= datetime.now(UTC)
+    assert answer.exchange.skew is not None
+    assert abs(answer.exchange.skew - off) < timedelta(seconds=3)
+    assert answer.exchange.date_header == said
 
 
 @pytest.mark.parametrize(

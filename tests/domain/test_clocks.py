@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, milliseconds, whole_ms
+from lockstep.domain.clocks import (
+    AnswerTime,
+    CaseTimes,
+    SystemClock,
+    answer_time,
+    case_times,
+    milliseconds,
+    whole_ms,
+    worse_skew,
+)
 
 E = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
 INSTANTS = st.integers(-10_000_000, 10_000_000).map(lambda us: E + timedelta(microseconds=us))
@@ -104,3 +114,48 @@ def test_cut_instants_give_the_durations_that_their_texts_give(
         timedelta(0) <= a - b < timedelta(milliseconds=1)
         for a, b in zip((first, second), cut, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("stated", "at", "skew"),
+    [
+        pytest.param(None, 30_000, None, id="none"),
+        pytest.param(4000, 5000, 0, id="within: the end of that second"),
+        pytest.param(0, 1000, 0, id="as it was sent"),
+        pytest.param(30_000, 30_000, 0, id="as it was answered"),
+        pytest.param(-600, 400, 0, id="the second in which it was sent"),
+        pytest.param(-3000, 30_000, -2000, id="behind"),
+        pytest.param(-7_200_000, 30_000, -7_199_000, id="two hours behind"),
+        pytest.param(37_000, 30_000, 7000, id="ahead"),
+        pytest.param(7_230_000, 30_000, 7_200_000, id="two hours ahead"),
+    ],
+)
+def test_a_vendors_date_counts_only_within_the_call(
+    stated: int | None, at: int, skew: int | None
+) -> None:
+    """A call of thirty seconds: a Date within it is the vendor's word, any other only a skew."""
+    told = answer_time(None if stated is None else _ms(stated), sent=_ms(0), answered=_ms(30_000))
+    assert told == AnswerTime(_ms(at), None if skew is None else timedelta(milliseconds=skew))
+
+
+@given(stated=st.none() | INSTANTS, sent=INSTANTS, answered=INSTANTS)
+def test_no_date_moves_an_answer_out_of_its_call(
+    stated: datetime | None, sent: datetime, answered: datetime
+) -> None:
+    """Whatever the vendor says, and also where our own clock was set back meanwhile."""
+    told = answer_time(stated, sent=sent, answered=answered)
+    assert sent <= told.at <= max(sent, answered)
+
+
+def test_years_at_the_edge_of_the_calendar_are_only_skews() -> None:
+    """The first and the last second that a header can name break nothing."""
+    for stated in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        assert answer_time(stated, sent=_ms(0), answered=_ms(9)).at == _ms(9)
+
+
+def test_the_worst_skew_counts_whichever_its_direction() -> None:
+    """One call with a wrong clock is enough; calls without a Date say nothing."""
+    behind, ahead = timedelta(seconds=-9), timedelta(seconds=3)
+    assert worse_skew(ahead, behind) == worse_skew(behind, ahead) == behind
+    assert worse_skew(None, ahead) == ahead
+    assert worse_skew(None, None) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -99,7 +99,8 @@ def test_a_way_in_has_another_reference_in_each_system_and_kind() -> None:
 def test_a_call_is_recorded_as_the_vendor_logged_it() -> None:
     """Request id and Date header stand as they came; what a call did not have is left out."""
     date = "Tue, 10 Mar 2026 10:00:00 GMT"
-    assert exchange_data([Exchange("users.suspend", 204, NOW, "req-1", date)]) == {
+    known = Exchange("users.suspend", 204, NOW, "req-1", date, skew=timedelta(0))
+    assert exchange_data([known]) == {
         "calls": [
             {
                 "op": "users.suspend",
@@ -112,6 +113,20 @@ def test_a_call_is_recorded_as_the_vendor_logged_it() -> None:
     }
     assert residual_data([Residual("access_token", 3600)]) == [
         {"what": "access_token", "bound_s": 3600}
+    ]
+
+
+@pytest.mark.parametrize("seconds", [-7200, 7200])
+def test_a_clock_that_lies_is_on_record(seconds: int) -> None:
+    """By how much a vendor's Date lies outside the call stands beside it."""
+    call = Exchange("users.suspend", 204, NOW, skew=timedelta(seconds=seconds))
+    assert exchange_data([call])["calls"] == [
+        {
+            "op": "users.suspend",
+            "status": 204,
+            "at": "2026-03-10T10:00:00.005Z",
+            "skew_ms": seconds * 1000,
+        }
     ]
 
 

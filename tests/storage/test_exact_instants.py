@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
 from lockstep.domain.access import Access, AccessKind, Account, Action, Location, Match, Observation
+from lockstep.domain.clocks import VendorClock
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.storage.case_rows import Opening
@@ -38,6 +39,7 @@ async def revoke(work, case_id: str) -> None:
         after=[Observation("a1", exists=True, standing=(), off_since=now)],
         actions=[action],
         confirmed_at=now + timedelta(milliseconds=3),
+        clock=VendorClock(timedelta(0)),
     )
     await work.revocations.outcome(
         item,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 from connectors.base import ConnectorFault, Transcript
 from lockstep.domain.access import (
@@ -33,6 +34,8 @@ class MemoryConnector:
     effects: list[str] = field(default_factory=list)
     problems: tuple[Problem, ...] = ()
     off_since: dict[str, datetime] = field(default_factory=dict)
+    skew: timedelta = timedelta(0)
+    """How far the vendor's clock is from ours."""
     ineffective: int = 0
     """So many revocations are accepted and not carried out."""
 
@@ -84,4 +87,8 @@ class MemoryConnector:
     def _call(self, operation: str, transcript: Transcript) -> None:
         if self.faults[operation]:
             raise self.faults[operation].pop(0)
-        transcript.add(Exchange(f"memory.{operation}", 200, datetime.now(UTC), "req-1"))
+        now = datetime.now(UTC)
+        date = format_datetime(now + self.skew, usegmt=True)
+        transcript.add(
+            Exchange(f"memory.{operation}", 200, now, "req-1", date_header=date, skew=self.skew)
+        )
