@@ -38,6 +38,7 @@ from lockstep.storage.erasure import Erasure
 from lockstep.storage.exports import Exports
 from lockstep.storage.health import SystemHealth
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.known import KnownNames
 from lockstep.storage.ledger_head import HEAD_FILE, HeadFile
 from lockstep.storage.notices import Notices
 from lockstep.storage.pauses import Pauses
@@ -63,6 +64,7 @@ def build_exporter(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Ex
         tenant=settings.tenant,
         origin=settings.ledger_origin,
         open_signer=settings.open_signer,
+        known=KnownNames(engine, partners=settings.partners),
     )
 
 

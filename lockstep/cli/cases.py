@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
-from lockstep.control.desk import Person
+from lockstep.control.desk import Person, RefusedError
 from lockstep.control.reporting import make_dates
 from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.counting import counted
@@ -39,6 +39,7 @@ from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.holds import Hold, Holds
+from lockstep.storage.known import KnownNames
 from lockstep.storage.records import CaseView
 
 MAX_ARTEFACT = 50 * 1024 * 1024
@@ -75,22 +76,50 @@ def list_cases(
     """List cases, newest first; without coming dismissals, unless --sealed."""
     settings = settings_or_die(config)
 
-    async def work() -> list[CaseView]:
-        async with opened(settings) as context:
-            return await context.views.within(_scope(sealed=sealed)).list_cases(
-                status=status,
-                partner=partner,
-                worker=(settings.tenant, worker) if worker else None,
-                limit=limit,
-            )
+    wanted = _Listed(status, partner, (settings.tenant, worker) if worker else None)
 
-    views = run(work())
+    async def work() -> tuple[list[CaseView], str]:
+        async with opened(settings) as context:
+            views = await wanted.of(context, _scope(sealed=sealed), limit)
+            return views, "" if views else await wanted.why_none(context)
+
+    views, why_none = run(work())
     if as_json:
         print_json([render.as_data(view) for view in views])
     elif views:
         out.print(render.case_table(views))
-    else:
-        out.print("No cases. Report a leaver with `lockstep terminate --help`.")
+    if why_none:
+        (err if as_json else out).print(why_none, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What a list of cases is narrowed to."""
+
+    status: CaseStatus | None
+    partner: str | None
+    worker: tuple[str, str] | None
+
+    async def of(self, context: Context, scope: Scope, limit: int) -> list[CaseView]:
+        return await context.views.within(scope).list_cases(
+            status=self.status, partner=self.partner, worker=self.worker, limit=limit
+        )
+
+    async def why_none(self, context: Context) -> str:
+        """Why a list is empty.
+
+        Raises:
+            UnknownNameError: if nothing has the partner's name.
+        """
+        known = KnownNames(context.engine, partners=context.settings.partners)
+        await known.check(EVERYTHING, partner=self.partner or "")
+        if await self.of(context, EVERYTHING, 1):
+            return "Only coming dismissals: --sealed lists them."
+        if self.worker is not None:
+            return "No case of this worker id."
+        if self.status or self.partner:
+            return "No case fits."
+        return "No cases. Report a leaver with `lockstep terminate --help`."
 
 
 @case_app.command("show")
@@ -109,7 +138,7 @@ def show_case(
 
     async def work() -> tuple[CaseView, list[Hold], list[bytes]]:
         async with opened(settings) as context:
-            view = await context.desk.within(_scope(sealed=sealed)).find(case_id)
+            view = await _found(context, case_id, sealed=sealed)
             held = await Holds(context.engine, context.ring).of([view.case.case_id])
             entries = await context.ledger.entries(view.case.case_id) if ledger else []
             return view, held, entries
@@ -125,6 +154,17 @@ def show_case(
     print_case(view, held)
     for entry in entries:
         out.print(escape(entry.decode()), soft_wrap=True)
+
+
+async def _found(context: Context, case_id: str, *, sealed: bool) -> CaseView:
+    """One case; what is left out without --sealed is not said to be missing."""
+    try:
+        return await context.desk.within(_scope(sealed=sealed)).find(case_id)
+    except RefusedError:
+        if sealed:
+            raise
+    await context.desk.find(case_id)
+    raise RefusedError("this is a coming dismissal: --sealed shows it")
 
 
 def _scope(*, sealed: bool) -> Scope:

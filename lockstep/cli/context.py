@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -29,6 +30,7 @@ from lockstep.settings import Settings, SettingsError, load_settings
 from lockstep.storage.engine import StorageError, create_engine
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.known import UnknownNameError
 from lockstep.storage.ledger import Ledger
 from lockstep.storage.views import CaseViews
 
@@ -122,6 +124,8 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(work)
     except SettingsError as error:
         die(str(error), code=UNUSABLE)
+    except UnknownNameError as error:
+        die(f"--{escape(str(error))}", code=UNUSABLE)
     except (RefusedError, EventError, EmbeddedError, StorageError) as error:
         die(str(error))
     except SQLAlchemyError as error:

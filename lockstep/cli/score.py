@@ -23,6 +23,8 @@ from lockstep.cli.context import (
 )
 from lockstep.control.questions import QuestionError, parse_month, parse_question
 from lockstep.control.reports import REPORTED, SHORT_NAMES, to_report
+from lockstep.domain.rights import EVERYTHING
+from lockstep.storage.known import KnownNames
 from lockstep.storage.scores import MetricReport, Scores
 
 _METRIC_HELP = f"{', '.join(REPORTED)}; or {', '.join(SHORT_NAMES)} for short."
@@ -71,6 +73,8 @@ def score(
 
     async def work() -> dict[str, Any]:
         async with opened(settings) as connections:
+            known = KnownNames(connections.engine, partners=settings.partners)
+            await known.check(EVERYTHING, partner=partner or "")
             service = build_score_service(settings, Scores(connections.engine))
             return await service.read(question)
 

@@ -34,7 +34,7 @@ def panel(document: Document) -> Panel:
     for name, text in [*lines, *_frame(document)]:
         rows.add_row(name, text)
     whole = Table.grid()
-    for part in (headline(score), "", rows):
+    for part in (headline(document), "", rows):
         whole.add_row(part)
     about = "" if document["partner"] is None else f" of {escape(document['partner'])}"
     return Panel(
@@ -47,11 +47,14 @@ def panel(document: Document) -> Panel:
     )
 
 
-def headline(score: Document) -> str:
+def headline(document: Document) -> str:
     """The value against its target, or why there is none."""
+    score = document["score"]
     target = f"target {score['target']}"
     if _is_empty(score):
-        return "[bold]No leavers yet[/]"
+        of = f" of {escape(document['partner'])}" if document["partner"] is not None else ""
+        when = " yet" if score["window"]["official"] else " in this window"
+        return f"[bold]No leavers{of}{when}[/]"
     if score["value"] is None:
         reasons = "; ".join(UNSCORED[reason] for reason in score["unscored"])
         return f"[bold red]Not scored[/]  {reasons}"

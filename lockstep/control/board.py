@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.filters import Filters
+from lockstep.control.filters import ME, FilterError, Filters
 from lockstep.control.wording import reason_of, suggestion_of
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board import BoardCase, BoardReads, Standstill, Suggestions, Waiting, is_open
-from lockstep.storage.board_filter import BoardState, Place
+from lockstep.storage.board_filter import NOBODY, BoardState, Place
 from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.known import KnownNames, UnknownNameError
 from lockstep.storage.records import CaseRow, RevocationRow
 from lockstep.storage.users import Users
 
@@ -154,7 +155,15 @@ class Choices:
 class Board:
     """Lists of cases, within what whoever asks may know of."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring, *, tenant: str) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        ring: Keyring,
+        *,
+        tenant: str,
+        known: KnownNames | None = None,
+    ) -> None:
+        self.known = known or KnownNames(engine)
         self._engine = engine
         self._ring = ring
         self._tenant = tenant
@@ -163,7 +172,11 @@ class Board:
     async def page(
         self, me: Principal, filters: Filters, *, after: Place | None = None, limit: int = PAGE
     ) -> BoardPage:
-        """One page of what ``filters`` leave, and the counts of every state under the same."""
+        """One page of what ``filters`` leave, and the counts of every state under the same.
+
+        Raises:
+            FilterError: where nothing is left, because nothing has the name of a filter.
+        """
         wanted = filters.wanted(me, self._ring, self._tenant)
         reads = self._reads(me)
         listing = await reads.listing(wanted, after=after, limit=limit)
@@ -171,6 +184,8 @@ class Board:
         standstill = await self._standstill(me, reads)
         lines = await self._lines(me, listing.rows, standstill)
         held = await reads.held(wanted)
+        if after is None and not listing.rows:
+            await self._check_names(me, filters)
         return BoardPage(tuple(lines), counts, listing.more, standstill, held)
 
     async def one(self, me: Principal, case_id: str) -> Line | None:
@@ -192,6 +207,15 @@ class Board:
     async def is_empty(self, me: Principal) -> bool:
         """Whether there is no case at all that ``me`` may see."""
         return await self._reads(me).is_empty()
+
+    async def _check_names(self, me: Principal, filters: Filters) -> None:
+        given = {name: getattr(filters, name) for name in ("partner", "site", "system")}
+        try:
+            await self.known.check(me.scope, **given)
+            if filters.assignee not in {"", ME, NOBODY}:
+                await self.known.check_assignee(filters.assignee)
+        except UnknownNameError as error:
+            raise FilterError(str(error)) from None
 
     def _reads(self, me: Principal) -> BoardReads:
         return BoardReads(self._engine, self._ring, me.scope, named=me.sees_names)

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.export_making import PackMaker, Progress, in_thread
 from lockstep.control.export_order import Order, OrderError
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.rights import Scope
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.evidence.notes import Checkpoint, Signer
 from lockstep.evidence.pack.archive import PartFile
@@ -33,6 +34,7 @@ from lockstep.storage.checkpoints import Checkpoints, StoredCheckpoint
 from lockstep.storage.engine import StorageError
 from lockstep.storage.exports import Exports
 from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.known import KnownNames, UnknownNameError
 from lockstep.storage.ledger import Append, Ledger
 
 log = structlog.get_logger("lockstep.export")
@@ -84,8 +86,10 @@ class Exporter:
         tenant: str,
         origin: str,
         open_signer: Callable[[], Signer],
+        known: KnownNames | None = None,
     ) -> None:
         self._engine = engine
+        self._known = known or KnownNames(engine)
         self._ring = ring
         self._tenant = tenant
         self._origin = origin
@@ -99,8 +103,12 @@ class Exporter:
         """Put an export on record, its checkpoint and seed settled; its id, and what is settled.
 
         Raises:
-            OrderError: if there is no such checkpoint, or too many exports wait.
+            OrderError: if there is no such checkpoint or partner, or too many exports wait.
         """
+        try:
+            await self._known.check(Scope(None, sealed=order.coming), partner=order.partner)
+        except UnknownNameError as error:
+            raise OrderError(str(error)) from None
         head = await self._head(order.checkpoint)
         asked = order.previous_head()
         if asked is not None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.questions import parse_question
+from lockstep.control.questions import QuestionError, parse_question
 from lockstep.control.score import ScoreService
 from lockstep.domain.rights import Principal, Scope
 from lockstep.storage.case_sight import CaseSight
+from lockstep.storage.known import KnownNames, UnknownNameError
 
 Document = Mapping[str, Any]
 
@@ -23,6 +24,10 @@ _COMING = frozenset({"future", "rescinded"})
 
 class NotYoursError(Exception):
     """The partner that was asked for is outside of the asker's scope."""
+
+
+class NoSuchPartnerError(QuestionError):
+    """Nothing names the partner that was asked for; the text says which ones there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,11 @@ class ScoreSight:
     The figures of a partner are of all of its cases: what is left out is which cases they are.
     """
 
-    def __init__(self, service: ScoreService, engine: AsyncEngine) -> None:
+    def __init__(
+        self, service: ScoreService, engine: AsyncEngine, known: KnownNames | None = None
+    ) -> None:
         self._service = service
+        self._known = known or KnownNames(engine)
         self.cases = CaseSight(engine)
 
     async def score(self, wish: Wish, by: Principal, *, patience: timedelta) -> dict[str, Any]:
@@ -48,15 +56,24 @@ class ScoreSight:
 
         Raises:
             NotYoursError: for a partner out of scope, or everybody's where the scope has bounds.
+            NoSuchPartnerError: for one that nothing names.
             QuestionError: naming what is wrong with the window.
             BusyError: if it is still being computed when ``patience`` ends.
         """
         if by.partners is not None and wish.partner not in by.partners:
             raise NotYoursError
+        await self.check_partner(wish.partner, by.scope)
         question = parse_question(wish.window, wish.partner or None, in_full=True)
         document = await self._service.current(question, patience=patience)
         hidden = await self._hidden(_cases_named(document), by.scope)
         return _within(document, by.scope, hidden)
+
+    async def check_partner(self, partner: str, scope: Scope) -> None:
+        """Whether anything in ``scope`` names this partner; raises `NoSuchPartnerError`."""
+        try:
+            await self._known.check(scope, partner=partner)
+        except UnknownNameError as error:
+            raise NoSuchPartnerError(str(error)) from None
 
     async def penalties(self, month: str, by: Principal, *, patience: timedelta) -> dict[str, Any]:
         """Penalties of a month, of the partners in scope.

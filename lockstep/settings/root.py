@@ -22,6 +22,7 @@ from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
 from lockstep.domain.rights import Permission
 from lockstep.evidence.notes import NoteError, Signer
 from lockstep.settings.console import (
+    EVERY,
     BrakeTable,
     ConsoleTable,
     GroupTable,
@@ -269,6 +270,14 @@ class Settings(BaseSettings):
                 [f"{key}: {error}: make one with `echo whsec_$(openssl rand -base64 32)`"]
             ) from None
         return table.url, secret
+
+    @property
+    def partners(self) -> frozenset[str]:
+        """Partners that any table names: they are known before anybody of theirs leaves."""
+        named = {*self.scorecard.penalties}
+        named.update(*(group.partners for group in self.groups.values()))
+        named.update(*(route.partners for route in self.notices.routes.values()))
+        return frozenset(named - {EVERY})
 
     def to_policy(self) -> Policy:
         """The policy that new cases are pinned to."""

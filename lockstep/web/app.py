@@ -44,6 +44,7 @@ from lockstep.storage.feeds import Feeds
 from lockstep.storage.health import SystemHealth
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.known import KnownNames
 from lockstep.storage.live import LedgerTail
 from lockstep.storage.pauses import Pauses
 from lockstep.storage.saved_views import SavedViews
@@ -112,11 +113,16 @@ def _score_api(settings: Settings, engine: AsyncEngine, gate: Gate) -> ScoreApi:
     return ScoreApi(
         gate=gate,
         service=service,
-        sight=ScoreSight(service, engine),
+        sight=ScoreSight(service, engine, _known(settings, engine)),
         scores=scores,
         deliveries=Deliveries(engine),
         by_partner=settings.scorecard.metrics_by_partner,
     )
+
+
+def _known(settings: Settings, engine: AsyncEngine) -> KnownNames:
+    systems = [system.system for system in settings.to_policy().systems]
+    return KnownNames(engine, partners=settings.partners, systems=systems)
 
 
 def _console(
@@ -148,7 +154,12 @@ def _console(
         anchors={name: table.kind for name, table in settings.ledger.anchors.items()},
         shown=shown(settings),
         temporal=settings.temporal_address(),
-        board=Board(engine, ring, tenant=settings.tenant),
+        board=Board(
+            engine,
+            ring,
+            tenant=settings.tenant,
+            known=_known(settings, engine),
+        ),
         cases=CaseDesk(engine, ring, desk, tenant=settings.tenant, pairs=settings.console.pairs()),
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),

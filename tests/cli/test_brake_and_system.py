@@ -130,10 +130,29 @@ async def test_a_coming_dismissal_is_not_among_the_cases(home, hall):
     _, said = await run(home, "cases")
     assert (plain.case_id in said, secret.case_id in said) == (True, False)
     assert secret.case_id not in (await run(home, "cases", "--worker", "W-1"))[1]
-    assert (await run(home, "case", "show", secret.case_id))[0] == 1
+    code, said = await run(home, "case", "show", secret.case_id)
+    assert code == 1
+    assert "this is a coming dismissal: --sealed shows it" in said
+    said = (await run(home, "cases", "--worker", "W-1"))[1]
+    assert said.strip() == "Only coming dismissals: --sealed lists them."
     assert secret.case_id not in (await run(home, "stuck"))[1]
     assert secret.case_id in (await run(home, "cases", "--sealed"))[1]
     assert (await run(home, "case", "show", secret.case_id, "--sealed"))[0] == 0
+
+
+async def test_an_empty_list_says_why(home, hall):
+    """Nothing yet, nothing that fits, and a name that nobody has are told apart."""
+    assert (await run(home, "cases"))[1].startswith("No cases. Report a leaver")
+    await hall.work.open(termination("W-1", partner="northwind"))
+    assert (await run(home, "cases", "--worker", "W-9"))[1].strip() == "No case of this worker id."
+    assert (await run(home, "cases", "--status", "closed"))[1].strip() == "No case fits."
+    code, said = await run(home, "cases", "--partner", "nonsense")
+    assert code == 2
+    assert "--partner: none has this name; there is northwind" in said
+    code, said = await run(home, "cases", "--partner", "nonsense", "--json")
+    assert (code, "there is northwind" in said) == (2, True)
+    code, said = await run(home, "case", "show", "cnonsense")
+    assert (code, "there is no case" in said) == (1, True)
 
 
 async def test_a_system_is_paused_listed_and_resumed(home, hall):

@@ -138,6 +138,7 @@ async def test_the_list_shows_what_became_of_each(packing):
         (("--from", "2026-10-01", "--to", "2026-09-01"), 2, "ends before it begins"),
         (("--from", "soon", "--to", "2026-09-01"), 2, "soon"),
         ((*PERIOD, "--identified"), 2, "needs a reason"),
+        ((*PERIOD, "--partner", "nonsense"), 2, "partner: none has this name; there are contoso"),
         ((*PERIOD, "--sample", "5000"), 2, "from 0 to 1000"),
         ((*PERIOD, "--seed", "x"), 2, "a seed needs a sample"),
         ((*PERIOD, "--ocsf", "2"), 2, "one of 1.8, 1.9"),

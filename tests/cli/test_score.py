@@ -161,6 +161,21 @@ def test_it_breaks_down_by_all_five(year, by):
     assert names.get(by, "okta-prod") in said
 
 
+def test_a_partner_that_nothing_names_is_an_error(year):
+    """It is not taken for one without leavers; those that there are stand in the line."""
+    result = year.run("score", "--partner", "unknown")
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 2
+    assert "--partner: none has this name; there are contoso, northwind" in said
+    assert not result.stdout
+
+
+def test_a_known_partner_without_leavers_is_told_so(year):
+    """In a window where it had none."""
+    said = squeezed(year.run("score", "--partner", "contoso", "--window", "2020-01-01..2020-03-31"))
+    assert "No leavers of contoso in this window" in said
+
+
 def test_window_and_partner_choose_the_cases(year):
     """The title and the frame say so."""
     today = datetime.now(UTC).date()

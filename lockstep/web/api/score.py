@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from lockstep.control.answers import PATIENCE, BusyError
 from lockstep.control.questions import Question, QuestionError, parse_question
 from lockstep.control.score import ScoreService
-from lockstep.control.score_sight import NotYoursError, ScoreSight, Wish
+from lockstep.control.score_sight import NoSuchPartnerError, NotYoursError, ScoreSight, Wish
 from lockstep.domain.rights import Permission, Principal
 from lockstep.web.api.answers import DocumentResponse, told
 from lockstep.web.api.auth import Gate, Problem, answers
@@ -64,6 +64,7 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = N
         try:
             if asker.partners is None and not asker.own_keys:
                 question = parse_question(window, partner, in_full=in_full)
+                await _check_partner(sight, question, asker)
                 return DocumentResponse(await service.current(question))
             document = await _within(sight, Wish(window, partner or ""), asker)
         except (QuestionError, BusyError) as error:
@@ -132,8 +133,15 @@ async def _within(sight: ScoreSight | None, wish: Wish, asker: Principal) -> dic
         raise Problem(404, "no_such_partner") from None
 
 
+async def _check_partner(sight: ScoreSight | None, question: Question, asker: Principal) -> None:
+    if sight is not None and question.partner is not None:
+        await sight.check_partner(question.partner, asker.scope)
+
+
 def refusal(error: QuestionError | BusyError) -> Problem:
     """The answer to a question that cannot be answered, or not yet."""
+    if isinstance(error, NoSuchPartnerError):
+        return Problem(404, "no_such_partner", [str(error)])
     if isinstance(error, BusyError):
         return Problem(503, "still_computing", headers={"Retry-After": "10"})
     return Problem(422, "not_valid", [str(error)])

@@ -77,9 +77,13 @@ def router(console: Console) -> APIRouter:
             raise _elsewhere(signed)
         links = Links(console.ring, signed.principal.user_id)
         asked = _asked(request.query_params, links)
-        page = await console.board.page(
-            signed.principal, asked.filters, after=read_place(asked.after)
-        )
+        try:
+            page = await console.board.page(
+                signed.principal, asked.filters, after=read_place(asked.after)
+            )
+        except FilterError as error:
+            asked = _Asked(Filters(), problem=str(error))
+            page = await console.board.page(signed.principal, asked.filters)
         values = _part_values(asked, page, links)
         # Asked only where it could matter: an empty list that nothing narrows.
         bare = not page.lines and not asked.filters.narrows

@@ -57,7 +57,7 @@ def _asked(
 def router(console: Console) -> APIRouter:
     """Everything that the right to the metric opens."""
     routes = console.gate.router(Permission.SCORE)
-    page = _Page(console, ScoreSight(console.score, console.engine))
+    page = _Page(console, ScoreSight(console.score, console.engine, console.board.known))
 
     @routes.get(HOME)
     async def show_metric(

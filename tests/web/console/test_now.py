@@ -215,7 +215,7 @@ async def test_who_waits_at_a_brake_past_the_cutoff_is_late(site, work):
     assert "7 people past the cutoff wait at a brake" in text_of(await olivia.get("/console/"))
     assert "Nothing needs you." not in page
     assert tile((await olivia.get("/console/?partner=contoso")).text, "Late") == 4
-    assert tile((await olivia.get("/console/?partner=fabrikam")).text, "Late") == 0
+    assert tile((await olivia.get("/console/?kind=contract_end")).text, "Late") == 0
     nora = await site.sign_in(Role.OPERATOR, partners=["northwind"])
     assert tile((await nora.get("/console/?state=late")).text, "Late") == 3
     auditor = await site.sign_in(Role.AUDITOR)
@@ -319,8 +319,28 @@ async def test_an_empty_list_says_what_it_means(site, work):
     page = (await olivia.get("/console/")).text
     assert "Nothing needs you." in page
     assert "No cases yet" not in page
-    assert "No case fits." in (await olivia.get("/console/?partner=nobody")).text
+    assert "No case fits." in (await olivia.get("/console/?partner=northwind&due=hour")).text
     assert "There is no case in this state." in (await olivia.get("/console/?state=late")).text
+
+
+@pytest.mark.parametrize("name", ["partner", "site", "system", "assignee"])
+async def test_a_name_that_nobody_has_is_no_filter(site, work, name):
+    """It is said to be unknown, with those that there are, and no empty list stands for it."""
+    await work.open(termination("W-1", partner="northwind", site="cebu"))
+    olivia = await site.sign_in(Role.OPERATOR)
+    page = await olivia.get(f"/console/?{name}=nonsense")
+    assert "No case fits." not in page.text
+    assert "These filters cannot be used" in page.text
+    known = {"partner": "northwind", "site": "cebu", "system": "memory-1", "assignee": "nobody"}
+    assert known[name] in text_of(page).partition("cannot be used")[2][:200]
+
+
+async def test_a_partner_elsewhere_is_as_unknown_as_none(site, work):
+    """Whoever may know of one partner learns nothing of another's being there."""
+    await work.open(termination("W-1", partner="contoso"))
+    nora = await site.sign_in(Role.OPERATOR, partners=["northwind"])
+    answers = [text_of(await nora.get(f"/console/?partner={p}")) for p in ("contoso", "nonsense")]
+    assert all("partner: none has this name; there is northwind" in said for said in answers)
 
 
 async def test_closed_and_scheduled_cases_have_their_lists(site, work):

@@ -181,9 +181,19 @@ async def test_hostile_names_of_partners_and_sites_are_only_shown(site):
     html = await figures(who)
     assert "<script>alert" not in html
     assert html.count("&lt;script&gt;alert") >= 2
-    assert (
-        await who.get(HOME, params={"partner": HOSTILE.replace("\u202e", "")})
-    ).status_code == 200
+    unknown = await who.get(HOME, params={"partner": HOSTILE.replace("\u202e", "")})
+    assert unknown.status_code == 422
+    assert "<script>alert" not in unknown.text
+
+
+async def test_a_partner_that_nothing_names_has_no_figures(site):
+    """The page says which partners there are, and shows no empty score."""
+    await store(site.engine, [facts("one")])
+    who = await site.sign_in(Role.VIEWER)
+    page = await who.get(HOME, params={"partner": "fabrikam"})
+    assert page.status_code == 422
+    assert "partner: none has this name; there are contoso, northwind" in plain(page.text)
+    assert "No leavers" not in page.text
 
 
 async def test_a_thousand_sites_are_bounded(site):
