@@ -159,12 +159,13 @@ class AccessActivities:
         after = await self._read_back(seen, actions, transcript)
         if any(look.standing for look in after):
             raise self._fault(FaultCategory.NOT_APPLIED, "read_back", _kinds(after))
+        policy = await self._cases.policy(item.policy)
         closing = reckon(
             before=seen.snapshot.all_standing(),
             after=after,
             actions=actions,
             confirmed_at=datetime.now(UTC),
-            clock=VendorClock(transcript.skew),
+            clock=VendorClock(transcript.skew, policy.vendor_clock_tolerance),
             stood_at=seen.snapshot.stood_at,
         )
         await self._revocations.outcome(

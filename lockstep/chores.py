@@ -107,7 +107,13 @@ def build_health_watch(
 ) -> Chore:
     """Looks at the systems that this worker speaks to."""
     pauses = Pauses(engine, ring, settings.tenant)
-    return HealthWatch(connectors, conditions, SystemHealth(engine), pauses).run
+    return HealthWatch(
+        connectors,
+        conditions,
+        SystemHealth(engine),
+        pauses,
+        tolerance=settings.policy.vendor_clock_tolerance,
+    ).run
 
 
 def _sealer(settings: Settings, engine: AsyncEngine) -> Sealer:

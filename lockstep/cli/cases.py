@@ -30,7 +30,9 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
+from lockstep.control.case_timeline import told
 from lockstep.control.desk import Person, RefusedError
+from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
 from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.counting import counted
@@ -43,6 +45,7 @@ from lockstep.storage.known import KnownNames
 from lockstep.storage.records import CaseView
 
 MAX_ARTEFACT = 50 * 1024 * 1024
+_TOLD_SKEW_MS = 1000
 CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]
 SystemArgument = Annotated[str, typer.Argument(help="System of the case, for instance okta-prod.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
@@ -140,19 +143,26 @@ def show_case(
         async with opened(settings) as context:
             view = await _found(context, case_id, sealed=sealed)
             held = await Holds(context.engine, context.ring).of([view.case.case_id])
-            entries = await context.ledger.entries(view.case.case_id) if ledger else []
-            return view, held, entries
+            return view, held, await context.ledger.entries(view.case.case_id)
 
     view, held, entries = run(work())
+    names = sorted(row.system for row in view.revocations)
+    lanes = told(((None, entry) for entry in entries), names, cutoff=to_ms(view.case.cutoff_at))
     if as_json:
         data = render.as_data(view)
         data["holds"] = [asdict(hold) for hold in held]
+        data["clock_skew_ms"] = {name: lane.skew_ms for name, lane in lanes.items()}
         if ledger:
             data["ledger"] = [entry.decode() for entry in entries]
         print_json(data)
         return
     print_case(view, held)
-    for entry in entries:
+    for name, lane in lanes.items():
+        if abs(lane.skew_ms) >= _TOLD_SKEW_MS:
+            way = "behind" if lane.skew_ms < 0 else "ahead of"
+            off = render.duration(abs(lane.skew_ms))
+            out.print(f"\n{name}: the vendor's clock is {off} {way} ours; times are by our own.")
+    for entry in entries if ledger else ():
         out.print(escape(entry.decode()), soft_wrap=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from rich.markup import escape
@@ -32,8 +32,10 @@ from lockstep.cli.context import (
 from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.contracts import names
+from lockstep.control.health import with_clock
 from lockstep.control.temporal import connect
 from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.clocks import VendorClock
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.direct import connect as connect_directly
@@ -174,7 +176,9 @@ async def _system(settings: Settings, name: str) -> list[Check]:
     except (SettingsError, ValueError) as error:
         return [Check(part, "problem", str(error))]
     try:
-        return await asyncio.wait_for(_health(part, connector), _PATIENCE_S)
+        return await asyncio.wait_for(
+            _health(part, connector, settings.policy.vendor_clock_tolerance), _PATIENCE_S
+        )
     except ConnectorFault as fault:
         return [Check(part, "problem", str(fault))]
     except TimeoutError:
@@ -183,8 +187,10 @@ async def _system(settings: Settings, name: str) -> list[Check]:
         await connector.aclose()
 
 
-async def _health(part: str, connector: Connector) -> list[Check]:
-    health = await connector.health(Transcript())
+async def _health(part: str, connector: Connector, tolerance: timedelta) -> list[Check]:
+    transcript = Transcript()
+    health = await connector.health(transcript)
+    health = with_clock(health, VendorClock(transcript.skew, tolerance))
     checks = [
         Check(
             part,

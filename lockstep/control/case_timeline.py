@@ -71,6 +71,8 @@ class Told:
     residuals: list[tuple[str, int]] = field(default_factory=list)
     removed: dict[str, int] = field(default_factory=dict)
     open_since: int | None = None
+    skew_ms: int = 0
+    """By how much the vendor's clock lay behind (negative) or ahead of ours, at worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,19 @@ def told(
         entry = json.loads(body)
         lane = lanes.get(entry.get("system", ""))
         if lane is not None:
-            _tell(lane, entry, entry.get("data", {}), leaf)
+            data = entry.get("data", {})
+            lane.skew_ms = max(lane.skew_ms, worst_skew(data), key=abs)
+            _tell(lane, entry, data, leaf)
     for lane in lanes.values():
         if lane.open_since is not None:
             lane.spans.append(Span(lane.open_since, None))
         lane.events.sort(key=lambda event: event.at)
     return lanes
+
+
+def worst_skew(data: Mapping[str, Any]) -> int:
+    """Of the calls of an entry, in milliseconds; 0 where each Date lay within its call."""
+    return max((call.get("skew_ms", 0) for call in data.get("calls", ())), key=abs, default=0)
 
 
 def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: int | None) -> None:

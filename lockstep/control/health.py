@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -13,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from activities.condition import Condition
 from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.domain.access import Health as ConnectorHealth
-from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.access import Problem, ProblemSeverity
+from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE, VendorClock
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.storage.health import SystemHealth, Trouble
 from lockstep.storage.pauses import Pauses
@@ -38,7 +40,10 @@ class HealthWatch:
         conditions: Mapping[str, Condition],
         health: SystemHealth,
         pauses: Pauses,
+        *,
+        tolerance: timedelta = VENDOR_CLOCK_TOLERANCE,
     ) -> None:
+        self._tolerance = tolerance
         self._connectors = connectors
         self._conditions = conditions
         self._health = health
@@ -99,7 +104,7 @@ class HealthWatch:
             return
         async with some:
             began = time.monotonic()
-            troubles, answered = await examine(self._connectors[system])
+            troubles, answered = await examine(self._connectors[system], tolerance=self._tolerance)
             spent = round((time.monotonic() - began) * 1000)
         await self._health.write(
             system,
@@ -110,12 +115,16 @@ class HealthWatch:
 
 
 async def examine(
-    connector: Connector, *, patience: timedelta = PATIENCE
+    connector: Connector,
+    *,
+    patience: timedelta = PATIENCE,
+    tolerance: timedelta = VENDOR_CLOCK_TOLERANCE,
 ) -> tuple[list[Trouble], bool]:
     """Ask a connector for its health; what is wrong, and whether the vendor answered."""
     try:
         async with asyncio.timeout(patience.total_seconds()):
-            health = await connector.health(Transcript())
+            transcript = Transcript()
+            health = await connector.health(transcript)
     except TimeoutError:
         return [_of(FaultCategory.TIMEOUT, "There was no answer in time.")], False
     except ConnectorFault as fault:
@@ -123,7 +132,25 @@ async def examine(
     except Exception:  # a fault of one connector must not end the looks at all others
         log.exception("health_failed", connector=connector.kind)
         return [_of(FaultCategory.INTERNAL, "The check itself failed.")], False
-    return troubles_of(health), health.reachable
+    clock = VendorClock(transcript.skew, tolerance)
+    return troubles_of(with_clock(health, clock)), health.reachable
+
+
+def with_clock(health: ConnectorHealth, clock: VendorClock) -> ConnectorHealth:
+    """A connector's report, and what is wrong with the vendor's clock beside ours."""
+    skew = clock.skew
+    if skew is None or clock.is_right:
+        return health
+    seconds = f"{abs(skew).total_seconds():,.0f} seconds"
+    way = "behind ours" if skew < timedelta(0) else "ahead of ours"
+    problem = Problem(
+        "clock_differs",
+        f"Its clock is {seconds} {way}: its own record of when access ended does not count, and "
+        "evidence has grade B instead of A.",
+        "Compare this machine's clock with a time server; if ours is right, tell the vendor.",
+        ProblemSeverity.LIMITS,
+    )
+    return replace(health, problems=(*health.problems, problem))
 
 
 def troubles_of(health: ConnectorHealth) -> list[Trouble]:

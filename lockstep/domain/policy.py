@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from lockstep.domain.access import Category
+from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.terminations import TerminationKind
 
@@ -34,6 +35,8 @@ DEFAULT_SLA: Mapping[tuple[TerminationKind, Tier], timedelta] = {
     (TerminationKind.CONTRACT_END, Tier.MANUAL): _DAY,
 }
 """Elapsed calendar hours, never business hours."""
+
+_TOLERANCE = "vendor_clock_tolerance_s"
 
 DEFAULT_WATCH = (timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30))
 """One sync cycle, a day, a week, a month after closing."""
@@ -67,6 +70,8 @@ class Policy:
 
     Args:
         warn_at: the part of a system's SLA after which operations are told that it is still open.
+        vendor_clock_tolerance: how far a vendor's clock may be from ours before its own records of
+            when access ended count for nothing.
     """
 
     version: str
@@ -77,6 +82,7 @@ class Policy:
     )
     warn_at: float = 0.5
     watch: tuple[timedelta, ...] = DEFAULT_WATCH
+    vendor_clock_tolerance: timedelta = VENDOR_CLOCK_TOLERANCE
 
     def sla_for(self, kind: TerminationKind, tier: Tier) -> timedelta:
         return self.sla.get((kind, tier), DEFAULT_SLA[(kind, tier)])
@@ -109,10 +115,19 @@ class Policy:
             },
             warn_at=document["warn_at_percent"] / 100,
             watch=tuple(timedelta(seconds=seconds) for seconds in document["watch_s"]),
+            vendor_clock_tolerance=timedelta(seconds=document[_TOLERANCE])
+            if _TOLERANCE in document
+            else VENDOR_CLOCK_TOLERANCE,
         )
 
     def as_document(self) -> dict[str, object]:
-        """The policy as plain data for hashing and storage: whole seconds, sorted, no secrets."""
+        """The policy as plain data for hashing and storage: whole seconds, sorted, no secrets.
+
+        The tolerance stands there only where it is not the usual one: documents without it are
+        pinned in cases already, and keep their digests.
+        """
+        is_usual = self.vendor_clock_tolerance == VENDOR_CLOCK_TOLERANCE
+        tolerance = int(self.vendor_clock_tolerance.total_seconds())
         return {
             "version": self.version,
             "systems": [
@@ -138,6 +153,7 @@ class Policy:
             },
             "warn_at_percent": round(self.warn_at * 100),
             "watch_s": [int(delay.total_seconds()) for delay in self.watch],
+            **({} if is_usual else {_TOLERANCE: tolerance}),
         }
 
 

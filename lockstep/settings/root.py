@@ -305,6 +305,7 @@ class Settings(BaseSettings):
             sla=sla,
             warn_at=self.policy.warn_at,
             watch=tuple(self.policy.watch),
+            vendor_clock_tolerance=self.policy.vendor_clock_tolerance,
         )
 
     def connector_options(self, name: str) -> ConnectorOptions:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.domain.access import Category
+from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
 from lockstep.domain.policy import DEFAULT_WATCH, Tier
 from lockstep.domain.terminations import TerminationKind
 
@@ -123,6 +124,9 @@ class PolicyTable(Table):
     warn_at: float = Field(default=0.5, gt=0, le=1)
     watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
     sla: dict[TerminationKind, dict[TierName, Duration]] = Field(default_factory=dict)
+    vendor_clock_tolerance: Duration = Field(
+        default=VENDOR_CLOCK_TOLERANCE, ge=timedelta(seconds=1), le=timedelta(minutes=1)
+    )
 
     @field_validator("warn_at")
     @classmethod

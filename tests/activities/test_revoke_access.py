@@ -15,6 +15,7 @@ from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.outcomes import RevocationState
+from lockstep.storage.case_rows import pin
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import (
     EMAIL,
@@ -74,6 +75,17 @@ async def test_a_vendors_clock_that_lies_shortens_nothing(bench: Bench, hours: i
     accepted = datetime.fromisoformat(outcome["accepted_at"])
     assert began - MILLISECOND <= accepted <= row.revoked_at <= row.confirmed_at
     assert {call["skew_ms"] for call in outcome["calls"]} == {hours * 3_600_000}
+
+
+async def test_policy_says_how_far_off_a_clock_may_be(bench: Bench):
+    """Five seconds are too many for a record to count, unless the pinned policy allows them."""
+    on_record(bench, off_by=timedelta(seconds=5))
+    lenient = replace(bench.work.policy.policy, vendor_clock_tolerance=timedelta(seconds=9))
+    await bench.work.adopt(pin(lenient))
+    bench.case = await bench.work.open(termination(spell="2"))
+    await bench.revoke()
+
+    assert (await bench.work.row(bench.case.case_id)).grade == "A"
 
 
 async def test_what_was_off_before_us_keeps_the_vendors_moment(bench: Bench):

@@ -17,6 +17,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
 from tests.control.test_brake import Hall
+from tests.storage.test_revocations import said_two_hours_ago
 from tests.support.casework import Casework, termination
 
 SETTINGS = """
@@ -179,3 +180,17 @@ async def test_a_system_is_paused_listed_and_resumed(home, hall):
     assert (await run(home, "system", "resume", "memory-1"))[0] == 1
     assert len(await hall.entries("system:paused")) == 1
     assert len(await hall.entries("system:resumed")) == 1
+
+
+async def test_case_show_tells_of_a_vendors_clock_that_lies(home, hall):
+    """By how much, and whose clock counts; as data, the milliseconds."""
+    case = await hall.work.open()
+    code, said = await run(home, "case", "show", case.case_id)
+    assert (code, "the vendor's clock" in said) == (0, False)
+    await said_two_hours_ago(hall.work, case)
+
+    code, said = await run(home, "case", "show", case.case_id)
+    assert code == 0
+    assert "memory-1: the vendor's clock is 2 h 00 min behind ours" in said
+    _, shown = await run(home, "case", "show", case.case_id, "--json")
+    assert json.loads(shown)["clock_skew_ms"] == {"memory-1": -7_200_000, "memory-2": 0}

@@ -93,6 +93,14 @@ def test_a_course_is_told_in_marks_and_spans():
     assert lane.residuals == [], "what came back has no residual that runs down"
 
 
+def test_the_worst_clock_of_all_calls_is_told():
+    """Of a vendor that was right once and two hours behind twice, the two hours are told."""
+    calls = [{"op": "x"}, {"op": "y", "skew_ms": -7_200_000}, {"op": "z", "skew_ms": 900}]
+    course = [entry("revocation:fault", 1, category="timeout", calls=calls), outcome(8, off=6)]
+    assert read(course)["okta"].skew_ms == -7_200_000
+    assert read(COURSE)["okta"].skew_ms == 0
+
+
 def test_a_residual_runs_from_when_access_was_off():
     """Its bound is the vendor's."""
     lane = read(COURSE[:3])["okta"]

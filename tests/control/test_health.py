@@ -60,6 +60,34 @@ def watch(engine, ring, health: SystemHealth, **conditions: Condition) -> Health
     )
 
 
+@pytest.mark.parametrize(
+    ("skew", "said"),
+    [(timedelta(hours=-2), "7,200 seconds behind"), (timedelta(seconds=3), "3 seconds ahead of")],
+)
+async def test_a_vendors_clock_that_differs_is_told(skew: timedelta, said: str):
+    """It limits what evidence proves, and blocks nothing."""
+    [trouble], answered = await examine(Timed(skew=skew))
+
+    assert answered
+    assert (trouble.code, trouble.blocks) == ("clock_differs", False)
+    assert said in trouble.summary
+
+
+@pytest.mark.parametrize("skew", [timedelta(0), timedelta(seconds=-2)])
+async def test_a_vendors_clock_within_tolerance_is_no_trouble(skew: timedelta):
+    """Dates come in whole seconds, and servers keep them for one."""
+    assert await examine(Timed(skew=skew)) == ([], True)
+    assert await examine(Timed(skew=skew * 3), tolerance=timedelta(seconds=6)) == ([], True)
+
+
+class Timed(MemoryConnector):
+    """Makes a call when it is asked for its health, as every connector does."""
+
+    async def health(self, transcript):
+        self._call("health", transcript)
+        return await super().health(transcript)
+
+
 async def test_what_is_missing_is_kept_with_its_fix(engine, ring, health):
     """Each system once in a while, whoever looks."""
     looking = watch(engine, ring, health)

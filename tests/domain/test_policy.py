@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import time, timedelta
 
 import pytest
@@ -39,6 +40,7 @@ POLICIES = st.builds(
     sla=st.fixed_dictionaries(dict.fromkeys(DEFAULT_SLA, SECONDS)),
     warn_at=st.integers(1, 100).map(lambda percent: percent / 100),
     watch=st.lists(SECONDS, max_size=4).map(tuple),
+    vendor_clock_tolerance=st.integers(1, 60).map(lambda seconds: timedelta(seconds=seconds)),
 )
 
 
@@ -55,10 +57,15 @@ def test_the_order_of_systems_does_not_change_the_document(policy: Policy, rando
     """The digest that cases pin depends on what is said, not on the order in the file."""
     rows = list(policy.systems)
     random.shuffle(rows)
-    shuffled = Policy(
-        policy.version, tuple(rows), policy.cutoff, policy.sla, policy.warn_at, policy.watch
-    )
+    shuffled = replace(policy, systems=tuple(rows))
     assert shuffled.as_document() == policy.as_document()
+
+
+def test_the_usual_tolerance_of_clocks_leaves_digests_alone() -> None:
+    """A policy that was pinned before there was one is the same policy."""
+    assert "vendor_clock_tolerance_s" not in Policy("1", ()).as_document()
+    other = Policy("1", (), vendor_clock_tolerance=timedelta(seconds=5)).as_document()
+    assert other["vendor_clock_tolerance_s"] == 5
 
 
 @pytest.mark.parametrize("end_of_day", [time(18, 0, 30), time(23, 59, 59)])

@@ -12,6 +12,7 @@ from lockstep.domain.access import Access, AccessKind, Account, Exchange, Locati
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import Closing, reckon
+from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import Revocation
 from lockstep.storage.snapshots import Snapshot
 from tests.storage.test_case_endings import finding
@@ -50,6 +51,20 @@ async def fault(work: Casework, item: Revocation, number: int = 1) -> None:
         text="memory revoke: rate_limited (429)" + "x" * 500,
         retry_at=datetime.now(UTC) + timedelta(minutes=1),
         exchanges=[Exchange("memory.revoke", 429, datetime.now(UTC), "req-7")],
+    )
+
+
+async def said_two_hours_ago(work: Casework, case: CaseRow) -> None:
+    """A call whose Date header lay two hours before it is on record of the case."""
+    now = datetime.now(UTC)
+    await work.revocations.fault(
+        await load(work, case),
+        round_=9,
+        attempt=9,
+        category=FaultCategory.TIMEOUT,
+        text="memory revoke: timeout",
+        retry_at=None,
+        exchanges=[Exchange("memory.revoke", 200, now, skew=timedelta(hours=-2))],
     )
 
 

@@ -15,6 +15,7 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.entries import EntryKind
 from lockstep.evidence.merkle import root_from_inclusion
+from tests.storage.test_revocations import said_two_hours_ago
 from tests.support.board import HOUR, asks_second, came_back, shape, stuck, take
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination
 from tests.support.ledgers import LedgerBook, entry, settle
@@ -53,6 +54,18 @@ async def test_an_operator_sees_who_why_and_what_to_do(site, work):
     ):
         assert part in shown, part
     assert "Ask for the waiver" not in shown, "the SLA has passed"
+
+
+async def test_a_vendors_clock_that_lies_is_shown(site, work):
+    """By how much, and whose clock counts; nothing of it where the clock is right."""
+    case = await stuck(work, "W-1", due=HOUR)
+    olivia = await site.sign_in(Role.OPERATOR)
+    assert "Vendor's clock" not in text_of(await olivia.get(path(case)))
+    await said_two_hours_ago(work, case)
+
+    shown = text_of(await olivia.get(path(case)))
+    assert "Vendor's clock" in shown
+    assert "2 h 0 min behind ours: times are by our own clock" in shown
 
 
 async def test_an_auditor_sees_a_pseudonym_and_no_forms(site, work):
