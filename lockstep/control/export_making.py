@@ -30,6 +30,7 @@ from lockstep.storage.export_reads import (
     entries_of,
     hand_overs,
     hr_events,
+    moved_partners,
     receipts,
     snapshot,
 )
@@ -143,6 +144,7 @@ class PackMaker:
         async with self._engine.connect() as connection:
             earlier = await earlier_heads(connection, head.size, [order.start, order.end])
             coming = frozenset() if scope.coming else await coming_cases(connection)
+            moved = await moved_partners(connection, head.size) if scope.partner else {}
         return Basis(
             scope=scope,
             head=SignedHead(head.size, head.root, head.note),
@@ -152,6 +154,7 @@ class PackMaker:
             folder=folder,
             tick=progress.tick,
             coming=coming,
+            moved=moved,
         )
 
     async def _read(self, reader: LedgerReader, size: int, progress: Progress) -> LedgerRead:

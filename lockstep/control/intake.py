@@ -63,10 +63,13 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """``opens``: it opens a case; ``is_alone``: and nothing else is known of its spell."""
+    """``is_braked``: it opens a case or makes one a dismissal, so it counts for the brake.
+
+    ``is_alone``: it opens one, and nothing else is known of its spell.
+    """
 
     read: _Read
-    opens: bool
+    is_braked: bool
     is_alone: bool
 
 
@@ -167,10 +170,12 @@ class Dispatcher:
         found = []
         for read, index in zip(reads, indexes, strict=True):
             said = read.termination
-            _, before = known.get(index, (None, None))
-            opens = judge(said.action, said.revision, said.event_id, before) is Verdict.OPEN
+            case, before = known.get(index, (None, None))
+            verdict = judge(said.action, said.revision, said.event_id, before)
+            opens = verdict is Verdict.OPEN
+            dismisses = verdict is Verdict.AMEND and case is not None and _dismisses(said, case)
             is_alone = opens and before is None and index not in seen
-            found.append(_Sorted(read, opens=opens, is_alone=is_alone))
+            found.append(_Sorted(read, is_braked=opens or dismisses, is_alone=is_alone))
             seen.add(index)
         return found
 
@@ -184,7 +189,7 @@ class Dispatcher:
                 one.read.said.actor if one.read.said else "",
             )
             for one in reads
-            if one.opens and one.read.event.brake_id is None
+            if one.is_braked and one.read.event.brake_id is None
         ]
         held = await self._brake.hold(arrivals)
         return [one for one in reads if one.read.event.id not in held]
@@ -276,6 +281,12 @@ def _said(statement: Statement) -> Said | None:
     if not statement.actor:
         return None
     return Said(statement.actor, statement.reason, statement.second)
+
+
+def _dismisses(said: Termination, case: CaseRow) -> bool:
+    """Whether it makes a dismissal of a leaving that still lies ahead and was none."""
+    waits = case.status == CaseStatus.SCHEDULED and case.kind != TerminationKind.INVOLUNTARY
+    return waits and said.kind is TerminationKind.INVOLUNTARY
 
 
 def _is_sealed(case: CaseRow) -> bool:

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import idna
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 _ADDRESS_KINDS = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
 """Many systems use an address as the user name, so what has an @ is folded as an address."""
@@ -56,6 +56,17 @@ def independent(keys: Iterable[Key]) -> tuple[str, ...]:
     """Distinct comparable values, in order: the same word under two kinds counts once."""
     found = {comparable(key.kind, key.value): None for key in keys}
     return tuple(value for value in found if value)
+
+
+def joined(later: LeaverKeys, earlier: LeaverKeys) -> LeaverKeys:
+    """All keys of both, the later ones first; one that only changed its spelling stands once.
+
+    An account may still be known by the key that HR has corrected, so none is ever dropped.
+    """
+    found: dict[tuple[KeyKind, str, str | None], Key] = {}
+    for key in (*later.keys, *earlier.keys):
+        found.setdefault((key.kind, comparable(key.kind, key.value), key.system), key)
+    return LeaverKeys(tuple(found.values()))
 
 
 def local_part(value: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lockstep.evidence.amendments import AMENDED, amended, restated, says_all
 from lockstep.evidence.plain import instant_ms
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 
@@ -54,7 +55,8 @@ def apply(
         facts: the case before; None before its first entry.
         leaf: the entry's index in the ledger.
         entry: the parsed entry; it names a case.
-        policy: the document of the policy that the entry names; needed where a case opens.
+        policy: the document of the policy that the entry names; needed where a case opens, and
+            where HR states it anew (`needs_policy`).
 
     Raises:
         HistoryError: if the entry lacks what its kind must say, opens a case twice, or speaks of
@@ -79,7 +81,25 @@ def step(
         raise UnfitError("it speaks of a case that was not opened")
     if change is None and opening is not None:
         raise UnfitError("it opens a case that is open already")
-    return facts if facts is None or change is None else change(facts, entry)
+    if facts is None or change is None:
+        return facts
+    changed = change(facts, entry)
+    return _restated(facts, changed, entry, policy) if says_all(entry) else changed
+
+
+def needs_policy(facts: CaseFacts | None, entry: Document) -> bool:
+    """Whether folding an entry takes the document of the policy that it names."""
+    return facts is None or says_all(entry)
+
+
+def _restated(
+    before: CaseFacts, after: CaseFacts, entry: Document, policy: Document | None
+) -> CaseFacts:
+    if policy is None or entry["policy"] != before.policy:
+        raise UnfitError("its policy is not the one that its case has pinned")
+    if entry["data"]["termination"] not in _TERMINATIONS:
+        raise UnfitError(NOT_AS_ITS_KIND)
+    return restated(before, after, entry, policy["sla_s"])
 
 
 def _opened(leaf: int, entry: Document, policy: Document | None) -> CaseFacts:
@@ -143,16 +163,6 @@ def _item(row: Document, sla: Document, kind: str) -> ItemFacts:
         required=row["required"],
         sla_ms=seconds * 1000,
     )
-
-
-def _amended(facts: CaseFacts, entry: Document) -> CaseFacts:
-    data = entry["data"]
-    shown = instant_ms(data["cutoff_at"])
-    by_hr_or_two = entry["actor"]["type"] != "person" or bool(data.get("second_person"))
-    in_time = instant_ms(entry["recorded_at"]) < facts.cutoff_at
-    counts = shown < facts.cutoff_at or (in_time and by_hr_or_two)
-    scored = shown if counts else facts.cutoff_at
-    return replace(facts, shown_cutoff_at=shown, cutoff_at=scored)
 
 
 def _rescinded(facts: CaseFacts, _: Document) -> CaseFacts:
@@ -329,7 +339,7 @@ OPENINGS: Mapping[str, Callable[[int, Document, Document | None], CaseFacts]] = 
     "case:rescinded": _rescinded_first,
 }
 CHANGES: Mapping[str, Callable[[CaseFacts, Document], CaseFacts]] = {
-    "case:amended": _amended,
+    AMENDED: amended,
     "case:rescinded": _rescinded,
     "case:begun": _begun,
     "case:closed": _closed,

@@ -21,12 +21,20 @@ from lockstep.evidence.fold import (
     UnfitError,
     apply,
     history_error,
+    needs_policy,
     step,
 )
 from lockstep.evidence.plain import PlainError, instant_ms, plain_bytes
 from lockstep.scorecard.facts import CaseFacts, Finding, ItemFacts
 
-__all__ = ["History", "HistoryError", "apply", "facts_document", "facts_from_document"]
+__all__ = [
+    "History",
+    "HistoryError",
+    "apply",
+    "facts_document",
+    "facts_from_document",
+    "needs_policy",
+]
 
 MAX_DOCUMENTS = 1000
 """Policies, and metric definitions, that one ledger may adopt."""
@@ -107,7 +115,7 @@ class History:
             return  # about nobody's case: an orphan account, a leaver without a case
         case_id = _text(entry["case"])
         before = self.cases.get(case_id)
-        policy = self.policies.get(entry["policy"]) if before is None else None
+        policy = self.policies.get(entry["policy"]) if needs_policy(before, entry) else None
         after = step(before, leaf, entry, policy)
         if after is not None and after is not before:
             self.cases[case_id] = after

@@ -212,12 +212,13 @@ _FLOWS = text(
     from unnest(:sources) as s(source)
     left join brakes b on b.source = s.source and b.state = 'on'
     left join lateral (
+        select greatest(:since, max(r.decided_at)) as at from brakes r
+        where r.source = s.source and r.state = 'released'
+    ) begun on true
+    left join lateral (
         select c.kind from cases c
         where c.source = s.source and c.status <> 'rescinded'
-            and c.opened_at > greatest(:since, (
-                select max(r.decided_at) from brakes r
-                where r.source = s.source and r.state = 'released'
-            ))
+            and (c.opened_at > begun.at or (c.kind = 'involuntary' and c.dismissed_at > begun.at))
             and c.case_id not in (
                 select i.case_id from brakes r join inbox i on i.brake_id = r.brake_id
                 where r.source = s.source and i.case_id is not null
@@ -227,4 +228,4 @@ _FLOWS = text(
     group by s.source, b.brake_id
     """
 ).bindparams(bindparam("sources", type_=ARRAY(Text)))
-"""``greatest`` passes over nulls."""
+"""``greatest`` passes over nulls. What HR made a dismissal counts as one that came then."""

@@ -11,12 +11,15 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput
+from lockstep.domain.amendments import amended
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.keys import joined
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import KnownCase, Termination
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.storage.amendments import amend_rows, amendment_data, standing_of
 from lockstep.storage.batching import Batcher
 from lockstep.storage.case_entries import case_entry, say
 from lockstep.storage.case_keys import bar, key_indexes, write_keys
@@ -149,7 +152,7 @@ class Cases:
     async def amend(
         self, case: CaseRow, termination: Termination, cutoff: datetime, said: Said | None = None
     ) -> CaseRow:
-        """Take over new dates and keys. The cutoff moves only while the case is scheduled.
+        """Take over everything that HR says now; the cutoff moves only while the case is scheduled.
 
         Of an erased leaver nothing personal is taken over again; the ledger tells the rest.
 
@@ -157,35 +160,35 @@ class Cases:
             StaleCaseError: if the case is no longer as ``case`` shows it.
         """
         cutoff = whole_ms(cutoff)
+        said_at = replace(termination, recorded_at=whole_ms(termination.recorded_at))
+        policy = await self.policy(case.policy)
+        now = whole_ms(datetime.now(UTC))
         async with self._engine.begin() as connection:
             current = await as_judged(connection, case)
             if current.status == CaseStatus.RESCINDED:
                 raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
             subject = await self._merge(connection, current, termination)
             movable = current.status == CaseStatus.SCHEDULED
-            new_cutoff = cutoff if movable else current.cutoff_at
-            await connection.execute(
-                update(cases)
-                .where(cases.c.case_id == case.case_id)
-                .values(
-                    revision=termination.revision,
-                    last_event_id=termination.event_id,
-                    cutoff_at=new_cutoff,
-                    updated_at=func.now(),
-                )
+            before = standing_of(current)
+            after = amended(before, said_at, cutoff, movable=movable)
+            await amend_rows(
+                connection,
+                current,
+                after,
+                said_at,
+                policy=policy,
+                counts=now < current.cutoff_at and (said is None or bool(said.second)),
             )
-            if movable:
-                await self._move_deadlines(connection, case.case_id, new_cutoff - current.cutoff_at)
             data = {
                 "revision": termination.revision,
-                "cutoff_at": instant_text(new_cutoff),
                 "asked_cutoff_at": instant_text(cutoff),
-                "hr_recorded_at": instant_text(termination.recorded_at),
+                "hr_recorded_at": instant_text(said_at.recorded_at),
+                **amendment_data(before, after),
                 **({"identity": subject.commitment()} if subject else {}),
             }
+            number = short_key(termination.event_id)
             kind = EntryKind.CASE_AMENDED
-            event = termination.event_id
-            await say(connection, current, kind, short_key(event), data, subject=subject, said=said)
+            await say(connection, current, kind, number, data, subject=subject, said=said, now=now)
             return await locked(connection, case.case_id)
 
     async def rescind(
@@ -359,13 +362,13 @@ class Cases:
     async def _merge(
         self, connection: AsyncConnection, case: CaseRow, termination: Termination
     ) -> Subject | None:
-        """Write HR's newest keys and name to the leaver; None once erased."""
+        """Add HR's newest keys to the leaver's, and take the name; None once erased."""
         subject = await subject_of(connection, case, ring=self._ring)
         if subject is None:
             return None
         merged = replace(
             subject,
-            keys=termination.keys,
+            keys=joined(termination.keys, subject.keys),
             display_name=termination.display_name or subject.display_name,
         )
         await connection.execute(
@@ -376,12 +379,3 @@ class Cases:
         indexes = key_indexes(self._ring, case.tenant, merged.keys.keys)
         await write_keys(connection, {case.case_id: indexes}, anew=True)
         return merged
-
-    async def _move_deadlines(
-        self, connection: AsyncConnection, case_id: str, by: timedelta
-    ) -> None:
-        await connection.execute(
-            update(revocations)
-            .where(revocations.c.case_id == case_id)
-            .values(warn_at=revocations.c.warn_at + by, due_at=revocations.c.due_at + by)
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import and_, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from lockstep.evidence.amendments import AMENDED
 from lockstep.evidence.canonical import leaf_hash
 from lockstep.storage.checkpoints import BrokenOrderError
 from lockstep.storage.tables.case import cases
@@ -135,6 +137,34 @@ async def hr_events(
     rows = await connection.stream(query.execution_options(yield_per=_PAGE))
     async for row in rows:
         yield HrEvents(row.case_id or "", row.source, row.state, row.verdict or "", row.events)
+
+
+async def moved_partners(connection: AsyncConnection, size: int) -> dict[str, str]:
+    """The partner that the last amendment in the tree of ``size`` leaves names, by case.
+
+    Raises:
+        BrokenOrderError: if an entry is not what was hashed.
+    """
+    query = (
+        select(
+            ledger_entries.c.case_id,
+            ledger_leaves.c.leaf_index,
+            ledger_entries.c.body,
+            ledger_entries.c.leaf_hash,
+        )
+        .join(ledger_leaves, ledger_leaves.c.entry_id == ledger_entries.c.id)
+        .where(ledger_entries.c.kind == AMENDED, ledger_leaves.c.leaf_index < size)
+        .order_by(ledger_leaves.c.leaf_index)
+    )
+    found: dict[str, str] = {}
+    rows = await connection.stream(query.execution_options(yield_per=_PAGE))
+    async for case_id, leaf, body, digest in rows:
+        if leaf_hash(body) != digest:
+            raise BrokenOrderError(f"entry {leaf} of the ledger is not what was hashed")
+        named = json.loads(body).get("data", {}).get("partner")
+        if isinstance(named, str):
+            found[case_id] = named
+    return found
 
 
 async def entries_of(

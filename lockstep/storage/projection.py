@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.history import facts_document, facts_from_document
+from lockstep.evidence.history import facts_document, facts_from_document, needs_policy
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.direct import Link
 
@@ -75,9 +75,10 @@ class Projection:
         """The facts after an entry. One that cannot be read is sealed all the same, and said."""
         try:
             parsed = json.loads(entry.body)
-            policy = self._policy(link, parsed.get("policy", "")) if before is None else None
+            needed = needs_policy(before, parsed)
+            policy = self._policy(link, parsed.get("policy", "")) if needed else None
             return self._fold(before, entry.leaf, parsed, policy)
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
             log.error(  # noqa: TRY400 - a traceback could quote the entry
                 "entry_not_folded",
                 case_id=entry.case_id,

@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from lockstep.cli import render
-from lockstep.evidence import fold, history
+from lockstep.evidence import amendments, fold, history
 from lockstep.evidence.case_book import CaseBook
 from lockstep.evidence.feeds import FeedBook
 from lockstep.evidence.history import facts_document, facts_from_document
 from lockstep.evidence.notes import VerifierKey, split_note
 from lockstep.evidence.pack import case_document, draw, population, scores
 from lockstep.evidence.pack.population_files import Table
+from lockstep.evidence.plain import instant_ms
 from lockstep.evidence.verify import figures, heads, people, sample
 from lockstep.scorecard import explain, judging, metric
 from lockstep.scorecard.facts import CaseFacts
@@ -82,6 +83,24 @@ def fold_lets_one_person_move_the_cutoff(patch: pytest.MonkeyPatch) -> None:
         "case:amended",
         lambda facts, entry: right(facts, {**entry, "actor": system}),
     )
+
+
+def fold_keeps_the_first_kind(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fold, "restated", lambda before, after, entry, sla: after)
+
+
+def fold_gives_more_time_to_the_late(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(amendments, "more_time_counts", lambda facts, entry: True)
+
+
+def fold_begins_the_lag_anew(patch: pytest.MonkeyPatch) -> None:
+    right = fold.restated
+
+    def wrong(before, after, entry, sla):
+        said = instant_ms(entry["data"]["hr_recorded_at"])
+        return replace(right(before, after, entry, sla), recorded_at=said)
+
+    patch.setattr(fold, "restated", wrong)
 
 
 def packing_a_case_loses_its_waivers(patch: pytest.MonkeyPatch) -> None:
@@ -356,7 +375,10 @@ OFFICIAL = "official score: served and rows"
 MUTANTS = (
     Mutant(fold_forgets_reopenings, r"facts: fold and rows/\S+/items/\d/"),
     Mutant(fold_believes_late_waivers, r"facts: fold and rows/\S+/items/\d/waived_until"),
-    Mutant(fold_lets_one_person_move_the_cutoff, r"facts: fold and rows/\S+/cutoff_at"),
+    Mutant(fold_lets_one_person_move_the_cutoff, r"facts: fold and rows/\S+/recorded_at"),
+    Mutant(fold_keeps_the_first_kind, r"(?:.*\n)*facts: fold and rows/\S+/kind"),
+    Mutant(fold_gives_more_time_to_the_late, r"(?:.*\n)*facts: fold and rows/\S+/items/\d/sla_ms"),
+    Mutant(fold_begins_the_lag_anew, r"facts: fold and rows/\S+/recorded_at"),
     Mutant(packing_a_case_loses_its_waivers, r"facts: fold and rows/\S+/items/\d/waived_until"),
     Mutant(
         projection_keeps_whole_seconds, r"facts: kept and rows/\S+/items/\d/off_at", is_written=True

@@ -6,6 +6,9 @@ differ on purpose, the rule stands here:
 
 - A cutoff that was moved later, too late or by one of our people alone, is worked by and shown
   (``cases.cutoff_at``), and does not count for the score.
+- A statement that set a cutoff which does not count is the one that the row's lag goes by.
+- A correction to a kind with more time, too late or by one of our people alone, is shown as the
+  kind and gives no more time.
 - A rehearsal writes down how many accounts it saw; the ledger knows only what a try has seen.
 - A person's word settles a system at once; its row has that instant as the look's too, but nobody
   has looked: there is no read-back.
@@ -92,7 +95,7 @@ def facts_of(rows: Rows, case_id: str, diary: Diary) -> Document:
         "partner": case.partner,
         "site": case.site,
         "zone": case.zone,
-        "recorded_at": ms(case.recorded_at),
+        "recorded_at": diary.recorded,
         "cutoff_at": diary.counts_from,
         "shown_cutoff_at": ms(case.cutoff_at),
         "received_at": ms(case.received_at),
@@ -107,9 +110,8 @@ def facts_of(rows: Rows, case_id: str, diary: Diary) -> Document:
 
 
 def _item(rows: Rows, view: CaseView, row: RevocationRow, diary: Diary) -> Document:
-    sla_s = rows.policies[view.case.policy]["sla_s"]
-    sla_ms = 1000 * sla_s[f"{view.case.kind}.{row.tier}"]
-    assert ms(row.due_at) == ms(view.case.cutoff_at) + sla_ms, "due_at is not cutoff and SLA"
+    sla_ms, shown = diary.allowed[row.system], diary.shown[row.system]
+    assert ms(row.due_at) == ms(view.case.cutoff_at) + shown, "due_at is not cutoff and SLA"
     until, in_vain = _waivers(rows, row.system, diary, diary.counts_from + sla_ms)
     return {
         "system": row.system,

@@ -15,7 +15,8 @@ from lockstep.domain.access import Access, AccessKind, Account, Action, Observat
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import CaseStatus, Closing, reckon
-from lockstep.domain.terminations import Termination, TerminationAction
+from lockstep.domain.policy import Policy
+from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.storage.case_rows import Opening, Said
 from lockstep.storage.feeds import Feeds
@@ -71,11 +72,17 @@ class Diary:
 
     Args:
         counts_from: E as it counts, in milliseconds since the epoch.
+        recorded: N, when HR recorded the statement that set E.
+        allowed: by system, the milliseconds that count.
+        shown: by system, the milliseconds that its due time goes by.
         looked: systems of which the ledger says how many accounts there were.
         waived: by system, the waivers that took hold: id of the decision, given by two people.
     """
 
     counts_from: int
+    recorded: int
+    allowed: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, int] = field(default_factory=dict)
     looked: set[str] = field(default_factory=set)
     waived: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
 
@@ -83,6 +90,14 @@ class Diary:
 def ms(moment: datetime) -> int:
     """Whole milliseconds since the epoch."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def times(policy: Policy, kind: TerminationKind) -> dict[str, int]:
+    """By system, the milliseconds that a policy allows."""
+    return {
+        system.system: policy.sla_for(kind, system.tier) // timedelta(milliseconds=1)
+        for system in policy.systems
+    }
 
 
 def at_ms(milliseconds: int) -> datetime:
@@ -193,7 +208,11 @@ class Stage:
         if case is None:  # this spell has a case already
             return None
         await receive(self.work, f"evt-{case.case_id}", case_id=case.case_id)
-        self.diary[case.case_id] = Diary(ms(case.cutoff_at))
+        policy = POLICIES[leaver.policy].policy
+        allowed = {} if leaver.tombstone else times(policy, leaver.kind)
+        self.diary[case.case_id] = Diary(
+            ms(case.cutoff_at), ms(said.recorded_at), dict(allowed), dict(allowed)
+        )
         return _Life(leaver, said, case.case_id)
 
     async def _do(self, life: _Life, act: Act) -> None:
@@ -226,6 +245,14 @@ class Stage:
         ahead = at_ms(self.diary[case_id].counts_from) - datetime.now(UTC)
         return timedelta(0) <= ahead < _DOUBTFUL
 
+    def _tell_time(self, life: _Life, kind: TerminationKind, *, counts: bool, shown: bool) -> None:
+        """What a system has after the kind was corrected: less at once, more if that counts."""
+        diary = self.diary[life.case_id]
+        for system, new in times(POLICIES[life.leaver.policy].policy, kind).items():
+            if system in diary.allowed:
+                diary.allowed[system] = new if counts else min(diary.allowed[system], new)
+                diary.shown[system] = new if shown else min(diary.shown[system], new)
+
     async def _wait_for(self, cutoff: datetime) -> None:
         ahead = cutoff - datetime.now(UTC)
         if ahead < _DOUBTFUL:
@@ -236,11 +263,25 @@ class Stage:
         asked = view.case.cutoff_at + timedelta(milliseconds=act.by_ms) + FINE
         second = SECOND if act.second else ""
         said = Said(ACTOR, "HR has it wrong", second) if act.person else None
-        in_time = ms(datetime.now(UTC)) < diary.counts_from
-        after = await self.work.cases.amend(view.case, self._word(life, view), asked, said)
+        now, by_two = datetime.now(UTC), act.second or not act.person
+        in_time = ms(now) < diary.counts_from
+        word = self._corrected(life, view, act)
+        after = await self.work.cases.amend(view.case, word, asked, said)
         shown = ms(after.cutoff_at)
-        if shown < diary.counts_from or (in_time and (act.second or not act.person)):
-            diary.counts_from = shown
+        if shown < diary.counts_from or (in_time and by_two and shown != diary.counts_from):
+            diary.counts_from, diary.recorded = shown, ms(word.recorded_at)
+        by_rows = by_two and now < view.case.cutoff_at
+        self._tell_time(life, word.kind, counts=in_time and by_two, shown=by_rows)
+
+    def _corrected(self, life: _Life, view: CaseView, act: Amend) -> Termination:
+        case = view.case
+        return replace(
+            self._word(life, view),
+            kind=act.kind or TerminationKind(case.kind),
+            partner=case.partner if act.partner is None else PARTNERS[act.partner],
+            site=case.site if act.site is None else SITES[act.site],
+            recorded_at=datetime.now(UTC) - timedelta(minutes=7),
+        )
 
     async def _rescind(self, life: _Life, view: CaseView) -> None:
         word = replace(self._word(life, view), action=TerminationAction.RESCINDED)

@@ -47,7 +47,15 @@ _moves = st.one_of(
     st.integers(-50 * DAY, 50 * DAY),
 )
 
-amendments = st.builds(Amend, _moves, st.booleans(), st.booleans())
+amendments = st.builds(
+    Amend,
+    st.just(0) | _moves,
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.sampled_from(TerminationKind),
+    st.none() | st.integers(0, 2),
+    st.none() | st.integers(0, 1),
+)
 before = st.one_of(
     amendments,
     amendments,

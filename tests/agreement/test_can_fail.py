@@ -43,6 +43,11 @@ def proved(*systems: int, part: int = 1, accounts: int = 1) -> tuple[Prove, ...]
     return tuple(Prove(system, part, accounts=accounts) for system in systems)
 
 
+def corrected(kind: str) -> Amend:
+    """The kind alone."""
+    return Amend(0, kind=TerminationKind(kind))
+
+
 def leaver(worker: int, due_ms: int, *acts: object, spell: int = 1, site: int = 0) -> Leaver:
     """A voluntary leaver; a cutoff that has passed has begun."""
     begun = () if due_ms > 0 else (Pass(), Begin())
@@ -68,13 +73,16 @@ STORY = Story(
         leaver(10, 3 * DAY, Rescind()),
         leaver(11, 40 * DAY),
         leaver(12, 3 * DAY, Amend(30 * DAY, person=True, second=True)),
+        leaver(13, 3 * DAY, Amend(0, kind=TerminationKind.INVOLUNTARY, partner=1)),
+        leaver(14, -5 * DAY, *map(corrected, ("involuntary", "voluntary"))),
     ),
     sealed=3,
     feeds=(Listened("hr", 30 * DAY, None), Listened("agency", 30 * DAY, DAY)),
 )
-"""Reopened, waived in time and in vain, moved by one person and by two, late where it does not
-matter, early, with two accounts, open and overdue, open for longer than a year, a second spell on
-one person's word, taken back, and still to come; one source of HR is heard by its heartbeat alone.
+"""Corrected in time and too late, reopened, waived in time and in vain, moved by one person and
+by two, late where it does not matter, early, with two accounts, open and overdue, open for
+longer than a year, a second spell on one person's word, taken back, and still to come; one
+source of HR is heard by its heartbeat alone.
 """
 
 

@@ -179,6 +179,25 @@ async def test_what_changes_a_known_case_passes(hall):
     assert [await hall.state(key) for key in (amended, rescinded)] == ["done", "done"]
 
 
+async def test_resignations_that_become_dismissals_count_as_these(hall):
+    """A mass of corrections waits like a mass of dismissals, also when they come one by one."""
+    keys = await hall.mass(3)
+    await hall.dispatch()
+    turned = []
+    for key in keys:
+        worker = key.split("-1-")[0]
+        again = await hall.send(worker, revision=2, action="amended", kind="involuntary")
+        await hall.dispatch()
+        turned.append(await hall.state(again))
+
+    assert turned == ["done", "done", "held"]
+    view = await hall.the_brake()
+    await hall.desk.decide(view.brake_id, RELEASED, APPROVER, reason="all true")
+    await hall.dispatch()
+    kinds = await hall.ask("select distinct kind from cases")
+    assert [row[0] for row in kinds] == ["involuntary"]
+
+
 async def test_a_rescission_of_what_is_held_is_not_lost(hall):
     """HR takes back what still waits: released later, it opens nothing."""
     keys = await hall.mass(4)

@@ -169,12 +169,15 @@ def disclose(
     def flush() -> None:
         lines.extend(f"#{level} {node.hex()}".encode() for level, node in run.nodes)
 
-    about = {
-        entry["case"]
+    partners = {
+        entry["case"]: entry["data"]["partner"]
         for entry in map(json.loads, book.entries[:size])
-        if "case" in entry
-        and (scope.case_id in (None, entry["case"]))
-        and scope.partner in (None, entry.get("data", {}).get("partner"))
+        if "case" in entry and "partner" in entry.get("data", {})
+    }
+    about = {
+        case_id
+        for case_id, partner in partners.items()
+        if scope.case_id in (None, case_id) and scope.partner in (None, partner)
     }
     for leaf, (body, digest) in enumerate(zip(book.entries[:size], book.leaves(), strict=False)):
         entry = json.loads(body)

@@ -63,7 +63,7 @@ def facts(entries: list[tuple[int, dict[str, Any]]]) -> tuple[dict[str, Any], li
         if kind == "case:opened" or (kind == "case:rescinded" and name not in cases):
             cases[name] = opened(leaf, entry, policies)
         elif name in cases:
-            change(cases[name], entry, at)
+            change(cases[name], entry, at, policies)
     return cases, findings
 
 
@@ -128,15 +128,40 @@ def opened(leaf: int, entry: dict[str, Any], policies: dict[str, Any]) -> dict[s
     }
 
 
-def change(case: dict[str, Any], entry: dict[str, Any], at: int) -> None:
+def amend(
+    case: dict[str, Any], entry: dict[str, Any], data: dict[str, Any], policies: dict[str, Any]
+) -> None:
+    case["shown"] = new = ms(data["cutoff_at"])
+    two = entry["actor"]["type"] != "person" or "second_person" in data
+    counts, old = ms(entry["recorded_at"]) < case["E"] and two, case["E"]
+    if new < old or counts:
+        case["E"] = new
+    if "termination" in data:
+        restate(case, data, policies, counts=counts, moved=case["E"] != old)
+
+
+def restate(
+    case: dict[str, Any],
+    data: dict[str, Any],
+    policies: dict[str, Any],
+    *,
+    counts: bool,
+    moved: bool,
+) -> None:
+    case.update(kind=data["termination"])
+    case.update({member: data[member] for member in ("partner", "site", "zone")})
+    case["N"] = ms(data["hr_recorded_at"]) if moved else case["N"]
+    for item in case["items"]:
+        seconds = policies[case["policy"]]["sla_s"][f"{case['kind']}.{item['tier']}"]
+        if counts or 1000 * seconds < item["sla_ms"]:
+            item["sla_ms"] = 1000 * seconds
+
+
+def change(case: dict[str, Any], entry: dict[str, Any], at: int, policies: dict[str, Any]) -> None:
     kind, data = entry["kind"], entry.get("data", {})
-    recorded = ms(entry["recorded_at"])
     item = next((row for row in case["items"] if row["system"] == entry.get("system")), {})
     if kind == "case:amended":
-        case["shown"] = new = ms(data["cutoff_at"])
-        two = entry["actor"]["type"] != "person" or "second_person" in data
-        if new < case["E"] or (recorded < case["E"] and two):
-            case["E"] = new
+        amend(case, entry, data, policies)
     elif kind == "case:rescinded":
         case["rescinded"] |= not case["begun"]
     elif kind == "case:begun":

@@ -58,6 +58,18 @@ def amend(book: Book, cutoff: int, *, recorded: int, person: str = "", **data: A
     book.say("case:amended", case="c1", at=recorded, person=person, data=said)
 
 
+def restate(book: Book, cutoff: int, *, recorded: int, person: str = "", **data: Any) -> None:
+    """An amendment that says everything."""
+    said = {
+        "termination": "voluntary",
+        "partner": "nord",
+        "site": "berlin",
+        "zone": "Europe/Berlin",
+        **data,
+    }
+    amend(book, cutoff, recorded=recorded, person=person, **said)
+
+
 def waive(book: Book, at: int, **data: Any) -> None:
     said = {"until": instant_text(CUTOFF + 9 * DAY), **TWO_PEOPLE, **data}
     said = {name: value for name, value in said.items() if value}
@@ -150,7 +162,7 @@ def test_a_later_cutoff_from_hr_counts_if_it_came_before_the_first(book: Book) -
 
 def test_a_later_cutoff_that_came_after_the_first_does_not_count(book: Book) -> None:
     """Shown, and not scored: otherwise every late case could be made early."""
-    amend(book, CUTOFF + DAY, recorded=CUTOFF)
+    restate(book, CUTOFF + DAY, recorded=CUTOFF)
     facts = fold(book)
     assert (facts.cutoff_at, facts.shown_cutoff_at) == (CUTOFF, CUTOFF + DAY)
 
@@ -402,6 +414,82 @@ def test_an_outcome_is_a_proof(book: Book, member: str, value: str) -> None:
     entry["data"][member] = value
     book.entries.append(plain_bytes(entry))
     refused(book)
+
+
+# --- an amendment that says everything ----------------------------------------------------------
+
+
+def test_an_amendment_takes_everything_that_hr_says(book: Book) -> None:
+    """Kind, partner, site, zone and the time allowed are those of the newest statement."""
+    said = {"termination": "involuntary", "partner": "süd", "site": "ulm", "zone": "Asia/Manila"}
+    restate(book, CUTOFF - DAY, recorded=START + DAY, **said)
+    found = fold(book)
+    assert (found.kind, found.partner, found.site, found.zone) == tuple(said.values())
+    assert (found.cutoff_at, found.recorded_at) == (CUTOFF - DAY, START + DAY)
+    assert item(book).sla_ms == HOUR
+
+
+def test_what_leaves_the_cutoff_does_not_begin_the_lag_anew(book: Book) -> None:
+    """HR's lag runs from the statement that set the cutoff, not from a corrected partner."""
+    restate(book, CUTOFF, recorded=CUTOFF + 5 * DAY, partner="süd")
+    assert (fold(book).partner, fold(book).recorded_at) == ("süd", START)
+
+
+def test_a_later_cutoff_that_does_not_count_leaves_the_lag(book: Book) -> None:
+    """Else one person could turn lateness into a lag of HR."""
+    restate(book, CUTOFF + DAY, recorded=CUTOFF - HOUR, person="p" * 32)
+    found = fold(book)
+    assert (found.cutoff_at, found.recorded_at) == (CUTOFF, START)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "person", "second", "hours"),
+    [
+        (CUTOFF - HOUR, "", {}, 4),
+        (CUTOFF - HOUR, "p" * 32, TWO_PEOPLE, 4),
+        (CUTOFF - HOUR, "p" * 32, {}, 1),
+        (CUTOFF + HOUR, "", {}, 1),
+    ],
+)
+def test_more_time_counts_in_time_and_by_hr_or_two(
+    recorded: int, person: str, second: dict[str, str], hours: int
+) -> None:
+    """A dismissal that is called a resignation when it is late has a dismissal's time still."""
+    book = Book().begin()
+    book.open("c1", CUTOFF, kind="involuntary")
+    restate(book, CUTOFF, recorded=recorded, person=person, **second)
+    assert (fold(book).kind, item(book).sla_ms) == ("voluntary", hours * HOUR)
+
+
+def test_less_time_counts_whenever_it_is_said(book: Book) -> None:
+    """As an earlier cutoff does."""
+    restate(book, CUTOFF, recorded=CUTOFF + DAY, termination="involuntary")
+    assert item(book).sla_ms == HOUR
+
+
+def test_entries_of_earlier_releases_moved_the_cutoff_alone(book: Book) -> None:
+    """A pack that was made from them must say today what it said then."""
+    amend(book, CUTOFF - DAY, recorded=CUTOFF)
+    found = fold(book)
+    assert (found.cutoff_at, found.recorded_at, found.kind) == (CUTOFF - DAY, START, "voluntary")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"termination": "laid_off"}, {"termination": 1}, {"partner": None}, {"zone": 3}],
+)
+def test_an_amendment_says_it_in_the_right_form(book: Book, data: dict[str, object]) -> None:
+    """It is refused like an opening that cannot be read."""
+    restate(book, CUTOFF, recorded=NOW, **data)
+    assert refused(book) == "entry 4: it does not say what its kind must say"
+
+
+def test_an_amendment_goes_by_the_pinned_policy(book: Book) -> None:
+    """Another policy would give another time."""
+    restate(book, CUTOFF, recorded=NOW)
+    entry = json.loads(book.entries.pop())
+    book.entries.append(plain_bytes(entry | {"policy": "f" * 64}))
+    assert "not the one that its case has pinned" in refused(book)
 
 
 ODD = st.recursive(

@@ -132,6 +132,19 @@ def test_a_partners_pack_shows_its_cases_and_hashes_for_the_rest(rows):
     assert (tree.size, tree.root()) == (len(rows), root_of(each.leaf_hash for each in rows))
 
 
+def test_a_case_is_shown_to_the_partner_that_hr_named_last():
+    """From its first entry on, and no more to the partner that it was taken for at first."""
+    rows = [
+        row(0, "case:opened", "c0", partner="south"),
+        row(1, "watch:look", "c0"),
+        row(2, "case:opened", "c1", partner="north"),
+        row(3, "case:amended", "c0", partner="north"),
+        row(4, "case:amended", "c1", partner="south"),
+    ]
+    disclosure = Disclosure(scope(partner="north"), moved={"c0": "north", "c1": "south"})
+    assert [each.index for each in rows if disclosure.shows(each)] == [0, 1, 3]
+
+
 @given(ledgers(), st.data())
 def test_heads_inside_a_withheld_part_get_a_proof(rows, data):
     """Every earlier head is either at the end of a line or proved, and every proof is right."""

@@ -125,6 +125,14 @@ def happen(draw: st.DrawFn, book: Book, case: str, cutoff: int, systems: list[st
     if what == 0:
         moved = cutoff + draw(st.integers(-10 * DAY, 10 * DAY))
         data = {"revision": 2, "cutoff_at": instant_text(moved), **second}
+        if draw(st.booleans()):  # what releases of today say; older ones moved the cutoff alone
+            data |= {
+                "termination": draw(st.sampled_from(("voluntary", "involuntary", "contract_end"))),
+                "partner": draw(st.sampled_from(("nord", "süd"))),
+                "site": "berlin",
+                "zone": "Asia/Manila",
+                "hr_recorded_at": instant_text(at + draw(st.integers(-3 * DAY, DAY))),
+            }
         book.say("case:amended", case=case, at=at, person=person, data=data)
     elif what == 1:
         book.say("case:rescinded", case=case, at=at, data={"revision": 3})

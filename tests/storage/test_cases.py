@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import BeginState
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.terminations import EndDates, TerminationAction, TerminationKind
+from lockstep.evidence.canonical import instant_text
 from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.case_rows import Opening, new_case_id
 from lockstep.storage.engine import create_engine
@@ -118,7 +120,7 @@ async def test_a_tombstone_remembers_a_rescission_that_came_first(work):
 
 
 async def test_an_amendment_before_the_cutoff_moves_everything(work):
-    """Cutoff, warning and deadline move together, and the keys are HR's newest."""
+    """Cutoff, warning and deadline move together; HR's newest keys come before the old ones."""
     case = await work.open(due=TOMORROW)
     before = await work.row(case.case_id)
     cutoff = case.cutoff_at + timedelta(days=2)
@@ -129,8 +131,90 @@ async def test_an_amendment_before_the_cutoff_moves_everything(work):
     assert (amended.cutoff_at, amended.revision) == (cutoff, 2)
     assert after.due_at - before.due_at == after.warn_at - before.warn_at == timedelta(days=2)
     loaded = await work.revocations.load(case.case_id, SYSTEM, 1)
-    assert loaded.subject.keys.emails == ("m.new@example.com",)
-    assert EMAIL not in loaded.subject.keys.emails
+    assert loaded.subject.keys.emails == ("m.new@example.com", EMAIL)
+
+
+async def test_an_amendment_takes_everything_that_hr_says(work):
+    """Kind, partner, site, zone, name and time of recording are those of the newest revision."""
+    case = await work.open(due=TOMORROW)
+    said = revised(
+        termination(),
+        2,
+        kind=TerminationKind.INVOLUNTARY,
+        partner="contoso",
+        site="davao",
+        dates=EndDates(zone="Asia/Tokyo", last_working_day=case.cutoff_at.date()),
+        display_name="Maria Corrected",
+        recorded_at=datetime.now(UTC) - timedelta(minutes=5),
+    )
+    after = await work.cases.amend(case, said, case.cutoff_at - timedelta(hours=3))
+    entry = (await work.entries(case.case_id))[-1]
+
+    assert (after.kind, after.partner, after.site, after.zone) == (
+        *("involuntary", "contoso", "davao", "Asia/Tokyo"),
+    )
+    assert abs(after.recorded_at - said.recorded_at) < timedelta(milliseconds=1)
+    loaded = await work.revocations.load(case.case_id, SYSTEM, 1)
+    assert loaded.subject.display_name == "Maria Corrected"
+    assert entry["data"]["termination"] == "involuntary"
+    assert entry["data"]["before"] == {
+        "termination": "voluntary",
+        "partner": "northwind",
+        "site": "cebu",
+        "zone": "Asia/Manila",
+        "cutoff_at": instant_text(case.cutoff_at),
+    }
+    assert "Maria" not in str(entry)
+
+
+async def test_a_resignation_that_becomes_a_dismissal_has_a_dismissals_time(work):
+    """Due and warning times follow the kind: four hours of tier 1 instead of a day."""
+    case = await work.open(due=TOMORROW)
+    said = revised(termination(), 2, kind=TerminationKind.INVOLUNTARY)
+    after = await work.cases.amend(case, said, case.cutoff_at)
+    row = await work.row(case.case_id)
+
+    assert row.due_at - after.cutoff_at == timedelta(hours=4)
+    assert row.warn_at - after.cutoff_at == timedelta(hours=2)
+
+
+@pytest.mark.parametrize(("due", "hours"), [(TOMORROW, 24), (-timedelta(hours=1), 4)])
+async def test_more_time_is_given_before_the_cutoff_only(work, due, hours):
+    """Whoever is late with a dismissal does not get a resignation's time by calling it one."""
+    case = await work.open(termination(kind=TerminationKind.INVOLUNTARY), due=due)
+    after = await work.cases.amend(case, revised(termination(), 2), case.cutoff_at)
+
+    assert after.kind == "voluntary"
+    row = await work.row(case.case_id)
+    assert row.due_at - after.cutoff_at == timedelta(hours=hours)
+
+
+async def test_what_leaves_the_cutoff_leaves_hrs_lag(work):
+    """The statement that set the cutoff is the one that HR's lag is measured from."""
+    case = await work.open(due=TOMORROW)
+    said = revised(termination(), 2, partner="contoso", recorded_at=datetime.now(UTC))
+    after = await work.cases.amend(case, said, case.cutoff_at)
+
+    assert (after.partner, after.recorded_at) == ("contoso", case.recorded_at)
+
+
+async def test_what_a_revision_leaves_out_stays(work):
+    """A partner, a site, a name or a key that is not said again is not taken back."""
+    case = await work.open(due=TOMORROW)
+    said = revised(
+        termination(),
+        2,
+        partner="",
+        site="",
+        display_name="",
+        keys=LeaverKeys((Key(KeyKind.WORKER_ID, WORKER),)),
+    )
+    after = await work.cases.amend(case, said, case.cutoff_at)
+    loaded = await work.revocations.load(case.case_id, SYSTEM, 1)
+
+    assert (after.partner, after.site) == ("northwind", "cebu")
+    assert set(loaded.subject.keys.keys) == set(leaver_keys().keys)
+    assert loaded.subject.display_name != ""
 
 
 async def test_an_amendment_after_the_cutoff_moves_nothing_but_is_told(work):

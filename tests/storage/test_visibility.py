@@ -52,6 +52,27 @@ async def test_a_coming_dismissal_is_absent_without_the_right(work, views):
     assert await seen(views, Scope(None, sealed=True)) == {coming.case_id, resignation.case_id}
 
 
+async def test_a_resignation_that_becomes_a_dismissal_is_as_secret_as_one(work, views):
+    """From that statement on, whoever may not see coming dismissals finds it nowhere."""
+    case = await work.open(termination("W-3"), due=TOMORROW)
+    assert await seen(views, ALL) == {case.case_id}
+    said = revised(termination("W-3"), 2, kind=TerminationKind.INVOLUNTARY)
+    await work.cases.amend(case, said, case.cutoff_at)
+
+    assert await seen(views, ALL) == set()
+    assert await seen(views, Scope(None, sealed=True)) == {case.case_id}
+
+
+async def test_a_case_is_of_the_partner_that_hr_named_last(work, views):
+    """A corrected partner's people see it, and those of the one named at first do not."""
+    case = await work.open(termination("W-3", partner="northwind"), due=TOMORROW)
+    said = revised(termination("W-3", partner="contoso"), 2)
+    await work.cases.amend(case, said, case.cutoff_at)
+
+    assert await seen(views, Scope(frozenset({"contoso"}))) == {case.case_id}
+    assert await seen(views, Scope(frozenset({"northwind"}))) == set()
+
+
 async def test_a_dismissal_whose_cutoff_has_come_is_seen(work, views):
     """A case that has begun is everybody's who may see cases."""
     begun = await work.open(DISMISSAL)
@@ -89,8 +110,8 @@ async def test_nobody_sees_a_case_about_themselves(work, views, ring, key):
         assert found == set()
 
 
-async def test_a_changed_address_hides_the_case_from_its_new_owner(work, views, ring):
-    """When HR corrects the keys, the case is about whoever holds the new ones, and only them."""
+async def test_a_changed_address_hides_the_case_from_both_owners(work, views, ring):
+    """Nobody knows which of two addresses is the leaver's: neither's holder sees the case."""
     first = termination()
     case = await work.open(first, due=TOMORROW)
     keys = type(first.keys)(
@@ -103,7 +124,8 @@ async def test_a_changed_address_hides_the_case_from_its_new_owner(work, views, 
         return Scope(None, own_keys=mine)
 
     assert await seen(views, scope("m.new@example.com")) == set()
-    assert await seen(views, scope(EMAIL)) == {case.case_id}
+    assert await seen(views, scope(EMAIL)) == set()
+    assert await seen(views, scope("somebody.else@example.com")) == {case.case_id}
 
 
 def test_a_search_reads_a_value_as_any_kind_of_key(ring):

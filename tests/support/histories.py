@@ -46,11 +46,17 @@ POLICIES: tuple[PinnedPolicy, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Amend:
-    """HR, or one of our people, maybe with a second one, moves the cutoff."""
+    """HR, or one of our people, maybe with a second one, moves the cutoff, and corrects the rest.
+
+    ``kind``, ``partner`` and ``site`` are None where they are said again as they were.
+    """
 
     by_ms: int
     person: bool = False
     second: bool = False
+    kind: TerminationKind | None = None
+    partner: int | None = None
+    site: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,17 @@ class Disclosure:
         coming: cases whose cutoff is to come, where these are withheld. All of them, whatever
             their kind: of hidden entries nobody can tell whether a dismissal is coming. Brakes
             are withheld too, because they tell how many come.
+        moved: the partner that the last amendment names, of cases where one does: HR said who
+            employs a leaver after the case had begun with another partner's name.
     """
 
-    def __init__(self, scope: PackScope, coming: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        scope: PackScope,
+        coming: Collection[str] = (),
+        moved: Mapping[str, str] | None = None,
+    ) -> None:
+        self._moved = moved or {}
         self._coming = frozenset(coming)
         self._shows_coming = scope.coming
         self._partner = scope.partner
@@ -88,9 +96,9 @@ class Disclosure:
         return leaf.case_id in self._cases
 
     def _learn(self, case_id: str, body: bytes) -> None:
-        """The entry that a case begins with names its partner; later ones do not."""
-        data = json.loads(body).get("data", {})
-        if data.get("partner") == self._partner:
+        """The entry that a case begins with names its partner; an amendment may name another."""
+        named = json.loads(body).get("data", {}).get("partner")
+        if self._moved.get(case_id, named) == self._partner:
             self._cases.add(case_id)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = frozenset({1, 2})
+"""In format 2 an amendment may state everything anew, which an older verifier cannot follow."""
 """Version of the layout and of the predicate."""
 
 PREDICATE_TYPE = "https://lockstep.invalid/evidence-pack/v1"

@@ -43,6 +43,7 @@ class Basis:
         previous: a head that the reader has from before, if asked for.
         folder: where large parts wait for the archive.
         coming: cases that are withheld because their cutoff is to come; see `PackScope`.
+        moved: the partner that the last amendment of a case names; needed for a partner's pack.
         tick: called often; raises when the work must stop.
     """
 
@@ -54,6 +55,7 @@ class Basis:
     folder: Path
     tick: Callable[[], None] = field(default=lambda: None)
     coming: frozenset[str] = frozenset()
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class LedgerReader:
         self._openings: dict[str, bytes] = {}
         self._identities: dict[str, str] = {}
         self._spool = Spool(basis.folder)
-        disclosure = Disclosure(basis.scope, basis.coming)
+        disclosure = Disclosure(basis.scope, basis.coming, basis.moved)
         self._asked = set() if asked is None else {asked.size}
         self._file = EntriesFile(
             self._spool,

@@ -10,10 +10,10 @@ from typing import Any
 from lockstep.evidence.dsse import EnvelopeError, open_envelope
 from lockstep.evidence.notes import VerifierKey
 from lockstep.evidence.pack.layout import (
-    FORMAT,
     MAX_SAMPLE,
     OCSF_VERSIONS,
     PREDICATE_TYPE,
+    READABLE_FORMATS,
     STATEMENT_TYPE,
 )
 from lockstep.evidence.pack.model import PackScope
@@ -73,7 +73,7 @@ def read_statement(raw: bytes, keys: Sequence[VerifierKey]) -> Statement:
 
 
 def _statement(subject: Any, claim: Any) -> Statement:
-    if claim["format"] != FORMAT:
+    if claim["format"] not in READABLE_FORMATS:
         raise RefutedError("the pack is of a newer format: use a newer verifier")
     files = {_text(row["name"]): _digest(row["digest"]["sha256"]) for row in subject}
     if len(files) != len(subject):

@@ -53,6 +53,8 @@ cases = Table(
     Column("begun_at", Instant),
     Column("closed_at", Instant),
     Column("closings", Integer, nullable=False, server_default="0"),
+    # When an amendment made it a dismissal: it counts as one that came then.
+    Column("dismissed_at", Instant),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
     Index(
         "uq_cases_spell_index_live",
@@ -65,6 +67,9 @@ cases = Table(
     Index("ix_cases_status_cutoff_at", "status", "cutoff_at"),
     Index("ix_cases_partner_opened_at", "partner", "opened_at"),
     Index("ix_cases_opened_at", "opened_at"),
+    Index(
+        "ix_cases_dismissed_at", "dismissed_at", postgresql_where=text("dismissed_at is not null")
+    ),
     Index("ix_cases_closed_at", "closed_at", postgresql_where=text("closed_at is not null")),
 )
 
