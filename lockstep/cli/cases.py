@@ -258,19 +258,6 @@ def _held_line(held: HeldWait) -> str:
     return f"{who} at a brake, without a case: {told}. See `lockstep brake list`."
 
 
-def retry(
-    case_id: CaseArgument,
-    system: SystemArgument,
-    reason: ReasonOption,
-    actor: ActorOption = "",
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Try a system again now, after its cause was mended."""
-    person = Person(actor or whoami(), reason)
-    _decide(config, case_id, system, DecisionKind.RETRY, person, as_json=as_json)
-
-
 def attest(
     case_id: CaseArgument,
     system: SystemArgument,
@@ -380,6 +367,12 @@ def _report(verdict: str, *, as_json: bool) -> None:
         out.print(_VERDICTS.get(verdict, verdict.replace("_", " ")))
 
 
+def check_reason(person: Person) -> None:
+    """End the command where nobody says why."""
+    if not person.reason.strip():
+        die("give a reason with --reason: it is kept with the decision", code=UNUSABLE)
+
+
 def _decide(
     config: Path | None,
     case_id: str,
@@ -392,8 +385,7 @@ def _decide(
     until: datetime | None = None,
 ) -> None:
     settings = settings_or_die(config)
-    if not person.reason.strip():
-        die("give a reason with --reason: it is kept with the decision", code=UNUSABLE)
+    check_reason(person)
 
     async def work() -> DecisionResult:
         async with opened(settings, temporal=True) as context:

@@ -23,6 +23,7 @@ from lockstep.cli import (
     ledger_refold,
     notices,
     requests,
+    retry,
     score,
     servers,
     subject,
@@ -55,7 +56,7 @@ app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
 app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(cases.stuck)
 app.command("requests", rich_help_panel=_WORK)(requests.list_requests)
-app.command(rich_help_panel=_WORK)(cases.retry)
+app.command(rich_help_panel=_WORK)(retry.retry)
 app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)
 app.command(rich_help_panel=_WORK)(cases.amend)

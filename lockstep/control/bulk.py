@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from lockstep.control.afterwards import Became, after, mark_of
 from lockstep.control.case_dates import CaseDates
 from lockstep.control.casework import CaseDesk, NotThereError
 from lockstep.control.desk import RefusedError, UnansweredError
@@ -35,6 +36,13 @@ class Fate(StrEnum):
 
     PENDING = "pending"
     DONE = "done"
+    """Handed over; or tried again, and settled."""
+    ASKED = "asked"
+    """It is tried again; what becomes of that is not known yet."""
+    FAILED = "failed"
+    """It was tried again, failed again, and waits for a person."""
+    TRYING = "trying"
+    """It was tried again, failed again, and is tried on by itself."""
     SKIPPED = "skipped"
     UNANSWERED = "unanswered"
 
@@ -46,6 +54,7 @@ class Item:
     Args:
         seen: what a preview showed of it.
         note: why it is skipped, or what became of it.
+        mark: the last fault before it was tried again; "" where it was not.
     """
 
     case_id: str
@@ -56,6 +65,12 @@ class Item:
     leaver: str = field(default="", repr=False)
     partner: str = ""
     state: str = ""
+    mark: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more becomes of it by itself."""
+        return self.fate not in {Fate.ASKED, Fate.TRYING}
 
     @property
     def key(self) -> str:
@@ -94,10 +109,24 @@ class Bulk:
         reason: str,
         give_to: str = "",
     ) -> list[Item]:
-        """Act on each of ``items``, side by side; nobody's failure stops the others."""
+        """Act on each of ``items``, side by side; nobody's failure stops the others.
+
+        A retry is only asked for by that: `became` tells what came of it.
+        """
+        found = await self._found(me, items)
+        named = [_named(item, found, action) for item in items]
         return list(
-            await asyncio.gather(*(self._one(me, action, item, reason, give_to) for item in items))
+            await asyncio.gather(*(self._one(me, action, item, reason, give_to) for item in named))
         )
+
+    async def became(self, me: Principal, items: Sequence[Item]) -> list[Item]:
+        """What is known by now of ``items`` that were tried again."""
+        found = await self._found(me, items)
+        return [_became(item, found.get((item.case_id, item.system))) for item in items]
+
+    async def _found(self, me: Principal, items: Sequence[Item]) -> dict[tuple[str, str], Picked]:
+        picks = [(item.case_id, item.system) for item in items if item.system]
+        return await self._reads.picked(picks, me.scope, named=me.sees_names) if picks else {}
 
     async def _one(
         self, me: Principal, action: BulkAction, item: Item, reason: str, give_to: str
@@ -107,13 +136,32 @@ class Bulk:
                 await self._desk.retry(me, item.case_id, item.system, reason=reason, seen=item.seen)
             else:
                 await self._dates.assign(me, item.case_id, give_to, reason=reason, seen=item.seen)
+                found = await self._desk.find(me, item.case_id)
+                item = replace(item, leaver=found.view.leaver if me.sees_names else "")
         except NotThereError:
-            return _with(item, Fate.SKIPPED, _GONE)
+            return _not_done(item, Fate.SKIPPED, _GONE)
         except UnansweredError as error:
-            return _with(item, Fate.UNANSWERED, f"{error}. It can be sent again from the case.")
+            return _not_done(item, Fate.UNANSWERED, f"{error}. It can be sent again from the case.")
         except RefusedError as error:
-            return _with(item, Fate.SKIPPED, f"{error}")
-        return _with(item, Fate.DONE, "")
+            return _not_done(item, Fate.SKIPPED, f"{error}")
+        return _with(item, Fate.ASKED if action is BulkAction.RETRY else Fate.DONE, "")
+
+
+def _named(item: Item, found: Mapping[tuple[str, str], Picked], action: BulkAction) -> Item:
+    """With whose it is, and with the fault that a new one is told from."""
+    picked = found.get((item.case_id, item.system))
+    if picked is None:
+        return item
+    mark = mark_of(picked.row) if action is BulkAction.RETRY else ""
+    return replace(item, leaver=picked.leaver, partner=picked.partner, mark=mark)
+
+
+def _became(item: Item, picked: Picked | None) -> Item:
+    if picked is None:
+        return _with(item, Fate.SKIPPED, _GONE)
+    known = after(picked.row, item.mark)
+    named = replace(item, leaver=picked.leaver, partner=picked.partner, state=picked.row.state)
+    return _with(named, _FATES[known.became], known.note)
 
 
 def _parsed(picks: Sequence[str]) -> list[tuple[str, str]]:
@@ -165,14 +213,17 @@ def _why_not(found: Picked) -> str:
     return ""
 
 
+def _not_done(item: Item, fate: Fate, note: str) -> Item:
+    return replace(item, fate=fate, note=note, mark="")
+
+
 def _with(item: Item, fate: Fate, note: str) -> Item:
-    return Item(
-        item.case_id,
-        item.system,
-        fate,
-        note,
-        item.seen,
-        item.leaver,
-        item.partner,
-        item.state,
-    )
+    return replace(item, fate=fate, note=note)
+
+
+_FATES = {
+    Became.SETTLED: Fate.DONE,
+    Became.FAILED: Fate.FAILED,
+    Became.FAILED_TRYING: Fate.TRYING,
+    Became.UNDER_WAY: Fate.ASKED,
+}

@@ -1,9 +1,15 @@
-"""The same act on many: a preview, then a page that carries out a few at a time."""
+"""The same act on many: a preview, a page that carries out a few at a time, and what became of it.
+
+A retry that was asked for is not done. The page asks every few seconds what became of each, for two
+minutes at most; then it says of which nothing is known.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -18,8 +24,13 @@ from lockstep.web.console.case import CaseRoom, field, room_form
 from lockstep.web.console.gate import Refusal
 
 PATH = "/console/bulk"
+MOST_LOOKS = 40
+"""So often a page asks what became of its retries, every three seconds."""
+_NO_MORE = 286
+"""To htmx: do not ask again."""
 _LONGEST = 200_000
 """Characters of what a form carries from step to step: 500 items."""
+_LONGEST_ROW = 200
 
 
 def router(room: CaseRoom) -> APIRouter:
@@ -59,7 +70,6 @@ def router(room: CaseRoom) -> APIRouter:
             request,
             "bulk_run.html" if first else "bulk_step.html",
             action=action.value,
-            done=done,
             rest=rest,
             left=_packed(rest),
             total=_number(form, "total", len(left)),
@@ -67,9 +77,54 @@ def router(room: CaseRoom) -> APIRouter:
             reason=reason,
             user=give_to,
             goes_on=bool(rest) and not silent,
+            **_known(done, look=0),
         )
 
+    @routes.post(PATH + "/became")
+    async def became(request: Request) -> Response:
+        """What is known by now of what was tried again."""
+        me = (await room.me(request)).principal
+        form = await request.form(max_files=0, max_fields=MOST + 20)
+        asked = _asked([text for text in form.getlist("asked") if isinstance(text, str)])
+        look = _number(form, "look", 0) + 1
+        known = _known(await bulk.became(me, asked), look=look)
+        if not request.headers.get("hx-request"):
+            known["oob"] = False
+            return room.console.pages.page(request, "bulk_became_page.html", **known)
+        status = HTTPStatus.OK if known["looks_again"] else _NO_MORE
+        return room.console.pages.page(request, "bulk_became.html", status=status, **known)
+
     return routes
+
+
+def _known(items: Sequence[Item], *, look: int) -> dict[str, Any]:
+    """What a page says of items that were acted on."""
+    fates = [item.fate for item in items]
+    open_ones = sum(not item.is_over for item in items)
+    return {
+        "done": items,
+        "look": look,
+        "oob": look > 0,
+        "most_looks": MOST_LOOKS,
+        "fates": {fate.value: fates.count(fate) for fate in Fate},
+        "waiting": open_ones,
+        "looks_again": bool(open_ones) and look < MOST_LOOKS,
+    }
+
+
+def _asked(given: Sequence[str]) -> list[Item]:
+    """What a page tells of its rows: case, system, and the fault that was known before."""
+    wrong = Refusal(422, "Cannot be read", "Go back to the list of cases and select again.")
+    items = []
+    for text in given:
+        parts = text.split("/")
+        if len(parts) != 3 or len(text) > _LONGEST_ROW or not text.isprintable():  # noqa: PLR2004
+            raise wrong
+        case_id, system, mark = parts
+        items.append(Item(case_id, system, Fate.ASKED, mark=mark))
+    if not 0 < len(items) <= MOST:
+        raise wrong
+    return items
 
 
 async def _show_preview(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from lockstep.domain.faults import FaultCategory
 from lockstep.domain.rights import Role
+from tests.support.casework import NAME
 from tests.web.console.conftest import text_of
 from tests.web.console.ward import (
     BADGE,
     DOOR,
     VAULT,
     act,
+    eventually,
 )
+
+ASKED = re.compile(r'name="asked" value="([^"]+)"')
 
 
 async def test_many_are_retried_each_as_an_act_of_its_own(site, ward):
@@ -37,11 +43,65 @@ async def test_many_are_retried_each_as_an_act_of_its_own(site, ward):
     left = re.search(r'name="left" value="([^"]*)"', first.text).group(1).replace("&#34;", '"')
     headers = {"hx-request": "true", "x-csrf-token": olivia.csrf}
     second = await olivia.client.post("/console/bulk", data={**form, "left": left}, headers=headers)
-    assert "All 12 were dealt with" in text_of(second)
+    assert "12 systems were dealt with" in text_of(second)
+    assert " done " not in text_of(first) + text_of(second), "what was only asked for is not done"
     for case in cases:
         for system in (DOOR, VAULT):
             await ward.until(case, system, "revoked")
     assert (await ward.acts(cases[1].case_id)).count("case.retry") == 2
+    asked = ASKED.findall(first.text + second.text)
+    assert len(asked) == 11
+    data = {"asked": asked, "look": "0"}
+    known = await olivia.client.post("/console/bulk/became", data=data, headers=headers)
+    assert known.status_code == 286, "nothing is left to ask for"
+    assert "11 are settled" in text_of(known)
+    assert text_of(known).count(" revoked") == 11
+
+
+async def test_what_fails_again_is_said_to_have_failed(site, ward):
+    """By whose it is and why; not before it is known, and the page looks again until then."""
+    cases = [await ward.stuck(f"W-{number}") for number in range(2)]
+    olivia = await site.sign_in(Role.OPERATOR)
+    for connector in ward.connectors.values():
+        connector.fail("locate", FaultCategory.PERMISSION_MISSING, 2)
+    left = json.dumps([[case.case_id, DOOR, ""] for case in cases])
+    form = {"action": "retry", "left": left, "total": "2", "reason": "perhaps now"}
+    done = await olivia.post("/console/bulk", form)
+    assert " done " not in text_of(done)
+    asked = ASKED.findall(done.text)
+    marks = [text.rsplit("/", 1)[1] for text in asked]
+
+    async def failed_again() -> bool:
+        rows = await ward.sql(f"select * from revocations where system = '{DOOR}'")
+        again = [row.fault_at.isoformat() not in marks for row in rows]
+        return all(again) and {row.state for row in rows} == {"needs_person"}
+
+    await eventually(failed_again, "both failed again")
+    page = await olivia.post("/console/bulk/became", {"asked": asked, "look": "0"})
+    assert "2 failed again and wait for a person" in text_of(page)
+    assert text_of(page).count(NAME) == 2
+    assert "settled" not in text_of(page).replace("0 are settled", "")
+    now = await ward.sql(f"select * from revocations where system = '{DOOR}'")
+    rows = [f"{row.case_id}/{DOOR}/{row.fault_at.isoformat()}" for row in now]
+    headers = {"hx-request": "true", "x-csrf-token": olivia.csrf}
+    data = {"asked": rows, "look": "0"}
+    waits = await olivia.client.post("/console/bulk/became", data=data, headers=headers)
+    assert (waits.status_code, "looks again" in text_of(waits)) == (200, True)
+    data["look"] = "39"
+    over = await olivia.client.post("/console/bulk/became", data=data, headers=headers)
+    assert over.status_code == 286, "nobody waits for ever"
+    assert "of 2 nothing is known yet" in text_of(over)
+
+
+@pytest.mark.parametrize(
+    "asked", [[], ["x"], ["a/b"], ["a/b/c/d"], ["a/b/\u0000"], ["a/b/" + "c" * 300]]
+)
+async def test_forged_rows_are_refused(site, asked):
+    """What a page claims to have asked for is read with care; of others' cases nothing is told."""
+    olivia = await site.sign_in(Role.OPERATOR)
+    assert (await olivia.post("/console/bulk/became", {"asked": asked})).status_code == 422
+    gone = await olivia.post("/console/bulk/became", {"asked": ["cnothing/door/none"]})
+    assert "1 was left out" in text_of(gone)
 
 
 async def test_many_are_handed_over(site, ward):
