@@ -22,6 +22,8 @@ class Mark(StrEnum):
     LOOK = "look"
     LOOK_FAILED = "look_failed"
     RETURNED = "returned"
+    APPEARED = "appeared"
+    """Access where none had been found before: nothing came back."""
     ASKED = "asked"
     DECISION = "decision"
 
@@ -35,6 +37,7 @@ _NAMES = {
     Mark.LOOK: "Watch: still gone",
     Mark.LOOK_FAILED: "Watch: no look could be had",
     Mark.RETURNED: "Access came back",
+    Mark.APPEARED: "Access found where none had been",
     Mark.ASKED: "A person was asked",
     Mark.DECISION: "A person decided",
 }
@@ -56,21 +59,30 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Access stood from ``start`` to ``end``; None is now."""
+    """From ``start`` to ``end`` (None is now) access stood; or, not ``seen``, may have stood."""
 
     start: int
     end: int | None
+    seen: bool = True
 
 
 @dataclass(slots=True)
 class Told:
-    """One system. ``residuals``: what runs down, and when at the latest, in milliseconds."""
+    """One system.
+
+    Args:
+        residuals: what runs down, and when at the latest, in milliseconds.
+        stands: whether a look in this opening saw access; None before any look.
+        had: whether access was ever seen here.
+    """
 
     events: list[Event] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     residuals: list[tuple[str, int]] = field(default_factory=list)
     removed: dict[str, int] = field(default_factory=dict)
     open_since: int | None = None
+    stands: bool | None = None
+    had: bool = False
     skew_ms: int = 0
     """By how much the vendor's clock lay behind (negative) or ahead of ours, at worst."""
 
@@ -94,7 +106,7 @@ def told(
     """Lanes by system, from entries in the order in which they were written.
 
     Access of a system counts as standing from the cutoff until it is off, and again from when it
-    was seen to be back.
+    was seen to be back; where no look ever saw any, none stood.
     """
     lanes = {system: Told(open_since=cutoff) for system in systems}
     for leaf, body in entries:
@@ -106,7 +118,7 @@ def told(
             _tell(lane, entry, data, leaf)
     for lane in lanes.values():
         if lane.open_since is not None:
-            lane.spans.append(Span(lane.open_since, None))
+            lane.spans.append(Span(lane.open_since, None, lane.stands is True))
         lane.events.sort(key=lambda event: event.at)
     return lanes
 
@@ -125,6 +137,8 @@ def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: i
     match entry["kind"]:
         case "revocation:attempt":
             add(Mark.ATTEMPT, f"attempt {data['attempt']} of round {data['round']}")
+            lane.stands = lane.stands or bool(data.get("standing"))
+            lane.had = lane.had or lane.stands
         case "revocation:fault":
             add(Mark.FAULT, data["category"])
         case "revocation:outcome":
@@ -135,15 +149,21 @@ def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: i
             kind = entry["kind"].partition(":")[2]
             add(Mark.DECISION, kind)
             if kind == "attest":
-                _close(lane, at)
+                _close(lane, at, seen=lane.stands is True)
         case "watch:look":
             add(Mark.LOOK_FAILED if "category" in data else Mark.LOOK, data.get("category", ""))
         case "finding:raised":
-            add(Mark.RETURNED, data.get("finding", ""))
-            lane.open_since = lane.open_since or at
-            lane.residuals = []
+            _tell_finding(lane, data, at, leaf)
         case _:
             pass
+
+
+def _tell_finding(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None) -> None:
+    mark = Mark.RETURNED if lane.had else Mark.APPEARED
+    lane.events.append(Event(at, mark, data.get("finding", "") if lane.had else "", leaf))
+    lane.had = lane.stands = True
+    lane.open_since = lane.open_since or at
+    lane.residuals = []
 
 
 def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None) -> None:
@@ -159,13 +179,17 @@ def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None
     lane.removed = {}
     for item in data.get("removed", ()):
         lane.removed[item["kind"]] = lane.removed.get(item["kind"], 0) + 1
-    _close(lane, off)
+    if lane.stands or lane.removed or data["outcome"] == "revoked":
+        lane.had = True
+        _close(lane, off, seen=True)
+    else:  # a look found nothing: no access is known to have stood
+        lane.open_since = lane.stands = None
 
 
-def _close(lane: Told, at: int) -> None:
+def _close(lane: Told, at: int, *, seen: bool) -> None:
     if lane.open_since is not None and at > lane.open_since:
-        lane.spans.append(Span(lane.open_since, at))
-    lane.open_since = None
+        lane.spans.append(Span(lane.open_since, at, seen))
+    lane.open_since = lane.stands = None
 
 
 def entry_line(number: int, leaf: int | None, body: bytes, digest: bytes) -> EntryLine:

@@ -6,6 +6,8 @@ import json
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from lockstep.control.case_timeline import Mark, Span, told
 from lockstep.control.questions import to_ms
 from lockstep.evidence.canonical import instant_text
@@ -93,6 +95,35 @@ def test_a_course_is_told_in_marks_and_spans():
     assert lane.residuals == [], "what came back has no residual that runs down"
 
 
+@pytest.mark.parametrize("found", ["not_found", "already_absent"])
+def test_where_no_access_was_seen_none_stood(found):
+    """No bar says that it did, and what is found later did not come back."""
+    nothing = json.loads(outcome(5, off=5))
+    nothing["data"] |= {"outcome": found, "removed": [], "accepted": []}
+    course = [
+        entry("revocation:attempt", 3, round=1, attempt=1, standing=[]),
+        json.dumps(nothing).encode(),
+        entry("finding:raised", 3600, finding="access_returned"),
+    ]
+    closed = read(course[:2])["okta"]
+    assert (closed.spans, closed.open_since) == ([], None)
+    later = read(course)["okta"]
+    assert later.events[-1].mark is Mark.APPEARED
+    assert later.spans == [Span(to_ms(at(3600)), None)]
+
+
+def test_before_any_look_it_is_not_known_whether_access_stands():
+    """Nor after a person's word alone."""
+    assert read([])["okta"].spans == [Span(to_ms(CUTOFF), None, seen=False)]
+    said = read([entry("decision:attest", 60, decision="d")])["okta"]
+    assert said.spans == [Span(to_ms(CUTOFF), to_ms(at(60)), seen=False)]
+    rows = [row(state="retrying", outcome=None)]
+    [lane] = draw(rows, read([]), cutoff=CUTOFF, now=at(60)).lanes
+    assert [(bar.kind, bar.title) for bar in lane.bars] == [
+        ("unknown", "Open for 1 min 0 s; not known whether access stands")
+    ]
+
+
 def test_the_worst_clock_of_all_calls_is_told():
     """Of a vendor that was right once and two hours behind twice, the two hours are told."""
     calls = [{"op": "x"}, {"op": "y", "skew_ms": -7_200_000}, {"op": "z", "skew_ms": 900}]
@@ -110,7 +141,8 @@ def test_a_residual_runs_from_when_access_was_off():
 
 def test_what_stands_is_drawn_to_the_present_and_beyond_the_sla_as_late():
     """An open lane has two bars once its SLA has passed."""
-    lanes = told([], ["okta"], cutoff=to_ms(CUTOFF))
+    seen = entry("revocation:attempt", 1, round=1, attempt=1, standing=[{"kind": "sign_in"}])
+    lanes = told([(0, seen)], ["okta"], cutoff=to_ms(CUTOFF))
     drawing = draw([row(state="needs_person")], lanes, cutoff=CUTOFF, now=at(7200))
     [lane] = drawing.lanes
     assert [bar.kind for bar in lane.bars] == ["open", "late"]

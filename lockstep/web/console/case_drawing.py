@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstep.control.case_timeline import Event, Mark, Told
+from lockstep.control.case_timeline import Event, Mark, Span, Told
 from lockstep.control.questions import to_ms
 from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.records import RevocationRow
@@ -44,13 +44,14 @@ _ROWS = {
     Mark.LOOK: 10,
     Mark.LOOK_FAILED: 10,
     Mark.RETURNED: 10,
+    Mark.APPEARED: 10,
 }
 """What is tried lies above the bar and what is seen below it: in a good case all is one moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Access stood. ``kind``: gone, open or late, by which it is drawn."""
+    """Access stood, or may have. ``kind``: gone, open, unknown or late, by which it is drawn."""
 
     x: float
     width: float
@@ -184,7 +185,8 @@ def _bars(row: RevocationRow, told: Told, axis: _Axis, base: int, present: int) 
         if end <= span.start or row.state == RevocationState.STOPPED:
             continue
         is_open = span.end is None
-        parts = [(span.start, end, "open" if is_open else "gone")]
+        kind = ("open" if is_open else "gone") if span.seen else "unknown"
+        parts = [(span.start, end, kind)]
         if span.start <= due < end:
             parts = [(span.start, due, parts[0][2]), (due, end, "late")]
         elif span.start > due:
@@ -192,10 +194,16 @@ def _bars(row: RevocationRow, told: Told, axis: _Axis, base: int, present: int) 
         for start, stop, kind in parts:
             x = axis.x(start - base)
             width = max(round(axis.x(stop - base) - x, 1), 1.5)
-            words = "still stands" if is_open else "stood"
-            title = f"Access {words} for {duration(end - span.start)}"
+            title = _bar_title(span, duration(end - span.start))
             bars.append(Bar(x, width, kind, title))
     return bars
+
+
+def _bar_title(span: Span, length: str) -> str:
+    if not span.seen:
+        verb = "stands" if span.end is None else "stood"
+        return f"Open for {length}; not known whether access {verb}"
+    return f"Access {'still stands' if span.end is None else 'stood'} for {length}"
 
 
 def _marks(events: Sequence[Event], axis: _Axis, base: int) -> list[Drawn]:

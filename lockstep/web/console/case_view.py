@@ -15,6 +15,7 @@ from lockstep.control.pairs import Pairs
 from lockstep.control.questions import to_moment, to_ms
 from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
+from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
@@ -25,6 +26,7 @@ from lockstep.web.console.case_people import AskedView, HistoryLine, asked_view,
 
 SHOWN_ENTRIES = 50
 SHOWN_EVENTS = 300
+_FOUND = frozenset({Mark.RETURNED, Mark.APPEARED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,28 @@ class SystemView:
     @property
     def is_settled(self) -> bool:
         return self.row.state == RevocationState.SETTLED
+
+    @property
+    def reopened(self) -> str:
+        """Why it was opened more than once; "" where it was not."""
+        if self.row.opening <= 1:
+            return ""
+        marks = [event.mark for event in self.told.events]
+        came_back, appeared = marks.count(Mark.RETURNED), marks.count(Mark.APPEARED)
+        parts = [
+            "no system knew this leaver at first"
+            if self.row.opening - 1 > came_back + appeared
+            else "",
+            "access was found where none had been" if appeared else "",
+            f"access came back {counted(came_back, 'time')}" if came_back else "",
+        ]
+        return f"{counted(self.row.opening, 'time')}: {', '.join(part for part in parts if part)}"
+
+    @property
+    def back_words(self) -> str:
+        """What a finding that stands says."""
+        last = next((e.mark for e in reversed(self.told.events) if e.mark in _FOUND), None)
+        return "found where none had been" if last is Mark.APPEARED else "seen to be back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,16 @@ async def test_a_vendors_clock_that_lies_is_shown(site, work):
     assert "2 h 0 min behind ours: times are by our own clock" in shown
 
 
+async def test_what_was_opened_again_without_access_did_not_come_back(site, work):
+    """Where no system knew the leaver, the page says that and no more."""
+    case = await stuck(work, "W-1", due=HOUR, fault="unknown_worker")
+    await shape(work, case, opening=2)
+    page = text_of(await (await site.sign_in(Role.OPERATOR)).get(f"/console/cases/{case.case_id}"))
+    assert "2 times: no system knew this leaver at first" in page
+    assert "came back" not in page
+    assert "not known whether it stood" in page
+
+
 async def test_an_auditor_sees_a_pseudonym_and_no_forms(site, work):
     """The case by its id; a name needs a reason."""
     case = await stuck(work, "W-1", due=HOUR)
