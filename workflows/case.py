@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, SearchAttributeUpdate
@@ -29,6 +29,8 @@ from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus, Outcome
 from workflows.door import Door
+
+Result = TypeVar("Result")
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -79,6 +81,9 @@ class CaseWorkflow:
             )
         finally:
             door.is_deciding = False
+        if not isinstance(result, p.DecisionResult):
+            # Somebody else has answered for our activity: nothing may stand on record.
+            raise ApplicationError("no answer of ours says that it was recorded", type="refused")
         # The system may have settled while the decision was written; then there is nothing left
         # to decide, least of all about a later opening.
         if door.opening == opening and not door.is_settled:
@@ -115,11 +120,14 @@ class CaseWorkflow:
                     await workflow.wait_condition(lambda: self._changed, timeout=wait)
             # Before the read, not after it: a change during the read must be read again.
             self._changed = False
-            begin = await workflow.execute_activity(
-                stubs.begin_revoking,
-                p.BeginInput(self._given.case_id),
-                start_to_close_timeout=policies.RECORD_TIMEOUT,
-                retry_policy=policies.RECORD_RETRY,
+            begin = ours(
+                p.BeginResult,
+                await workflow.execute_activity(
+                    stubs.begin_revoking,
+                    p.BeginInput(self._given.case_id),
+                    start_to_close_timeout=policies.RECORD_TIMEOUT,
+                    retry_policy=policies.RECORD_RETRY,
+                ),
             )
             self._cutoff = begin.cutoff
             if begin.state is p.BeginState.WAIT:
@@ -217,7 +225,7 @@ class CaseWorkflow:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
         try:
-            door.outcome = (await work).outcome
+            done: object = await work
         except ActivityError as error:
             if is_cancelled_exception(error):
                 return
@@ -228,6 +236,13 @@ class CaseWorkflow:
             if not goes_on:
                 await self._decided(door)
             # A transient fault past its warning time is retried on, while a person is told.
+            return
+        if isinstance(done, p.RevokeResult):
+            door.outcome = done.outcome
+            return
+        # Somebody answered for our activity, without a word of ours: nothing is known.
+        await self._ask_person(door, FaultCategory.INTERNAL)
+        await self._decided(door)
 
     def _until_warning(self, door: Door) -> timedelta | None:
         """How long Temporal may retry before operations are told; None once they have been."""
@@ -240,19 +255,21 @@ class CaseWorkflow:
     async def _ask_person(self, door: Door, category: FaultCategory) -> None:
         door.needs_person = True
         self._show_progress()
-        await workflow.execute_activity(
-            stubs.record_needs_person,
-            p.NeedsPersonInput(
-                self._given.case_id,
-                door.plan.system,
-                door.round,
-                category,
-                door.overdue,
-                door.opening,
-            ),
-            start_to_close_timeout=policies.RECORD_TIMEOUT,
-            retry_policy=policies.RECORD_RETRY,
-        )
+        told: object = None
+        while not isinstance(told, p.Nothing):  # else somebody answered for our activity
+            told = await workflow.execute_activity(
+                stubs.record_needs_person,
+                p.NeedsPersonInput(
+                    self._given.case_id,
+                    door.plan.system,
+                    door.round,
+                    category,
+                    door.overdue,
+                    door.opening,
+                ),
+                start_to_close_timeout=policies.RECORD_TIMEOUT,
+                retry_policy=policies.RECORD_RETRY,
+            )
 
     async def _decided(self, door: Door) -> None:
         await workflow.wait_condition(lambda: door.decision is not None)
@@ -323,7 +340,7 @@ class CaseWorkflow:
                 category_of(error),
             )
             return False
-        return seen.returned
+        return ours(p.WatchResult, seen).returned
 
     def _show_progress(self) -> None:
         if self._status is CaseStatus.CLOSED:
@@ -343,6 +360,17 @@ class CaseWorkflow:
             if self._given.partner:
                 shown.append(names.PARTNER.value_set(self._given.partner))
         workflow.upsert_search_attributes(shown)
+
+
+def ours(kind: type[Result], given: object) -> Result:
+    """An activity's result, unless somebody completed the activity with none at all.
+
+    Whoever reaches Temporal's port can. What they write is not believed either: the task fails,
+    visibly, and goes on failing (docs/security.md).
+    """
+    if not isinstance(given, kind):
+        raise RuntimeError(f"an activity was completed without a {kind.__name__}")  # noqa: TRY004
+    return given
 
 
 def nobody_known(doors: Iterable[Door]) -> bool:

@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, TLSConfig
-from temporalio.converter import (
-    DataConverter,
-    DefaultFailureConverterWithEncodedAttributes,
-    PayloadCodec,
-)
 
-from lockstep.storage.keyring import Keyring, KeyringError
-
-_ENCODING = b"binary/lockstep-aes256gcm"
-_CONTEXT = b"temporal-payload"
-
-
-class EncryptingCodec(PayloadCodec):
-    """AES-256-GCM over whole payloads: neither Temporal nor its UI sees who leaves."""
-
-    def __init__(self, ring: Keyring) -> None:
-        self._ring = ring
-
-    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        return [
-            Payload(
-                metadata={"encoding": _ENCODING},
-                data=self._ring.encrypt(payload.SerializeToString(), context=_CONTEXT),
-            )
-            for payload in payloads
-        ]
-
-    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypt; refuses plain payloads, because a stranger may have written them.
-
-        Raises:
-            KeyringError: for a payload that is not ours.
-        """
-        decoded = []
-        for payload in payloads:
-            if payload.metadata.get("encoding") != _ENCODING:
-                raise KeyringError("a payload that this installation did not write")
-            plain = self._ring.decrypt(payload.data, context=_CONTEXT)
-            decoded.append(Payload.FromString(plain))
-        return decoded
+from lockstep.control.payloads import data_converter
+from lockstep.storage.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +22,6 @@ class TemporalAddress:
     server_ca: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
-
-
-def data_converter(ring: Keyring) -> DataConverter:
-    """JSON, encrypted, error texts included: they can carry what a vendor said."""
-    return dataclasses.replace(
-        DataConverter.default,
-        payload_codec=EncryptingCodec(ring),
-        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
-    )
 
 
 async def connect(where: TemporalAddress, ring: Keyring, *, lazy: bool = False) -> Client:

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from lockstep.contracts import payloads
-from lockstep.control.sandboxing import sandboxed
 from tests.architecture.test_activities import STUBS
 from tests.replay import fingerprint, mutants
 from tests.replay.record_histories import CORPUS, IDENTITY, MANIFEST
+from tests.replay.replaying import replay
 from tests.replay.scenarios import SCENARIOS
 from workflows.case import CaseWorkflow
 
@@ -36,9 +35,8 @@ def _history(file: str) -> WorkflowHistory:
 
 
 async def _replay(file: str, workflow: type) -> None:
-    """With the sandbox of the real worker; the corpus is not encrypted, so no codec is needed."""
-    replayer = Replayer(workflows=[workflow], workflow_runner=sandboxed())
-    await replayer.replay_workflow(_history(file))
+    """The corpus is not encrypted, so no codec is needed."""
+    await replay(_history(file), workflow)
 
 
 @pytest.mark.parametrize("file", ROWS)

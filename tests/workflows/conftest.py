@@ -22,8 +22,8 @@ from temporalio.worker import Worker
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
+from lockstep.control.payloads import data_converter
 from lockstep.control.sandboxing import sandboxed
-from lockstep.control.temporal import data_converter
 from lockstep.storage.keyring import Keyring
 from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
 from workflows.case import CaseWorkflow
