@@ -1,4 +1,9 @@
-"""The time-skipping server, workers with doubles, and a factory of cases."""
+"""Two Temporal servers, workers with doubles, and a factory of cases.
+
+The time-skipping server is a stand-in that writes other payloads than the real one. So what is
+decided, cancelled, retried, paused or timed out is tried on the development server too, which is
+the real one in one process: `real_server` marks such a test (test_servers.py).
+"""
 
 from __future__ import annotations
 
@@ -6,31 +11,36 @@ import asyncio
 import contextlib
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import SearchAttributeKey, TypedSearchAttributes
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from lockstep.contracts import names
+from lockstep.contracts import names, policies
 from lockstep.contracts import payloads as p
 from lockstep.control.payloads import data_converter
 from lockstep.control.sandboxing import sandboxed
+from lockstep.control.temporal import TemporalAddress, connect
+from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.keyring import Keyring
 from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
 from workflows.case import CaseWorkflow
 
 SYSTEMS = ("badge", "okta", "vpn")
-CACHED, UNCACHED = "cases-cached", "cases-uncached"
+CACHED, UNCACHED, REAL = "cases-cached", "cases-uncached", "cases-real"
 HOUR = 3600
+_REAL_HOUR_S = 1
+_MARGIN_S = 0.3
 ACTIVITY_OF: dict[type[Any], str] = {
     p.BeginInput: "begin_revoking",
     p.CloseInput: "close_case",
@@ -52,11 +62,30 @@ def plan(system: str, **changes: Any) -> p.SystemPlan:
     return p.SystemPlan(system, **{**values, **changes})
 
 
+@dataclass(frozen=True)
+class Server:
+    """A Temporal server. ``hour``: the seconds that stand for an hour, where time is real."""
+
+    client: Client
+    skips: WorkflowEnvironment | None = None
+    hour: int = HOUR
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Let its clock run on by so long, or by what stands for it."""
+        if self.skips is not None:
+            await self.skips.sleep(duration)
+        else:
+            await asyncio.sleep(duration.total_seconds() * self.hour / HOUR + _MARGIN_S)
+
+    async def now(self) -> datetime:
+        return datetime.now(UTC) if self.skips is None else await self.skips.get_current_time()
+
+
 @dataclass
 class Case:
     """One running case, its script, and what a person may do to it."""
 
-    env: WorkflowEnvironment
+    server: Server
     world: World
     handle: WorkflowHandle[Any, p.CaseResult]
 
@@ -67,8 +96,10 @@ class Case:
     async def shown(self, key: SearchAttributeKey[Any]) -> Any:
         return (await self.handle.describe()).typed_search_attributes.get(key)
 
-    async def attributes(self) -> TypedSearchAttributes:
-        return (await self.handle.describe()).typed_search_attributes
+    async def attributes(self) -> set[str]:
+        """The search attributes that it shows, without the one that every real server sets."""
+        shown = (await self.handle.describe()).typed_search_attributes
+        return {pair.key.name for pair in shown.search_attributes} - {"BuildIds"}
 
     async def decide(
         self, system: str, kind: p.DecisionKind, *, decision_id: str = "", **more: Any
@@ -116,7 +147,26 @@ class Case:
 
     async def sleep(self, **duration: float) -> None:
         """Let the server's clock run on; timers and retries that fall due are carried out."""
-        await self.env.sleep(timedelta(**duration))
+        await self.server.sleep(timedelta(**duration))
+
+    async def backs_off(self, system: str) -> None:
+        """Wait until the machine has failed and waits for its next try."""
+        if self.server.skips is not None:
+            await self.world.until_asked(p.RevokeInput, system)
+            await self.sleep(seconds=20)
+            return
+        async with asyncio.timeout(BOUND_S):
+            while not await self._waits(system):  # noqa: ASYNC110 - a remote poll
+                await asyncio.sleep(0.02)
+
+    async def _waits(self, system: str) -> bool:
+        described = (await self.handle.describe()).raw_description
+        return any(
+            row.activity_id.startswith(f"{system}.")
+            and row.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+            and row.attempt > 1
+            for row in described.pending_activities
+        )
 
     async def result(self) -> str:
         return (await self.handle.result()).status
@@ -126,13 +176,18 @@ class Case:
 class Clinic:
     """Opens cases on one of the two case queues."""
 
-    env: WorkflowEnvironment
+    server: Server
     doubles: Doubles
     queue: str
     opened: list[Case] = field(default_factory=list)
 
+    @property
+    def hour(self) -> int:
+        """So many seconds stand for an hour."""
+        return self.server.hour
+
     async def now(self) -> datetime:
-        return await self.env.get_current_time()
+        return await self.server.now()
 
     async def open(
         self,
@@ -164,23 +219,28 @@ class Clinic:
             watch_s=list(watch_s),
             partner=partner,
         )
-        handle = await self.env.client.start_workflow(
+        handle = await self.server.client.start_workflow(
             names.CASE_WORKFLOW,
             given,
             id=case_id,
             task_queue=self.queue,
+            task_timeout=policies.WORKFLOW_TASK_TIMEOUT,
             result_type=p.CaseResult,
         )
-        case = Case(self.env, world, handle)
+        case = Case(self.server, world, handle)
         self.opened.append(case)
         return case
 
     async def leave(self) -> None:
         """Let every case end by itself: all tests share one server and one clock.
 
-        Terminating one in the middle of a task would stop this server's clock from skipping.
+        Terminating one in the middle of a task would stop the clock that skips from skipping.
         """
         for case in self.opened:
+            if self.server.skips is None:
+                with contextlib.suppress(RPCError):  # it has ended already
+                    await case.handle.terminate()
+                continue
             case.world.steps.clear()
             case.world.gates.clear()
             case.world.rescinded = True
@@ -193,8 +253,18 @@ class Clinic:
                 await case.handle.result()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With the worker's cache and without, where each task replays the whole; and for real."""
+    if "clinic" in metafunc.fixturenames:
+        places = {"cache": CACHED, "no-cache": UNCACHED}
+        if mark := metafunc.definition.get_closest_marker("real_server"):
+            places = {} if mark.kwargs.get("alone") else places
+            places["real-server"] = REAL
+        metafunc.parametrize("clinic", list(places.values()), ids=list(places), indirect=True)
+
+
 @pytest.fixture(scope="session")
-async def skipping(ring: Keyring) -> AsyncIterator[WorkflowEnvironment]:
+async def skipping(ring: Keyring) -> AsyncIterator[Server]:
     """One time-skipping server per session, with payloads encrypted as in production."""
     binary = Path(sys.executable).parent / "temporal-test-server"
     async with await WorkflowEnvironment.start_time_skipping(
@@ -208,17 +278,23 @@ async def skipping(ring: Keyring) -> AsyncIterator[WorkflowEnvironment]:
                 },
             )
         )
-        yield env
+        yield Server(env.client, env)
 
 
 @pytest.fixture(scope="session")
-async def doubles(skipping: WorkflowEnvironment) -> AsyncIterator[Doubles]:
-    """Workers for both case queues and every system's queue."""
+async def real(temporal: TemporalDevServer, ring: Keyring) -> Server:
+    """The server that one machine runs in production, and the client that a worker has there."""
+    return Server(await connect(TemporalAddress(temporal.address), ring), hour=_REAL_HOUR_S)
+
+
+@contextlib.asynccontextmanager
+async def _working(server: Server, caches: Mapping[str, int]) -> AsyncIterator[Doubles]:
+    """Workers for the cases' queues, with so many workflows cached, and every system's queue."""
     made = Doubles()
     async with contextlib.AsyncExitStack() as stack:
-        for queue, cached in ((CACHED, 100), (UNCACHED, 0)):
+        for queue, cached in caches.items():
             worker = Worker(
-                skipping.client,
+                server.client,
                 task_queue=queue,
                 workflows=[CaseWorkflow],
                 activities=made.of_cases(),
@@ -228,7 +304,7 @@ async def doubles(skipping: WorkflowEnvironment) -> AsyncIterator[Doubles]:
             await stack.enter_async_context(worker)
         for system in SYSTEMS:
             worker = Worker(
-                skipping.client,
+                server.client,
                 task_queue=names.system_queue(system),
                 activities=made.of_systems(),
             )
@@ -236,11 +312,35 @@ async def doubles(skipping: WorkflowEnvironment) -> AsyncIterator[Doubles]:
         yield made
 
 
-@pytest.fixture(params=[CACHED, UNCACHED], ids=["cache", "no-cache"])
+@pytest.fixture(scope="session")
+async def doubles(skipping: Server) -> AsyncIterator[Doubles]:
+    async with _working(skipping, {CACHED: 100, UNCACHED: 0}) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def real_doubles(real: Server) -> AsyncIterator[Doubles]:
+    async with _working(real, {REAL: 100}) as made:
+        yield made
+
+
+@pytest.fixture
+def theatre(request: pytest.FixtureRequest) -> tuple[Server, Doubles]:
+    """The server of this run of a test and its workers; only one of the two is started."""
+    kind = "real" if _queue_of(request) == REAL else "skipping"
+    workers = "real_doubles" if kind == "real" else "doubles"
+    return request.getfixturevalue(kind), request.getfixturevalue(workers)
+
+
+@pytest.fixture
 async def clinic(
-    request: pytest.FixtureRequest, skipping: WorkflowEnvironment, doubles: Doubles
+    request: pytest.FixtureRequest, theatre: tuple[Server, Doubles]
 ) -> AsyncIterator[Clinic]:
-    """Every test runs with the worker's cache and without, where each task replays the whole."""
-    made = Clinic(skipping, doubles, request.param)
+    """Where a test opens its cases; `pytest_generate_tests` says on which servers."""
+    made = Clinic(*theatre, request.param)
     yield made
     await made.leave()
+
+
+def _queue_of(request: pytest.FixtureRequest) -> str:
+    return str(request.node.callspec.params["clinic"])

@@ -43,11 +43,16 @@ class Hang:
 
 
 @dataclass(frozen=True)
+class Silent:
+    """The attempt's worker dies after one sign of life with a detail: no answer ever comes."""
+
+
+@dataclass(frozen=True)
 class Broken:
     """A failure that is not one of our classified faults and may not be retried."""
 
 
-Step = Outcome | FaultCategory | Always | Later | Hang | Broken
+Step = Outcome | FaultCategory | Always | Later | Hang | Silent | Broken
 
 
 @dataclass
@@ -66,6 +71,8 @@ class World:
     steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     returned: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     blind: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    unseen: list[FaultCategory] = field(default_factory=list)
+    """What every look before the last day meets; nothing if it is empty."""
     unwritable: set[str] = field(default_factory=set)
     """Decisions that the database refuses for good, by id."""
     asked: list[Any] = field(default_factory=list)
@@ -158,6 +165,9 @@ class Doubles:
                 while True:
                     activity.heartbeat()
                     await asyncio.sleep(0.2)
+            case Silent():
+                activity.heartbeat("the last that was heard")
+                raise activity._CompleteAsyncError
             case Always(category):
                 raise failure(category)
             case Later(category, retry_after):
@@ -185,7 +195,9 @@ class Doubles:
 
     @activity.defn(name="rehearse_access")
     async def rehearse_access(self, given: p.RehearseInput) -> p.RehearseResult:
-        await self._world(given)
+        world = await self._world(given)
+        for category in world.unseen:
+            raise failure(category)
         return p.RehearseResult(accounts=1, problems=0)
 
     @activity.defn(name="watch_access")

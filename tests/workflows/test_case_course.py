@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory
@@ -47,7 +49,7 @@ async def test_a_future_case_shows_nothing_before_its_cutoff(clinic: Clinic) -> 
     )
     await case.done(p.RehearseInput, "vpn")
     await case.sleep(days=15)
-    assert not (await case.attributes()).search_attributes
+    assert not await case.attributes()
     assert await case.result() == CaseStatus.CLOSED
     assert await case.status() == CaseStatus.CLOSED
     assert await case.shown(names.PARTNER) == "acme"
@@ -93,6 +95,7 @@ async def test_a_cutoff_that_moved_unannounced_is_noticed_at_the_old_one(clinic:
     assert len(case.world.of(p.BeginInput)) == 2
 
 
+@pytest.mark.real_server
 async def test_a_change_while_the_date_is_being_read_is_read_again(clinic: Clinic) -> None:
     """A signal that arrives during `begin_revoking` is not lost."""
     case = await clinic.open(plan("okta"), ahead=MONTH)
@@ -117,6 +120,7 @@ async def test_clocks_that_disagree_about_the_cutoff_do_not_make_a_case_spin(
     assert 2 <= len(case.world.of(p.BeginInput)) <= 6
 
 
+@pytest.mark.real_server
 async def test_a_rescinded_case_stops_without_a_trace(clinic: Clinic) -> None:
     """Nothing is revoked, closed or shown when HR takes it back in time."""
     case = await clinic.open(ahead=MONTH, rescinded=True)
@@ -125,12 +129,13 @@ async def test_a_rescinded_case_stops_without_a_trace(clinic: Clinic) -> None:
     assert await case.result() == CaseStatus.RESCINDED
     assert not case.world.of(p.RevokeInput)
     assert not case.world.of(p.CloseInput)
-    assert not (await case.attributes()).search_attributes
+    assert not await case.attributes()
 
 
+@pytest.mark.real_server
 async def test_a_change_after_the_cutoff_disturbs_nothing(clinic: Clinic) -> None:
     """After the cutoff HR's word is recorded elsewhere; the case goes on and closes."""
-    case = await clinic.open(plan("okta"), watch_s=(HOUR,))
+    case = await clinic.open(plan("okta"), watch_s=(clinic.hour,))
     await case.done(p.CloseInput)
     case.world.rescinded = True
     await case.change()
@@ -138,6 +143,7 @@ async def test_a_change_after_the_cutoff_disturbs_nothing(clinic: Clinic) -> Non
     assert not case.world.of(p.BeginInput)
 
 
+@pytest.mark.real_server
 async def test_transient_faults_are_retried_by_the_machine(clinic: Clinic) -> None:
     """Three bad answers of three kinds, then a good one: nobody is asked."""
     faults = [FaultCategory.RATE_LIMITED, FaultCategory.VENDOR_ERROR, FaultCategory.NOT_APPLIED]
@@ -148,6 +154,7 @@ async def test_transient_faults_are_retried_by_the_machine(clinic: Clinic) -> No
     assert not case.world.of(p.NeedsPersonInput)
 
 
+@pytest.mark.real_server
 async def test_one_systems_failure_disturbs_no_other(clinic: Clinic) -> None:
     """While one system fails for good, the others are settled in their first round."""
     case = await clinic.open(steps={"okta": [FaultCategory.PERMISSION_MISSING]})

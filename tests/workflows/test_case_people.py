@@ -12,7 +12,7 @@ from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus, Outcome
-from tests.workflows.conftest import HOUR, Case, Clinic, plan
+from tests.workflows.conftest import Case, Clinic, plan
 from tests.workflows.doubles import Always, Broken, Hang
 
 PERMANENT = [category for category in FaultCategory if not rule_for(category).transient]
@@ -24,6 +24,7 @@ async def _asked(case: Case, system: str, *, times: int = 1) -> p.NeedsPersonInp
     return asked
 
 
+@pytest.mark.real_server
 async def test_every_permanent_fault_asks_a_person_and_a_retry_goes_on(clinic: Clinic) -> None:
     """A permanent fault is never retried by the machine; each retry is a new round."""
     case = await clinic.open(plan("okta"), steps={"okta": list(PERMANENT)})
@@ -37,6 +38,7 @@ async def test_every_permanent_fault_asks_a_person_and_a_retry_goes_on(clinic: C
     assert rounds == list(range(1, len(PERMANENT) + 2)), "one attempt in each round"
 
 
+@pytest.mark.real_server
 @pytest.mark.parametrize(
     ("kind", "outcome"),
     [(DecisionKind.ATTEST, Outcome.ATTESTED), (DecisionKind.WAIVE, Outcome.WAIVED)],
@@ -46,7 +48,7 @@ async def test_a_person_settles_a_system_by_word(
 ) -> None:
     """An attestation or a waiver settles the system: no further attempt, no later look."""
     case = await clinic.open(
-        plan("okta"), steps={"okta": [FaultCategory.PROTECTED_ACCOUNT]}, watch_s=(HOUR,)
+        plan("okta"), steps={"okta": [FaultCategory.PROTECTED_ACCOUNT]}, watch_s=(clinic.hour,)
     )
     await _asked(case, "okta")
     assert (await case.decide("okta", kind)).outcome == outcome
@@ -56,6 +58,7 @@ async def test_a_person_settles_a_system_by_word(
     assert case.world.of(p.DecisionInput)[0].round == 1
 
 
+@pytest.mark.real_server
 async def test_a_manual_system_waits_for_its_attestation(clinic: Clinic) -> None:
     """No activity runs for a manual system; the case closes when a person attests it."""
     case = await clinic.open(plan("okta"), plan("vpn", manual=True))
@@ -68,6 +71,7 @@ async def test_a_manual_system_waits_for_its_attestation(clinic: Clinic) -> None
     assert not case.world.of(p.RevokeInput, "vpn")
 
 
+@pytest.mark.real_server
 async def test_an_optional_system_does_not_hold_up_closing(clinic: Clinic) -> None:
     """The case closes over an optional system's fault, stays closed, and ends after it."""
     case = await clinic.open(
@@ -86,6 +90,7 @@ async def test_an_optional_system_does_not_hold_up_closing(clinic: Clinic) -> No
     assert len(case.world.of(p.CloseInput)) == 1
 
 
+@pytest.mark.needs_skipped_time("first attempts have a minute, whatever the warning time")
 async def test_a_transient_fault_past_its_warning_time_tells_people_and_goes_on(
     clinic: Clinic,
 ) -> None:
@@ -106,11 +111,11 @@ async def test_a_transient_fault_past_its_warning_time_tells_people_and_goes_on(
     assert {row.round for row in case.world.of(p.RevokeInput)} == {1, 2}
 
 
+@pytest.mark.real_server
 async def test_a_decision_ends_the_retrying(clinic: Clinic) -> None:
     """While Temporal waits to try again, a person may attest: nothing is tried any more."""
     case = await clinic.open(plan("okta"), steps={"okta": [Always(FaultCategory.VENDOR_ERROR)]})
-    await case.world.until_asked(p.RevokeInput, times=1)
-    await case.sleep(seconds=20)
+    await case.backs_off("okta")
     await case.decide("okta", DecisionKind.ATTEST)
     tried = len(case.world.of(p.RevokeInput))
     assert await case.result() == CaseStatus.CLOSED
@@ -118,10 +123,11 @@ async def test_a_decision_ends_the_retrying(clinic: Clinic) -> None:
     assert not case.world.of(p.NeedsPersonInput)
 
 
+@pytest.mark.real_server
 async def test_a_retry_by_a_person_cuts_the_waiting_short(clinic: Clinic) -> None:
     """A retry while the machine waits to try again starts a round at once."""
     case = await clinic.open(plan("okta"), steps={"okta": [Always(FaultCategory.VENDOR_ERROR)]})
-    await case.sleep(minutes=10)
+    await case.backs_off("okta")
     case.world.steps["okta"].clear()
     tried = len(case.world.of(p.RevokeInput))
     await case.decide("okta", DecisionKind.RETRY)
@@ -130,6 +136,7 @@ async def test_a_retry_by_a_person_cuts_the_waiting_short(clinic: Clinic) -> Non
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_a_decision_stops_a_call_that_hangs(clinic: Clinic) -> None:
     """The running activity is cancelled, and awaited, before the decision takes effect."""
     case = await clinic.open(plan("okta"), steps={"okta": [Hang()]})
@@ -139,6 +146,7 @@ async def test_a_decision_stops_a_call_that_hangs(clinic: Clinic) -> None:
     assert len(case.world.of(p.RevokeInput)) == 1
 
 
+@pytest.mark.real_server
 async def test_a_failure_that_may_not_be_retried_does_not_spin(clinic: Clinic) -> None:
     """An unclassified final failure waits for a person, although `internal` is transient."""
     case = await clinic.open(plan("okta"), steps={"okta": [Broken()]})
@@ -150,9 +158,13 @@ async def test_a_failure_that_may_not_be_retried_does_not_spin(clinic: Clinic) -
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_what_cannot_be_decided_is_refused(clinic: Clinic) -> None:
     """Unknown system, retry of a manual one, waiver after the deadline of its own system."""
-    case = await clinic.open(plan("badge", manual=True), plan("vpn", manual=True, due_s=2 * HOUR))
+    due_s = clinic.hour
+    case = await clinic.open(
+        plan("badge", manual=True, due_s=due_s), plan("vpn", manual=True, due_s=20 * due_s)
+    )
     await case.done(p.NeedsPersonInput, times=2)
     assert "no system" in await case.refusal("nonsense", DecisionKind.RETRY)
     assert "cannot be retried" in await case.refusal("badge", DecisionKind.RETRY)
@@ -164,9 +176,10 @@ async def test_what_cannot_be_decided_is_refused(clinic: Clinic) -> None:
     assert len(case.world.of(p.DecisionInput)) == 2, "a refusal leaves no trace"
 
 
+@pytest.mark.real_server
 async def test_a_settled_system_cannot_be_decided(clinic: Clinic) -> None:
     """What a read-back proved is not replaced by a person's word."""
-    case = await clinic.open(plan("okta"), watch_s=(HOUR,))
+    case = await clinic.open(plan("okta"), watch_s=(clinic.hour,))
     await case.done(p.CloseInput)
     for kind in DecisionKind:
         assert "already settled: revoked" in await case.refusal("okta", kind)
@@ -174,12 +187,14 @@ async def test_a_settled_system_cannot_be_decided(clinic: Clinic) -> None:
     assert not case.world.of(p.DecisionInput)
 
 
+@pytest.mark.real_server
 async def test_nothing_can_be_decided_before_the_cutoff(clinic: Clinic) -> None:
     """Nobody can waive or attest a system whose turn has not come."""
     case = await clinic.open(plan("vpn", manual=True), ahead=timedelta(days=1))
     assert "cutoff" in await case.refusal("vpn", DecisionKind.ATTEST)
 
 
+@pytest.mark.real_server
 async def test_a_second_decision_is_refused_while_the_first_is_written(clinic: Clinic) -> None:
     """Two people who click at the same moment decide once."""
     case = await clinic.open(plan("vpn", manual=True))
@@ -193,15 +208,17 @@ async def test_a_second_decision_is_refused_while_the_first_is_written(clinic: C
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_a_repeated_click_decides_once(clinic: Clinic) -> None:
     """The decision's id is the update's id: the repetition gets the first answer."""
-    case = await clinic.open(plan("okta"), plan("vpn", manual=True), watch_s=(HOUR,))
+    case = await clinic.open(plan("okta"), plan("vpn", manual=True), watch_s=(clinic.hour,))
     await _asked(case, "vpn")
     answers = [await case.decide("vpn", DecisionKind.ATTEST, decision_id="d-1") for _ in range(3)]
     assert {answer.outcome for answer in answers} == {Outcome.ATTESTED}
     assert len(case.world.of(p.DecisionInput)) == 1
 
 
+@pytest.mark.real_server
 async def test_a_system_that_settles_while_a_decision_is_written_stays_as_it_settled(
     clinic: Clinic,
 ) -> None:
@@ -210,7 +227,7 @@ async def test_a_system_that_settles_while_a_decision_is_written_stays_as_it_set
         plan("okta"),
         plan("vpn"),
         steps={"okta": [FaultCategory.VENDOR_ERROR]},
-        watch_s=(HOUR,),
+        watch_s=(clinic.hour,),
     )
     await case.world.until_asked(p.RevokeInput, "okta")
     gate = case.world.gates["record_decision"] = asyncio.Event()
@@ -225,6 +242,7 @@ async def test_a_system_that_settles_while_a_decision_is_written_stays_as_it_set
     assert case.world.of(p.WatchInput, "okta")
 
 
+@pytest.mark.real_server
 async def test_a_failed_record_of_a_decision_leaves_the_system_open_to_another(
     clinic: Clinic,
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import CaseStatus, Outcome
-from tests.workflows.conftest import HOUR, Case, Clinic, plan
+from tests.workflows.conftest import Case, Clinic, plan
 from tests.workflows.doubles import Always
 
 NOBODY = Outcome.NOT_FOUND
@@ -22,6 +24,7 @@ def _questions(case: Case) -> list[p.NeedsPersonInput]:
     return [row for row in asked if row.category == FaultCategory.UNKNOWN_WORKER]
 
 
+@pytest.mark.real_server
 async def test_a_retry_searches_every_system_again(clinic: Clinic) -> None:
     """After HR amended the keys, all systems are opened a second time, not just the one."""
     case = await clinic.open(plan("okta"), plan("vpn"), steps={"okta": [NOBODY], "vpn": [NOBODY]})
@@ -36,6 +39,7 @@ async def test_a_retry_searches_every_system_again(clinic: Clinic) -> None:
     assert case.world.of(p.CloseInput) == [p.CloseInput(case.world.case_id, 1)]
 
 
+@pytest.mark.real_server
 async def test_a_person_who_is_still_unknown_is_asked_about_again(clinic: Clinic) -> None:
     """Each retry that finds nobody asks again; the openings are counted on."""
     case = await clinic.open(plan("okta"), steps={"okta": [NOBODY, NOBODY]})
@@ -46,6 +50,7 @@ async def test_a_person_who_is_still_unknown_is_asked_about_again(clinic: Clinic
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_an_attestation_closes_the_case(clinic: Clinic) -> None:
     """A person's word that there never was an account is enough, and leaves no open question."""
     case = await clinic.open(
@@ -53,7 +58,7 @@ async def test_an_attestation_closes_the_case(clinic: Clinic) -> None:
         plan("vpn"),
         steps={"okta": [NOBODY], "vpn": [NOBODY]},
         returned={"vpn": {1}},
-        watch_s=(HOUR,),
+        watch_s=(clinic.hour,),
     )
     await _asked(case)
     await case.decide("okta", DecisionKind.ATTEST)
@@ -66,6 +71,7 @@ async def test_an_attestation_closes_the_case(clinic: Clinic) -> None:
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_one_system_that_knows_the_person_is_enough(clinic: Clinic) -> None:
     """Not found in one system and revoked in another is a plain case."""
     case = await clinic.open(plan("okta"), plan("vpn"), steps={"okta": [NOBODY]})
@@ -73,6 +79,7 @@ async def test_one_system_that_knows_the_person_is_enough(clinic: Clinic) -> Non
     assert not case.world.of(p.NeedsPersonInput)
 
 
+@pytest.mark.real_server
 async def test_manual_systems_say_nothing_about_the_keys(clinic: Clinic) -> None:
     """An attested manual system does not hide that every connector found nobody."""
     case = await clinic.open(plan("okta"), plan("vpn", manual=True), steps={"okta": [NOBODY]})
@@ -83,6 +90,7 @@ async def test_manual_systems_say_nothing_about_the_keys(clinic: Clinic) -> None
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_an_optional_system_that_is_silent_does_not_vouch_for_the_keys(
     clinic: Clinic,
 ) -> None:

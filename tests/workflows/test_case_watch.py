@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.domain.faults import FaultCategory
@@ -28,9 +30,12 @@ async def test_every_system_is_looked_at_after_each_delay(clinic: Clinic) -> Non
         assert abs(wait - timedelta(seconds=delay_s)) < timedelta(minutes=1)
 
 
+@pytest.mark.real_server
 async def test_access_that_returned_is_revoked_again(clinic: Clinic) -> None:
     """Only the system concerned is opened again; the case closes a second time."""
-    case = await clinic.open(plan("okta"), plan("vpn"), watch_s=(HOUR, DAY), returned={"okta": {1}})
+    case = await clinic.open(
+        plan("okta"), plan("vpn"), watch_s=(clinic.hour, 2 * clinic.hour), returned={"okta": {1}}
+    )
     assert await case.result() == CaseStatus.CLOSED
     revoked = [(row.system, row.opening, row.round) for row in case.world.of(p.RevokeInput)]
     assert sorted(revoked) == [("okta", 1, 1), ("okta", 2, 2), ("vpn", 1, 1)]
@@ -40,9 +45,10 @@ async def test_access_that_returned_is_revoked_again(clinic: Clinic) -> None:
     assert await case.status() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_a_reopened_case_shows_that_it_is_open(clinic: Clinic) -> None:
     """The status goes back to revoking, or to needs_person when it hangs again."""
-    case = await clinic.open(plan("okta"), watch_s=(HOUR,), returned={"okta": {1}})
+    case = await clinic.open(plan("okta"), watch_s=(clinic.hour,), returned={"okta": {1}})
     await case.done(p.CloseInput)
     case.world.steps["okta"] = [FaultCategory.MANAGED_ELSEWHERE]
     await case.sleep(hours=1, seconds=2)
@@ -53,6 +59,7 @@ async def test_a_reopened_case_shows_that_it_is_open(clinic: Clinic) -> None:
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.needs_skipped_time("first attempts have a minute, whatever the warning time")
 async def test_a_reopened_system_that_hangs_tells_people_again(clinic: Clinic) -> None:
     """Being overdue in the first opening does not silence the second."""
     case = await clinic.open(
@@ -74,12 +81,13 @@ async def test_a_reopened_system_that_hangs_tells_people_again(clinic: Clinic) -
     assert await case.result() == CaseStatus.CLOSED
 
 
+@pytest.mark.real_server
 async def test_a_look_that_cannot_be_had_ends_neither_case_nor_watch(clinic: Clinic) -> None:
     """A credential that is refused at one look stops neither the other system nor later looks."""
     case = await clinic.open(
         plan("okta"),
         plan("vpn"),
-        watch_s=(HOUR, DAY),
+        watch_s=(clinic.hour, 2 * clinic.hour),
         blind={"okta": {1}},
         returned={"vpn": {1}, "okta": {2}},
     )
