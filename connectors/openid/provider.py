@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import httpx
-from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from connectors.http import require_safe_url
-from connectors.openid.errors import ProviderAwayError, UntrustedError
+from connectors.openid.client import Client
+from connectors.openid.errors import ProviderAwayError, Said, UntrustedError
 from connectors.openid.tokens import (
     Expected,
     LogoutClaims,
@@ -37,6 +37,8 @@ DOWN_S = 5.0
 """A provider that is down is asked again after this long: nobody waits behind others who wait."""
 AGAIN_S = 30.0
 """An unknown key makes us ask anew, but not more often than this."""
+NOT_US = frozenset({"invalid_client", "unauthorized_client"})
+"""Errors of a token endpoint that does not know the client, or not by what it sent."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _OPTIONAL = ("userinfo_endpoint", "end_session_endpoint")
 
@@ -54,6 +56,11 @@ class Metadata:
     auth_methods: tuple[str, ...] = ("client_secret_basic",)
     names_itself: bool = False
     """Whether every answer at our door says whose it is (RFC 9207)."""
+    response_types: tuple[str, ...] = ()
+    challenge_methods: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ()
+    """Of ID tokens. These three, and the next, are empty where the provider does not say."""
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,7 @@ class OpenIdProvider:
 
     Args:
         issuer: its issuer, with or without a slash at the end.
-        client_id: as it was registered there.
-        client_secret: "" for a public client, which PKCE alone protects.
+        client: who we are there, as it was registered.
         transport: replaced in tests.
     """
 
@@ -85,20 +91,18 @@ class OpenIdProvider:
         self,
         issuer: str,
         *,
-        client_id: str,
-        client_secret: str = "",
+        client: Client,
         timeout: timedelta = timedelta(seconds=10),
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._issuer = require_safe_url(issuer, option="issuer")
-        self.client_id = client_id
-        self._secret = client_secret
+        self.client = client
         self._clock = clock
         self._known: _Known | None = None
         self._down: tuple[float, str] | None = None
         self._asking = asyncio.Lock()
-        self._client = httpx.AsyncClient(
+        self._http = httpx.AsyncClient(
             transport=transport or vendor_transport(httpx.URL(self._issuer)),
             timeout=httpx.Timeout(timeout.total_seconds(), connect=5.0),
             headers={"User-Agent": "lockstep", "Accept": "application/json"},
@@ -107,7 +111,7 @@ class OpenIdProvider:
         )
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._http.aclose()
 
     async def metadata(self) -> Metadata:
         """What the provider says of itself; raises `ProviderAwayError`."""
@@ -121,7 +125,7 @@ class OpenIdProvider:
         return str(
             prepare_grant_uri(
                 found.authorization_endpoint,
-                self.client_id,
+                self.client.client_id,
                 "code",
                 redirect_uri=redirect_uri,
                 scope=scopes,
@@ -139,24 +143,37 @@ class OpenIdProvider:
             UntrustedError: if the provider refuses it.
             ProviderAwayError: if there is no answer that can be used.
         """
-        found = await self.metadata()
-        body = prepare_token_request(
-            "authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier
+        status, answer = await self.ask_for_tokens(
+            code, redirect_uri=redirect_uri, verifier=verifier
         )
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        auth = ClientAuth(quote(self.client_id, safe=""), quote(self._secret, safe=""))
-        if self._method(found) != "client_secret_basic":  # there, and only there, twice encoded
-            auth = ClientAuth(self.client_id, self._secret, self._method(found))
-        uri, headers, body = auth.prepare("POST", found.token_endpoint, headers, body)
-        status, answer = await self._ask("POST", uri, headers=headers, content=body)
+        said = Said.of(
+            answer.get("error"),
+            answer.get("error_description"),
+            hidden=(self.client.secret, code, verifier),
+        )
+        if said.error in NOT_US:
+            raise UntrustedError("the provider does not know us by what we sent", said=said)
         if httpx.codes.is_client_error(status):
-            raise UntrustedError("the provider does not accept the code, or does not know us")
+            raise UntrustedError("the provider does not accept the code", said=said)
         if status != httpx.codes.OK:
-            raise ProviderAwayError(f"the provider answered with {status}")
+            raise ProviderAwayError(f"the provider answered with {status}", said=said)
         tokens = {name: answer.get(name) for name in ("id_token", "access_token")}
         if not all(isinstance(value, str) and value for value in tokens.values()):
             raise UntrustedError("the provider gave no ID token")
         return Grant(str(tokens["id_token"]), str(tokens["access_token"]))
+
+    async def ask_for_tokens(
+        self, code: str, *, redirect_uri: str, verifier: str
+    ) -> tuple[int, dict[str, Any]]:
+        """Bring a code to the token endpoint; the status and what is answered, good or bad."""
+        found = await self.metadata()
+        body = prepare_token_request(
+            "authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier
+        )
+        uri, headers, body = self.client.prepared(
+            found.token_endpoint, body, offered=found.auth_methods
+        )
+        return await self._ask("POST", uri, headers=headers, content=body)
 
     async def claims(self, grant: Grant, *, nonce: str) -> dict[str, Any]:
         """What the ID token proves; raises `UntrustedError`."""
@@ -181,7 +198,10 @@ class OpenIdProvider:
         headers = {"Authorization": f"Bearer {grant.access_token}"}
         status, answer = await self._ask("GET", found.userinfo_endpoint, headers=headers)
         if status != httpx.codes.OK:
-            raise ProviderAwayError(f"the provider answered with {status}")
+            said = Said.of(
+                answer.get("error"), answer.get("error_description"), hidden=(grant.access_token,)
+            )
+            raise ProviderAwayError(f"the provider answered with {status}", said=said)
         if answer.get("sub") != subject:
             raise UntrustedError("the provider's further claims are about somebody else")
         return answer
@@ -196,17 +216,11 @@ class OpenIdProvider:
         end = (await self.metadata()).end_session_endpoint
         if not end:
             return ""
-        query = urlencode({"client_id": self.client_id, "post_logout_redirect_uri": back_to})
+        query = urlencode({"client_id": self.client.client_id, "post_logout_redirect_uri": back_to})
         return f"{end}{'&' if '?' in end else '?'}{query}"
 
     def _expected(self, known: _Known) -> Expected:
-        return Expected(known.metadata.issuer, self.client_id)
-
-    def _method(self, found: Metadata) -> str:
-        if not self._secret:
-            return "none"
-        basic_only = "client_secret_post" not in found.auth_methods
-        return "client_secret_basic" if basic_only else "client_secret_post"
+        return Expected(known.metadata.issuer, self.client.client_id)
 
     async def _with_key(self, token: str) -> _Known:
         """Metadata and keys; asked for anew where the token names a key that is not known."""
@@ -255,9 +269,7 @@ class OpenIdProvider:
         """One call; the status and the JSON object of the answer, {} where it holds none."""
         raw = bytearray()
         try:
-            async with self._client.stream(
-                method, url, headers=headers, content=content
-            ) as response:
+            async with self._http.stream(method, url, headers=headers, content=content) as response:
                 async for chunk in response.aiter_bytes():
                     raw += chunk
                     if len(raw) > MAX_ANSWER_BYTES:
@@ -285,14 +297,22 @@ def _metadata(answer: Mapping[str, Any]) -> Metadata:
                 require_safe_url(url, option=name)
     except ValueError as error:
         raise ProviderAwayError(f"the provider's discovery: {error}") from None
-    methods = answer.get("token_endpoint_auth_methods_supported")
-    known = tuple(str(each) for each in methods) if isinstance(methods, list) else ()
     return Metadata(
         issuer=str(answer["issuer"]),
         **given,
-        auth_methods=known or ("client_secret_basic",),
+        auth_methods=_listed(answer, "token_endpoint_auth_methods_supported")
+        or ("client_secret_basic",),
         names_itself=answer.get("authorization_response_iss_parameter_supported") is True,
+        response_types=_listed(answer, "response_types_supported"),
+        challenge_methods=_listed(answer, "code_challenge_methods_supported"),
+        algorithms=_listed(answer, "id_token_signing_alg_values_supported"),
+        scopes=_listed(answer, "scopes_supported"),
     )
+
+
+def _listed(answer: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = answer.get(name)
+    return tuple(str(each) for each in found) if isinstance(found, list) else ()
 
 
 def _key_set(status: int, answer: dict[str, Any]) -> KeySet:

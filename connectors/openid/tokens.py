@@ -33,6 +33,8 @@ ALGORITHMS = (
 """Asymmetric ones only: never `none`, and never a secret that the provider shares with us."""
 LEEWAY_S = 60
 """How far the provider's clock and ours may be apart."""
+FRESH_S = 300
+"""How old a logout token without an end may be: its providers send it at once."""
 LONGEST_S = 86_400
 """A logout token lives for minutes; so long its id is remembered at most."""
 
@@ -105,7 +107,8 @@ def prove_id_token(
 def prove_logout_token(token: str, keys: KeySet, expected: Expected) -> LogoutClaims:
     """The claims of a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6).
 
-    Whether it was used before is not checked: `LogoutClaims.jti` is for that.
+    Whether it was used before is not checked: `LogoutClaims.jti` is for that. Providers of the
+    specification's drafts set no ``exp``: such a token ends `FRESH_S` after its ``iat``.
 
     Raises:
         UntrustedError: naming what is wrong.
@@ -119,7 +122,7 @@ def prove_logout_token(token: str, keys: KeySet, expected: Expected) -> LogoutCl
         iss={"essential": True, "value": expected.issuer},
         aud={"essential": True, "value": expected.client_id},
         iat={"essential": True},
-        exp={"essential": True},
+        exp={"essential": False},
         jti={"essential": True},
     )
     _validated(lambda: registry.validate(claims))
@@ -133,9 +136,13 @@ def prove_logout_token(token: str, keys: KeySet, expected: Expected) -> LogoutCl
         raise UntrustedError("the claims 'jti', 'sub' or 'sid' are wrong")
     if not found["sub"] and not found["sid"]:
         raise UntrustedError("neither 'sub' nor 'sid' says whose session ends")
-    lasts_s = int(claims["exp"] - time.time()) + 2 * LEEWAY_S
+    has_end = claims.get("exp") is not None
+    ends = claims["exp"] if has_end else claims["iat"] + FRESH_S
+    lasts_s = int(ends - time.time()) + 2 * LEEWAY_S
     if lasts_s > LONGEST_S:
         raise UntrustedError("the claim 'exp' is wrong")
+    if not has_end and lasts_s < LEEWAY_S:
+        raise UntrustedError("it has no 'exp', and its 'iat' is too long ago")
     return LogoutClaims(found["jti"], lasts_s, found["sub"], found["sid"])
 
 

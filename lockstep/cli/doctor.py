@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from connectors.base import Connector, ConnectorFault, Transcript
+from connectors.openid.examine import examine as examine_provider
+from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.cli.context import (
     FAILED,
@@ -33,8 +36,9 @@ from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.contracts import names
 from lockstep.control.health import with_clock
+from lockstep.control.oidc import CALLBACK
 from lockstep.control.temporal import connect
-from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VendorClock
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
@@ -80,6 +84,7 @@ async def examine(settings: Settings) -> list[Check]:
     checks.append(await _database(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
     checks.extend(await _temporal(settings))
+    checks.extend(await _provider(settings))
     systems = await asyncio.gather(*(_system(settings, name) for name in sorted(settings.systems)))
     return checks + [check for found in systems for check in found]
 
@@ -162,6 +167,29 @@ async def _queue(client: Client, namespace: str, queue: str) -> Check:
     return Check(part, "problem", "no worker listens", "Start `lockstep worker`.")
 
 
+async def _provider(settings: Settings) -> list[Check]:
+    part, table = "identity provider", settings.oidc
+    try:
+        client = settings.oidc_client()
+    except SettingsError:
+        return []  # `check_settings` has said so
+    if table is None or client is None:
+        return []
+    provider = OpenIdProvider(table.issuer, client=client)
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            problems = await examine_provider(
+                provider, scopes=table.scopes, redirect_uri=f"{settings.origin}{CALLBACK}"
+            )
+            method = "" if problems else client.method((await provider.metadata()).auth_methods)
+    except TimeoutError:
+        return [Check(part, "problem", "no answer in time", "Check network and address.")]
+    finally:
+        await provider.aclose()
+    says = f"{table.issuer}: discovery, keys, and our registration ({method})"
+    return _checks(part, problems) or [Check(part, "ok", says)]
+
+
 def _connected(settings: Settings) -> list[str]:
     return [name for name, table in settings.systems.items() if table.connector != MANUAL]
 
@@ -191,18 +219,22 @@ async def _health(part: str, connector: Connector, tolerance: timedelta) -> list
     transcript = Transcript()
     health = await connector.health(transcript)
     health = with_clock(health, VendorClock(transcript.skew, tolerance))
-    checks = [
+    checks = _checks(part, health.problems)
+    if not health.reachable and not checks:
+        checks.append(Check(part, "problem", "cannot be reached", "Check network and address."))
+    return checks or [Check(part, "ok", f"{connector.kind}: reachable, every permission is there")]
+
+
+def _checks(part: str, problems: Iterable[Problem]) -> list[Check]:
+    return [
         Check(
             part,
             "problem" if problem.severity is ProblemSeverity.BLOCKS else "warning",
             problem.summary,
             problem.fix,
         )
-        for problem in health.problems
+        for problem in problems
     ]
-    if not health.reachable and not checks:
-        checks.append(Check(part, "problem", "cannot be reached", "Check network and address."))
-    return checks or [Check(part, "ok", f"{connector.kind}: reachable, every permission is there")]
 
 
 def _print(checks: list[Check]) -> None:

@@ -89,6 +89,7 @@ heartbeat = "24h"                     # sign at least so often, so that a cut en
 # issuer = "https://login.example.com"
 # client_id = "lockstep"
 # client_secret = "env:LOCKSTEP_OIDC_SECRET"
+# client_auth = "client_secret_basic"  # as registered there; `lockstep doctor` asks
 
 # [groups.operations]
 # group = "lockstep-operators"          # as the provider's groups claim has it

@@ -12,7 +12,13 @@ from typing import Any
 
 import structlog
 
-from connectors.openid.errors import OpenIdError, ProviderAwayError, UntrustedError
+from connectors.openid.errors import (
+    NOTHING_SAID,
+    OpenIdError,
+    ProviderAwayError,
+    Said,
+    UntrustedError,
+)
 from connectors.openid.provider import OpenIdProvider
 from lockstep.control.sessions import Identity, Sessions, SignInError
 from lockstep.domain.leavers import Key, KeyKind
@@ -21,15 +27,31 @@ from lockstep.storage.users import digest
 
 log = structlog.get_logger("lockstep.web")
 
+CALLBACK = "/console/oidc/callback"
+"""Where the provider sends browsers back to, below our origin."""
 UNDER_WAY = timedelta(minutes=10)
 """How long somebody may take at the provider."""
 _KIND = "oidc"
 _CODE = re.compile(r"[a-z_]{1,60}")
+_NUMBER_BYTES = 6
 _MOST_GROUPS = 10_000
 _MOST_TEXT = 200
 
 
-class ProviderDownError(SignInError):
+class ProviderError(SignInError):
+    """Nobody was signed in because of what the provider said, or did not say.
+
+    ``incident`` stands in the log beside ``detail``, which is for administrators: whoever is not
+    signed in is told the number alone.
+    """
+
+    def __init__(self, text: str, *, detail: str) -> None:
+        super().__init__(text)
+        self.detail = detail
+        self.incident = "s" + secrets.token_hex(_NUMBER_BYTES)
+
+
+class ProviderDownError(ProviderError):
     """The provider gave no answer: the same may work in a minute."""
 
 
@@ -63,6 +85,7 @@ class Answer:
     state: str = ""
     code: str = field(default="", repr=False)
     error: str = ""
+    description: str = field(default="", repr=False)
     issuer: str = ""
 
 
@@ -132,7 +155,7 @@ class OidcSignIn:
                 "is done already. Begin again."
             )
         if answer.error:
-            raise _refused(answer.error)
+            raise _refused(Said.of(answer.error, answer.description))
         try:
             claims, issuer = await self._proved(answer, begun)
         except OpenIdError as error:
@@ -248,30 +271,30 @@ def _name(claims: Mapping[str, Any], wanted: str) -> str:
     return "Somebody without a name"
 
 
-def _refused(error: str) -> SignInError:
-    code = error if _CODE.fullmatch(error) else "an error"
-    log.warning("sign_in_refused", error=code)
+def _refused(said: Said) -> ProviderError:
+    code = said.error if _CODE.fullmatch(said.error) else "an error"
     match code:
         case "access_denied":
-            return SignInError("The sign-in was cancelled, or your provider does not allow it.")
+            text = "The sign-in was cancelled, or your provider does not allow it."
         case "temporarily_unavailable" | "server_error":
-            return SignInError("Your identity provider has a fault. Try again in a few minutes.")
+            text = "Your identity provider has a fault. Try again in a few minutes."
         case _:
-            return SignInError(
-                f"Your identity provider answered {code!r}. Tell your administrator: the "
-                "registration of Lockstep there may be wrong."
-            )
+            text = "Your identity provider refuses the sign-in: the registration of Lockstep "
+            text += "there may be wrong."
+    error = ProviderError(text, detail=str(said))
+    log.warning("sign_in_refused", incident=error.incident, error=error.detail)
+    return error
 
 
-def _told(error: OpenIdError) -> SignInError:
-    """What a person may know of a failure."""
-    log.warning("sign_in_failed", error=str(error))
+def _told(error: OpenIdError) -> ProviderError:
+    """What a person may know of a failure; ``detail`` is what an administrator needs."""
+    detail = str(error) if error.said == NOTHING_SAID else f"{error}; it said {error.said}"
     if isinstance(error, ProviderAwayError):
-        return ProviderDownError(
-            "Your identity provider cannot be used just now. Revocations go on without you; try "
-            f"again in a minute. For your administrator: {error}."
-        )
-    return SignInError(
-        f"What your identity provider sent proves nothing: {error}. Begin again; if it stays so, "
-        "tell your administrator."
-    )
+        text = "Your identity provider cannot be used just now. Revocations go on without you; "
+        text += "try again in a minute."
+        failure: ProviderError = ProviderDownError(text, detail=detail)
+    else:
+        text = "What your identity provider sent proves nothing. Begin again."
+        failure = ProviderError(text, detail=detail)
+    log.warning("sign_in_failed", incident=failure.incident, error=failure.detail)
+    return failure

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from connectors.http import require_safe_url
+from connectors.openid.client import ClientAuth
 from lockstep.control.oidc import Group, Reading
 from lockstep.control.pairs import Pairs
 from lockstep.domain.brakes import BrakeRule
@@ -65,6 +66,9 @@ class ConsoleTable(Table):
 class OidcTable(Table):
     """The identity provider (OpenID Connect Core 1.0, with discovery).
 
+    ``client_auth``: how Lockstep proves who it is there, as registered; without it, by what is
+    given here and what the provider offers. ``client_key``: a private key in PEM, for
+    ``private_key_jwt``; ``client_key_id`` is its id there.
     ``keys``: which claim holds which of a worker's keys; by them nobody sees their own case, and
     a leaver who may use Lockstep loses that at the cutoff.
     """
@@ -72,6 +76,9 @@ class OidcTable(Table):
     issuer: str = Field(max_length=500)
     client_id: str = Field(min_length=1, max_length=200)
     client_secret: SecretRef | None = None
+    client_auth: ClientAuth | None = None
+    client_key: SecretRef | None = None
+    client_key_id: str = Field(default="", max_length=200)
     name: str = Field(default="your organisation", min_length=1, max_length=60)
     scopes: list[str] = Field(default_factory=lambda: ["openid", "profile", "email"], max_length=20)
     groups_claim: str = Field(default="groups", min_length=1, max_length=200)

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from connectors.anchors.base import AnchorOptions
 from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions
+from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS
 from lockstep.control.events import LOCAL_SOURCE
 from lockstep.control.temporal import TemporalAddress
@@ -242,15 +243,28 @@ class Settings(BaseSettings):
             raise SettingsError(problems)
         return book
 
-    def oidc_secret(self) -> str:
-        """The secret by which the identity provider knows us; "" where there is none.
+    def oidc_client(self) -> Client | None:
+        """Who we are to the identity provider; None where there is none.
 
         Raises:
-            SettingsError: if it cannot be read.
+            SettingsError: if a secret cannot be read, or what is there does not fit together.
         """
-        if self.oidc is None or self.oidc.client_secret is None:
-            return ""
-        return self.secret(self.oidc.client_secret, key="oidc.client_secret")
+        table = self.oidc
+        if table is None:
+            return None
+        secret, key = "", None
+        if table.client_secret is not None:
+            secret = self.secret(table.client_secret, key="oidc.client_secret")
+        if table.client_key is not None:
+            pem = self.secret(table.client_key, key="oidc.client_key")
+            try:
+                key = ClientKey.read(pem, key_id=table.client_key_id)
+            except ValueError as error:
+                raise SettingsError([f"oidc.client_key: {error}"]) from None
+        try:
+            return Client(table.client_id, secret, key, table.client_auth)
+        except ValueError as error:
+            raise SettingsError([f"oidc.{error}"]) from None
 
     def scorecard_receiver(self) -> tuple[str, str] | None:
         """Where the score is pushed to: address and secret; None where nobody wants it.

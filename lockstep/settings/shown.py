@@ -138,6 +138,7 @@ def _sign_in(settings: Settings) -> dict[str, Any]:
         "name": oidc.name,
         "issuer": oidc.issuer,
         "client_id": oidc.client_id,
+        "client_auth": oidc.client_auth.value if oidc.client_auth else "as the provider offers",
         "scopes": list(oidc.scopes),
         "groups_claim": oidc.groups_claim,
         "name_claim": oidc.name_claim,

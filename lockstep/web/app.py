@@ -23,7 +23,7 @@ from lockstep.control.board import Board
 from lockstep.control.brake import BrakeDesk
 from lockstep.control.casework import CaseDesk
 from lockstep.control.desk import Desk
-from lockstep.control.oidc import OidcSignIn
+from lockstep.control.oidc import CALLBACK, OidcSignIn
 from lockstep.control.own_reports import OwnReports
 from lockstep.control.pauses import PauseDesk
 from lockstep.control.score import ScoreService
@@ -62,7 +62,6 @@ from lockstep.web.bounds import Bounds
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import ConsoleGate
 from lockstep.web.console.listening import Live
-from lockstep.web.console.oidc import CALLBACK
 from lockstep.web.console.pages import POLICY, STATIC, Pages
 from lockstep.web.console.refusals import Refusals
 from lockstep.web.console.routes import routers
@@ -179,13 +178,11 @@ def _console(
 
 def _oidc(settings: Settings, sessions: Sessions) -> OidcSignIn | None:
     """Signing in at the identity provider of the settings, if there is one."""
-    table = settings.oidc
-    if table is None:
+    table, client = settings.oidc, settings.oidc_client()
+    if table is None or client is None:
         return None
     return OidcSignIn(
-        OpenIdProvider(
-            table.issuer, client_id=table.client_id, client_secret=settings.oidc_secret()
-        ),
+        OpenIdProvider(table.issuer, client=client),
         sessions,
         table.to_reading(settings.groups.values()),
         scopes=table.scopes,

@@ -9,14 +9,18 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from connectors.openid.errors import OpenIdError, ProviderAwayError, UntrustedError
+from connectors.openid.client import Client, ClientAuth, ClientKey
+from connectors.openid.errors import OpenIdError, ProviderAwayError, Said, UntrustedError
+from connectors.openid.examine import examine
 from connectors.openid.provider import Grant, OpenIdProvider
+from connectors.openid.tokens import FRESH_S, LEEWAY_S
 
 ISSUER = "https://id.example.com/tenant"
 CLIENT = "lockstep"
@@ -95,8 +99,7 @@ def clock() -> Clock:
 async def provider(script, clock):
     made = OpenIdProvider(
         ISSUER,
-        client_id=CLIENT,
-        client_secret=SECRET,
+        client=Client(CLIENT, SECRET),
         transport=httpx.MockTransport(script),
         clock=clock,
     )
@@ -184,7 +187,11 @@ async def test_clocks_may_be_a_minute_apart(provider):
         {"iss": "https://evil.example.com"},
         {"iss": ISSUER + "/"},
         {"iss": DROP},
-        {"exp": DROP},
+        {"exp": DROP, "iat": int(time.time()) - 3600},
+        {"exp": DROP, "iat": int(time.time()) + 3600},
+        {"exp": DROP, "iat": DROP},
+        {"exp": DROP, "jti": DROP},
+        {"exp": "soon"},
         {"exp": 1},
         {"exp": "tomorrow"},
         {"exp": True},
@@ -335,6 +342,146 @@ async def test_an_exchange_without_tokens_is_refused(provider, script, body):
         await provider.exchange("c", redirect_uri="https://x/cb", verifier="v" * 43)
 
 
+async def exchanged(script: Script, client: Client) -> httpx.Request:
+    """The call by which a client brings a code."""
+    made = OpenIdProvider(ISSUER, client=client, transport=httpx.MockTransport(script))
+    await made.exchange("c", redirect_uri="https://x/cb", verifier="v" * 43)
+    await made.aclose()
+    return script.asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("offered", "registered", "method"),
+    [
+        (["client_secret_basic", "client_secret_post"], None, "basic"),
+        (["client_secret_post", "client_secret_basic"], None, "basic"),
+        (["client_secret_post", "private_key_jwt"], None, "post"),
+        (["private_key_jwt"], None, "basic"),
+        (None, None, "basic"),
+        (["client_secret_basic", "client_secret_post"], ClientAuth.POST, "post"),
+        (["client_secret_post"], ClientAuth.BASIC, "basic"),
+    ],
+)
+async def test_a_secret_is_shown_as_it_was_registered(script, offered, registered, method):
+    """By header where both are offered; the registration's word counts before the provider's."""
+    script.metadata["token_endpoint_auth_methods_supported"] = offered
+    request = await exchanged(script, Client(CLIENT, SECRET, registered=registered))
+    form = parse_qs(request.content.decode())
+
+    if method == "basic":
+        given = base64.b64decode(request.headers["authorization"].removeprefix("Basic "))
+        assert given.decode() == f"{CLIENT}:{SECRET}"
+        assert "client_secret" not in form
+    else:
+        assert (form["client_id"], form["client_secret"]) == ([CLIENT], [SECRET])
+        assert "authorization" not in request.headers
+
+
+async def test_a_public_client_shows_its_name_alone(script):
+    """PKCE protects it."""
+    request = await exchanged(script, Client(CLIENT))
+    form = parse_qs(request.content.decode())
+    assert (form["client_id"], form["code_verifier"]) == ([CLIENT], ["v" * 43])
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize("key", [KEY, NEXT_KEY], ids=["rsa", "ec"])
+async def test_a_key_signs_an_assertion_for_one_call(script, key):
+    """To the endpoint it is sent to, for a minute, with an id of its own (RFC 7523)."""
+    pem = key.as_pem(private=True).decode()
+    client = Client(CLIENT, key=ClientKey.read(pem, key_id="ours"))
+    first, second = [
+        jwt.decode(form["client_assertion"][0], key)
+        for form in [parse_qs((await exchanged(script, client)).content.decode()) for _ in range(2)]
+    ]
+    assert (first.claims["iss"], first.claims["sub"]) == (CLIENT, CLIENT)
+    assert first.claims["aud"] == f"{ISSUER}/token"
+    assert first.claims["exp"] - first.claims["iat"] == 60
+    assert first.claims["jti"] != second.claims["jti"]
+    assert first.header["kid"] == "ours"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"registered": ClientAuth.BASIC},
+        {"registered": ClientAuth.POST},
+        {"registered": ClientAuth.KEY, "secret": SECRET},
+        {"registered": ClientAuth.NONE, "secret": SECRET},
+        {"secret": SECRET, "key": ClientKey(KEY)},
+    ],
+    ids=range(5),
+)
+def test_what_does_not_fit_together_is_no_client(wrong):
+    """It is said before anybody tries to sign in, and the secret is not."""
+    with pytest.raises(ValueError, match="client_auth:") as refused:
+        Client(CLIENT, **wrong)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        "",
+        "x",
+        KEY.as_pem(private=False).decode(),
+        ECKey.generate_key("secp256k1").as_pem(private=True).decode(),
+    ],
+    ids=["empty", "nonsense", "public", "curve"],
+)
+def test_what_is_no_key_of_ours_is_refused(pem):
+    """A key without its private part, or on a curve that no algorithm of ours knows."""
+    with pytest.raises(ValueError, match="EC key"):
+        ClientKey.read(pem)
+
+
+async def test_the_providers_own_words_are_kept_for_administrators(provider, script):
+    """Error and description, bounded, in one line; the text of the error quotes neither."""
+    said = {"error": "invalid_client", "error_description": "AADSTS7000215:\r\n wrong\u202e!" * 99}
+    script.replaced["token"] = lambda _: httpx.Response(401, json=said)
+    with pytest.raises(UntrustedError) as refused:
+        await provider.exchange("the-code-itself", redirect_uri="https://x/cb", verifier="v" * 43)
+
+    assert refused.value.said.error == "invalid_client"
+    assert refused.value.said.description.startswith("AADSTS7000215: wrong !AADSTS")
+    assert len(refused.value.said.description) == 300
+    assert "AADSTS" not in str(refused.value)
+
+
+@pytest.mark.parametrize("echoed", [SECRET, "the-code-itself", "v" * 43])
+async def test_words_that_repeat_a_secret_are_dropped(provider, script, echoed):
+    """A provider that quotes the request does not put it into our log."""
+    said = {"error": "invalid_grant", "error_description": f"bad: {echoed}"}
+    script.replaced["token"] = lambda _: httpx.Response(400, json=said)
+    with pytest.raises(UntrustedError) as refused:
+        await provider.exchange("the-code-itself", redirect_uri="https://x/cb", verifier="v" * 43)
+    assert refused.value.said == Said("invalid_grant", "redacted")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"issuer": "https://other.example.com"}, "provider_away"),
+        ({"jwks_uri": "http://id.example.com/keys"}, "provider_away"),
+        ({"token_endpoint_auth_methods_supported": ["tls_client_auth"]}, "client_auth"),
+        ({"id_token_signing_alg_values_supported": ["HS256", "none"]}, "algorithms"),
+        ({"id_token_signing_alg_values_supported": ["HS256", "RS256"]}, None),
+        ({"response_types_supported": ["id_token"]}, "response_types"),
+        ({"code_challenge_methods_supported": ["plain"]}, "pkce"),
+        ({"scopes_supported": ["openid", "email"]}, "scopes"),
+    ],
+)
+async def test_what_would_keep_people_out_is_found_before(provider, script, changes, code):
+    """Of discovery, keys, methods and scopes; each with what to do."""
+    script.metadata |= changes
+    script.replaced["token"] = lambda _: httpx.Response(400, json={"error": "invalid_grant"})
+    found = await examine(provider, scopes=["openid", "profile"], redirect_uri="https://x/cb")
+
+    assert [problem.code for problem in found] == ([code] if code else [])
+    assert all(problem.summary.endswith(".") and problem.fix for problem in found)
+
+
 async def test_claims_about_somebody_else_are_refused(provider, script):
     """The userinfo must be the ID token's subject's (OpenID Connect Core 1.0, 5.3.2)."""
     assert (await provider.userinfo(Grant("t", "at"), subject="s-1"))["groups"] == ["g"]
@@ -349,6 +496,16 @@ async def test_a_good_logout_token_is_believed(provider):
     said = await provider.logout_claims(signed(logout(), typ="logout+jwt"))
     assert (said.jti, said.subject, said.session) == ("j-1", "s-1", "sess")
     assert (await provider.logout_claims(signed(logout(sub=DROP)))).subject == ""
+
+
+@pytest.mark.parametrize("ago", [0, 240])
+async def test_a_logout_token_without_an_end_is_believed_while_it_is_fresh(provider, ago):
+    """Providers of the drafts set none; its id is remembered for as long as it could be used."""
+    made = int(time.time()) - ago
+    said = await provider.logout_claims(signed(logout(exp=DROP, iat=made)))
+
+    assert (said.jti, said.session) == ("j-1", "sess")
+    assert time.time() + said.lasts_s > made + FRESH_S + LEEWAY_S - 2
 
 
 @pytest.mark.parametrize(
@@ -368,12 +525,16 @@ async def test_a_good_logout_token_is_believed(provider):
         {"sid": ""},
         {"aud": "somebody-else"},
         {"iss": "https://evil.example.com"},
-        {"exp": DROP},
+        {"exp": DROP, "iat": int(time.time()) - 3600},
+        {"exp": DROP, "iat": int(time.time()) + 3600},
+        {"exp": DROP, "iat": DROP},
+        {"exp": DROP, "jti": DROP},
+        {"exp": "soon"},
         {"exp": 1},
         {"exp": 2**40},
         {"iat": DROP},
     ],
-    ids=repr,
+    ids="-".join,
 )
 async def test_a_wrong_logout_token_ends_nothing(provider, changes):
     """OpenID Connect Back-Channel Logout 1.0, 2.6; an ID token is none."""
@@ -403,7 +564,7 @@ async def test_signing_out_there_comes_back_here(provider, script):
 def test_a_provider_in_clear_is_refused(issuer):
     """Only TLS, or loopback for tests."""
     with pytest.raises(ValueError, match="issuer"):
-        OpenIdProvider(issuer, client_id=CLIENT)
+        OpenIdProvider(issuer, client=Client(CLIENT))
 
 
 def test_every_refusal_is_of_one_family():

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from connectors.openid.client import Client
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.settings import Part, SettingsError, check_settings, load_settings
@@ -96,9 +97,29 @@ def test_a_missing_secret_is_found_before_anybody_signs_in(load, monkeypatch):
     assert any("oidc.client_secret" in problem for problem in problems)
     monkeypatch.setenv("LOCKSTEP_TEST_OIDC", "s3cret")
     assert check_settings(settings, Part.WEB) == []
-    assert settings.oidc_secret() == "s3cret"
+    assert settings.oidc_client() == Client("lockstep", "s3cret")
     public = PROVIDER.replace('client_secret = "env:LOCKSTEP_TEST_OIDC"', "")
-    assert load(public + GROUP).oidc_secret() == ""
+    assert load(public + GROUP).oidc_client() == Client("lockstep")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ('client_auth = "private_key_jwt"', "private_key_jwt needs client_key"),
+        ('client_auth = "none"', "leave client_secret and client_key out"),
+        ('client_key = "file:no.pem"', "no private RSA or EC key"),
+    ],
+)
+def test_what_the_client_is_must_fit_together(load, tmp_path, monkeypatch, more, says):
+    """And is said before anybody tries to sign in, without a secret in it."""
+    monkeypatch.setenv("LOCKSTEP_TEST_OIDC", "s3cret")
+    (tmp_path / "no.pem").write_text("hunter2")
+    [problem] = check_settings(load(PROVIDER + more + GROUP), Part.WEB)
+
+    assert problem.startswith("oidc.client_")
+    assert says in problem
+    assert "s3cret" not in problem
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
+from joserfc.jwk import KeySet, RSAKey
 
 from lockstep.embedded import leash
 from tests.support import node_packages
@@ -25,6 +27,7 @@ from tests.support import node_packages
 HOME = Path(__file__).parents[1] / "peers" / "oidc"
 CLIENT = "lockstep"
 SECRET = "a secret: with $igns + blanks/100%25"
+CLIENT_KEY = RSAKey.generate_key(2048, {"kid": "ours", "use": "sig"})
 _START_S = 60
 
 
@@ -34,10 +37,18 @@ class IdentityProvider:
 
     issuer: str
     process: subprocess.Popen[str]
-    said: list[dict[str, str]] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(default_factory=list)
 
     def logout_tokens(self) -> list[str]:
         return [parse_qs(line["body"])["logout_token"][0] for line in self.said if "body" in line]
+
+    def clients_served(self) -> list[tuple[str, str]]:
+        """Who was given tokens, and whether the proof stood in a header or in the body."""
+        return [
+            (line["client"], line["by"])
+            for line in self.said
+            if line.get("client") and line["status"] == 200
+        ]
 
     async def sign_in(self, browser: httpx.AsyncClient, where: str, who: str) -> str:
         """Fill in the provider's forms from ``where`` on; return where it sends the browser."""
@@ -93,6 +104,7 @@ def running(*, redirects: list[str], people: Mapping[str, object]) -> Iterator[I
             "REDIRECTS": json.dumps(redirects),
             "PEOPLE": json.dumps(people),
             "CLIENT_SECRET": SECRET,
+            "CLIENT_KEYS": json.dumps(KeySet([CLIENT_KEY]).as_dict(private=False)),
         },
     )
     made = IdentityProvider("", process)

@@ -7,12 +7,20 @@ from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from connectors.openid.errors import OpenIdError, ProviderAwayError
-from lockstep.control.oidc import UNDER_WAY, Answer, OidcSignIn, ProviderDownError
+from lockstep.control.oidc import (
+    CALLBACK,
+    UNDER_WAY,
+    Answer,
+    OidcSignIn,
+    ProviderDownError,
+    ProviderError,
+)
 from lockstep.control.sessions import SignInError
+from lockstep.domain.rights import Permission
 from lockstep.web.console.gate import ConsoleGate, safe_next
 from lockstep.web.console.pages import Pages
 from lockstep.web.console.sign_in import set_cookie
@@ -20,7 +28,6 @@ from lockstep.web.console.sign_in import set_cookie
 log = structlog.get_logger("lockstep.web")
 
 MAX_TOKEN_BYTES = 64 * 1024
-CALLBACK = "/console/oidc/callback"
 _Text = Annotated[str, Query(max_length=4096)]
 
 
@@ -28,12 +35,21 @@ def public_router(gate: ConsoleGate, pages: Pages, oidc: OidcSignIn) -> APIRoute
     """What anybody may open."""
     routes = APIRouter(tags=["console"], include_in_schema=False)
 
-    def failed(request: Request, error: SignInError) -> Response:
+    async def failed(request: Request, error: SignInError) -> Response:
         status, headers = HTTPStatus.FORBIDDEN, {}
+        signed = await gate.signed(request)
+        is_admin = signed is not None and signed.principal.may(Permission.MANAGE_ACCESS)
+        why = error if isinstance(error, ProviderError) else None
         if isinstance(error, ProviderDownError):
             status, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "60"}
         return pages.page(
-            request, "sign_in_failed.html", status=status, headers=headers, text=str(error)
+            request,
+            "sign_in_failed.html",
+            status=status,
+            headers=headers,
+            text=str(error),
+            incident=why.incident if why else "",
+            detail=why.detail if why and is_admin else "",
         )
 
     @routes.get("/console/oidc/start")
@@ -43,7 +59,7 @@ def public_router(gate: ConsoleGate, pages: Pages, oidc: OidcSignIn) -> APIRoute
         try:
             location = await oidc.begin(browser, next_path=safe_next(next))
         except SignInError as error:
-            return failed(request, error)
+            return await failed(request, error)
         answer = RedirectResponse(location, HTTPStatus.SEE_OTHER)
         answer.set_cookie(
             _cookie(gate),
@@ -57,19 +73,12 @@ def public_router(gate: ConsoleGate, pages: Pages, oidc: OidcSignIn) -> APIRoute
         return answer
 
     @routes.get(CALLBACK)
-    async def callback(
-        request: Request,
-        state: _Text = "",
-        code: _Text = "",
-        error: _Text = "",
-        iss: _Text = "",
-    ) -> Response:
-        answer = Answer(state=state, code=code, error=error, issuer=iss)
+    async def callback(request: Request, answer: Annotated[Answer, Depends(_answer)]) -> Response:
         before = await gate.signed(request)
         try:
             cookie, where = await oidc.complete(answer, browser=_browser(request, gate))
         except SignInError as refused:
-            return failed(request, refused)
+            return await failed(request, refused)
         if before is not None:  # whoever it was has left this browser
             await gate.sessions.end(before)
         arrived = RedirectResponse(safe_next(where), HTTPStatus.SEE_OTHER)
@@ -103,6 +112,17 @@ def back_channel_router(oidc: OidcSignIn) -> APIRouter:
         return JSONResponse({})
 
     return routes
+
+
+def _answer(
+    state: _Text = "",
+    code: _Text = "",
+    error: _Text = "",
+    error_description: _Text = "",
+    iss: _Text = "",
+) -> Answer:
+    """What the provider sent the browser back with (RFC 6749, 4.1.2)."""
+    return Answer(state, code, error, error_description, iss)
 
 
 def _cookie(gate: ConsoleGate) -> str:

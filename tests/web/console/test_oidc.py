@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -12,12 +13,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
+from connectors.openid.examine import examine
+from connectors.openid.provider import OpenIdProvider
+from lockstep.cli.doctor import examine as doctor
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
+from lockstep.settings import load_settings
 from lockstep.web.app import build_app
 from tests.support import identity_provider
 from tests.support.casework import EMAIL, Casework, termination
-from tests.support.identity_provider import SECRET, IdentityProvider
+from tests.support.identity_provider import CLIENT_KEY, SECRET, IdentityProvider
 from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, Site, text_of
 
 CALLBACK = f"{ORIGIN}/console/oidc/callback"
@@ -47,15 +52,24 @@ def provider() -> Iterator[IdentityProvider]:
         yield made
 
 
+BY_SECRET = """
+client_id = "lockstep"
+client_secret = "file:oidc.secret"
+"""
+
+
 @pytest.fixture
-def site_settings(provider, tmp_path, monkeypatch) -> str:
-    """The settings with the provider, two groups, and its secret by reference."""
+def site_settings(provider, tmp_path, request) -> str:
+    """The settings with the provider, two groups, and its secrets by reference.
+
+    A test's parameter says who we are there.
+    """
     (tmp_path / "oidc.secret").write_text(SECRET)
+    (tmp_path / "oidc.pem").write_bytes(CLIENT_KEY.as_pem(private=True))
     return f"""{SETTINGS}
 [oidc]
 issuer = "{provider.issuer}"
-client_id = "lockstep"
-client_secret = "file:oidc.secret"
+{getattr(request, "param", BY_SECRET)}
 name = "Acme"
 
 [groups.ops]
@@ -195,7 +209,7 @@ async def test_a_code_is_used_once(person):
     query = urlencode({"code": code, "state": fresh, "iss": person.provider.issuer})
     answer = await person.ours.get(f"/console/oidc/callback?{query}")
     assert answer.status_code == 403
-    assert "does not accept the code" in answer.text
+    assert "proves nothing" in answer.text
     assert person.cookie is None
 
 
@@ -227,11 +241,11 @@ async def test_an_answer_that_nobody_asked_for_is_refused(person, query):
         ({"error": "access_denied"}, "cancelled"),
         ({"error": "server_error"}, "has a fault"),
         ({"error": "unauthorized_client"}, "registration"),
-        ({"error": "<b>x"}, "an error"),
-        ({"iss": "https://evil.example.com"}, "another provider"),
-        ({"iss": ""}, "another provider"),
-        ({"code": ""}, "no code"),
-        ({"code": "made-up"}, "does not accept the code"),
+        ({"error": "<b>x"}, "registration"),
+        ({"iss": "https://evil.example.com"}, "proves nothing"),
+        ({"iss": ""}, "proves nothing"),
+        ({"code": ""}, "proves nothing"),
+        ({"code": "made-up"}, "proves nothing"),
     ],
 )
 async def test_what_the_provider_refuses_is_said_in_plain_words(person, change, says):
@@ -241,9 +255,107 @@ async def test_what_the_provider_refuses_is_said_in_plain_words(person, change, 
     answer = await person.ours.get(f"/console/oidc/callback?{urlencode(given | change)}")
 
     assert answer.status_code == 403
-    assert says in text_of(answer)
+    shown = text_of(answer)
+    assert says in shown
     assert "<b>x" not in answer.text
     assert person.cookie is None
+    assert re.search(r"For your administrator: s[0-9a-f]{12} is its number", shown)
+
+
+REFUSED = {"error": "invalid_scope", "error_description": "AADSTS70011: <b>scope</b> gr\u00f6up"}
+
+
+async def test_what_the_provider_said_is_for_administrators(person, capsys):
+    """Whoever is not one gets a number; the log has both, and so has an administrator's page."""
+    number = r"For your administrator: (s[0-9a-f]{12}) is its number"
+    shown = []
+    for role in (None, Role.OPERATOR, Role.ADMIN):
+        if role is not None:
+            someone = await person.site.sign_in(role)
+            person.ours.cookies.set(COOKIE, someone.client.cookies[COOKIE], domain=HOST)
+        state = parse_qs(urlsplit(await person.begin()).query)["state"][0]
+        answer = await person.ours.get(f"{CALLBACK}?{urlencode({**REFUSED, 'state': state})}")
+        assert answer.status_code == 403
+        assert "<b>scope" not in answer.text
+        shown.append(text_of(answer))
+
+    logged = capsys.readouterr().out
+    for text in shown:
+        [line] = [line for line in logged.splitlines() if re.search(number, text)[1] in line]
+        assert "invalid_scope" in line
+        assert "AADSTS70011" in line
+    assert ["AADSTS70011" in text for text in shown] == [False, False, True]
+
+
+REGISTRATIONS = {
+    "client_secret_post": 'client_secret = "file:oidc.secret"\nclient_auth = "client_secret_post"',
+    "none": 'client_auth = "none"',
+    "private_key_jwt": 'client_key = "file:oidc.pem"\nclient_key_id = "ours"',
+}
+
+
+@pytest.mark.parametrize(
+    "site_settings",
+    [f'client_id = "lockstep-{name}"\n{more}' for name, more in REGISTRATIONS.items()],
+    ids=REGISTRATIONS,
+    indirect=True,
+)
+async def test_we_prove_who_we_are_as_it_was_registered(person):
+    """By a secret in the body, by PKCE alone, and by a key."""
+    assert (await person.sign_in("olivia")).status_code == 303
+    assert person.provider.clients_served()[-1] == (person.site.settings.oidc.client_id, "body")
+
+
+async def test_a_secret_goes_by_header_where_both_are_offered(person):
+    """As the specification has it for whoever says nothing at the registration."""
+    assert (await person.sign_in("olivia")).status_code == 303
+    assert person.provider.clients_served()[-1] == ("lockstep", "header")
+
+
+@pytest.mark.parametrize(
+    "site_settings",
+    [f'{BY_SECRET}scopes = ["openid", "email", "profile"]\nname_claim = "preferred_username"'],
+    indirect=True,
+)
+async def test_scopes_and_the_claim_of_the_name_are_as_they_are_set(person):
+    """What is asked for, and under which name somebody is known here."""
+    asked = parse_qs(urlsplit(await person.begin()).query)
+    assert asked["scope"] == ["openid email profile"]
+    await person.sign_in("olivia")
+    assert (await person.signed()).principal.name == "olivia"
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (BY_SECRET, []),
+        ('client_id = "lockstep"\nclient_secret = "file:wrong"', ["client_refused"]),
+        ('client_id = "nobody"\nclient_secret = "file:oidc.secret"', ["client_refused"]),
+        ('client_id = "lockstep-none"', []),
+        (f'{BY_SECRET}scopes = ["openid", "payroll"]', ["scopes"]),
+        (f'client_id = "lockstep-private_key_jwt"\n{REGISTRATIONS["private_key_jwt"]}', []),
+    ],
+)
+async def test_doctor_asks_the_provider(provider, tmp_path, ring, more, found):
+    """Discovery, keys, methods, scopes, and whether it knows us by what we would show."""
+    (tmp_path / "oidc.secret").write_text(SECRET)
+    (tmp_path / "wrong").write_text("another secret")
+    (tmp_path / "oidc.pem").write_bytes(CLIENT_KEY.as_pem(private=True))
+    ring.save(tmp_path / "keyring.json")
+    groups = '[groups.a]\ngroup = "a"\npartners = ["*"]'
+    text = f'{SETTINGS}\n[oidc]\nissuer = "{provider.issuer}"\n{more}\n{groups}'
+    (tmp_path / "lockstep.toml").write_text(text)
+    settings = load_settings(tmp_path / "lockstep.toml")
+    async with contextlib.aclosing(
+        OpenIdProvider(provider.issuer, client=settings.oidc_client())
+    ) as asked:
+        problems = await examine(asked, scopes=settings.oidc.scopes, redirect_uri=CALLBACK)
+    assert [problem.code for problem in problems] == found
+
+    [told] = [check for check in await doctor(settings) if check.part == "identity provider"]
+    level = "ok" if not found else "warning" if found == ["scopes"] else "problem"
+    assert told.level == level
+    assert "another secret" not in str(told)
 
 
 async def test_somebody_without_a_role_is_told_so(person):
