@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -31,6 +32,8 @@ from lockstep.domain.outcomes import CaseStatus, Outcome
 from workflows.door import Door
 
 Result = TypeVar("Result")
+_FOLLOWS = "follow-amendments"
+"""Patch: a case that has begun reads the database again when HR has said something new."""
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -44,6 +47,8 @@ class CaseWorkflow:
         self._doors = {plan.system: Door(plan) for plan in given.systems}
         self._changed = False
         self._closings = 0
+        self._priority = given.priority
+        self._partner = given.partner
         self._home: asyncio.Task[dict[str, p.HomeTry]] | None = None
         # A case that begins at once is started with its search attributes already set.
         self._status = CaseStatus.REVOKING if given.begun else CaseStatus.SCHEDULED
@@ -52,12 +57,14 @@ class CaseWorkflow:
     async def run(self, given: p.CaseInput) -> p.CaseResult:
         if not given.begun and not await self._await_cutoff():
             return p.CaseResult(CaseStatus.RESCINDED)
+        following = asyncio.create_task(self._follow())
         work = {name: asyncio.create_task(self._settle(door)) for name, door in self._doors.items()}
         required = [work[name] for name, door in self._doors.items() if door.plan.required]
         await asyncio.gather(*required)
         await self._close()
         await self._watch()
         await asyncio.gather(*work.values())
+        following.cancel()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return p.CaseResult(CaseStatus.CLOSED)
 
@@ -129,7 +136,7 @@ class CaseWorkflow:
                     retry_policy=policies.RECORD_RETRY,
                 ),
             )
-            self._cutoff = begin.cutoff
+            self._take(begin)
             if begin.state is p.BeginState.WAIT:
                 # Told to wait although our clock says that the cutoff has come: do not spin.
                 pause = policies.CLOCK_SKEW_PAUSE
@@ -139,6 +146,35 @@ class CaseWorkflow:
                 return False
             self._show(CaseStatus.REVOKING, opening=True)
             return True
+
+    async def _follow(self) -> None:
+        """Once begun: take over what HR corrects of kind and partner, for all later timers."""
+        while True:
+            await workflow.wait_condition(lambda: self._changed)
+            self._changed = False
+            if not workflow.patched(_FOLLOWS):
+                continue
+            now = ours(
+                p.BeginResult,
+                await workflow.execute_activity(
+                    stubs.begin_revoking,
+                    p.BeginInput(self._given.case_id),
+                    start_to_close_timeout=policies.RECORD_TIMEOUT,
+                    retry_policy=policies.RECORD_RETRY,
+                ),
+            )
+            if now.partner and now.partner != self._partner:
+                workflow.upsert_search_attributes([names.PARTNER.value_set(now.partner)])
+            self._take(now)
+
+    def _take(self, begin: p.BeginResult) -> None:
+        """What the database says of the case now."""
+        self._cutoff = begin.cutoff
+        self._priority = begin.priority or self._priority
+        self._partner = begin.partner or self._partner
+        for times in begin.times:
+            door = self._doors[times.system]
+            door.plan = replace(door.plan, warn_s=times.warn_s, due_s=times.due_s)
 
     async def _rehearse(self) -> None:
         """Look now for what would hinder on the last day. Never changes anything."""
@@ -196,7 +232,7 @@ class CaseWorkflow:
         try:
             done = await workflow.execute_local_activity(
                 stubs.try_at_home,
-                p.HomeInput(self._given.case_id, systems, self._given.priority),
+                p.HomeInput(self._given.case_id, systems, self._priority),
                 start_to_close_timeout=policies.HOME_TIMEOUT,
                 retry_policy=policies.ONCE,
             )
@@ -217,7 +253,7 @@ class CaseWorkflow:
             schedule_to_close_timeout=self._until_warning(door),
             heartbeat_timeout=policies.HEARTBEAT_TIMEOUT,
             retry_policy=policies.VENDOR_RETRY,
-            priority=Priority(priority_key=self._given.priority),
+            priority=Priority(priority_key=self._priority),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         await workflow.wait_condition(lambda: work.done() or door.decision is not None)
@@ -357,8 +393,8 @@ class CaseWorkflow:
         if opening:
             due = min((d.plan.due_s for d in self._doors.values() if d.plan.required), default=0)
             shown.append(names.DUE_TIME.value_set(self._cutoff + timedelta(seconds=due)))
-            if self._given.partner:
-                shown.append(names.PARTNER.value_set(self._given.partner))
+            if self._partner:
+                shown.append(names.PARTNER.value_set(self._partner))
         workflow.upsert_search_attributes(shown)
 
 

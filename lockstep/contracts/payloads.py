@@ -73,11 +73,27 @@ class BeginInput:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemTimes:
+    """One system's times in seconds from the cutoff, as HR's newest word has them."""
+
+    system: str
+    warn_s: int
+    due_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class BeginResult:
-    """``cutoff`` is the current one: HR may have moved it while the case slept."""
+    """``cutoff`` is the current one: HR may have moved it while the case slept.
+
+    The rest is what HR may have corrected meanwhile, told once the case has begun: a priority of 0
+    and a partner of "" say nothing. Before, their mere length would betray a coming dismissal.
+    """
 
     state: BeginState
     cutoff: datetime
+    times: list[SystemTimes] = field(default_factory=list)
+    priority: int = 0
+    partner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

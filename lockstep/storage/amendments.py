@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from lockstep.contracts.payloads import SystemTimes
 from lockstep.domain.amendments import Standing, time_allowed
 from lockstep.domain.policy import Policy, Tier
 from lockstep.domain.terminations import Termination, TerminationKind
@@ -81,6 +82,21 @@ async def amend_rows(
     ]
     if rows:
         await connection.execute(_TIMES, rows)
+
+
+async def system_times(connection: AsyncConnection, case: CaseRow) -> list[SystemTimes]:
+    """What the workflow's timers go by from now on."""
+    query = select(revocations.c.system, revocations.c.warn_at, revocations.c.due_at).where(
+        revocations.c.case_id == case.case_id
+    )
+    return [
+        SystemTimes(
+            row.system,
+            warn_s=int((row.warn_at - case.cutoff_at).total_seconds()),
+            due_s=int((row.due_at - case.cutoff_at).total_seconds()),
+        )
+        for row in await connection.execute(query.order_by(revocations.c.system))
+    ]
 
 
 def _times(

@@ -16,10 +16,15 @@ from lockstep.domain.clocks import whole_ms
 from lockstep.domain.keys import joined
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
-from lockstep.domain.terminations import KnownCase, Termination
+from lockstep.domain.terminations import KnownCase, Termination, TerminationKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.storage.amendments import amend_rows, amendment_data, standing_of
+from lockstep.storage.amendments import (
+    amend_rows,
+    amendment_data,
+    standing_of,
+    system_times,
+)
 from lockstep.storage.batching import Batcher
 from lockstep.storage.case_entries import case_entry, say
 from lockstep.storage.case_keys import bar, key_indexes, write_keys
@@ -242,7 +247,9 @@ class Cases:
                 )
                 await say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
                 await self._bar(connection, [current], now)
-        return BeginResult(BeginState.BEGIN, current.cutoff_at)
+            times = await system_times(connection, current)
+        priority = TerminationKind(current.kind).priority
+        return BeginResult(BeginState.BEGIN, current.cutoff_at, times, priority, current.partner)
 
     async def close(self, case_id: str, closing: int) -> datetime:
         """Close a case; the same closing asked twice closes once."""

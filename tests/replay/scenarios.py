@@ -127,6 +127,16 @@ async def _mend_the_reopened(stage: Stage) -> None:
     await stage.decide("okta", p.DecisionKind.RETRY)
 
 
+async def _correct_while_at_work(stage: Stage) -> None:
+    await stage.world.until_asked(p.RevokeInput, "okta", times=2)
+    stage.world.corrected = [p.SystemTimes("okta", 60, 120), p.SystemTimes("vpn", 60, 120)]
+    stage.world.priority = 1
+    stage.world.partner = "partner-2"
+    await stage.change("e2")
+    await stage.world.until_asked(p.BeginInput)
+    await stage.decide("okta", p.DecisionKind.ATTEST)
+
+
 NOBODY = {"okta": [Outcome.NOT_FOUND], "vpn": [Outcome.NOT_FOUND]}
 SCENARIOS = {
     "immediate": Scenario("begins at once, three systems, two looks", ALL, watch_s=(1, 2)),
@@ -182,6 +192,12 @@ SCENARIOS = {
         watch_s=(1, 2),
         script={"returned": {"okta": {1}}, "blind": {"vpn": {2}}},
         act=_mend_the_reopened,
+    ),
+    "corrected": Scenario(
+        "HR corrects kind and partner while revocation is under way",
+        OKTA_VPN,
+        script={"steps": {"okta": [Always(FaultCategory.UNREACHABLE)]}},
+        act=_correct_while_at_work,
     ),
     "at-home": Scenario(
         "the first tries within the workflow task: one settles, one goes on in its queue",

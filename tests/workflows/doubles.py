@@ -66,6 +66,10 @@ class World:
     case_id: str
     cutoff: datetime
     rescinded: bool = False
+    corrected: list[p.SystemTimes] = field(default_factory=list)
+    priority: int = 0
+    partner: str = ""
+    """What HR has corrected, told once the case has begun."""
     lag: timedelta = timedelta(0)
     """How far the database host's clock is behind the server's."""
     steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
@@ -155,7 +159,10 @@ class Doubles:
         if world.rescinded:
             return p.BeginResult(p.BeginState.RESCINDED, world.cutoff)
         waits = world.cutoff > now + timedelta(seconds=1)
-        return p.BeginResult(p.BeginState.WAIT if waits else p.BeginState.BEGIN, world.cutoff)
+        if waits:
+            return p.BeginResult(p.BeginState.WAIT, world.cutoff)
+        corrected = (world.corrected, world.priority, world.partner)
+        return p.BeginResult(p.BeginState.BEGIN, world.cutoff, *corrected)
 
     @activity.defn(name="revoke_access")
     async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:

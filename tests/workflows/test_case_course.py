@@ -57,6 +57,30 @@ async def test_a_future_case_shows_nothing_before_its_cutoff(clinic: Clinic) -> 
     assert due == case.world.cutoff + timedelta(seconds=HOUR), "the soonest of the required"
 
 
+async def test_a_case_goes_by_the_times_that_hr_corrected_while_it_slept(clinic: Clinic) -> None:
+    """A resignation that became a dismissal is due, told of and shown as one."""
+    case = await clinic.open(plan("okta"), ahead=MONTH, partner="acme")
+    await case.done(p.RehearseInput, "okta")
+    case.world.corrected = [p.SystemTimes("okta", warn_s=60, due_s=120)]
+    case.world.partner = "contoso"
+    assert await case.result() == CaseStatus.CLOSED
+    assert await case.shown(names.DUE_TIME) == case.world.cutoff + timedelta(seconds=120)
+    assert await case.shown(names.PARTNER) == "contoso"
+
+
+async def test_a_case_at_work_takes_over_what_hr_corrects(clinic: Clinic) -> None:
+    """A waiver after the new, shorter time is refused; before HR's word it would have counted."""
+    case = await clinic.open(plan("okta", manual=True, due_s=MONTH // timedelta(seconds=1)))
+    await case.done(p.NeedsPersonInput)
+    case.world.corrected = [p.SystemTimes("okta", warn_s=1, due_s=1)]
+    case.world.partner = "contoso"
+    await case.change()
+    await case.done(p.BeginInput)
+    await case.sleep(seconds=10)
+    assert await case.shown(names.PARTNER) == "contoso"
+    assert "before the deadline" in await case.refusal("okta", p.DecisionKind.WAIVE)
+
+
 async def test_a_case_that_moved_earlier_begins_earlier(clinic: Clinic) -> None:
     """HR's new date takes effect while the case sleeps."""
     case = await clinic.open(plan("okta"), ahead=MONTH)
@@ -140,7 +164,7 @@ async def test_a_change_after_the_cutoff_disturbs_nothing(clinic: Clinic) -> Non
     case.world.rescinded = True
     await case.change()
     assert await case.result() == CaseStatus.CLOSED
-    assert not case.world.of(p.BeginInput)
+    assert len(case.world.of(p.BeginInput)) == 1, "it reads what HR has corrected, and goes on"
 
 
 @pytest.mark.real_server
