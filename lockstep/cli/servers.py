@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -69,7 +69,16 @@ def web(config: ConfigOption = None) -> None:
         app = build_app(settings, database_url(settings), settings.open_keyring())
     except SettingsError as error:
         die(str(error))
-    server = uvicorn.Server(
+
+    class Server(uvicorn.Server):
+        """Says that it is ready once it listens itself: an answer by http could be another's."""
+
+        async def startup(self, *args: Any, **kwargs: Any) -> None:
+            await super().startup(*args, **kwargs)
+            if self.started:
+                say_ready()
+
+    server = Server(
         uvicorn.Config(
             app,
             host=settings.web.bind,

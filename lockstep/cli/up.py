@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from lockstep.cli.access import new_link
@@ -19,6 +18,7 @@ from lockstep.contracts.names import SEARCH_ATTRIBUTES
 from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.events import Event
+from lockstep.embedded.ports import require_free_port
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.settings import DEFAULT_FILE, Settings
@@ -100,17 +100,22 @@ def temporal_server(settings: Settings, logs: Path) -> TemporalDevServer:
 def _own_child(name: str, settings: Settings, file: Path, logs: Path) -> ChildSpec:
     flag = settings.path(settings.data_dir) / f"{name}.ready"
     argv = (sys.executable, "-m", "lockstep.cli.main", name, "--config", str(file.resolve()))
-    ready = _file_appears(flag)
-    if name == "web":
-        ready = _answers(f"http://{settings.web.bind}:{settings.web.port}/healthz")
+    ports = {"web": settings.web.port} if name == "web" else {}
+
+    def prepare() -> None:
+        flag.unlink(missing_ok=True)
+        for port in ports.values():
+            require_free_port(port, setting="web.port", host=settings.web.bind, chooses=False)
+
     return ChildSpec(
         name=name,
         argv=argv,
         log_path=logs / f"{name}.log",
-        ready=ready,
-        prepare=lambda: flag.unlink(missing_ok=True),
+        ready=_file_appears(flag),
+        prepare=prepare,
         env={**os.environ, READY_VARIABLE: str(flag)},
-        ports={"web": settings.web.port} if name == "web" else {},
+        ports=ports,
+        owns=tuple(ports.values()),
         stop_grace_s=20,
     )
 
@@ -134,23 +139,37 @@ def _sandbox_children(settings: Settings, logs: Path) -> list[ChildSpec]:
     ]
     aws = [str(bin_dir / "moto_server"), "-H", "127.0.0.1", "-p", str(table.aws_port)]
     return [
-        _peer("sandbox", simulators, table.okta_port, logs),
-        _peer("scim", scim, table.scim_port, logs),
+        _peer("sandbox", simulators, {**ports, "instant": table.instant_port}, logs),
+        _peer("scim", scim, {"scim": table.scim_port}, logs),
         # The connector attaches AWS's own deny policy, which moto loads only on request.
-        _peer("aws", aws, table.aws_port, logs, MOTO_IAM_LOAD_MANAGED_POLICIES="true"),
+        _peer("aws", aws, {"aws": table.aws_port}, logs, MOTO_IAM_LOAD_MANAGED_POLICIES="true"),
     ]
 
 
-def _peer(name: str, argv: list[str], port: int, logs: Path, **env: str) -> ChildSpec:
+def _peer(
+    name: str, argv: list[str], ports: Mapping[str, int], logs: Path, **env: str
+) -> ChildSpec:
+    """One of the sandbox's servers; ``ports`` by the vendor whose setting they are."""
+
+    def prepare() -> None:
+        for vendor, port in ports.items():
+            require_free_port(port, setting=f"sandbox.{vendor}_port", chooses=False)
+
+    async def ready() -> None:
+        for port in ports.values():
+            await _accepts(port)
+
     if not Path(argv[0]).exists():
         raise EmbeddedError(f"{argv[0]} is not installed: pip install 'lockstep[peers]'")
     return ChildSpec(
         name=name,
         argv=tuple(argv),
         log_path=logs / f"{name}.log",
-        ready=_accepts(port),
+        ready=ready,
+        prepare=prepare,
         env={**os.environ, **env},
-        ports={name: port},
+        ports=dict(ports),
+        owns=tuple(ports.values()),
         stop_grace_s=3,
     )
 
@@ -163,33 +182,16 @@ def _file_appears(flag: Path) -> Callable[[], Awaitable[None]]:
     return ready
 
 
-def _answers(url: str) -> Callable[[], Awaitable[None]]:
-    async def ready() -> None:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            while True:
-                try:
-                    if (await client.get(url)).is_success:
-                        return
-                except httpx.HTTPError:
-                    pass
-                await asyncio.sleep(_POLL_S)
-
-    return ready
-
-
-def _accepts(port: int) -> Callable[[], Awaitable[None]]:
-    async def ready() -> None:
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(_POLL_S)
-                continue
-            writer.close()
-            await writer.wait_closed()
-            return
-
-    return ready
+async def _accepts(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(_POLL_S)
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
 
 
 def _print_event(event: Event) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lockstep.embedded import logfile
 from lockstep.embedded.errors import EmbeddedError
+from lockstep.embedded.ports import require_own_listener
 
 _LEASH = Path(__file__).with_name("leash.py")
 _LEASH_MODE = "exec" if sys.platform == "linux" else "watch"
@@ -44,6 +45,7 @@ class ChildSpec:
         run_as: asked after `prepare` for the user to run as, which only root can change; None
             for the supervisor's own.
         ports: TCP ports by use, for `run.json`.
+        owns: ports on which it and no other program must listen once it is ready.
         restart: start again after an exit that nobody asked for.
         stop_signal: asks the child to finish.
         stop_grace_s: seconds it may take to do so.
@@ -60,6 +62,7 @@ class ChildSpec:
     cwd: Path | None = None
     run_as: Callable[[], OsUser | None] | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
+    owns: tuple[int, ...] = ()
     restart: bool = True
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
@@ -151,11 +154,23 @@ class Child:
             problem = ready.exception()
             if problem is not None:
                 raise self._failure(f"failed its ready check: {problem}") from problem
+            await self._check_ports()
         finally:
             for waiting in (ready, exited):
                 waiting.cancel()
             await asyncio.gather(ready, exited, return_exceptions=True)
         self.ready = True
+
+    async def _check_ports(self) -> None:
+        """That its ports answer is no proof that it is the one that answers."""
+        pid = self.pid
+        if pid is None:
+            raise self._failure("ended while it became ready")
+        for port in self.spec.owns:
+            try:
+                await asyncio.to_thread(require_own_listener, port, pid)
+            except EmbeddedError as error:
+                raise self._failure(f"is not ready: {error}") from error
 
     async def stop(self, *, hurry: asyncio.Event | None = None) -> bool:
         """Ask the child to finish, and end it after its grace or as soon as `hurry` is set.

@@ -1,11 +1,17 @@
 """TCP ports on the loopback address."""
 
+import contextlib
 import errno
+import os
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 from lockstep.embedded.errors import EmbeddedError
 
 LOOPBACK = "127.0.0.1"
+_LISTEN = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
 
 
 def free_port() -> int:
@@ -25,29 +31,83 @@ def port_or_free(port: int) -> int:
     return port or free_port()
 
 
-def require_free_port(port: int, *, setting: str) -> None:
-    """Check that a server may bind `port` on 127.0.0.1.
+def require_free_port(
+    port: int, *, setting: str, host: str = LOOPBACK, chooses: bool = True
+) -> None:
+    """Check that a server may bind `port`.
 
     Args:
         port: TCP port, 1-65535.
         setting: the settings key that an operator can change, named in the error.
+        host: the address that the server will bind.
+        chooses: whether the setting takes 0 for a free port.
 
     Raises:
         EmbeddedError: another process listens on it, or the system refuses it.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    hint = " (0 chooses one)" if chooses else ""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Without this a port is "in use" for a minute after a killed server's last connections.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise EmbeddedError(
-                    f"Port {port} on {LOOPBACK} is already in use by another program. "
-                    f"Stop that program, or set `{setting}` to a free port (0 chooses one)."
+                    f"Port {port} on {host} is already in use by another program. "
+                    f"Stop that program, or set `{setting}` to a free port{hint}."
                 ) from error
             raise EmbeddedError(
-                f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}. "
-                f"Set `{setting}` to another port (0 chooses one)."
+                f"Port {port} on {host} cannot be used: {error.strerror}. "
+                f"Set `{setting}` to another port{hint}."
             ) from error
+
+
+def require_own_listener(port: int, leader: int) -> None:
+    """Check that whoever listens on `port` belongs to the session that process `leader` leads.
+
+    That something answers there proves nothing: it may be another program's server. Where the
+    system has no /proc, nothing can be checked and nothing is raised.
+
+    Raises:
+        EmbeddedError: nobody listens, or somebody else does.
+    """
+    if not Path("/proc/net/tcp").exists():
+        return
+    sockets = set(_listening(port))
+    if not sockets:
+        raise EmbeddedError(f"nobody listens on port {port}")
+    if not any(sockets & set(_sockets_of(pid)) for pid in _session(leader)):
+        raise EmbeddedError(
+            f"port {port} is another program's: what answers there is not ours. "
+            "Stop that program, or choose another port in the settings"
+        )
+
+
+def _listening(port: int) -> Iterator[str]:
+    """Inodes of the sockets that listen on a port, by any address."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                cells = line.split()
+                if cells[3] == _LISTEN and int(cells[1].rpartition(":")[2], 16) == port:
+                    yield cells[9]
+
+
+def _session(leader: int) -> Iterator[int]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(folder.name)) == leader:
+                    yield int(folder.name)
+
+
+def _sockets_of(pid: int) -> Iterator[str]:
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                target = str(link.readlink())
+                if target.startswith("socket:["):
+                    yield target[len("socket:[") : -1]

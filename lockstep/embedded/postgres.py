@@ -176,6 +176,7 @@ class EmbeddedPostgres:
 
     async def _create_database(self) -> None:
         async with await self._connect(_SUPERUSER, "postgres") as connection:
+            await self._require_own(connection)
             for role in (OWNER_ROLE, APP_ROLE):
                 query = "SELECT 1 FROM pg_roles WHERE rolname = %s"
                 if await (await connection.execute(query, (role,))).fetchone() is None:
@@ -187,6 +188,15 @@ class EmbeddedPostgres:
                     sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)
                 )
                 await connection.execute(create)
+
+    async def _require_own(self, connection: psycopg.AsyncConnection) -> None:
+        """What answers on the socket serves our own data, and no other cluster's."""
+        row = await (await connection.execute("SHOW data_directory")).fetchone()
+        found = Path(row[0]) if row else None
+        if found is None or found.resolve() != self._cluster.resolve():
+            raise EmbeddedError(
+                f"another PostgreSQL answers in {self.socket_dir}: it serves {found}. Stop it."
+            )
 
     async def _connect(self, role: str, database: str) -> psycopg.AsyncConnection:
         return await psycopg.AsyncConnection.connect(

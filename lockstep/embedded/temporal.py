@@ -164,6 +164,7 @@ class TemporalDevServer:
             ready_timeout_s=ready_timeout_s,
             prepare=self.prepare,
             ports=ports,
+            owns=tuple(ports.values()),
         )
 
 

@@ -1,9 +1,16 @@
+import os
 import socket
+import sys
 
 import pytest
 
 from lockstep.embedded.errors import EmbeddedError
-from lockstep.embedded.ports import free_port, port_or_free, require_free_port
+from lockstep.embedded.ports import (
+    free_port,
+    port_or_free,
+    require_free_port,
+    require_own_listener,
+)
 
 
 def test_a_free_port_can_be_bound():
@@ -39,3 +46,27 @@ def test_a_port_that_the_system_refuses_names_the_setting(monkeypatch):
 
     with pytest.raises(EmbeddedError, match=r"cannot be used: Permission denied.*`web\.port`"):
         require_free_port(80, setting="web.port")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a port is")
+def test_a_listener_of_another_session_is_not_ours():
+    """That something answers proves nothing; whose it is does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        with pytest.raises(EmbeddedError, match="nobody listens"):
+            require_own_listener(port, os.getsid(0))
+        listener.listen()
+        require_own_listener(port, os.getsid(0))
+        with pytest.raises(EmbeddedError, match="another program's"):
+            require_own_listener(port, 2**22 + 1)
+
+
+def test_a_port_taken_on_every_address_is_taken_on_one():
+    """Whoever listens on all addresses has ours too."""
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(EmbeddedError, match=r"`web\.port` to a free port\."):
+            require_free_port(port, setting="web.port", chooses=False)

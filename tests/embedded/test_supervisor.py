@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from lockstep.embedded.errors import EmbeddedError
+from lockstep.embedded.ports import free_port
 from lockstep.embedded.runstate import STATE_NAME, read_run_state
 from lockstep.embedded.supervisor import Backoff, Event, EventKind
 from tests.embedded.conftest import eventually
@@ -44,6 +46,31 @@ async def test_run_json_tells_pids_and_ports_while_running(make_supervisor, pyth
         assert state.child("one").ports == {"http": 8080}
         assert psutil.Process(state.child("one").pid).is_running()
     assert not (home / STATE_NAME).exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a port is")
+async def test_a_port_of_another_program_is_not_ready(make_supervisor, python_child, recorder):
+    """A child whose port is answered by somebody else never counts as ready."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        async with make_supervisor() as supervisor:
+            with pytest.raises(EmbeddedError, match="another program's"):
+                await supervisor.start(python_child("one", owns=(port,)))
+    assert not recorder.of(EventKind.READY)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a port is")
+async def test_a_child_that_listens_itself_is_ready(make_supervisor, python_child):
+    """Also where a process of its own that it started does."""
+    port = free_port()
+    code = (
+        "import socket, os; s = socket.socket(); s.setsockopt(1, 2, 1);"
+        f" s.bind(('127.0.0.1', {port})); s.listen(); flag.touch()"
+    )
+    async with make_supervisor() as supervisor:
+        await supervisor.start(python_child("one", code, owns=(port,)))
 
 
 async def test_a_child_that_dies_is_started_again(make_supervisor, python_child, home, recorder):
