@@ -20,6 +20,7 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import RevocationState, not_found_is_clean, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, exchange_data
+from lockstep.evidence.fold import ACCESS_RETURNED, RETURNED_BEFORE_REHIRE
 from lockstep.storage.cases import Cases
 from lockstep.storage.revocations import Revocation, Revocations, sealed_snapshot
 from lockstep.storage.snapshots import Snapshot
@@ -106,6 +107,8 @@ class AccessActivities:
             item = await self._revocations.load(given.case_id, given.system, given.opening)
             if item.is_superseded:  # this look raised its finding, and its reply was lost
                 return p.WatchResult(returned=True)
+            if not given.last and not await self._cases.is_watched(given.case_id):
+                return p.WatchResult(returned=False)  # they work here again
             transcript = Transcript()
             try:
                 seen = await self._look(item, transcript)
@@ -117,7 +120,12 @@ class AccessActivities:
             if not standing:
                 await self._revocations.note(entry)
                 return p.WatchResult(returned=False)
-            await self._cases.raise_finding(
+            if given.last:
+                await self._cases.note_return(
+                    given.case_id, given.system, look=given.look, entry=entry
+                )
+                return p.WatchResult(returned=False)
+            is_raised = await self._cases.raise_finding(
                 given.case_id,
                 given.system,
                 look=given.look,
@@ -125,6 +133,8 @@ class AccessActivities:
                 entry=entry,
                 snapshot=sealed_snapshot(item, seen.snapshot),
             )
+            if not is_raised:  # they were said to work here again while we looked
+                return p.WatchResult(returned=False)
             log.error(
                 "access_returned", case_id=given.case_id, system=given.system, look=given.look
             )
@@ -341,7 +351,7 @@ class AccessActivities:
             "standing": access_data(item.subject.salt, item.system, standing),
         }
         if standing:
-            data["finding"] = "access_returned"
+            data["finding"] = RETURNED_BEFORE_REHIRE if given.last else ACCESS_RETURNED
         key = item.key("look", given.look)
         return self._look_entry(kind, item, key, data=data, transcript=transcript)
 

@@ -197,6 +197,7 @@ async def run_worker(
         cases=parts.cases,
         starter=CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors)),
         policy=pinned,
+        sources=sorted(settings.sources),
         brake=Brake(
             Brakes(parts.engine, parts.ring, settings.tenant), parts.ring, settings.brake.to_rule()
         ),

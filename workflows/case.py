@@ -34,6 +34,8 @@ from workflows.door import Door
 Result = TypeVar("Result")
 _FOLLOWS = "follow-amendments"
 """Patch: a case that has begun reads the database again when HR has said something new."""
+_HEARS = "rehired-ends-watch"
+"""Patch: whoever was hired again is watched no more."""
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -49,6 +51,7 @@ class CaseWorkflow:
         self._closings = 0
         self._priority = given.priority
         self._partner = given.partner
+        self._rehired = False
         self._home: asyncio.Task[dict[str, p.HomeTry]] | None = None
         # A case that begins at once is started with its search attributes already set.
         self._status = CaseStatus.REVOKING if given.begun else CaseStatus.SCHEDULED
@@ -72,6 +75,16 @@ class CaseWorkflow:
     def termination_changed(self, change: p.TerminationChanged) -> None:  # noqa: ARG002
         """Wake up and read the current dates; what changed stands in the database."""
         self._changed = True
+
+    @workflow.signal(name=names.REHIRED)
+    def rehired(self, change: p.TerminationChanged) -> None:  # noqa: ARG002
+        """They work here again: end the watch.
+
+        Where a worker that did not know this word took the signal, the database alone keeps the
+        watch from taking anything.
+        """
+        if workflow.patched(_HEARS):
+            self._rehired = True
 
     @workflow.update(name=names.DECIDE)
     async def decide(self, decision: p.Decision) -> p.DecisionResult:
@@ -343,8 +356,12 @@ class CaseWorkflow:
         for look, delay_s in enumerate(self._given.watch_s, start=1):
             wait = closed_at + timedelta(seconds=delay_s) - workflow.now()
             if wait > timedelta(0):
-                await workflow.sleep(wait)
+                with contextlib.suppress(TimeoutError):  # it is time to look
+                    await workflow.wait_condition(lambda: self._rehired, timeout=wait)
             doors = [door for door in self._doors.values() if door.was_closed_by_us]
+            if self._rehired:
+                await asyncio.gather(*(self._look(door, look, last=True) for door in doors))
+                return
             returned = await asyncio.gather(*(self._look(door, look) for door in doors))
             reopened = [door for door, back in zip(doors, returned, strict=True) if back]
             if not reopened:
@@ -355,15 +372,17 @@ class CaseWorkflow:
             await asyncio.gather(*(self._settle(door) for door in reopened))
             await self._close()
 
-    async def _look(self, door: Door, look: int) -> bool:
+    async def _look(self, door: Door, look: int, *, last: bool = False) -> bool:
         """Whether access stands again; a look that cannot be had ends neither case nor watch."""
         try:
             seen = await workflow.execute_activity(
                 stubs.watch_access,
-                p.WatchInput(self._given.case_id, door.plan.system, look, door.opening),
+                p.WatchInput(self._given.case_id, door.plan.system, look, door.opening, last),
                 task_queue=names.system_queue(door.plan.system),
                 start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
-                schedule_to_close_timeout=policies.WATCH_PATIENCE,
+                schedule_to_close_timeout=(
+                    policies.LAST_LOOK_PATIENCE if last else policies.WATCH_PATIENCE
+                ),
                 retry_policy=policies.VENDOR_RETRY,
             )
         except ActivityError as error:

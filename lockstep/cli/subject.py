@@ -43,6 +43,10 @@ WhomArgument = Annotated[
 WorkerOption = Annotated[
     str, typer.Option("--worker-id", help="Instead: HR's id; every spell of that person.")
 ]
+SourceOption = Annotated[
+    str,
+    typer.Option("--source", help="With --worker-id: whose number it is, where several know it."),
+]
 HoldReason = Annotated[
     str, typer.Option("--reason", "-r", help="Why; kept encrypted, never in the ledger.")
 ]
@@ -71,6 +75,7 @@ async def _privacy(settings: Settings) -> AsyncIterator[Privacy]:
 def show(
     target: WhomArgument = "",
     worker_id: WorkerOption = "",
+    source: SourceOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -79,7 +84,7 @@ def show(
 
     async def work() -> Stored:
         async with _privacy(settings) as privacy:
-            return await privacy.show(Whom(target, worker_id))
+            return await privacy.show(Whom(target, worker_id, source))
 
     stored = run(work())
     if as_json:
@@ -95,6 +100,7 @@ def erase(
     ],
     target: WhomArgument = "",
     worker_id: WorkerOption = "",
+    source: SourceOption = "",
     actor: ActorOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
@@ -108,7 +114,7 @@ def erase(
     async def work() -> tuple[Erased, list[str]]:
         async with _privacy(settings) as privacy:
             return await privacy.erase(
-                Whom(target, worker_id), reference=reference, actor=actor or whoami()
+                Whom(target, worker_id, source), reference=reference, actor=actor or whoami()
             )
 
     done, files = run(work())
@@ -200,12 +206,12 @@ def retention(
 
 async def _preview(job: Retention) -> tuple[list[Spell], Tally]:
     shown: list[Spell] = []
-    kept: dict[bytes, Obstacle] = {}
+    kept: dict[object, Obstacle] = {}
     count = 0
     async for free, held in job.due():
         count += len(free)
         shown.extend(free[: MOST_LINES - len(shown)])
-        kept.update((row.spell.worker_index, row.obstacle) for row in held)
+        kept.update((row.spell.person, row.obstacle) for row in held)
     return shown, Tally(count, 0, 0, Counter(kept.values()))
 
 

@@ -57,6 +57,7 @@ end_of_day = "18:00"                  # local time at which the last working day
 involuntary_at_notice = false         # cut a dismissal off as soon as HR records it
 warn_at = 0.5                         # tell operations after this part of the SLA
 watch = {watch}      # read back again so long after closing
+# same_people = ["hr-a", "hr-b"]      # sources of one numbering: else one number is two people
 # vendor_clock_tolerance = "2s"       # a vendor's clock further off than this dates nothing
 
 # [policy.sla.involuntary]            # elapsed time, never business hours

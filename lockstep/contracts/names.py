@@ -7,6 +7,7 @@ from temporalio.common import SearchAttributeKey
 CASE_WORKFLOW = "Case"
 CASE_QUEUE = "lockstep-cases"
 TERMINATION_CHANGED = "termination_changed"
+REHIRED = "rehired"
 DECIDE = "decide"
 
 STATUS = SearchAttributeKey.for_keyword("LockstepStatus")

@@ -159,12 +159,17 @@ class RehearseResult:
 
 @dataclass(frozen=True, slots=True)
 class WatchInput:
-    """A later look. ``look`` numbers the look within the case, from 1."""
+    """A later look. ``look`` numbers the look within the case, from 1.
+
+    ``last``: HR has said that they work here again. What stands then had come back before, and is
+    told; it is not taken again.
+    """
 
     case_id: str
     system: str
     look: int
     opening: int = 1
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,9 @@ REHEARSE_RETRY = RetryPolicy(
 WATCH_PATIENCE = timedelta(hours=24)
 """How long a later look is tried; a vendor that is gone must not stop the looks after it."""
 
+LAST_LOOK_PATIENCE = timedelta(minutes=2)
+"""How long the look is tried that tells what stood when a rehire was said: later it tells less."""
+
 CLOCK_SKEW_PAUSE = timedelta(seconds=1)
 """Between two questions whether a case may begin, when two clocks disagree about the cutoff."""
 

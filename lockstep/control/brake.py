@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import structlog
 
 from lockstep.control.desk import RefusedError
-from lockstep.control.events import LOCAL_SOURCE, EventError, parse_statement
+from lockstep.control.events import EventError, parse_statement
 from lockstep.domain.brakes import BrakeCause, BrakeRule, BrakeState, Flow, allowed
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.terminations import Termination
 from lockstep.storage.acts import ActsLog

@@ -36,6 +36,7 @@ class Move:
     Args:
         slot: what of two people who change them at once only one can take.
         cutoff: the case's, once it is carried out.
+        numbered_by: the source whose number the leaver's is.
     """
 
     case_id: str
@@ -44,6 +45,7 @@ class Move:
     person: Person
     event: TerminationEvent = field(repr=False)
     cutoff: datetime
+    numbered_by: str
     event_id: str = field(default_factory=new_event_id)
 
     def act(self, me: Principal, **more: str) -> NewAct:
@@ -118,7 +120,9 @@ class CaseDates:
 
     async def send(self, move: Move, act: ActRow) -> Done:
         """Bring what an act has decided to the inbox, where HR's own statements come in."""
-        await self._desk.desk.report_as(move.event_id, move.event, move.person)
+        await self._desk.desk.report_as(
+            move.event_id, move.event, move.person, numbered_by=move.numbered_by
+        )
         await self._desk.acts.done(act.act_id)
         return Done(act.act_id)
 
@@ -191,7 +195,7 @@ class CaseDates:
         except EventError as error:
             raise RefusedError(str(error)) from None
         slot = f"{case.case_id}:dates:{dates_seen(found)}"
-        return Move(case.case_id, kind, slot, person, event, cutoff)
+        return Move(case.case_id, kind, slot, person, event, cutoff, case.numbered_by)
 
     async def _report(self, me: Principal, found: CaseFile, move: Move) -> Done:
         """First the act, then the event: of two people at once, one event."""

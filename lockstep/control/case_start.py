@@ -16,6 +16,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from lockstep.contracts import names
 from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
@@ -68,6 +69,15 @@ class CaseStarter:
     async def wake(self, case: CaseRow, event_id: str) -> None:
         """Tell the workflow that the database changed; starts it if it was never started."""
         await self._start(case, change=TerminationChanged(event_id))
+
+    async def end_watch(self, case: CaseRow, event_id: str) -> None:
+        """Tell the workflow that they work here again; one that is over has nothing to hear."""
+        handle = self._client.get_workflow_handle(case.case_id)
+        try:
+            await handle.signal(names.REHIRED, TerminationChanged(event_id))
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def _start(self, case: CaseRow, change: TerminationChanged | None) -> None:
         begun = case.status != CaseStatus.SCHEDULED

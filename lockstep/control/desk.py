@@ -18,7 +18,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from lockstep.contracts import names
 from lockstep.contracts.payloads import Decision, DecisionKind, DecisionResult
 from lockstep.control.events import (
-    LOCAL_SOURCE,
     Dates,
     TerminationEvent,
     Worker,
@@ -29,6 +28,7 @@ from lockstep.control.events import (
 from lockstep.control.pairs import Pairs
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationAction, TerminationKind
@@ -44,6 +44,10 @@ _SILENT = "Temporal or the worker does not answer: see `lockstep doctor`"
 
 class RefusedError(ValueError):
     """Something that a person asked for and that cannot be done; the text says why."""
+
+
+class ReusedKeyError(RefusedError):
+    """Something else was sent before under the same key."""
 
 
 class UnansweredError(RefusedError):
@@ -117,12 +121,17 @@ class Desk:
         termination = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
         return cutoff_of(termination, self._rule)
 
-    async def report(self, events: Sequence[TerminationEvent], person: Person) -> list[str]:
-        """Put events into the inbox; return their ids. Works while Temporal is down."""
+    async def report(
+        self, events: Sequence[TerminationEvent], person: Person, *, numbered_by: str = ""
+    ) -> list[str]:
+        """Put events into the inbox; return their ids. Works while Temporal is down.
+
+        ``numbered_by``: the source whose numbers the workers' ids are.
+        """
         ids = []
         for event in events:
             ids.append(new_event_id())
-            await self.report_as(ids[-1], event, person)
+            await self.report_as(ids[-1], event, person, numbered_by=numbered_by)
         return ids
 
     async def amendment(self, case_id: str, dates: Dates) -> TerminationEvent:
@@ -152,7 +161,7 @@ class Desk:
         case = (await self.find(case_id)).case
         if pairs.need_second_to_move(case.kind, case.cutoff_at, self.cutoff(event)):
             _require_second(case, person)
-        return (await self.report([event], person))[0]
+        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
 
     async def rescind(self, case_id: str, person: Person, pairs: Pairs) -> str:
         """Stop a case that has not begun; return the event's id."""
@@ -161,7 +170,7 @@ class Desk:
         case = (await self.find(case_id)).case
         if pairs.need_second_to_prolong(case.kind):
             _require_second(case, person)
-        return (await self.report([event], person))[0]
+        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
 
     async def decide(
         self,
@@ -220,14 +229,22 @@ class Desk:
             raise UnansweredError("Temporal cannot be reached: see `lockstep doctor`") from None
         return result
 
-    async def report_as(self, event_id: str, event: TerminationEvent, person: Person) -> None:
+    async def report_as(
+        self, event_id: str, event: TerminationEvent, person: Person, *, numbered_by: str = ""
+    ) -> None:
         """Put one event into the inbox under an id of `new_event_id`; twice is once."""
         await self._inbox.store(
             tenant=self._tenant,
             source=LOCAL_SOURCE,
             dedupe_key=event_id,
             received_at=datetime.now(UTC),
-            body=local_body(event, actor=person.actor, reason=person.reason, second=person.second),
+            body=local_body(
+                event,
+                actor=person.actor,
+                reason=person.reason,
+                second=person.second,
+                numbered_by=numbered_by,
+            ),
             priority=event.kind.priority,
         )
 

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff, zone_named
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.terminations import (
     EndDates,
     Termination,
@@ -32,8 +33,6 @@ from lockstep.domain.terminations import (
 MAX_DEPTH = 12
 HEARTBEAT = "feed.heartbeat"
 """Type of a message (Standard Webhooks 1.0, "Payload structure"). Public: never rename."""
-LOCAL_SOURCE = "cli"
-"""Source of events that a person here entered; no webhook may use this name."""
 Text = Annotated[
     str,
     StringConstraints(
@@ -117,6 +116,11 @@ class TerminationEvent(_Model):
     kind: TerminationKind
     worker: Worker
     spell: Text = Field(default="1", description="Which employment or contract of the worker ends.")
+    hired_at: Instant | Day | None = Field(
+        default=None,
+        description="When that employment began: a civil date, or an instant with offset. It tells"
+        " two employments apart that HR gives one spell; with `rehired`, the new one's beginning.",
+    )
     dates: Dates
     partner: Name = Field(default="", description="The BPO partner that employs the worker.")
     site: Name = ""
@@ -170,10 +174,17 @@ class Statement:
     second: str = ""
 
 
-def local_body(event: TerminationEvent, *, actor: str, reason: str, second: str = "") -> bytes:
-    """The inbox body of an event that a person entered here, and a ``second`` one agreed to."""
+def local_body(
+    event: TerminationEvent, *, actor: str, reason: str, second: str = "", numbered_by: str = ""
+) -> bytes:
+    """The inbox body of an event that a person entered here, and a ``second`` one agreed to.
+
+    ``numbered_by`` is the source whose number the worker's id is.
+    """
     document = {"event": event.model_dump(mode="json"), "actor": actor, "reason": reason}
-    return json.dumps({**document, "second": second} if second else document).encode()
+    more = {"second": second, "numbered_by": numbered_by}
+    document.update({name: value for name, value in more.items() if value})
+    return json.dumps(document).encode()
 
 
 def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> Statement:
@@ -182,7 +193,11 @@ def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> S
         return Statement(parse_event(raw, tenant=tenant, source=source, event_id=event_id))
     document = json.loads(raw)
     termination = to_termination(
-        read_event(document["event"]), tenant=tenant, source=source, event_id=event_id
+        read_event(document["event"]),
+        tenant=tenant,
+        source=source,
+        event_id=event_id,
+        numbered_by=document.get("numbered_by", ""),
     )
     return Statement(termination, document["actor"], document["reason"], document.get("second", ""))
 
@@ -201,7 +216,7 @@ def _validated(model: type[Message], document: dict[str, object]) -> Message:
 
 
 def to_termination(
-    event: TerminationEvent, *, tenant: str, source: str, event_id: str
+    event: TerminationEvent, *, tenant: str, source: str, event_id: str, numbered_by: str = ""
 ) -> Termination:
     """The normalised fact. Every key that was given is kept; the worker id is one of them."""
     worker = event.worker
@@ -228,15 +243,23 @@ def to_termination(
         display_name=worker.name,
         partner=event.partner,
         site=event.site,
+        hired_at=_utc(event.hired_at),
+        numbered_by=numbered_by,
     )
 
 
+def _utc(at: datetime | date | None) -> datetime | date | None:
+    return at.astimezone(UTC) if isinstance(at, datetime) else at
+
+
 def cutoff_of(termination: Termination, rule: CutoffRule) -> datetime:
-    """The termination's cutoff by policy.
+    """The termination's cutoff by policy. Of `rehired`, which has none, when it was recorded.
 
     Raises:
         EventError: if the dates give none.
     """
+    if termination.action is TerminationAction.REHIRED:
+        return termination.recorded_at
     try:
         return compute_cutoff(termination.dates, termination.kind, termination.recorded_at, rule)
     except CutoffError as error:

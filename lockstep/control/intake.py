@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,14 +19,11 @@ from lockstep.control.brake import Arrival, Brake
 from lockstep.control.case_start import CaseStarter
 from lockstep.control.events import EventError, Statement, cutoff_of, parse_statement
 from lockstep.control.load import LoopLag
+from lockstep.control.whose_case import Found, WhoseCase
+from lockstep.domain.judging import Verdict
+from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import (
-    Termination,
-    TerminationAction,
-    TerminationKind,
-    Verdict,
-    judge,
-)
+from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.storage.case_rows import Opening, PinnedPolicy, Said
 from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import CHANNEL, Disposition, Inbox, InboxEvent
@@ -56,9 +53,16 @@ class _Read:
     cutoff: datetime
     said: Said | None
 
-    @property
-    def opening(self) -> Opening:
-        return Opening(self.termination, self.event.received_at, self.cutoff, said=self.said)
+    def opening(self, found: Found, *, tombstone: bool = False) -> Opening:
+        return Opening(
+            found.said,
+            self.event.received_at,
+            self.cutoff,
+            tombstone=tombstone,
+            said=self.said,
+            employment=found.employment,
+            peers=found.peers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class _Sorted:
     """
 
     read: _Read
+    found: Found
     is_braked: bool
     is_alone: bool
 
@@ -88,6 +93,7 @@ class Dispatcher:
         starter: CaseStarter,
         policy: PinnedPolicy,
         brake: Brake,
+        sources: Sequence[str] = (),
         lag: LoopLag | None = None,
     ) -> None:
         self._lag = lag or LoopLag()
@@ -99,6 +105,8 @@ class Dispatcher:
         self._cases = cases
         self._starter = starter
         self._policy = policy
+        numbering = Numbering(tuple(sources), policy.policy.same_people)
+        self._whose = WhoseCase(cases, inbox, numbering)
 
     async def run(self) -> None:
         """Dispatch until cancelled; failures are logged and tried again, never lost."""
@@ -129,7 +137,7 @@ class Dispatcher:
         sorted_reads = await self._sort(reads)
         passed = await self._pass_brake(sorted_reads)
         self._batch = BATCH if passed or not reads else MANY
-        fresh = [one.read for one in passed if one.is_alone]
+        fresh = [one for one in passed if one.is_alone]
         rest = [one.read for one in passed if not one.is_alone]
         await self._open(fresh)
         for read in rest:
@@ -155,29 +163,38 @@ class Dispatcher:
                 event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
             )
             termination = statement.termination
+            if termination.source == LOCAL_SOURCE and not termination.numbered_by:
+                termination = await self._whose.number(termination)
             cutoff = cutoff_of(termination, self._policy.policy.cutoff)
             return _Read(event, termination, cutoff, _said(statement))
         except (EventError, KeyringError) as error:
-            log.warning("event_refused", inbox_id=event.id, source=event.source)
-            await self._inbox.finish([Disposition(event.id, "refused", error=str(error)[:1000])])
+            await self._refuse(event, str(error))
             return None
 
+    async def _refuse(self, event: InboxEvent, why: str, verdict: Verdict | None = None) -> None:
+        """Keep it for people, who see it, and for its sender, who hears it when they ask."""
+        log.warning("event_refused", inbox_id=event.id, source=event.source)
+        said = Disposition(
+            event.id, "refused", verdict=verdict.value if verdict else None, error=why[:1000]
+        )
+        await self._inbox.finish([said])
+
     async def _sort(self, reads: Sequence[_Read]) -> list[_Sorted]:
-        """Which events open a case, and which of these surely one of their own; in order."""
-        indexes = [self._cases.spell_index(read.termination) for read in reads]
-        known = await self._cases.known(indexes)
-        seen: set[bytes] = set()
-        found = []
-        for read, index in zip(reads, indexes, strict=True):
-            said = read.termination
-            case, before = known.get(index, (None, None))
-            verdict = judge(said.action, said.revision, said.event_id, before)
-            opens = verdict is Verdict.OPEN
-            dismisses = verdict is Verdict.AMEND and case is not None and _dismisses(said, case)
-            is_alone = opens and before is None and index not in seen
-            found.append(_Sorted(read, is_braked=opens or dismisses, is_alone=is_alone))
-            seen.add(index)
-        return found
+        """What the events do, and which of them surely open a case of their own; in order."""
+        found = await self._whose.find([(read.termination, read.cutoff) for read in reads])
+        seen: set[tuple[str, str, str]] = set()
+        rows = []
+        for read, one in zip(reads, found, strict=True):
+            opens = one.verdict is Verdict.OPEN
+            dismisses = (
+                one.verdict is Verdict.AMEND
+                and one.case is not None
+                and _dismisses(one.said, one.case)
+            )
+            is_alone = opens and one.case is None and one.key not in seen
+            rows.append(_Sorted(read, one, is_braked=opens or dismisses, is_alone=is_alone))
+            seen.add(one.key)
+        return rows
 
     async def _pass_brake(self, reads: Sequence[_Sorted]) -> list[_Sorted]:
         """What is not held: changes of known cases, what was released, and what is not too much."""
@@ -194,11 +211,13 @@ class Dispatcher:
         held = await self._brake.hold(arrivals)
         return [one for one in reads if one.read.event.id not in held]
 
-    async def _open(self, reads: Sequence[_Read]) -> None:
+    async def _open(self, fresh: Sequence[_Sorted]) -> None:
         """Open cases together, then start their workflows side by side."""
-        if not reads:
+        if not fresh:
             return
-        opened = await self._cases.open([read.opening for read in reads], self._policy)
+        openings = [one.read.opening(one.found) for one in fresh]
+        opened = await self._cases.open(openings, self._policy)
+        reads = [one.read for one in fresh]
         started = await asyncio.gather(
             *(
                 self._guard(read, self._start(case), finish=False)
@@ -220,60 +239,62 @@ class Dispatcher:
     async def _guard(
         self,
         read: _Read,
-        work: Coroutine[Any, Any, tuple[str, Verdict]],
+        work: Coroutine[Any, Any, tuple[str, Verdict] | None],
         *,
         finish: bool = True,
     ) -> Disposition | None:
         """Run ``work``; while Temporal is away the event waits and is tried again."""
         try:
-            case_id, verdict = await work
+            did = await work
         except (RPCError, RuntimeError, SQLAlchemyError) as error:
             wait = timedelta(seconds=_RETRY[min(read.event.attempts, len(_RETRY)) - 1])
             log.warning("dispatch_delayed", inbox_id=read.event.id, error=type(error).__name__)
             await self._inbox.release([read.event.id], after=wait)
             return None
+        if did is None:
+            return None
+        case_id, verdict = did
         done = Disposition(read.event.id, "done", case_id, verdict.value)
         if finish:
             await self._inbox.finish([done])
         return done
 
-    async def _change(self, read: _Read) -> tuple[str, Verdict]:
-        """Apply one event whose spell may be known already."""
-        termination = read.termination
-        index = self._cases.spell_index(termination)
-        found = (await self._cases.known([index])).get(index)
-        case, known = found or (None, None)
-        if known and read.said and termination.action is not TerminationAction.TERMINATED:
-            # A person's word stands beside HR's revisions and must not use one up.
-            verdict = judge(termination.action, known.revision + 1, termination.event_id, known)
-            termination = replace(termination, revision=known.revision)
-        else:
-            verdict = judge(termination.action, termination.revision, termination.event_id, known)
+    async def _change(self, read: _Read) -> tuple[str, Verdict] | None:
+        """Carry out what one event says; None where it was refused."""
+        found = await self._whose.of(read.termination, read.cutoff)
+        case, verdict, said = found.case, found.verdict, found.said
+        if verdict.is_refusal:
+            await self._refuse(read.event, found.why, verdict)
+            return None
         if case is None or verdict in {Verdict.OPEN, Verdict.TOMBSTONE}:
-            return await self._open_one(read, verdict)
+            return await self._open_one(read, found)
         match verdict:
             case Verdict.AMEND:
-                case = await self._cases.amend(case, termination, read.cutoff, read.said)
+                case = await self._cases.amend(case, said, read.cutoff, read.said)
             case Verdict.RESCIND | Verdict.TOO_LATE:
-                await self._cases.rescind(case, termination, read.said)
+                await self._cases.rescind(case, said, read.said)
+            case Verdict.REHIRED:
+                await self._cases.rehire(case, said, read.said)
             case _ if not _is_sealed(case):
                 log.info("event_changes_nothing", case_id=case.case_id, verdict=verdict.value)
-        # A case that has closed has nothing to hear; its workflow may be long gone, and starting
-        # another would go to work on somebody whose data were erased meanwhile.
+        again = verdict is Verdict.DUPLICATE and case.unwatched_at is not None
+        if again or verdict in {Verdict.REHIRED, Verdict.TOO_LATE}:
+            await self._starter.end_watch(case, said.event_id)
+        # A case that has closed has nothing else to hear; its workflow may be long gone, and
+        # starting another would go to work on somebody whose data were erased meanwhile.
         over = case.status in {CaseStatus.RESCINDED, CaseStatus.CLOSED}
         if not over and verdict is not Verdict.OUTDATED:
-            await self._starter.wake(case, termination.event_id)
+            await self._starter.wake(case, said.event_id)
         return case.case_id, verdict
 
-    async def _open_one(self, read: _Read, verdict: Verdict) -> tuple[str, Verdict]:
-        tombstone = verdict is Verdict.TOMBSTONE
-        opening = replace(read.opening, tombstone=tombstone)
-        [case] = await self._cases.open([opening], self._policy)
+    async def _open_one(self, read: _Read, found: Found) -> tuple[str, Verdict]:
+        tombstone = found.verdict is Verdict.TOMBSTONE
+        [case] = await self._cases.open([read.opening(found, tombstone=tombstone)], self._policy)
         if case is None:
             raise RuntimeError("another dispatcher opened this spell: look again")
         if not tombstone:
             await self._starter.start(case)
-        return case.case_id, verdict
+        return case.case_id, found.verdict
 
 
 def _said(statement: Statement) -> Said | None:

@@ -8,13 +8,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.desk import RefusedError
+from lockstep.control.desk import RefusedError, ReusedKeyError
 from lockstep.control.events import (
-    LOCAL_SOURCE,
     EventError,
     TerminationEvent,
     cutoff_of,
@@ -23,10 +22,13 @@ from lockstep.control.events import (
     to_termination,
 )
 from lockstep.control.reporting import event_of
+from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.judging import Verdict
+from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
-from lockstep.domain.terminations import TerminationAction, Verdict
+from lockstep.domain.terminations import TerminationAction
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.cases import Cases
@@ -35,6 +37,7 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.sent_events import PAGE, SentEvent, SentEvents
 
 MOST_REASON = 500
+_REUSED = "something else was sent with this before: begin again"
 _ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -43,6 +46,8 @@ class Preview:
     """What would be reported. ``once`` makes two presses of a button one report."""
 
     event: TerminationEvent = field(repr=False)
+    numbered_by: str
+    """The source whose number the worker's id is."""
     cutoff_at: datetime
     known: str
     """Status of a case of this leaver that the asker may change instead; "" where there is none."""
@@ -70,6 +75,12 @@ class Sent:
 
     row: SentEvent
     said: TerminationEvent | None = field(repr=False)
+    numbered_by: str = ""
+
+    @classmethod
+    def of(cls, row: SentEvent) -> Self:
+        said, numbered_by = _said(row.body)
+        return cls(row, said, numbered_by)
 
     @property
     def is_open(self) -> bool:
@@ -87,11 +98,17 @@ class OwnReports:
     """The use case; every event is the same as one of `lockstep terminate`."""
 
     def __init__(
-        self, engine: AsyncEngine, ring: Keyring, *, tenant: str, rule: CutoffRule
+        self,
+        engine: AsyncEngine,
+        ring: Keyring,
+        *,
+        tenant: str,
+        rule: CutoffRule,
+        numbering: Numbering,
     ) -> None:
         self._inbox = Inbox(engine, ring)
         self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
-        self._cases = Cases(engine, ring)
+        self._whose = WhoseCase(Cases(engine, ring), self._inbox, numbering)
         self._log = ActsLog(engine, tenant)
         self._ring = ring
         self._tenant = tenant
@@ -107,14 +124,15 @@ class OwnReports:
         event = event_of({**cells, "revision": "1"})
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
-        known = await self._latest(event)
+        found = await self._find(event, str(cells.get("source") or ""), cutoff)
+        has_sent = found.case is not None and await self._has_sent(event, by)
+        if found.verdict.is_refusal and (has_sent or _may_hear(found, by)):
+            raise RefusedError(found.why)
         status = ""
-        if known is not None and known[0] == CaseStatus.RESCINDED:
-            # Called off earlier, by whomever: what is said now must not pass for a repetition.
-            event = event.model_copy(update={"revision": known[1] + 1})
-        elif known is not None and await self._has_sent(event, by):
-            status = known[0]
-        return Preview(event, cutoff, status, secrets.token_urlsafe(16))
+        if found.case is not None and has_sent and found.verdict is not Verdict.OPEN:
+            status = found.case.status
+        once = secrets.token_urlsafe(16)
+        return Preview(event, found.said.whose_number, cutoff, status, once)
 
     async def report(
         self, cells: Mapping[str, object], submission: Submission, *, by: Principal
@@ -124,17 +142,21 @@ class OwnReports:
         The same ``submission`` again changes nothing; to say something else with it is refused.
         """
         submission.check()
+        at_once = cells.get("access_ends_at") == "now"  # another instant each time it is sent
+        if await self.sent_as(submission.once, by) is not None:  # whatever has become of it
+            event = event_of({**cells, "revision": "1"})
+            await self._check_same(event, submission, by, dates=not at_once)
+            return
         preview = await self.preview(cells, by)
-        if await self._store(preview.event, submission, by):
+        if await self._store(preview.event, submission, by, preview.numbered_by):
             await self._log.acted(by.user_id, "hr.report", token=by.token)
         else:
-            at_once = cells.get("access_ends_at") == "now"  # another instant each time it is sent
             await self._check_same(preview.event, submission, by, dates=not at_once)
 
     async def sent_as(self, once: str, by: Principal) -> Sent | None:
         """What ``by`` has sent under this `Submission.once`."""
         row = await self._sent.by_key(f"{_prefix(by)}{once}", by.scope)
-        return None if row is None else Sent(row, _said(row.body))
+        return None if row is None else Sent.of(row)
 
     async def newest(
         self, by: Principal, *, before: int | None = None
@@ -142,12 +164,12 @@ class OwnReports:
         """What ``by`` has sent, the newest first, and where the next page begins."""
         rows = await self._sent.newest(_prefix(by), by.scope, before=before)
         more = rows[PAGE - 1].id if len(rows) > PAGE else None
-        return [Sent(row, _said(row.body)) for row in rows[:PAGE]], more
+        return [Sent.of(row) for row in rows[:PAGE]], more
 
     async def one(self, by: Principal, event: int) -> Sent | None:
         """One event that ``by`` has sent."""
         row = await self._sent.one(_prefix(by), by.scope, event)
-        return None if row is None else Sent(row, _said(row.body))
+        return None if row is None else Sent.of(row)
 
     async def amend(
         self, event: int, cells: Mapping[str, object], submission: Submission, *, by: Principal
@@ -158,20 +180,20 @@ class OwnReports:
             EventError: with every problem, by field.
             RefusedError: if it is not theirs, or too late.
         """
-        sent = await self._changeable(event, by)
-        fresh = event_of({**_cells(sent), **cells, "worker_id": sent.worker.id})
+        sent, said = await self._changeable(event, by)
+        fresh = event_of({**_cells(said), **cells, "worker_id": said.worker.id})
         changes = {"action": TerminationAction.AMENDED, "dates": fresh.dates}
-        await self._restate(sent.model_copy(update=changes), submission, by)
+        await self._restate(sent, said.model_copy(update=changes), submission, by)
 
     async def rescind(self, event: int, submission: Submission, *, by: Principal) -> None:
         """Call a leaving off, before the cutoff; raises `RefusedError`."""
         if not submission.reason.strip():
             raise RefusedError("give a reason: it is kept with the case")
-        sent = await self._changeable(event, by)
+        sent, said = await self._changeable(event, by)
         changes = {"action": TerminationAction.RESCINDED}
-        await self._restate(sent.model_copy(update=changes), submission, by)
+        await self._restate(sent, said.model_copy(update=changes), submission, by)
 
-    async def _changeable(self, event: int, by: Principal) -> TerminationEvent:
+    async def _changeable(self, event: int, by: Principal) -> tuple[Sent, TerminationEvent]:
         found = await self.one(by, event)
         if found is None:
             raise RefusedError("there is no such report of yours")
@@ -179,23 +201,22 @@ class OwnReports:
             raise RefusedError(
                 "too late: dates move, and a leaving is called off, before the cutoff"
             )
-        return found.said
+        return found, found.said
 
     async def _restate(
-        self, event: TerminationEvent, submission: Submission, by: Principal
+        self, sent: Sent, event: TerminationEvent, submission: Submission, by: Principal
     ) -> None:
         submission.check()
         event = event.model_copy(update={"recorded_at": datetime.now(UTC)})
         amends = event.action is TerminationAction.AMENDED
-        if amends:
-            self._cutoff(event)
+        cutoff = self._cutoff(event)
         await self._check_whom(event, by)
-        known = await self._latest(event)
-        if not await self._store(event, submission, by):
+        found = await self._find(event, sent.numbered_by, cutoff)
+        if not await self._store(event, submission, by, found.said.whose_number):
             await self._check_same(event, submission, by, dates=True)
             return
         act = "hr.amend" if amends else "hr.rescind"
-        case_id = known[2] if known else ""
+        case_id = found.case.case_id if found.case else ""
         await self._log.acted(by.user_id, act, case_id=case_id, token=by.token)
 
     async def _check_same(
@@ -207,17 +228,32 @@ class OwnReports:
             return
         varies = {"recorded_at", "revision"} | (set() if dates else {"dates"})
         if before.said.model_dump(exclude=varies) != event.model_dump(exclude=varies):
-            raise RefusedError("something else was sent with this before: begin again")
+            await self._store(event, submission, by, "", refused=_REUSED)
+            raise ReusedKeyError(_REUSED)
 
-    async def _store(self, event: TerminationEvent, submission: Submission, by: Principal) -> bool:
+    async def _store(
+        self,
+        event: TerminationEvent,
+        submission: Submission,
+        by: Principal,
+        numbered_by: str,
+        *,
+        refused: str | None = None,
+    ) -> bool:
         actor, reason = f"{by.name} ({by.user_id})", submission.reason.strip()
+        key = f"{_prefix(by)}{submission.once}"
+        body = local_body(event, actor=actor, reason=reason, numbered_by=numbered_by)
+        if refused:  # beside what was sent under this key before: once for each other content
+            said = event.model_dump_json(exclude={"recorded_at", "dates"})
+            key = self._inbox.key_beside(key, said.encode())
         return await self._inbox.store(
             tenant=self._tenant,
             source=LOCAL_SOURCE,
-            dedupe_key=f"{_prefix(by)}{submission.once}",
+            dedupe_key=key,
             received_at=datetime.now(UTC),
-            body=local_body(event, actor=actor, reason=reason),
+            body=body,
             priority=event.kind.priority,
+            refused=refused,
         )
 
     def _cutoff(self, event: TerminationEvent) -> datetime:
@@ -233,12 +269,10 @@ class OwnReports:
             await self._log.denied(by.user_id, "hr.report", why="about_oneself", token=by.token)
             raise RefusedError("this is you: somebody else must report it")
 
-    async def _latest(self, event: TerminationEvent) -> tuple[str, int, str] | None:
-        """Status, revision and id of the latest case of this spell."""
+    async def _find(self, event: TerminationEvent, named: str, cutoff: datetime) -> Found:
+        """What the report is about and would do; ``named`` is the source whose worker it is."""
         said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
-        index = self._cases.spell_index(said)
-        found = (await self._cases.known([index])).get(index)
-        return None if found is None else (found[0].status, found[0].revision, found[0].case_id)
+        return await self._whose.of(await self._whose.number(said, named), cutoff)
 
     async def _has_sent(self, event: TerminationEvent, by: Principal) -> bool:
         """Whether ``by`` has reported this spell already, as far as their newest reports tell."""
@@ -254,13 +288,28 @@ def _prefix(by: Principal) -> str:
     return f"hr-{by.user_id}-"
 
 
-def _said(body: bytes) -> TerminationEvent | None:
+def _may_hear(found: Found, by: Principal) -> bool:
+    """Whether ``by`` may be told of a case that they did not open: no coming one, none of others.
+
+    What they report all the same is kept for operations.
+    """
+    case = found.case
+    return (
+        case is not None
+        and case.begun_at is not None
+        and (by.partners is None or case.partner in by.partners)
+    )
+
+
+def _said(body: bytes) -> tuple[TerminationEvent | None, str]:
+    """What an event says, and of whose worker; None where it cannot be read any more."""
     if not body:
-        return None
+        return None, ""
     try:
-        return read_event(json.loads(body)["event"])
+        document = json.loads(body)
+        return read_event(document["event"]), str(document.get("numbered_by", ""))
     except (ValueError, KeyError, TypeError, EventError):
-        return None
+        return None, ""
 
 
 def _cells(sent: TerminationEvent) -> dict[str, Any]:
@@ -293,6 +342,8 @@ _VERDICTS = {
 
 def _became(sent: Sent) -> str:
     row = sent.row
+    if row.state == "refused" and row.verdict == Verdict.CONFLICT:
+        return "Taken. Operations have it."  # a case that the asker may not know of
     if row.state == "refused":
         return f"Refused: {row.error}" if row.error else "Refused."
     if row.state in _STATES:

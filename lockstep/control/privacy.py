@@ -37,11 +37,13 @@ REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,40}")
 class Whom:
     """A person: by case, by subject id, or by HR's worker id. One of both is given.
 
-    A case or a subject means that one spell; a worker id means all spells of the person.
+    A case or a subject means that one spell; a worker id means all spells of the person. Where
+    several sources know that number, ``source`` says whose it is.
     """
 
     target: str = ""
     worker_id: str = field(default="", repr=False)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,16 @@ class Privacy:
         if whom.worker_id:
             index = self._ring.blind_index("worker", self._tenant, whom.worker_id)
             spells = await self._erasure.spells_of(worker_index=index)
+            if whom.source:
+                spells = [spell for spell in spells if spell.numbered_by == whom.source]
             if not spells:
                 raise RefusedError("no case was ever opened for this worker id")
+            if names := sorted({spell.numbered_by for spell in spells})[1:]:
+                first = min(spell.numbered_by for spell in spells)
+                raise RefusedError(
+                    "each source numbers its own people, and several know this number: say whose"
+                    f" it is with --source: {', '.join([first, *names])}"
+                )
             return spells, 0
         subject_id = _uuid(whom.target)
         if subject_id is None:
@@ -201,12 +211,12 @@ class Retention:
         before = datetime.now(UTC) - self._keep
         erased = 0
         events = 0
-        kept: dict[bytes, Obstacle] = {}  # by person: two spells may stand on two pages
+        kept: dict[object, Obstacle] = {}  # by person: two spells may stand on two pages
         async for page in self._pages(before):
             done = await self._erasure.erase(page, Cause(Ground.RETENTION))
             erased += len(done.spells)
             events += done.events
-            kept.update((row.spell.worker_index, row.obstacle) for row in done.kept)
+            kept.update((row.spell.person, row.obstacle) for row in done.kept)
         events += await self._erasure.sweep(before)
         packs = len(await delete_packs(self._erasure, self._packs))
         log.info("retention_done", count=erased)

@@ -45,6 +45,7 @@ def event_of(cells: Mapping[str, object]) -> TerminationEvent:
             "kind": given.get("kind", ""),
             "worker": worker,
             "spell": given.get("spell", "1"),
+            "hired_at": given.get("hired_at"),
             "dates": dates.model_dump(mode="json", exclude_none=True),
             "partner": given.get("partner", ""),
             "site": given.get("site", ""),

@@ -72,6 +72,7 @@ class Policy:
         warn_at: the part of a system's SLA after which operations are told that it is still open.
         vendor_clock_tolerance: how far a vendor's clock may be from ours before its own records of
             when access ended count for nothing.
+        same_people: groups of sources that number the same people.
     """
 
     version: str
@@ -83,6 +84,7 @@ class Policy:
     warn_at: float = 0.5
     watch: tuple[timedelta, ...] = DEFAULT_WATCH
     vendor_clock_tolerance: timedelta = VENDOR_CLOCK_TOLERANCE
+    same_people: tuple[tuple[str, ...], ...] = ()
 
     def sla_for(self, kind: TerminationKind, tier: Tier) -> timedelta:
         return self.sla.get((kind, tier), DEFAULT_SLA[(kind, tier)])
@@ -118,6 +120,7 @@ class Policy:
             vendor_clock_tolerance=timedelta(seconds=document[_TOLERANCE])
             if _TOLERANCE in document
             else VENDOR_CLOCK_TOLERANCE,
+            same_people=tuple(tuple(group) for group in document.get("same_people", ())),
         )
 
     def as_document(self) -> dict[str, object]:
@@ -154,9 +157,15 @@ class Policy:
             "warn_at_percent": round(self.warn_at * 100),
             "watch_s": [int(delay.total_seconds()) for delay in self.watch],
             **({} if is_usual else {_TOLERANCE: tolerance}),
+            # Only where there are any: the digest of every other policy stays as it was.
+            **({"same_people": _groups(self.same_people)} if self.same_people else {}),
         }
 
 
 def _time_text(at: time) -> str:
     """To the minute where that is exact: the text is part of every pinned digest."""
     return at.isoformat("seconds" if at.second else "minutes")
+
+
+def _groups(groups: tuple[tuple[str, ...], ...]) -> list[list[str]]:
+    return sorted(sorted(group) for group in groups)

@@ -28,6 +28,8 @@ class TerminationAction(StrEnum):
     TERMINATED = "terminated"
     AMENDED = "amended"
     RESCINDED = "rescinded"
+    REHIRED = "rehired"
+    """They work here again: ends the watch of the case that closed; nothing is taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,13 @@ class EndDates:
 
 @dataclass(frozen=True, slots=True)
 class Termination:
-    """One revision of HR's statement about one spell."""
+    """One revision of HR's statement about one spell.
+
+    Args:
+        hired_at: when the employment began that the statement is about (for `rehired`: the new
+            one); tells two employments apart that HR gives one spell.
+        numbered_by: the source whose number ``worker_id`` is; "" says ``source``.
+    """
 
     tenant: str
     source: str
@@ -67,49 +75,29 @@ class Termination:
     display_name: str = ""
     partner: str = ""
     site: str = ""
+    hired_at: datetime | date | None = None
+    numbered_by: str = ""
+
+    @property
+    def whose_number(self) -> str:
+        """The source whose number ``worker_id`` is."""
+        return self.numbered_by or self.source
+
+    def says_as(self, other: Termination) -> bool:
+        """Whether two statements say the same, whoever delivered them and whenever recorded."""
+        return _content(self) == _content(other)
 
 
-class Verdict(StrEnum):
-    """What a further statement about a known spell does."""
-
-    OPEN = "open"
-    TOMBSTONE = "tombstone"
-    """A rescind came before what it rescinds: remember it, open nothing."""
-    DUPLICATE = "duplicate"
-    OUTDATED = "outdated"
-    AMEND = "amend"
-    RESCIND = "rescind"
-    TOO_LATE = "too_late"
-    """The case is past its cutoff: recorded, nothing is ever re-enabled."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownCase:
-    """What intake must know of an existing case to judge a further statement."""
-
-    revision: int
-    last_event_id: str
-    is_rescinded: bool
-    cutoff_passed: bool
-
-
-def judge(
-    action: TerminationAction, revision: int, event_id: str, known: KnownCase | None
-) -> Verdict:
-    """Decide what one statement does to what is known; order and repetition must not matter.
-
-    A revision below or equal to the known one never changes anything, whatever it says: HR's
-    revision is the only clock that all deliveries share.
-    """
-    if known is None:
-        return Verdict.TOMBSTONE if action is TerminationAction.RESCINDED else Verdict.OPEN
-    if event_id == known.last_event_id or revision == known.revision:
-        return Verdict.DUPLICATE
-    if revision < known.revision:
-        return Verdict.OUTDATED
-    if known.is_rescinded:
-        is_again = action is TerminationAction.RESCINDED
-        return Verdict.RESCIND if is_again else Verdict.OPEN  # a revision counts in any case
-    if action is TerminationAction.RESCINDED:
-        return Verdict.TOO_LATE if known.cutoff_passed else Verdict.RESCIND
-    return Verdict.AMEND
+def _content(said: Termination) -> tuple[object, ...]:
+    return (
+        said.action,
+        said.worker_id,
+        said.spell,
+        said.kind,
+        said.dates,
+        frozenset(said.keys.keys),
+        said.display_name,
+        said.partner,
+        said.site,
+        said.hired_at,
+    )

@@ -23,6 +23,7 @@ class EntryKind(StrEnum):
     CASE_AMENDED = "case:amended"
     CASE_RESCINDED = "case:rescinded"
     CASE_RESCIND_REFUSED = "case:rescind_refused"
+    CASE_REHIRED = "case:rehired"
     CASE_BEGUN = "case:begun"
     CASE_BARRED = "case:barred"
     CASE_CLOSED = "case:closed"

@@ -42,6 +42,7 @@ MAX_DOCUMENTS = 1000
 _SILENT = frozenset(
     {
         "case:rescind_refused",
+        "case:rehired",
         "case:barred",
         "revocation:fault",
         "revocation:needs_person",

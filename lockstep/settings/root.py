@@ -13,12 +13,12 @@ from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions
 from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS
-from lockstep.control.events import LOCAL_SOURCE
 from lockstep.control.temporal import TemporalAddress
 from lockstep.control.tokens import TokenError, Tokens
 from lockstep.control.webhook_secret import webhook_key
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
 from lockstep.domain.rights import Permission
 from lockstep.evidence.notes import NoteError, Signer
@@ -117,6 +117,13 @@ class Settings(BaseSettings):
                     raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
         if LOCAL_SOURCE in self.sources:
             raise ValueError(f"sources.{LOCAL_SOURCE}: this name is our own: choose another")
+        return self
+
+    @model_validator(mode="after")
+    def _same_people(self) -> Settings:
+        named = {name for group in self.policy.same_people for name in group}
+        if unknown := sorted(named - set(self.sources)):
+            raise ValueError(f"policy.same_people: no such source: {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")
@@ -320,7 +327,12 @@ class Settings(BaseSettings):
             warn_at=self.policy.warn_at,
             watch=tuple(self.policy.watch),
             vendor_clock_tolerance=self.policy.vendor_clock_tolerance,
+            same_people=tuple(tuple(group) for group in self.policy.same_people),
         )
+
+    def numbering(self) -> Numbering:
+        """Whose worker numbers there are."""
+        return Numbering(tuple(sorted(self.sources)), self.to_policy().same_people)
 
     def connector_options(self, name: str) -> ConnectorOptions:
         """What one system's connector is built from.

@@ -100,6 +100,7 @@ def _policy(settings: Settings) -> dict[str, Any]:
     return {
         "end_of_day": policy.cutoff.end_of_day.isoformat("minutes"),
         "involuntary_at_notice": policy.cutoff.involuntary_at_notice,
+        "same_people": [", ".join(group) for group in policy.same_people],
         "warn_at_percent": round(policy.warn_at * 100),
         "watch": [text_of(delay) for delay in policy.watch],
         "vendor_clock_tolerance": text_of(policy.vendor_clock_tolerance),

@@ -49,6 +49,12 @@ def _tier(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _groups(value: object) -> object:
+    """One group may be written as a plain list of names."""
+    is_one = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    return [value] if is_one else value
+
+
 TierName = Annotated[Tier, BeforeValidator(_tier)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 SecretRef = Annotated[str, AfterValidator(secret_reference)]
@@ -127,6 +133,19 @@ class PolicyTable(Table):
     vendor_clock_tolerance: Duration = Field(
         default=VENDOR_CLOCK_TOLERANCE, ge=timedelta(seconds=1), le=timedelta(minutes=1)
     )
+    same_people: Annotated[list[list[str]], BeforeValidator(_groups)] = Field(
+        default_factory=list, max_length=50
+    )
+
+    @field_validator("same_people")
+    @classmethod
+    def _apart(cls, value: list[list[str]]) -> list[list[str]]:
+        names = [name for group in value for name in group]
+        if any(len(group) < 2 for group in value):  # noqa: PLR2004 - a group of one is none
+            raise ValueError("a group names two sources at least")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"a source stands in one group, once: {', '.join(twice)}")
+        return value
 
     @field_validator("warn_at")
     @classmethod

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from lockstep.domain.judging import KnownCase
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import KnownCase
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow
 from lockstep.storage.subjects import Subject
@@ -42,17 +42,60 @@ async def read_cases(connection: AsyncConnection, ids: Sequence[str]) -> list[Ca
     return [found.get(case_id) for case_id in ids]
 
 
-async def latest_of_spells(
+async def cases_of_spells(
     connection: AsyncConnection, indexes: Sequence[bytes]
-) -> dict[bytes, tuple[CaseRow, KnownCase]]:
-    """The latest case of each spell that has one, and what judging HR's next word needs of it."""
+) -> dict[bytes, list[CaseRow]]:
+    """The cases under each identity index that has any, of all sources, the oldest first."""
     query = (
-        select(cases.c.spell_index, *_COLUMNS)
-        .where(cases.c.spell_index.in_(indexes))
+        select(cases.c.identity_index, *_COLUMNS)
+        .where(cases.c.identity_index.in_(indexes))
         .order_by(cases.c.opened_at)
     )
-    rows = (await connection.execute(query)).mappings().all()
-    return {bytes(row["spell_index"]): _known(case_of(row)) for row in rows}
+    found: dict[bytes, list[CaseRow]] = {}
+    for row in (await connection.execute(query)).mappings():
+        found.setdefault(bytes(row["identity_index"]), []).append(case_of(row))
+    return found
+
+
+async def numbered_by_whom(
+    connection: AsyncConnection, indexes: Sequence[bytes]
+) -> dict[bytes, list[str]]:
+    """The sources under whose number workers are known, by worker index; the oldest first."""
+    query = (
+        select(cases.c.worker_index, cases.c.numbered_by)
+        .where(cases.c.worker_index.in_(indexes))
+        .group_by(cases.c.worker_index, cases.c.numbered_by)
+        .order_by(func.min(cases.c.opened_at))
+    )
+    found: dict[bytes, list[str]] = {}
+    for row in await connection.execute(query):
+        found.setdefault(bytes(row.worker_index), []).append(row.numbered_by)
+    return found
+
+
+async def taken_by_peers(
+    connection: AsyncConnection,
+    rows: Sequence[Mapping[str, Any]],
+    peers: Mapping[str, Sequence[str]],
+) -> set[str]:
+    """Ids of rows whose spell a source that numbers the same people has opened; in their order.
+
+    Until the transaction ends nobody else opens these spells: of two such sources that report one
+    leaver in the same instant, no unique index could tell.
+    """
+    taken = set()
+    for row in rows:
+        others = [name for name in peers.get(row["case_id"], ()) if name != row["numbered_by"]]
+        if not others:
+            continue
+        index = row["identity_index"]
+        number = int.from_bytes(bytes(index)[:8], "big", signed=True)
+        await connection.execute(select(func.pg_advisory_xact_lock(number)))
+        same = (cases.c.identity_index == index) & (cases.c.employment == row["employment"])
+        live = cases.c.numbered_by.in_(others) & (cases.c.status != CaseStatus.RESCINDED.value)
+        if await connection.scalar(select(cases.c.case_id).where(same & live).limit(1)):
+            taken.add(row["case_id"])
+    return taken
 
 
 async def locked(connection: AsyncConnection, case_id: str) -> CaseRow:
@@ -91,10 +134,15 @@ async def subject_of(
     return Subject.open(ring, case.subject_id, row.wrapped_key, row.private)
 
 
-def _known(case: CaseRow) -> tuple[CaseRow, KnownCase]:
-    return case, KnownCase(
+def as_known(case: CaseRow) -> KnownCase:
+    """What judging HR's next word needs of a case."""
+    return KnownCase(
         revision=case.revision,
         last_event_id=case.last_event_id,
         is_rescinded=case.status == CaseStatus.RESCINDED,
         cutoff_passed=case.status != CaseStatus.SCHEDULED,
+        cutoff_at=case.cutoff_at,
+        closed_at=case.closed_at if case.status == CaseStatus.CLOSED else None,
+        is_rehired=case.unwatched_at is not None,
+        employment=case.employment,
     )

@@ -81,13 +81,21 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One termination that opens a case. ``tombstone`` remembers a rescission that came first."""
+    """One termination that opens a case.
+
+    Args:
+        tombstone: remembers a rescission that came first.
+        employment: which employment under its spell, from 1.
+        peers: sources that number the same people; what one of them has opened is not opened again.
+    """
 
     termination: Termination
     received_at: datetime
     cutoff: datetime
     tombstone: bool = False
     said: Said | None = None
+    employment: int = 1
+    peers: tuple[str, ...] = ()
 
     def exact(self) -> Opening:
         """The same with its instants in whole milliseconds, as the ledger will tell them."""
@@ -194,6 +202,9 @@ def _case_row(
         "begun_at": now if status is CaseStatus.REVOKING else None,
         "closed_at": None,
         "closings": 0,
+        "numbered_by": termination.whose_number,
+        "employment": opening.employment,
+        "unwatched_at": None,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -16,9 +16,10 @@ from lockstep.domain.clocks import whole_ms
 from lockstep.domain.keys import joined
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
-from lockstep.domain.terminations import KnownCase, Termination, TerminationKind
+from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.evidence.fold import ACCESS_RETURNED, RETURNED_BEFORE_REHIRE
 from lockstep.storage.amendments import (
     amend_rows,
     amendment_data,
@@ -33,10 +34,12 @@ from lockstep.storage.case_reads import (
     UnknownCaseError,
     as_judged,
     case_of,
-    latest_of_spells,
+    cases_of_spells,
     locked,
+    numbered_by_whom,
     read_cases,
     subject_of,
+    taken_by_peers,
 )
 from lockstep.storage.case_rows import (
     NewRows,
@@ -68,18 +71,24 @@ class Cases:
         self._readers: Batcher[str, CaseRow | None] = Batcher(self._read_many)
 
     def spell_index(self, termination: Termination) -> bytes:
-        """Finds a spell without storing worker id or spell."""
+        """Finds a spell without storing worker id or spell; of every source with this number."""
         return self._ring.blind_index(
             "spell", termination.tenant, termination.worker_id, termination.spell
         )
 
     def worker_index(self, tenant: str, worker_id: str) -> bytes:
+        """Finds a worker's number, whoever gave it."""
         return self._ring.blind_index("worker", tenant, worker_id)
 
-    async def known(self, indexes: Sequence[bytes]) -> dict[bytes, tuple[CaseRow, KnownCase]]:
-        """The latest case of each spell that has one."""
+    async def of_spells(self, indexes: Sequence[bytes]) -> dict[bytes, list[CaseRow]]:
+        """The cases of each spell that has any, of all sources that number so; oldest first."""
         async with self._engine.connect() as connection:
-            return await latest_of_spells(connection, indexes)
+            return await cases_of_spells(connection, indexes)
+
+    async def numbered_by(self, indexes: Sequence[bytes]) -> dict[bytes, list[str]]:
+        """Under whose numbers workers are known, by worker index."""
+        async with self._engine.connect() as connection:
+            return await numbered_by_whom(connection, indexes)
 
     async def adopt(self, pinned: PinnedPolicy, tenant: str) -> None:
         """Store a policy and say so in the ledger; once per digest."""
@@ -127,19 +136,13 @@ class Cases:
             return []
         async with self._engine.begin() as connection:
             await connection.execute(insert(subjects), [row.subject for row in made])
-            statement = (
-                pg_insert(cases)
-                .on_conflict_do_nothing(
-                    index_elements=["spell_index"],
-                    # Literal: once psycopg has prepared the statement, PostgreSQL cannot match a
-                    # parameter with the index's predicate, and every further opening would fail.
-                    index_where=text("status <> 'rescinded'"),
-                )
-                .returning(cases.c.case_id)
-            )
             # In one order everywhere: two dispatchers with the same spells would deadlock.
-            rows = sorted((row.case for row in made), key=lambda row: bytes(row["spell_index"]))
-            won = set((await connection.scalars(statement, rows)).all())
+            rows = sorted((row.case for row in made), key=lambda row: bytes(row["identity_index"]))
+            peers = {row.case["case_id"]: o.peers for row, o in zip(made, openings, strict=True)}
+            taken = await taken_by_peers(connection, rows, peers)
+            rows = [row for row in rows if row["case_id"] not in taken]
+            statement = pg_insert(cases).on_conflict_do_nothing().returning(cases.c.case_id)
+            won = set((await connection.scalars(statement, rows)).all()) if rows else set()
             winners = [row for row in made if row.case["case_id"] in won]
             losers = [row for row in made if row.case["case_id"] not in won]
             if losers:  # no personal data without a case
@@ -199,7 +202,10 @@ class Cases:
     async def rescind(
         self, case: CaseRow, termination: Termination, said: Said | None = None
     ) -> CaseStatus:
-        """Stop a case before its cutoff; afterwards record the wish and change nothing.
+        """Stop a case before its cutoff; afterwards record the wish, and take nothing more.
+
+        What was taken stays taken. But who stays, and is given access again by people, must not
+        lose it again: the watch ends.
 
         Raises:
             StaleCaseError: if another statement came first.
@@ -219,15 +225,53 @@ class Cases:
                     .where(revocations.c.case_id == case.case_id)
                     .values(state=RevocationState.STOPPED.value, updated_at=func.now())
                 )
+            else:
+                now = whole_ms(datetime.now(UTC))
+                values["unwatched_at"] = func.coalesce(cases.c.unwatched_at, now)
             await connection.execute(
                 update(cases).where(cases.c.case_id == case.case_id).values(**values)
             )
             kind = EntryKind.CASE_RESCINDED if in_time else EntryKind.CASE_RESCIND_REFUSED
-            data = {"revision": termination.revision}
+            data: dict[str, object] = {"revision": termination.revision}
+            if not in_time:
+                data["watch_ends"] = True
             event = termination.event_id
             subject = await subject_of(connection, current, ring=self._ring)
             await say(connection, current, kind, short_key(event), data, subject=subject, said=said)
         return CaseStatus.RESCINDED if in_time else CaseStatus(current.status)
+
+    async def rehire(
+        self, case: CaseRow, termination: Termination, said: Said | None = None
+    ) -> CaseRow:
+        """They work here again: from now on nothing is taken from them in the name of this case.
+
+        Raises:
+            StaleCaseError: if the case is no longer as ``case`` shows it, or is not closed.
+        """
+        async with self._engine.begin() as connection:
+            current = await as_judged(connection, case)
+            if current.status != CaseStatus.CLOSED:
+                raise StaleCaseError(f"case {case.case_id} is {current.status} meanwhile")
+            now = whole_ms(datetime.now(UTC))
+            await connection.execute(
+                update(cases)
+                .where(cases.c.case_id == case.case_id)
+                .values(
+                    revision=termination.revision,
+                    last_event_id=termination.event_id,
+                    unwatched_at=func.coalesce(cases.c.unwatched_at, now),
+                    updated_at=func.now(),
+                )
+            )
+            data = {
+                "revision": termination.revision,
+                "hr_recorded_at": instant_text(termination.recorded_at),
+            }
+            number = short_key(termination.event_id)
+            subject = await subject_of(connection, current, ring=self._ring)
+            kind = EntryKind.CASE_REHIRED
+            await say(connection, current, kind, number, data, subject=subject, said=said, now=now)
+            return await locked(connection, case.case_id)
 
     async def begin(self, case_id: str) -> BeginResult:
         """The one place that decides between a cutoff that has come and HR's last-second word."""
@@ -296,10 +340,11 @@ class Cases:
         opening: int,
         entry: Entry,
         snapshot: bytes | None = None,
-    ) -> None:
+    ) -> bool:
         """Access came back: raise a finding and reopen system and case, clocks unchanged.
 
         ``snapshot`` is what the look saw, sealed: nothing ended before it was last seen standing.
+        False, and nothing is done, where HR has said meanwhile that they work here again.
 
         Raises:
             SubjectErasedError: whoever was erased could not be revoked again.
@@ -308,8 +353,9 @@ class Cases:
             "finding_id": f"{case_id}:{system}:{look}",
             "case_id": case_id,
             "system": system,
-            "kind": "access_returned",
+            "kind": ACCESS_RETURNED,
             "raised_at": whole_ms(entry.occurred_at),
+            "resolved_at": None,
         }
         row = {"k_case": case_id, "k_system": system}
         reopened = {**row, "n_opening": opening + 1}
@@ -322,9 +368,31 @@ class Cases:
         async with self._engine.begin() as connection:
             # Under the lock that an erasure takes too: whichever comes second knows of the first.
             current = await locked(connection, case_id)
+            if current.unwatched_at is not None:
+                return False
             if await subject_of(connection, current, ring=self._ring) is None:
                 raise SubjectErasedError(f"the data of case {case_id} were erased")
             await append_all(connection, [Append(entry, changes)])
+        return True
+
+    async def note_return(self, case_id: str, system: str, *, look: int, entry: Entry) -> None:
+        """Access had come back before HR said that they work here again: a finding, no more."""
+        at = whole_ms(entry.occurred_at)
+        finding = {
+            "finding_id": f"{case_id}:{system}:{look}",
+            "case_id": case_id,
+            "system": system,
+            "kind": RETURNED_BEFORE_REHIRE,
+            "raised_at": at,
+            "resolved_at": at,  # nothing is left to be done about it
+        }
+        await self._ledger.append(Append(entry, (Change(FINDING, finding),)))
+
+    async def is_watched(self, case_id: str) -> bool:
+        """Whether access that returns is to be taken again."""
+        query = select(cases.c.unwatched_at).where(cases.c.case_id == case_id)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one() is None
 
     async def _write_keys(
         self,
@@ -357,9 +425,11 @@ class Cases:
 
     def _indexes(self, opening: Opening) -> dict[str, bytes]:
         termination = opening.termination
+        spell = self.spell_index(termination)
         return {
             "worker_index": self.worker_index(termination.tenant, termination.worker_id),
-            "spell_index": self.spell_index(termination),
+            "spell_index": spell,
+            "identity_index": spell,
         }
 
     async def _read_many(self, ids: Sequence[str]) -> Sequence[CaseRow | None]:

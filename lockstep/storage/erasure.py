@@ -19,7 +19,15 @@ from lockstep.storage.exports import ExportState
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.ledger import Append, append_all
-from lockstep.storage.spells import Kept, Spell, due_spells, judged, spells_of_people
+from lockstep.storage.spells import (
+    Kept,
+    Person,
+    Spell,
+    due_spells,
+    judged,
+    spells_of_number,
+    spells_of_people,
+)
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.casework import artefacts, decisions
@@ -102,12 +110,18 @@ class Erasure:
     async def spells_of(
         self, *, subject_id: UUID | None = None, worker_index: bytes | None = None
     ) -> list[Spell]:
-        """All spells of the person whom a subject or a blind index belongs to, oldest first."""
+        """Oldest first: all spells of a subject's person, or of everybody who has a number.
+
+        The latter may be several people: each source numbers its own.
+        """
         async with self._engine.connect() as connection:
-            if subject_id is not None:
-                query = select(cases.c.worker_index).where(cases.c.subject_id == subject_id)
-                worker_index = await connection.scalar(query)
-            return await spells_of_people(connection, [worker_index] if worker_index else [])
+            if worker_index is not None:
+                return await spells_of_number(connection, worker_index)
+            query = select(cases.c.numbered_by, cases.c.worker_index).where(
+                cases.c.subject_id == subject_id
+            )
+            rows = (await connection.execute(query)).all()
+            return await spells_of_people(connection, [Person(*row) for row in rows])
 
     async def people(self, subject_ids: Sequence[UUID]) -> dict[UUID, Subject]:
         """The personal data of subjects; who was erased is left out."""
@@ -154,8 +168,14 @@ class Erasure:
         async with self._engine.begin() as connection:
             free, kept = await judged(connection, wanted)
             if free:  # judge again, now that nobody can reopen or hold these any more
-                workers = sorted({spell.worker_index for spell in free})
-                await connection.execute(_LOCK, {"workers": workers})
+                people = sorted({spell.person for spell in free})
+                await connection.execute(
+                    _LOCK,
+                    {
+                        "names": [person.numbered_by for person in people],
+                        "workers": [person.worker_index for person in people],
+                    },
+                )
                 free, kept_now = await judged(connection, free)
                 kept = [*kept, *kept_now]
             fresh = [spell for spell in free if spell.erased_at is None]
@@ -229,7 +249,11 @@ class Erasure:
         events += _count(
             await connection.execute(
                 update(inbox)
-                .where(inbox.c.case_id.in_(case_ids), inbox.c.state == "done", inbox.c.body != b"")
+                .where(
+                    inbox.c.case_id.in_(case_ids),
+                    inbox.c.state.in_(("done", "refused")),
+                    inbox.c.body != b"",
+                )
                 .values(body=b"")
             )
         )
@@ -298,8 +322,9 @@ def _people_in(body: bytes) -> set[str]:
 
 _LOCK = text(
     """
-    select case_id from cases where worker_index = any(cast(:workers as bytea[]))
-     order by case_id for update
+    select case_id from cases where (numbered_by, worker_index) in (
+      select * from unnest(cast(:names as text[]), cast(:workers as bytea[]))
+    ) order by case_id for update
     """
 )
 _FORGET_REASONS = text(
@@ -315,7 +340,7 @@ _LATE_EVENTS = text(
       select i.id from inbox i
         join cases c on c.case_id = i.case_id
         join subjects s on s.subject_id = c.subject_id
-       where i.state = 'done' and i.body <> '' and s.erased_at is not null
+       where i.state in ('done', 'refused') and i.body <> '' and s.erased_at is not null
        limit :limit
     )
     """

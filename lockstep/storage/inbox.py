@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, and_, bindparam, func, select, text, update
+from sqlalchemy import Row, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.intake import inbox
 
 log = structlog.get_logger("lockstep.storage")
@@ -42,6 +46,16 @@ class InboxEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it stands; ``body`` is empty once destroyed, or where it cannot be opened."""
+
+    body: bytes = field(repr=False)
+    state: str
+    verdict: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Disposition:
     """What became of one event: ``state`` is ``done`` or ``refused``."""
 
@@ -52,6 +66,10 @@ class Disposition:
     error: str | None = None
 
 
+_EVENT = [
+    *[inbox.c[name] for name in ("id", "tenant", "source", "dedupe_key", "received_at")],
+    *[inbox.c[name] for name in ("attempts", "body", "brake_id")],
+]
 _NEW = insert(inbox)
 _INSERT = _NEW.on_conflict_do_update(
     index_elements=["source", "dedupe_key"],
@@ -59,7 +77,10 @@ _INSERT = _NEW.on_conflict_do_update(
     # What was refused at a brake comes before the brake again.
     set_={
         name: _NEW.excluded[name]
-        for name in ("received_at", "priority", "body", "state", "error", "finished_at", "brake_id")
+        for name in (
+            *("received_at", "priority", "body", "state", "error", "verdict", "finished_at"),
+            "brake_id",
+        )
     },
     where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
 ).returning(inbox.c.id)
@@ -111,8 +132,11 @@ class Inbox:
         body: bytes,
         priority: int,
         refused: str | None = None,
+        verdict: str | None = None,
     ) -> bool:
         """Commit one event; False if it is here already. ``refused`` keeps it for people only.
+
+        ``verdict``: of one that was refused for what it contradicts.
 
         A usable event takes the place of a refused one with the same key.
         """
@@ -125,6 +149,7 @@ class Inbox:
             "body": self._ring.encrypt(body, context=event_context(source, dedupe_key)),
             "state": "refused" if refused else "pending",
             "error": refused,
+            "verdict": verdict,
             "finished_at": received_at if refused else None,
         }
         async with self._engine.begin() as connection:
@@ -132,6 +157,26 @@ class Inbox:
             if inserted is not None and not refused:
                 await connection.execute(text(f"notify {CHANNEL}"))
         return inserted is not None
+
+    async def find(self, source: str, dedupe_key: str) -> Stored | None:
+        """What stands under a key."""
+        query = select(inbox.c.body, inbox.c.state, inbox.c.verdict, inbox.c.error).where(
+            inbox.c.source == source, inbox.c.dedupe_key == dedupe_key
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        body = b""
+        if row.body:
+            with contextlib.suppress(KeyringError):
+                body = self._ring.decrypt(row.body, context=event_context(source, dedupe_key))
+        return Stored(body, row.state, row.verdict or "", row.error or "")
+
+    def key_beside(self, dedupe_key: str, said: bytes) -> str:
+        """The key of what was sent under the key of something else; the same for the same."""
+        digest = self._ring.blind_index("beside", dedupe_key, hashlib.sha256(said).hexdigest())
+        return f"{dedupe_key}~{digest.hex()[:16]}"
 
     async def claim(self, limit: int, *, lowest_priority: int = 9) -> list[InboxEvent]:
         """Take the most urgent waiting events for `CLAIM`; other dispatchers skip them.
@@ -195,12 +240,10 @@ class Inbox:
 
         One that the keyring does not open is left out.
         """
-        columns = [inbox.c[name] for name in ("id", "tenant", "source", "dedupe_key")]
-        more = [inbox.c.received_at, inbox.c.attempts, inbox.c.body, inbox.c.brake_id]
         after = 0
         while True:
             query = (
-                select(*columns, *more)
+                select(*_EVENT)
                 .where(inbox.c.state == "refused", inbox.c.body != b"", inbox.c.id > after)
                 .order_by(inbox.c.id)
                 .limit(_PAGE)
@@ -212,6 +255,28 @@ class Inbox:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].id
+
+    async def said_of(self, case: CaseRow) -> list[InboxEvent]:
+        """The events that led to a case, or changed it; without those whose body is destroyed.
+
+        The last one too, whose dispatcher may not have come to say so.
+        """
+        its_last = and_(
+            inbox.c.dedupe_key == case.last_event_id,
+            inbox.c.source.in_((case.source, case.numbered_by, LOCAL_SOURCE)),
+        )
+        query = (
+            select(*_EVENT)
+            .where(
+                or_(inbox.c.case_id == case.case_id, its_last),
+                inbox.c.state != "refused",
+                inbox.c.body != b"",
+            )
+            .order_by(inbox.c.id)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [event for row in rows if (event := self._open(row)) is not None]
 
     async def counts(self) -> dict[str, int]:
         """Events by state."""

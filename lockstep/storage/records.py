@@ -9,7 +9,13 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """A case as stored; no personal data."""
+    """A case as stored; no personal data.
+
+    Args:
+        numbered_by: the source whose number the worker's id is.
+        employment: which employment under its spell, from 1.
+        unwatched_at: when HR said that they work here again: nothing is taken any more.
+    """
 
     case_id: str
     tenant: str
@@ -30,6 +36,9 @@ class CaseRow:
     begun_at: datetime | None
     closed_at: datetime | None
     closings: int
+    numbered_by: str = ""
+    employment: int = 1
+    unwatched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -29,12 +30,20 @@ class Obstacle(StrEnum):
     """Access that returns must be revoked again, and only with the keys it can be found."""
 
 
+class Person(NamedTuple):
+    """Whose number, and its blind index: one number of two sources is two people."""
+
+    numbered_by: str
+    worker_index: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Spell:
     """One case, as far as erasing its leaver goes.
 
     Args:
-        worker_index: the same for all spells of one person.
+        worker_index: of the worker's number.
+        numbered_by: the source whose number it is: with it, the same for all spells of one person.
         ended_at: end of the last look, or of a rescinded case; None while it is open.
         is_held: a legal hold stands.
         is_at_work: some system is neither settled nor stopped.
@@ -44,6 +53,7 @@ class Spell:
     tenant: str
     subject_id: UUID
     worker_index: bytes
+    numbered_by: str
     policy: str
     partner: str
     status: str
@@ -52,6 +62,10 @@ class Spell:
     is_held: bool
     is_at_work: bool
     erased_at: datetime | None
+
+    @property
+    def person(self) -> Person:
+        return Person(self.numbered_by, bytes(self.worker_index))
 
     def obstacle(self, now: datetime) -> Obstacle | None:
         """What keeps this spell's data at ``now``, if anything does."""
@@ -75,10 +89,12 @@ class Kept:
 
 
 _SPELL = """
-    select c.case_id, c.tenant, c.subject_id, c.worker_index, c.policy, c.partner, c.status,
-           c.cutoff_at, s.erased_at,
+    select c.case_id, c.tenant, c.subject_id, c.worker_index, c.numbered_by, c.policy, c.partner,
+           c.status, c.cutoff_at, s.erased_at,
            case c.status
-             when 'closed' then c.closed_at + watch.longest
+             when 'closed' then
+               case when c.unwatched_at is null then c.closed_at + watch.longest
+                    else greatest(c.closed_at, c.unwatched_at) end
                + case when watch.longest > interval '0' then cast(:patience as interval)
                       else interval '0' end
              when 'rescinded' then c.updated_at
@@ -100,8 +116,14 @@ _SPELL = """
 """
 """A look that a vendor holds up is tried for its patience; only then is the watch over."""
 _OF_PEOPLE = text(
-    _SPELL
-    + " where c.worker_index = any(cast(:workers as bytea[])) order by c.opened_at, c.case_id"
+    f"""
+    {_SPELL} where (c.numbered_by, c.worker_index) in (
+      select * from unnest(cast(:names as text[]), cast(:workers as bytea[]))
+    ) order by c.opened_at, c.case_id
+    """  # noqa: S608 - ours alone
+)
+_OF_NUMBER = text(
+    _SPELL + " where c.worker_index = cast(:worker as bytea) order by c.opened_at, c.case_id"
 )
 _DUE = text(
     f"""
@@ -112,10 +134,21 @@ _DUE = text(
 )
 
 
-async def spells_of_people(connection: AsyncConnection, workers: Iterable[bytes]) -> list[Spell]:
-    """All spells of the people behind these blind indexes, oldest first."""
-    values = {"workers": sorted(set(workers)), "patience": WATCH_PATIENCE}
+async def spells_of_people(connection: AsyncConnection, people: Iterable[Person]) -> list[Spell]:
+    """All spells of these people, oldest first."""
+    sought = sorted(set(people))
+    values = {
+        "names": [person.numbered_by for person in sought],
+        "workers": [person.worker_index for person in sought],
+        "patience": WATCH_PATIENCE,
+    }
     return [_spell(row) for row in (await connection.execute(_OF_PEOPLE, values)).mappings()]
+
+
+async def spells_of_number(connection: AsyncConnection, worker_index: bytes) -> list[Spell]:
+    """All spells of everybody who has this number, whoever gave it; oldest first."""
+    values = {"worker": worker_index, "patience": WATCH_PATIENCE}
+    return [_spell(row) for row in (await connection.execute(_OF_NUMBER, values)).mappings()]
 
 
 async def due_spells(
@@ -136,9 +169,9 @@ async def judged(
     """The wanted spells as they are now: whom nothing keeps or who is erased, and the others."""
     now = datetime.now(UTC)
     case_ids = {spell.case_id for spell in wanted}
-    people: dict[bytes, list[Spell]] = defaultdict(list)
-    for spell in await spells_of_people(connection, (spell.worker_index for spell in wanted)):
-        people[spell.worker_index].append(spell)
+    people: dict[Person, list[Spell]] = defaultdict(list)
+    for spell in await spells_of_people(connection, (spell.person for spell in wanted)):
+        people[spell.person].append(spell)
     free: list[Spell] = []
     kept: list[Kept] = []
     for spells in people.values():

@@ -32,10 +32,12 @@ from lockstep.control.sessions import Sessions
 from lockstep.control.systems import SystemsDesk, connected
 from lockstep.control.temporal import connect
 from lockstep.control.tokens import Tokens
+from lockstep.control.whose_case import WhoseCase
 from lockstep.settings import Settings
 from lockstep.settings.shown import shown
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brakes import Brakes
+from lockstep.storage.cases import Cases
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.engine import create_engine
 from lockstep.storage.export_views import ExportViews
@@ -75,9 +77,11 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     """The application; raises `SettingsError` for a source without a usable secret."""
     engine = create_engine(database_url, application="lockstep-web")
     verifiers = {name: Verifier(settings.source_secrets(name)) for name in settings.sources}
+    inbox = Inbox(engine, ring)
     hooks = Hooks(
         tenant=settings.tenant,
-        inbox=Inbox(engine, ring),
+        inbox=inbox,
+        whose=WhoseCase(Cases(engine, ring), inbox, settings.numbering()),
         feeds=Feeds(engine, settings.tenant),
         verifiers=verifiers,
         rule=settings.to_policy().cutoff,
@@ -169,7 +173,13 @@ def _console(
         ),
         tokens=ApiTokenDesk(engine, ring, tenant=settings.tenant),
         bars=Bars(engine, ring, tenant=settings.tenant),
-        reports=OwnReports(engine, ring, tenant=settings.tenant, rule=policy.cutoff),
+        reports=OwnReports(
+            engine,
+            ring,
+            tenant=settings.tenant,
+            rule=policy.cutoff,
+            numbering=settings.numbering(),
+        ),
         oidc=_oidc(settings, sessions),
         links=settings.one_time_links,
         provider=settings.oidc.name if settings.oidc else "",

@@ -10,8 +10,17 @@ from temporalio.exceptions import ApplicationError
 from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInput
 from lockstep.domain.access import Access, AccessKind, Health, Problem
 from lockstep.domain.faults import FaultCategory
+from lockstep.domain.terminations import TerminationAction
 from tests.activities.conftest import Bench, environment
-from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, WORKER
+from tests.support.casework import (
+    EMAIL,
+    NAME,
+    OTHER,
+    SYSTEM,
+    WORKER,
+    revised,
+    termination,
+)
 from tests.support.endings import LONG_AGO, erase, set_back, settle
 
 BACK = Access(AccessKind.GROUP, "synced-group")
@@ -181,3 +190,51 @@ async def test_a_rehearsal_notices_somebody_elses_account_early(bench: Bench):
     assert caught.value.type == "ambiguous_match"
     for secret in (NAME, EMAIL, WORKER):
         assert secret not in str(caught.value)
+
+
+async def rehire(bench: Bench) -> None:
+    """HR says of the closed case that they work here again."""
+    await bench.work.cases.close(bench.case.case_id, 1)
+    said = revised(termination(), 2, action=TerminationAction.REHIRED)
+    [[case]] = (await bench.work.cases.of_spells([bench.work.cases.spell_index(said)])).values()
+    await bench.work.cases.rehire(case, said)
+
+
+async def test_who_was_hired_again_is_not_looked_at(bench: Bench):
+    """Also by a workflow that has not heard of it: no call, no finding, nothing is taken."""
+    await bench.revoke()
+    await rehire(bench)
+    bench.connector.standing[WORKER].add(BACK)
+    bench.connector.calls.clear()
+
+    assert await watch(bench) is False
+    assert bench.connector.calls == []
+    assert await bench.work.count("findings") == 0
+
+
+async def test_what_stood_when_a_rehiring_was_said_is_told(bench: Bench):
+    """The last look finds it, once; the case stays closed, and its outcome stands."""
+    await bench.revoke()
+    await rehire(bench)
+    bench.connector.standing[WORKER].add(BACK)
+    given = WatchInput(bench.case.case_id, SYSTEM, 1, 1, last=True)
+    for _ in range(2):
+        seen = await environment().run(bench.activities().watch_access, given)
+        assert seen.returned is False
+
+    entry = (await bench.work.entries(bench.case.case_id))[-1]
+    assert (entry["kind"], entry["data"]["finding"]) == ("finding:raised", "returned_before_rehire")
+    assert await bench.work.count("findings where resolved_at is not null") == 1
+    row = await bench.work.row(bench.case.case_id)
+    assert (row.outcome, row.opening) == ("revoked", 1)
+    assert bench.connector.standing[WORKER] == {BACK}
+
+
+async def test_a_last_look_that_finds_nothing_is_an_ordinary_one(bench: Bench):
+    """It stands in the ledger like any other."""
+    await bench.revoke()
+    await rehire(bench)
+    given = WatchInput(bench.case.case_id, SYSTEM, 1, 1, last=True)
+    await environment().run(bench.activities().watch_access, given)
+
+    assert (await bench.kinds())[-1] == "watch:look"

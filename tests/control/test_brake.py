@@ -13,10 +13,11 @@ from sqlalchemy import insert, text
 
 from lockstep.control.brake import Approver, Brake, BrakeDesk
 from lockstep.control.desk import RefusedError
-from lockstep.control.events import LOCAL_SOURCE, TerminationEvent, local_body
+from lockstep.control.events import TerminationEvent, local_body
 from lockstep.control.intake import Dispatcher
 from lockstep.domain.brakes import BrakeRule, BrakeState
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import Scope
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brakes import Brakes

@@ -16,7 +16,9 @@ import pytest
 from lockstep.control.questions import Question
 from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
+from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.numbering import Numbering
 from lockstep.evidence.dsse import seal_envelope
 from lockstep.evidence.pack import layout
 from lockstep.evidence.plain import plain_bytes
@@ -24,7 +26,6 @@ from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict
 from lockstep.scorecard.numbers import DAY_MS
 from lockstep.storage.feeds import Feeds
-from lockstep.storage.inbox import Inbox
 from lockstep.storage.scores import Scores
 from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
@@ -73,7 +74,8 @@ async def heartbeat(packing: Packing) -> int:
     """One that payroll sends, through the assembled application; the status."""
     hooks = Hooks(
         tenant=TENANT,
-        inbox=Inbox(packing.engine, packing.work.ring),
+        inbox=packing.work.inbox,
+        whose=WhoseCase(packing.work.cases, packing.work.inbox, Numbering((PAYROLL,))),
         feeds=Feeds(packing.engine, TENANT),
         verifiers={PAYROLL: Verifier([SECRET])},
         rule=CutoffRule(),

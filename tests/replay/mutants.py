@@ -73,3 +73,20 @@ class AsksNobody(CaseWorkflow):
 
     async def _ask_person(self, door: Door, category: object) -> None:
         door.needs_person = True
+
+
+@workflow.defn(name=names.CASE_WORKFLOW)
+class HearsNoRehiring(CaseWorkflow):
+    """Goes on watching whoever was hired again."""
+
+    @workflow.init
+    def __init__(self, given: p.CaseInput) -> None:
+        super().__init__(given)
+
+    @workflow.run
+    async def run(self, given: p.CaseInput) -> p.CaseResult:
+        return await super().run(given)
+
+    @workflow.signal(name=names.REHIRED)
+    def rehired(self, change: p.TerminationChanged) -> None:
+        """Nothing."""

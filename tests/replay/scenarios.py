@@ -137,6 +137,11 @@ async def _correct_while_at_work(stage: Stage) -> None:
     await stage.decide("okta", p.DecisionKind.ATTEST)
 
 
+async def _rehire(stage: Stage) -> None:
+    await stage.world.until_asked(p.WatchInput, "vpn")
+    await stage.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
+
+
 NOBODY = {"okta": [Outcome.NOT_FOUND], "vpn": [Outcome.NOT_FOUND]}
 SCENARIOS = {
     "immediate": Scenario("begins at once, three systems, two looks", ALL, watch_s=(1, 2)),
@@ -198,6 +203,12 @@ SCENARIOS = {
         OKTA_VPN,
         script={"steps": {"okta": [Always(FaultCategory.UNREACHABLE)]}},
         act=_correct_while_at_work,
+    ),
+    "rehired": Scenario(
+        "hired again amid the watch: one more look, and no other",
+        OKTA_VPN,
+        watch_s=(1, 600, 1200),
+        act=_rehire,
     ),
     "at-home": Scenario(
         "the first tries within the workflow task: one settles, one goes on in its queue",

@@ -14,7 +14,7 @@ from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.terminations import EndDates, TerminationAction, TerminationKind
 from lockstep.evidence.canonical import instant_text
-from lockstep.storage.case_reads import UnknownCaseError
+from lockstep.storage.case_reads import UnknownCaseError, as_known
 from lockstep.storage.case_rows import Opening, new_case_id
 from lockstep.storage.engine import create_engine
 from lockstep.storage.records import CaseRow
@@ -109,13 +109,13 @@ async def test_a_tombstone_remembers_a_rescission_that_came_first(work):
     said = termination()
     [case] = await work.cases.open([opening(said, tombstone=True)], work.policy)
     index = work.cases.spell_index(said)
-    _, known = (await work.cases.known([index]))[index]
+    known = as_known((await work.cases.of_spells([index]))[index][-1])
 
     assert (case.status, known.is_rescinded) == ("rescinded", True)
     assert await work.count("revocations") == 0
     assert await work.kinds(case.case_id) == ["case:rescinded"]
     again = await work.open(revised(said, 2), due=TOMORROW)
-    _, known = (await work.cases.known([index]))[index]
+    known = as_known((await work.cases.of_spells([index]))[index][-1])
     assert (again.status, known.revision) == ("scheduled", 2)
 
 

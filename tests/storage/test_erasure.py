@@ -158,9 +158,9 @@ async def test_a_second_delivery_of_hrs_event_still_opens_nothing(work):
     await erase(work, case)
     said = termination()
     index = work.cases.spell_index(said)
-    known = await work.cases.known([index])
+    known = await work.cases.of_spells([index])
 
-    assert known[index][0].case_id == case.case_id
+    assert [row.case_id for row in known[index]] == [case.case_id]
     assert (
         await work.inbox.store(
             tenant="acme",
@@ -181,7 +181,7 @@ async def test_a_later_word_of_hr_brings_nothing_personal_back(work):
     """An amendment of an erased person's case is told in the ledger, without name and keys."""
     case = await ended(work)
     await erase(work, case)
-    stored = (await work.cases.known([work.cases.spell_index(termination())])).popitem()[1][0]
+    stored = (await work.cases.of_spells([work.cases.spell_index(termination())])).popitem()[1][0]
     amended = await work.cases.amend(stored, revised(termination(), 2), stored.cutoff_at)
     told = (await work.entries(case.case_id))[-1]
 
@@ -194,7 +194,7 @@ async def test_a_later_rescission_is_recorded(work):
     """It is refused like any that comes after the cutoff."""
     case = await ended(work)
     await erase(work, case)
-    stored = (await work.cases.known([work.cases.spell_index(termination())])).popitem()[1][0]
+    stored = (await work.cases.of_spells([work.cases.spell_index(termination())])).popitem()[1][0]
     said = revised(termination(), 2, action=TerminationAction.RESCINDED)
 
     assert await work.cases.rescind(stored, said) == "closed"

@@ -16,9 +16,9 @@ def test_tables_and_migrations_are_equal(database):
 
 def test_one_step_down_and_up_again(database):
     """The newest migration can be taken back and applied again."""
-    before = "2026_11_23_console"
+    after, before = migrate(database.owner_url, "-1")
 
-    assert migrate(database.owner_url, "-1") == (newest_revision(), before)
+    assert (after, before is None) == (newest_revision(), False)
     assert migrate(database.owner_url) == (before, newest_revision())
     assert drift(database.owner_url) == []
 

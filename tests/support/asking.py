@@ -13,8 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
 from lockstep.control.tokens import Tokens
+from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.numbering import Numbering
 from lockstep.domain.rights import Permission
+from lockstep.storage.cases import Cases
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
@@ -67,7 +70,9 @@ async def asking(
     scores = Scores(engine)
     service = ScoreService(scores, Rules(tenant=TENANT))
     api = ScoreApi(gate, service, scores, Deliveries(engine), by_partner)
-    hooks = Hooks(TENANT, Inbox(engine, ring), Feeds(engine, TENANT), {}, CutoffRule(), 262_144)
+    inbox = Inbox(engine, ring)
+    whose = WhoseCase(Cases(engine, ring), inbox, Numbering())
+    hooks = Hooks(TENANT, inbox, whose, Feeds(engine, TENANT), {}, CutoffRule(), 262_144)
     app = assemble(engine, hooks, api)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lockstep") as client:

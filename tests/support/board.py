@@ -107,7 +107,7 @@ _MANY = (
     insert into cases select made.* from cases c, generate_series(1, :count) n,
     lateral jsonb_populate_record(c, jsonb_build_object(
         'case_id', 'c0' || lpad(n::text, 6, '0'),
-        'spell_index', '\\x' || md5(n::text))) made
+        'spell_index', '\\x' || md5(n::text), 'identity_index', '\\x' || md5(n::text))) made
     where c.case_id = {_FIRST}
     """,
     f"""

@@ -15,7 +15,10 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from standardwebhooks import Webhook
 
+from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.numbering import Numbering
+from lockstep.storage.cases import Cases
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.web.app import assemble
@@ -111,8 +114,9 @@ async def hook(engine, ring, database) -> AsyncIterator[Hook]:
     hooks = Hooks(
         tenant=TENANT,
         inbox=inbox,
+        whose=WhoseCase(Cases(engine, ring), inbox, Numbering(("hr", "hr-b"))),
         feeds=Feeds(engine, TENANT),
-        verifiers={"hr": Verifier([SECRET, NEXT_SECRET])},
+        verifiers={"hr": Verifier([SECRET, NEXT_SECRET]), "hr-b": Verifier([SECRET])},
         rule=CutoffRule(),
         max_body_bytes=LIMIT,
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.domain.faults import FaultCategory
@@ -95,3 +96,28 @@ async def test_a_look_that_cannot_be_had_ends_neither_case_nor_watch(clinic: Cli
     revoked = [(row.system, row.opening) for row in case.world.of(p.RevokeInput)]
     assert sorted(revoked) == [("okta", 1), ("okta", 2), ("vpn", 1), ("vpn", 2)]
     assert [row.closing for row in case.world.of(p.CloseInput)] == [1, 2, 3]
+
+
+async def test_a_rehiring_ends_the_watch_with_one_last_look(clinic: Clinic) -> None:
+    """At every system, at once; what it finds reopens nothing, and no other look follows."""
+    case = await clinic.open(plan("okta"), plan("vpn"), watch_s=WATCH, returned={"okta": {3}})
+    await case.done(p.CloseInput)
+    await case.sleep(hours=25)
+    await case.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
+    assert await case.result() == CaseStatus.CLOSED
+    looks = [(row.look, row.system, row.last) for row in case.world.of(p.WatchInput)]
+    assert sorted(looks) == [
+        *((n, s, False) for n in (1, 2) for s in ("okta", "vpn")),
+        *((3, s, True) for s in ("okta", "vpn")),
+    ]
+    assert len(case.world.of(p.CloseInput)) == 1
+
+
+async def test_a_late_word_while_access_is_revoked_leaves_no_watch(clinic: Clinic) -> None:
+    """What was begun is carried through; after that nobody is watched."""
+    case = await clinic.open(plan("okta", manual=True), plan("vpn"), watch_s=WATCH)
+    await case.done(p.NeedsPersonInput)
+    await case.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
+    await case.decide("okta", DecisionKind.ATTEST)
+    assert await case.result() == CaseStatus.CLOSED
+    assert [(row.look, row.last) for row in case.world.of(p.WatchInput)] == [(1, True)]

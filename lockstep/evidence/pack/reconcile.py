@@ -14,7 +14,7 @@ FATES = {
     "rescinded_first": "took back a termination that we had not heard of: a case without work",
     "later_word": "said something later about a known case (other dates, taken back)",
     "repeated": "repeated what was known, or came after something newer: changed nothing",
-    "refused": "could not be read as a termination: kept for operations",
+    "refused": "could not be read, or contradicts what is known: kept for operations",
     "waiting": "waited to be read when the pack was made",
 }
 """What can become of an event, in words."""
@@ -25,6 +25,7 @@ _BY_VERDICT = {
     "amend": "later_word",
     "rescind": "later_word",
     "too_late": "later_word",
+    "rehired": "later_word",
     "duplicate": "repeated",
     "outdated": "repeated",
 }

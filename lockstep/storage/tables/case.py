@@ -56,6 +56,19 @@ cases = Table(
     # When an amendment made it a dismissal: it counts as one that came then.
     Column("dismissed_at", Instant),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Column("numbered_by", Text, nullable=False, server_default=""),
+    Column("identity_index", LargeBinary, nullable=False, server_default=text("''")),
+    Column("employment", Integer, nullable=False, server_default="1"),
+    Column("unwatched_at", Instant),
+    Index(
+        "uq_cases_identity_live",
+        "identity_index",
+        "numbered_by",
+        "employment",
+        unique=True,
+        postgresql_where=text("status <> 'rescinded'"),
+    ),
+    Index("ix_cases_identity_index", "identity_index", "opened_at"),
     Index(
         "uq_cases_spell_index_live",
         "spell_index",
@@ -72,6 +85,10 @@ cases = Table(
     ),
     Index("ix_cases_closed_at", "closed_at", postgresql_where=text("closed_at is not null")),
 )
+"""A case is of one employment: of the worker and spell of ``identity_index`` as ``numbered_by``
+numbers them, the ``employment``-th. ``spell_index`` is read by the release before only.
+``unwatched_at``: HR has said that they work here again; nothing is taken from them any more.
+"""
 
 revocations = Table(
     "revocations",

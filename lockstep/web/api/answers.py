@@ -141,7 +141,10 @@ class UnansweredDocument(Answer):
 class HookDocument(Answer):
     """What became of a delivery."""
 
-    status: Literal["accepted", "duplicate"]
+    status: Literal["accepted", "duplicate", "superseded", "too_late"] = Field(
+        description="`superseded`: a later revision was received before, and stands; `too_late`: "
+        "it was called off after its cutoff: recorded, and nothing is given back."
+    )
 
 
 class HookProblem(Answer):

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, Field
 
-from lockstep.control.desk import RefusedError
+from lockstep.control.desk import RefusedError, ReusedKeyError
 from lockstep.control.events import EventError
 from lockstep.control.own_reports import MOST_REASON, OwnReports, Sent, Submission
 from lockstep.domain.outcomes import CaseStatus
@@ -71,12 +71,20 @@ class LeaverReport(_Dates):
     usernames: list[Text] = Field(default_factory=list, max_length=10, repr=False)
     kind: TerminationKind
     spell: Text = Field(default="1", description="Which employment of the worker ends.")
+    hired_at: date | None = Field(
+        default=None, description="When it began, where the worker had an earlier one."
+    )
+    source: Text = Field(
+        default="",
+        description="Whose number `worker_id` is: the name of an HR system in the settings, or"
+        " `cli` where none knows it. Needed where several could be meant.",
+    )
     partner: Text = ""
     site: Text = ""
 
     def cells(self) -> dict[str, str]:
         """As cells of a CSV line."""
-        plain = ("worker_id", "name", "employee_number", "spell", "partner", "site")
+        plain = ("worker_id", "name", "employee_number", "spell", "partner", "site", "source")
         lists = {"emails": self.emails, "usernames": self.usernames}
         if any(";" in each for each in [*self.emails, *self.usernames]):
             raise EventError(["emails, usernames: no semicolons"])
@@ -84,6 +92,7 @@ class LeaverReport(_Dates):
             **{name: str(getattr(self, name)) for name in plain},
             **{name: ";".join(items) for name, items in lists.items()},
             "kind": self.kind.value,
+            "hired_at": self.hired_at.isoformat() if self.hired_at else "",
             **self.dates(),
         }
 
@@ -200,7 +209,7 @@ def _described(model: type[Body], *more: int) -> dict[str, Any]:
     """Body and answers, for the OpenAPI description."""
     return {
         "status_code": 202,
-        "responses": {**_TAKEN, **answers(413, 415, *more)},
+        "responses": {**_TAKEN, **answers(409, 413, 415, *more)},
         "openapi_extra": described_body(model),
     }
 
@@ -227,5 +236,7 @@ def _refusals() -> Iterator[None]:
         yield
     except EventError as error:
         raise Problem(422, "not_valid", error.problems) from None
+    except ReusedKeyError as error:
+        raise Problem(409, "key_was_used", [str(error)]) from None
     except RefusedError as error:
         raise Problem(422, "cannot_be_done", [str(error)]) from None

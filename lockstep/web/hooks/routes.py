@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Path, Request
@@ -21,16 +21,21 @@ from lockstep.control.events import (
     FeedHeartbeat,
     TerminationEvent,
     cutoff_of,
+    parse_event,
     read_message,
     to_termination,
 )
+from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.judging import Verdict
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.web.api.answers import HookDocument, HookProblem, header, told
 from lockstep.web.hooks.signatures import BodyError, Delivery, SignatureError, Verifier
 
 log = structlog.get_logger("lockstep.web")
+
+Result = TypeVar("Result")
 
 _LENGTH_DIGITS = 18
 
@@ -44,6 +49,11 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     400: told(HookProblem, "The body is not a JSON text in UTF-8."),
     401: told(HookProblem, "Missing, stale or wrong signature."),
     404: told(HookProblem, "No such source."),
+    409: told(
+        HookProblem,
+        "Signed and readable, and not carried out: it contradicts what is known, or its id was "
+        "used for something else; kept for operations.",
+    ),
     413: told(HookProblem, "The body is too large."),
     415: told(HookProblem, "Not `application/json`, or compressed."),
     422: told(HookProblem, "Signed, but not a termination event; kept for operations."),
@@ -78,6 +88,7 @@ class Hooks:
 
     tenant: str
     inbox: Inbox
+    whose: WhoseCase
     feeds: Feeds
     verifiers: Mapping[str, Verifier]
     rule: CutoffRule
@@ -174,8 +185,6 @@ class _Heard:
 
 
 async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str, str]]:
-    problems: list[str] = []
-    priority = 5
     try:
         message = read_message(body)
         if isinstance(message, FeedHeartbeat):
@@ -184,28 +193,90 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
         termination = to_termination(
             message, tenant=hooks.tenant, source=heard.source, event_id=heard.delivery.event_id
         )
-        cutoff_of(termination, hooks.rule)
-        priority = termination.kind.priority
+        cutoff = cutoff_of(termination, hooks.rule)
     except EventError as error:
-        problems = error.problems
+        await _store(hooks, heard, body, refused="; ".join(error.problems))
+        if error.problems == ["body: not JSON"]:
+            raise _Refused(400, "not_json") from None
+        raise _Refused(422, "not_a_termination_event", error.problems) from None
+    found = await _stored("inbox_unreachable", heard.source, hooks.whose.of(termination, cutoff))
+    refused = found.why if found.verdict.is_refusal else ""
+    is_new = await _store(
+        hooks,
+        heard,
+        body,
+        priority=termination.kind.priority,
+        refused=refused,
+        verdict=found.verdict if refused else None,
+    )
+    if not is_new:
+        return await _again(hooks, heard, body, message)
+    if refused:
+        raise _Refused(409, found.verdict.value, [refused])
+    with contextlib.suppress(_Refused):  # the event is safe, and its case will tell the same
+        await _hear(hooks, heard)
+    return 202, {"status": _TOLD.get(found.verdict, "accepted")}
+
+
+_TOLD = {Verdict.OUTDATED: "superseded", Verdict.TOO_LATE: "too_late"}
+"""What a sender is told of an event that is taken, and does not do what it says."""
+
+
+async def _again(
+    hooks: Hooks, heard: _Heard, body: bytes, event: TerminationEvent
+) -> tuple[int, dict[str, str]]:
+    """The answer to an id that was used before: what became of it, or that it said otherwise."""
+    find = hooks.inbox.find(heard.source, heard.delivery.event_id)
+    before = await _stored("inbox_unreachable", heard.source, find)
+    if before is None:  # destroyed in this very moment
+        return _answer(is_new=False)
+    if before.body and not _says_the_same(hooks, before.body, body):
+        why = "webhook-id: this id was used before, for another body: give each event its own"
+        said = event.model_dump_json(exclude={"recorded_at"}).encode()
+        key = hooks.inbox.key_beside(heard.delivery.event_id, said)
+        await _store(hooks, heard, body, key=key, refused=why, verdict=Verdict.CONFLICT)
+        raise _Refused(409, "webhook_id_was_used", [why])
+    if before.state == "refused":
+        raise _Refused(409, before.verdict or "refused", [before.error])
+    told = _TOLD.get(Verdict(before.verdict)) if before.verdict else None
+    return 200, {"status": told or "duplicate"}
+
+
+def _says_the_same(hooks: Hooks, before: bytes, after: bytes) -> bool:
+    """Whether two bodies are one statement, however and whenever they were written."""
+    if before == after:
+        return True
+    try:
+        one, other = (
+            parse_event(raw, tenant=hooks.tenant, source="", event_id="") for raw in (before, after)
+        )
+    except EventError:
+        return False
+    return one.revision == other.revision and one.says_as(other)
+
+
+async def _store(
+    hooks: Hooks,
+    heard: _Heard,
+    body: bytes,
+    *,
+    key: str = "",
+    priority: int = 5,
+    refused: str = "",
+    verdict: Verdict | None = None,
+) -> bool:
+    """Commit a delivery under its id, or under ``key``; False if it is here already."""
     store = hooks.inbox.store(
         tenant=hooks.tenant,
         source=heard.source,
-        dedupe_key=heard.delivery.event_id,
+        dedupe_key=key or heard.delivery.event_id,
         received_at=heard.received_at,
         body=body,
         priority=priority,
-        refused="; ".join(problems)[:1000] or None,
+        refused=refused[:1000] or None,
+        verdict=verdict.value if verdict else None,
     )
-    is_new = await _stored("inbox_unreachable", heard.source, store)
-    if problems == ["body: not JSON"]:
-        raise _Refused(400, "not_json")
-    if problems:
-        raise _Refused(422, "not_a_termination_event", problems)
-    if is_new:
-        with contextlib.suppress(_Refused):  # the event is safe, and its case will tell the same
-            await _hear(hooks, heard)
-    return _answer(is_new=is_new)
+    return await _stored("inbox_unreachable", heard.source, store)
 
 
 async def _hear(hooks: Hooks, heard: _Heard) -> bool:
@@ -216,7 +287,7 @@ async def _hear(hooks: Hooks, heard: _Heard) -> bool:
     return await _stored("feed_not_recorded", heard.source, hear)
 
 
-async def _stored(trouble: str, source: str, work: Awaitable[bool]) -> bool:
+async def _stored(trouble: str, source: str, work: Awaitable[Result]) -> Result:
     try:
         return await work
     except (SQLAlchemyError, OSError) as error:

@@ -12,6 +12,8 @@ from lockstep.control.webhook_secret import webhook_key
 
 MAX_ID = 256
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_OLDER = "svix-"
+"""What the same headers begin with at senders that keep to the name before the standard's."""
 
 
 class SignatureError(ValueError):
@@ -49,7 +51,7 @@ class Verifier:
             SignatureError: missing, malformed, stale or wrong signature.
             BodyError: a body that is not UTF-8.
         """
-        wanted = {name: headers.get(name, "") for name in _HEADERS}
+        wanted = _headers(headers)
         event_id = wanted["webhook-id"]
         if not all(wanted.values()) or len(event_id) > MAX_ID or not event_id.isprintable():
             raise SignatureError("missing, oversized or unprintable webhook headers")
@@ -66,3 +68,10 @@ class Verifier:
             raise SignatureError("no active secret made this signature")
         sent_at = datetime.fromtimestamp(float(wanted["webhook-timestamp"]), UTC)
         return Delivery(event_id, sent_at)
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The three headers by their standard names; all of one family, never of two."""
+    if any(name in headers for name in _HEADERS):
+        return {name: headers.get(name, "") for name in _HEADERS}
+    return {name: headers.get(name.replace("webhook-", _OLDER), "") for name in _HEADERS}

@@ -25,6 +25,7 @@ _FILL = (
     lateral jsonb_populate_record(c, jsonb_build_object(
         'case_id', 'c0' || lpad(n::text, 6, '0'),
         'spell_index', '\\x' || md5(n::text),
+        'identity_index', '\\x' || md5(n::text),
         'partner', 'partner-' || n % 7,
         'site', 'site-' || n % 23,
         'kind', case when n % 10 = 0 then 'involuntary' else 'voluntary' end,

@@ -1,0 +1,187 @@
+"""Whose case a statement is about, and what it does to it: asked at every door, and by intake.
+
+The front doors ask so that the sender hears at once what will not be carried out; the dispatcher
+asks again when it comes to the event, and its word counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lockstep.control.events import EventError, parse_statement
+from lockstep.domain.judging import KnownCase, Verdict, concerned, judge
+from lockstep.domain.numbering import LOCAL_SOURCE, Numbering, WhoseNumberError
+from lockstep.domain.terminations import Termination, TerminationAction
+from lockstep.storage.case_reads import as_known
+from lockstep.storage.cases import Cases
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.records import CaseRow
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a statement is about, and what it does.
+
+    Args:
+        said: the statement as it is to be recorded: whose number it is, and its revision.
+        case: the case that it is about; None where there is none.
+        employment: of the case that it opens.
+        peers: sources that number the same people as its own.
+    """
+
+    said: Termination
+    case: CaseRow | None
+    verdict: Verdict
+    employment: int = 1
+    peers: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Equal for statements about one spell of one person."""
+        return self.said.whose_number, self.said.worker_id, self.said.spell
+
+    @property
+    def why(self) -> str:
+        """Why it is not carried out, and what to do; "" where it is. Says nothing personal."""
+        if self.said.source == LOCAL_SOURCE and self.verdict in _WHY_HERE:
+            return _WHY_HERE[self.verdict]
+        return _WHY.get(self.verdict, "")
+
+
+class WhoseCase:
+    """Finds the case of a statement by whose number the worker's id is, spell and employment."""
+
+    def __init__(self, cases: Cases, inbox: Inbox, numbering: Numbering) -> None:
+        self._cases = cases
+        self._inbox = inbox
+        self._numbering = numbering
+
+    async def number(self, said: Termination, named: str = "") -> Termination:
+        """The same, as of the source that a person here named, or that alone can be meant.
+
+        Raises:
+            EventError: if it is not known whose number it is; names the sources.
+        """
+        index = self._cases.worker_index(said.tenant, said.worker_id)
+        known = (await self._cases.numbered_by([index])).get(index, [])
+        try:
+            return replace(said, numbered_by=self._numbering.choose(named, known))
+        except WhoseNumberError as error:
+            raise EventError([str(error)]) from None
+
+    async def of(self, said: Termination, cutoff: datetime) -> Found:
+        """What one statement is about and does."""
+        return (await self.find([(said, cutoff)]))[0]
+
+    async def find(self, asked: Sequence[tuple[Termination, datetime]]) -> list[Found]:
+        """What each statement, with its cutoff, is about and does to what is known now."""
+        numbered = await self._numbered([said for said, _ in asked])
+        indexes = [self._cases.spell_index(said) for said in numbered]
+        cases = await self._cases.of_spells(sorted(set(indexes))) if indexes else {}
+        return [
+            await self._judged(said, cutoff, cases.get(index, ()))
+            for said, (_, cutoff), index in zip(numbered, asked, indexes, strict=True)
+        ]
+
+    async def _numbered(self, statements: Sequence[Termination]) -> list[Termination]:
+        """Where sources share numbers: as of the one under which the worker is known already."""
+        sharing = [said for said in statements if self._numbering.shares(said.whose_number)]
+        if not sharing:
+            return list(statements)
+        indexes = {self._worker(said) for said in sharing}
+        known = await self._cases.numbered_by(sorted(indexes))
+        return [self._known_as(said, known) for said in statements]
+
+    def _known_as(self, said: Termination, known: Mapping[bytes, Sequence[str]]) -> Termination:
+        peers = self._numbering.peers(said.whose_number)
+        names = [name for name in known.get(self._worker(said), ()) if name in peers]
+        return replace(said, numbered_by=names[0]) if names else said
+
+    def _worker(self, said: Termination) -> bytes:
+        return self._cases.worker_index(said.tenant, said.worker_id)
+
+    async def _judged(self, said: Termination, cutoff: datetime, cases: Iterable[CaseRow]) -> Found:
+        peers = self._numbering.peers(said.whose_number)
+        latest = {case.employment: case for case in cases if case.numbered_by in peers}
+        rows = [latest[number] for number in sorted(latest)]
+        at = concerned(said, [as_known(row) for row in rows])
+        if at is None:
+            return Found(said, None, judge(said, None), peers=peers)
+        case = rows[at]
+        known = as_known(case)
+        said = replace(said, numbered_by=case.numbered_by)
+        asked = _as_asked(said, known)
+        is_same = None
+        if asked.revision == known.revision and said.event_id != known.last_event_id:
+            is_same = await self._is_said(asked, case)
+        verdict = judge(asked, known, cutoff=cutoff, is_same=is_same)
+        if asked.revision != said.revision:
+            said = replace(said, revision=known.revision)
+        employment = known.employment
+        if verdict is Verdict.OPEN and not known.is_rescinded:
+            employment += 1
+            if at + 1 < len(rows):  # that employment has a case already
+                verdict = Verdict.OUTDATED
+        return Found(said, case, verdict, employment, peers)
+
+    async def _is_said(self, said: Termination, case: CaseRow) -> bool | None:
+        """Whether this has been said by this revision; None if nothing of it is kept."""
+        found: bool | None = None
+        for event in await self._inbox.said_of(case):
+            try:
+                before = parse_statement(
+                    event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
+                ).termination
+            except EventError:
+                continue
+            same = (before.revision, before.worker_id, before.spell)
+            if same != (said.revision, said.worker_id, said.spell):
+                continue
+            if before.says_as(said):
+                return True
+            found = False
+        return found
+
+
+def _as_asked(said: Termination, known: KnownCase) -> Termination:
+    """With the revision by which it is judged.
+
+    A person's word stands beside HR's revisions and must not use one up; one who reports a leaver
+    does not know them.
+    """
+    if said.source != LOCAL_SOURCE:
+        return said
+    if said.action is not TerminationAction.TERMINATED or known.is_rescinded:
+        return replace(said, revision=known.revision + 1)
+    return replace(said, revision=max(said.revision, known.revision))
+
+
+_WHY = {
+    Verdict.CONFLICT: (
+        "revision: another statement with this revision is known, and it says something else: to"
+        " correct it, send it all again with the next revision"
+    ),
+    Verdict.CLOSED: (
+        "spell: the case of this employment is closed, so that this would do nothing: for another"
+        " employment give another spell, or hired_at, when it began after the earlier one ended"
+    ),
+    Verdict.STILL_OPEN: (
+        "spell: the case of the earlier employment has not closed yet: say it again when it has,"
+        " or give another spell"
+    ),
+    Verdict.NOBODY: "action: nobody of this worker id and spell has left, so nobody was rehired",
+    Verdict.NOT_LEFT: (
+        "action: they have not left yet: to call the leaving off before its cutoff, say rescinded"
+    ),
+    Verdict.OUTDATED: "revision: superseded, a later revision was received before",
+}
+_WHY_HERE = {
+    Verdict.CONFLICT: (
+        "worker_id: this leaver is reported already, with other dates or particulars: change the"
+        " case, or the earlier report"
+    ),
+    Verdict.OUTDATED: "revision: superseded, a later one was reported before",
+}
+"""For people who report here: they know no revisions."""
