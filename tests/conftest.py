@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +48,35 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts whole installations has deadlines of its own; they must come before this one."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test has a deadline; those that wait in the event loop are cancelled shortly before.
+
+    What starts whole installations has deadlines of its own, which must come before this one.
+    """
     for item in items:
         if item.get_closest_marker("e2e") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_MOST_OF_AN_INSTALLATION_S))
+        marker = item.get_closest_marker("timeout")
+        most = float(marker.args[0] if marker and marker.args else config.getini("timeout"))
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = bounded(item.obj, most_s=0.9 * most)
+
+
+def bounded(
+    test: Callable[..., Awaitable[None]], *, most_s: float
+) -> Callable[..., Awaitable[None]]:
+    """The same test, cancelled after so long.
+
+    The alarm of pytest-timeout is lost where it strikes inside of another task; and only a
+    cancellation lets the test's own blocks end their servers and processes.
+    """
+
+    @functools.wraps(test)
+    async def run(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(most_s):
+            await test(*args, **kwargs)
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.cli.signals import answer_signals
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError
 from lockstep.control.temporal import connect
@@ -120,6 +121,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
     Temporal's native library can abort while the interpreter ends; `finish` avoids that.
     """
+    answer_signals()
     try:
         return asyncio.run(work)
     except SettingsError as error:

@@ -33,6 +33,7 @@ from lockstep.cli import (
     verify,
 )
 from lockstep.cli.context import FAILED, finish
+from lockstep.cli.signals import answer_signals
 
 app = typer.Typer(
     name="lockstep",
@@ -95,6 +96,7 @@ def root(
 
 def main() -> None:
     """Entry point of the installed command. A traceback could show personal data: places only."""
+    answer_signals()
     try:
         app(prog_name="lockstep")
     except SystemExit as end:

@@ -28,6 +28,7 @@ _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.5
 _ABORT_S = 5.0
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
+_NOT_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM)
 
 
 def _change_user(uid: int, gid: int) -> None:
@@ -97,9 +98,11 @@ def main(arguments: list[str]) -> None:
     mode = arguments[0]
     parent, abort_signal, uid, gid = (int(value) for value in arguments[1:5])
     command = arguments[5:]
-    # Python ignores these two; an ignored signal would stay ignored in the command.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    # What is ignored or blocked here would stay so in the command: Python ignores two of them, and
+    # whoever was started in the background of a script has inherited the others.
+    for number in _NOT_IGNORED:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         _change_user(uid, gid)
         if mode == "watch":

@@ -102,7 +102,8 @@ class Supervisor:
         self._record()
         loop = asyncio.get_running_loop()
         for number in self._stop_signals:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            # nohup stays nohup; an ignored SIGINT only says that a script started us behind itself.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self.request_stop)
         self._guards.append(asyncio.create_task(self._rotate_logs()))
         return self

@@ -47,6 +47,7 @@ def _lint(home: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
 
 
@@ -180,7 +181,12 @@ IO = (
 def test_importing_a_workflow_loads_no_io() -> None:
     """In a fresh interpreter, not even indirectly: every case's sandbox would load it again."""
     done = subprocess.run(
-        [sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOADED],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     modules = done.stdout.split()
     assert "lockstep.contracts.stubs" in modules

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from lockstep.cli.evidence import evidence_app
 from lockstep.storage.exports import Exports
 from tests.support.casework import NAME
+from tests.support.children import IN_BACKGROUND
 from tests.support.exporting import Packing, Reader, verified
 from tests.support.ledgers import LedgerBook
 
@@ -170,7 +171,8 @@ async def test_a_damaged_ledger_ends_with_a_line_and_no_file(packing):
     assert not (packing.folder / "x.zip").exists()
 
 
-async def test_interrupting_leaves_nothing(packing):
+@pytest.mark.parametrize("start", [(), IN_BACKGROUND], ids=["in front", "in the background"])
+async def test_interrupting_leaves_nothing(packing, start):
     """Ctrl-C in the middle: no file of any name, and the list says that it was cancelled."""
     before = sorted(path.name for path in packing.folder.iterdir())
     command = "from lockstep.cli.evidence import evidence_app; evidence_app()"
@@ -179,8 +181,8 @@ async def test_interrupting_leaves_nothing(packing):
             "lock table anchorings in access exclusive mode"
         )  # it comes to this, and waits
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-c", command, "export", *PERIOD, "--out", "x.zip"),
+            *(*start, sys.executable, "-c", command),
+            *("export", *PERIOD, "--out", "x.zip"),
             cwd=packing.folder,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stdout=asyncio.subprocess.PIPE,
@@ -191,7 +193,7 @@ async def test_interrupting_leaves_nothing(packing):
             while not packing.book.ask(waiting):  # noqa: ASYNC110 - another process comes to it
                 await asyncio.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = await process.communicate()
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
 
     assert process.returncode == 130
     assert b"Traceback" not in errors

@@ -135,7 +135,7 @@ async def harness() -> AsyncIterator[ScimHarness]:
                 yield ScimHarness(base_url, peer)
         finally:
             server.terminate()
-            await server.wait()
+            await asyncio.wait_for(server.wait(), 60)
 
 
 async def _answers(peer: httpx.AsyncClient, server: asyncio.subprocess.Process) -> None:

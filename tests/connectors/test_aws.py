@@ -470,7 +470,7 @@ async def test_importing_costs_no_aws_client():
     """A worker without an AWS system imports none of botocore's client machinery."""
     code = "import connectors.saas.aws, sys; print('botocore.session' in sys.modules)"
     done = subprocess.run(  # noqa: ASYNC221 - a quarter of a second
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "False"
 

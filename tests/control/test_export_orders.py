@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import time
 from datetime import date
 from pathlib import Path
 
@@ -202,7 +203,8 @@ class Halting(Progress):
         self.ticks += 1
         if self.ticks == self.at:
             self._loop.call_soon_threadsafe(self.reached.set)
-            while not self._stopped:
+            deadline = time.monotonic() + 60
+            while not self._stopped and time.monotonic() < deadline:
                 os.sched_yield()
         super().tick()
 

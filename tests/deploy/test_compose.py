@@ -185,7 +185,11 @@ def test_versions_are_those_we_run_everywhere_else(compose):
     """Image tags equal the versions of the embedded servers and of this release."""
     services = compose.services
     says = subprocess.run(
-        [find_temporal_binary(), "--version"], check=True, capture_output=True, text=True
+        [find_temporal_binary(), "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     ).stdout
     server, ui = re.search(r"Server ([\d.]+), UI ([\d.]+)", says).groups()
     assert services["temporal"].image == f"temporalio/server:{server}"

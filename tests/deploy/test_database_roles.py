@@ -93,7 +93,10 @@ def prepared():
     rights.chmod(0o644)
     (made.server.data_dir / "local.conf").write_text(f"hba_file = '{rights}'\nfsync = off\n")
     subprocess.run(
-        ["sh", ROOT / "deploy/make-secrets.sh", made.secrets], check=True, capture_output=True
+        ["sh", ROOT / "deploy/make-secrets.sh", made.secrets],
+        check=True,
+        capture_output=True,
+        timeout=120,
     )
     yield made
     shutil.rmtree(home)

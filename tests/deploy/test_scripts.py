@@ -59,7 +59,7 @@ def programs(tmp_path):
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_valid_and_stop_at_errors(script):
     """Each script parses, stops at the first error and at unset variables, and is executable."""
-    subprocess.run(["sh", "-n", script], check=True)
+    subprocess.run(["sh", "-n", script], check=True, timeout=120)
     assert script.read_text().startswith("#!/bin/sh\n")
     assert "\nset -eu\n" in script.read_text()
     assert script.stat().st_mode & stat.S_IXUSR
@@ -204,7 +204,11 @@ def test_the_server_gets_its_password_from_the_file(programs, tmp_path):
 
 def make_secrets(folder):
     return subprocess.run(
-        ["sh", ROOT / "deploy/make-secrets.sh", folder], check=True, capture_output=True, text=True
+        ["sh", ROOT / "deploy/make-secrets.sh", folder],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 

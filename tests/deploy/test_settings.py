@@ -18,7 +18,12 @@ SETTINGS = ROOT / "deploy" / "lockstep.compose.toml"
 def secrets(tmp_path):
     """What deploy/make-secrets.sh makes."""
     folder = tmp_path / "made"
-    subprocess.run(["sh", ROOT / "deploy/make-secrets.sh", folder], check=True, capture_output=True)
+    subprocess.run(
+        ["sh", ROOT / "deploy/make-secrets.sh", folder],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     return folder
 
 

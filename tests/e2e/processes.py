@@ -96,7 +96,7 @@ async def ended(process: subprocess.Popen[bytes], *, within_s: float = PATIENCE_
         return process.poll() is not None
 
     await eventually(exited, within_s=within_s, what=f"the exit of process {process.pid}")
-    return process.wait()
+    return process.wait(timeout=within_s)
 
 
 async def put_down(process: subprocess.Popen[bytes], *, grace_s: float = 25) -> None:

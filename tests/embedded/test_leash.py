@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from lockstep.embedded import leash
+from tests.support.children import IN_BACKGROUND, child
 
 LEASH = [sys.executable, "-I", "-S", str(Path(leash.__file__))]
 NEVER_ENDS = "import time\nprint('up', flush=True)\ntime.sleep(300)"
@@ -23,7 +24,9 @@ def leashed(mode: str, code: str, *, abort: signal.Signals = signal.SIGKILL) -> 
 @modes
 def test_the_exit_code_is_the_commands(mode):
     """A supervisor reads the real exit code."""
-    assert subprocess.run(leashed(mode, "raise SystemExit(7)"), check=False).returncode == 7
+    done = subprocess.run(leashed(mode, "raise SystemExit(7)"), check=False, timeout=120)
+
+    assert done.returncode == 7
 
 
 @modes
@@ -31,7 +34,9 @@ def test_a_signal_that_ends_the_command_is_reported_as_one(mode):
     """Death by signal stays death by signal."""
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
-    assert subprocess.run(leashed(mode, code), check=False).returncode == -signal.SIGKILL
+    done = subprocess.run(leashed(mode, code), check=False, timeout=120)
+
+    assert done.returncode == -signal.SIGKILL
 
 
 @modes
@@ -44,7 +49,7 @@ def test_a_stop_signal_reaches_the_command(mode):
         "print('up', flush=True)\n"
         "time.sleep(300)"
     )
-    with subprocess.Popen(leashed(mode, code), stdout=subprocess.PIPE) as process:
+    with child(leashed(mode, code), stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"up\n"
         process.terminate()
 
@@ -52,21 +57,26 @@ def test_a_stop_signal_reaches_the_command(mode):
 
 
 @modes
-def test_sigpipe_is_not_ignored_in_the_command(mode):
-    """The command starts with the signals that a shell would give it."""
+def test_no_stop_signal_is_ignored_or_blocked_in_the_command(mode):
+    """The command starts with the signals that a shell would give it, whatever we inherited."""
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc to see which signals are ignored")
-    command = [*leashed(mode, "")[:-3], "sh", "-c", "grep SigIgn /proc/$$/status"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    show = [*leashed(mode, "")[:-3], "grep", "-E", "SigIgn|SigBlk", "/proc/self/status"]
+    out = subprocess.run(
+        [*IN_BACKGROUND, *show], check=True, capture_output=True, text=True, timeout=60
+    )
+    masks = [int(line.split()[1], 16) for line in out.stdout.splitlines()]
 
-    assert int(out.split()[1], 16) & (1 << (signal.SIGPIPE - 1)) == 0
+    assert len(masks) == 2
+    for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
+        assert [mask & (1 << (number - 1)) for mask in masks] == [0, 0], number
 
 
 @modes
 def test_a_command_that_does_not_exist_is_exit_code_127(mode):
     """The log says what could not be run."""
     command = [*leashed(mode, "")[:-3], "/nonexistent/program"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
     assert done.returncode == 127
     assert "cannot run /nonexistent/program" in done.stderr
@@ -82,11 +92,11 @@ def test_the_command_dies_with_a_killed_parent(mode):
         "subprocess.Popen(command)\n"
         "time.sleep(300)"
     )
-    with subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE) as parent:
+    with child([sys.executable, "-c", parent_code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == b"up\n"
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
-        parent.wait()
+        parent.wait(timeout=60)
 
         assert family
         gone, left = psutil.wait_procs(family, timeout=60)

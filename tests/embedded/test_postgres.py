@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import AbstractContextManager
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from lockstep.embedded.postgres import APP_ROLE, OWNER_ROLE, EmbeddedPostgres, c
 from lockstep.embedded.runstate import read_run_state
 from lockstep.embedded.supervisor import EventKind
 from tests.embedded.conftest import eventually
+from tests.support.children import child
 
 root_only = pytest.mark.skipif(
     os.geteuid() != 0, reason="root only: PostgreSQL then runs as another user"
@@ -31,8 +33,8 @@ def spec(postgres, home):
     return postgres.child_spec(log_path=home / "postgres.log")
 
 
-def sleeping_as(uid: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["sleep", "60"], user=uid)
+def sleeping_as(uid: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return child(["sleep", "60"], user=uid)
 
 
 def connect(postgres: EmbeddedPostgres, role: str) -> psycopg.Connection:
@@ -131,7 +133,6 @@ async def test_a_pid_file_whose_pid_is_another_program_now_is_no_obstacle(
         async with make_supervisor() as supervisor:
             await supervisor.start(spec)
             connect(postgres, APP_ROLE).close()
-        stranger.kill()
 
 
 def test_data_of_another_major_version_is_refused(postgres):

@@ -1,5 +1,4 @@
 import os
-import subprocess
 import sys
 
 import pytest
@@ -15,6 +14,7 @@ from lockstep.embedded.runstate import (
     running_pid,
     write_run_state,
 )
+from tests.support.children import child
 
 
 def test_what_is_written_is_read_back(home):
@@ -63,8 +63,8 @@ def test_a_lock_left_by_a_killed_process_is_taken_over(home):
         "import os, pathlib, signal, sys; from lockstep.embedded.runstate import HomeLock\n"
         "HomeLock(pathlib.Path(sys.argv[1])).acquire(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(home)]) as holder:
-        holder.wait()
+    with child([sys.executable, "-c", code, str(home)]) as holder:
+        holder.wait(timeout=60)
     lock = HomeLock(home)
 
     assert lock.acquire() == holder.pid

@@ -6,17 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 
 import psutil
 import pytest
 
 from lockstep.embedded.runstate import STATE_NAME, running_pid
+from tests.support.children import IN_BACKGROUND, child
 
 COMMAND = [sys.executable, "-m", "tests.embedded.supervised"]
 
 
-def start(home) -> subprocess.Popen[str]:
-    return subprocess.Popen([*COMMAND, str(home)], stdout=subprocess.PIPE, text=True)
+def start(home, *before: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return child([*before, *COMMAND, str(home)], stdout=subprocess.PIPE, text=True)
 
 
 def wait_up(process: subprocess.Popen[str]) -> list[str]:
@@ -31,9 +33,9 @@ def wait_up(process: subprocess.Popen[str]) -> list[str]:
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     found = psutil.Process(process.pid).children(recursive=True)
     names = set()
-    for child in found:
+    for each in found:
         with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's own come and go
-            names.add(child.name())
+            names.add(each.name())
     assert {"postgres", "temporal"} <= names
     return found
 
@@ -72,7 +74,7 @@ def test_a_killed_supervisor_leaves_no_child_and_the_next_one_recovers(home):
         wait_up(process)
         children = family(process)
         process.kill()
-        process.wait()
+        process.wait(timeout=60)
         psutil.wait_procs(children, timeout=60)
     assert alive(children) == []
     assert (home / STATE_NAME).exists()
@@ -86,9 +88,10 @@ def test_a_killed_supervisor_leaves_no_child_and_the_next_one_recovers(home):
     assert "ended without stopping; recovering" in lines[0]
 
 
-def test_a_second_start_is_refused_and_ctrl_c_ends_the_first(home):
+@pytest.mark.parametrize("before", [[], IN_BACKGROUND], ids=["in front", "in the background"])
+def test_a_second_start_is_refused_and_ctrl_c_ends_the_first(home, before):
     """The second says who runs there, and touches nothing; SIGINT reaches the first alone."""
-    with start(home) as first:
+    with start(home, *before) as first:
         wait_up(first)
         children = psutil.Process(first.pid).children()
         second = subprocess.run(

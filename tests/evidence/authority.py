@@ -80,6 +80,6 @@ class Authority:
 
     def _run(self, *arguments: str) -> None:
         done = subprocess.run(
-            ["openssl", *arguments], cwd=self.folder, capture_output=True, check=False
+            ["openssl", *arguments], cwd=self.folder, capture_output=True, check=False, timeout=120
         )
         assert done.returncode == 0, done.stderr.decode()

@@ -13,6 +13,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pytest
 
 from lockstep.evidence.pack.archive import Archive, PartFile, Spool, digest_of
+from tests.support.children import child
 
 FILES = {"README.md": b"hello\n" * 1000, "ledger/entries.jsonl": b"", "score/score.json": b"{}"}
 
@@ -125,10 +126,11 @@ time.sleep(60)
 def test_a_killed_writer_leaves_no_pack(tmp_path):
     """What is there afterwards nobody takes for a pack."""
     command = [sys.executable, "-c", _KILLED, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path.cwd()) as process:
+    with child(command, stdout=subprocess.PIPE, cwd=Path.cwd()) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=60)
     names = [path.name for path in tmp_path.iterdir()]
     assert names
     assert all(name.startswith(".") and name.endswith(".part") for name in names)

@@ -12,6 +12,7 @@ import pytest
 from sandbox import Options, demo_people, generate, running, start_in_thread
 from sandbox.__main__ import read_arguments
 from sandbox.settings import Credentials
+from tests.support.children import child
 
 OKTA = {"Authorization": "SSWS sandbox-okta-token"}
 
@@ -169,7 +170,7 @@ def test_the_command_prints_where_it_listens_and_stops_on_a_signal(tmp_path):
     seed = tmp_path / "people.json"
     seed.write_text(json.dumps({"people": [p.as_json() for p in generate(2)]}))
     command = [sys.executable, "-m", "sandbox", "--seed-file", str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with child(command, stdout=subprocess.PIPE, text=True) as process:
         where = json.loads(process.stdout.readline())
         assert len(httpx.get(f"{where['okta']}/api/v1/users", headers=OKTA).json()) == 2
         process.send_signal(signal.SIGTERM)

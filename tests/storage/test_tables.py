@@ -26,6 +26,7 @@ def test_any_module_brings_the_whole_schema(module):
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     assert sorted(done.stdout.split()) == sorted(tables.metadata.tables)
 

@@ -120,7 +120,7 @@ def running(*, redirects: list[str], people: Mapping[str, object]) -> Iterator[I
         yield made
     finally:
         process.kill()
-        process.wait()
+        process.wait(timeout=60)
         reader.join(5)
         process.stdout.close()
 

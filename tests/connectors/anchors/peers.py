@@ -318,6 +318,7 @@ class TimeStampingAuthority:
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
 
 
@@ -337,6 +338,7 @@ def git(*arguments: object, cwd: Path | None = None) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -372,6 +374,7 @@ class GitOverHttp:
             },
             capture_output=True,
             check=True,
+            timeout=120,
         )
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))

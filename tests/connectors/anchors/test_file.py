@@ -78,7 +78,7 @@ async def test_two_processes_at_once_leave_one_whole_file(tmp_path, folder):
     def work(one) -> None:
         try:
             for size in range(1, 30):
-                barrier.wait()
+                barrier.wait(60)
                 one._publish(checkpoint(size))
         except BaseException as error:  # noqa: BLE001 - a thread's fault is told below
             faults.append(error)
@@ -88,7 +88,7 @@ async def test_two_processes_at_once_leave_one_whole_file(tmp_path, folder):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
 
     assert faults == []
     assert names(folder) == sorted(f"{size}.txt" for size in range(1, 30))

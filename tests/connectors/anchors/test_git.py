@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from tests.connectors.anchors.peers import (
     git,
     silence,
 )
+from tests.support.children import child
 
 AUTHOR = {"author_name": "Acme ledger", "author_email": "ledger@acme.example"}
 
@@ -156,7 +156,9 @@ async def test_what_a_killed_process_left_is_cleared_away(anchor, theirs, tmp_pa
 
 
 def processes(word: str) -> str:
-    return subprocess.run(["pgrep", "-f", word], capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        ["pgrep", "-f", word], capture_output=True, text=True, check=False, timeout=120
+    ).stdout
 
 
 async def test_a_cancelled_publication_leaves_nothing_running(tmp_path, theirs, monkeypatch):
@@ -187,28 +189,22 @@ async def test_a_remote_that_is_away_comes_back(anchor, theirs):
 @contextlib.contextmanager
 def daemon(root: Path) -> Iterator[int]:
     port = free_port()
-    process = subprocess.Popen(
-        [
-            *("git", "daemon", f"--base-path={root}", "--export-all", "--reuseaddr"),
-            *("--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}"),
-        ],
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    command = [
+        *("git", "daemon", f"--base-path={root}", "--export-all", "--reuseaddr"),
+        *("--enable=receive-pack", "--listen=127.0.0.1", f"--port={port}"),
+    ]
+    with child(command, stderr=subprocess.DEVNULL):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             done = subprocess.run(
                 ["git", "ls-remote", f"git://127.0.0.1:{port}/copies.git"],
                 capture_output=True,
                 check=False,
+                timeout=120,
             )
             if done.returncode == 0:
                 break
         yield port
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait()
 
 
 async def test_over_gits_own_protocol(tmp_path, theirs):
@@ -318,7 +314,11 @@ def test_ssh_is_given_one_key_and_one_host(tmp_path):
     anchor = anchor_to("ssh://git@example.com/x.git", home, ssh_key="key", known_hosts="hosts")
     command = anchor._environment["GIT_SSH_COMMAND"]
     done = subprocess.run(
-        ["sh", "-c", f"{command} -G example.com"], capture_output=True, text=True, check=True
+        ["sh", "-c", f"{command} -G example.com"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     settings = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
 
