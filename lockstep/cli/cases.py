@@ -50,7 +50,7 @@ CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of 
 SystemArgument = Annotated[str, typer.Argument(help="System of the case, for instance okta-prod.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
 ActorOption = Annotated[
-    str, typer.Option("--as", help="Who decides [default: the operating system's user].")
+    str, typer.Option("--as", help="Who decides \\[default: the operating system's user].")
 ]
 SealedOption = Annotated[
     bool,
@@ -300,7 +300,7 @@ def waive(
 def amend(
     case_id: CaseArgument,
     reason: ReasonOption,
-    zone: Annotated[str, typer.Option(help="IANA zone of the dates [default: the case's].")] = "",
+    zone: Annotated[str, typer.Option(help="IANA zone of the dates \\[default: the case's].")] = "",
     last_day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last working day.")
     ] = None,

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.cli.console import PlainConsole, visible
 from lockstep.cli.signals import answer_signals
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError
@@ -38,8 +38,8 @@ from lockstep.storage.views import CaseViews
 WIDE = 120
 """Columns where no terminal says otherwise: a file or a pipe has no edge."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False)
+out = PlainConsole(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+err = PlainConsole(stderr=True, highlight=False)
 Result = TypeVar("Result")
 
 FAILED = 1
@@ -47,7 +47,7 @@ UNUSABLE = 2
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Settings file [default: lockstep.toml]."),
+    typer.Option("--config", "-c", help="Settings file \\[default: lockstep.toml]."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
 
@@ -68,7 +68,8 @@ class Context:
 def die(message: str, *, code: int = FAILED) -> NoReturn:
     """End the command with one clear line on standard error."""
     for line in message.splitlines():
-        err.print(f"[bold red]error:[/] {line}", markup=True, soft_wrap=True)
+        # Messages are read as they stand: they quote settings, keys and what people typed.
+        err.print(Text.assemble(("error:", "bold red"), " ", visible(line)), soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -127,7 +128,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     except SettingsError as error:
         die(str(error), code=UNUSABLE)
     except UnknownNameError as error:
-        die(f"--{escape(str(error))}", code=UNUSABLE)
+        die(f"--{error}", code=UNUSABLE)
     except (RefusedError, EventError, EmbeddedError, StorageError) as error:
         die(str(error))
     except SQLAlchemyError as error:

@@ -134,9 +134,9 @@ def export(
     try:
         pack = run(work())
     except OrderError as error:
-        die(escape(str(error)), code=UNUSABLE)
+        die(str(error), code=UNUSABLE)
     except ExportError as error:
-        die(escape(str(error)), code=FAILED)
+        die(str(error), code=FAILED)
     except OSError as error:
         die(f"{path} cannot be written: {error.strerror or type(error).__name__}")
     _report(pack, as_json=as_json)

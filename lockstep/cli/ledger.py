@@ -15,7 +15,6 @@ from typing import Annotated
 
 import psycopg
 import typer
-from rich.markup import escape
 
 from lockstep.cli.context import (
     FAILED,
@@ -188,7 +187,7 @@ def rotate(new_key: KeyFile, config: ConfigOption = None) -> None:
 def accept_restore(
     reason: Annotated[RestoreReason, typer.Option("--reason", help="What happened.")],
     actor: Annotated[
-        str, typer.Option("--as", help="Who decides [default: the operating system's user].")
+        str, typer.Option("--as", help="Who decides \\[default: the operating system's user].")
     ] = "",
     config: ConfigOption = None,
 ) -> None:
@@ -247,9 +246,9 @@ def _settled(failure: int = FAILED) -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        die(escape(str(error)), code=UNUSABLE)
+        die(str(error), code=UNUSABLE)
     except StorageError as error:
-        die(escape(str(error)), code=failure)
+        die(str(error), code=failure)
     except psycopg.errors.UndefinedTable:
         die("the schema is older than this release: run `lockstep migrate`", code=failure)
     except psycopg.Error as error:

@@ -60,7 +60,7 @@ def list_notices(
 
 @notices_app.command("test")
 def try_route(
-    route: Annotated[str, typer.Argument(help="Name of one of [notices.routes].")],
+    route: Annotated[str, typer.Argument(help="Name of one of \\[notices.routes].")],
     config: ConfigOption = None,
 ) -> None:
     """Send a message that says it is a test, now, whatever the hour."""

@@ -285,7 +285,7 @@ def report_table(reports: list[MetricReport]) -> Table:
             row.metric.replace("_", " "),
             row.value,
             instant(row.as_of),
-            row.source,
+            escape(row.source),
             instant(row.recorded_at),
         )
     return table

@@ -260,7 +260,9 @@ def _print_erased(done: Erased, files: list[str]) -> None:
     if done.packs:
         out.print("These packs may name the person. Whoever has a copy must destroy it:")
     for pack in done.packs:
-        out.print(f"  {pack.export_id}  {render.instant(pack.requested_at)}  {pack.requested_by}")
+        out.print(
+            f"  {pack.export_id}  {render.instant(pack.requested_at)}  {escape(pack.requested_by)}"
+        )
 
 
 def _stored_data(stored: Stored) -> dict[str, Any]:

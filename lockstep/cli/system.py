@@ -36,7 +36,7 @@ from lockstep.storage.system_figures import SystemFigures
 system_app = typer.Typer(no_args_is_help=True, help="The systems that access is revoked in.")
 SystemArgument = Annotated[str, typer.Argument(help="Name of the system, as in the settings.")]
 ActorOption = Annotated[
-    str, typer.Option("--as", help="Who asks [default: the operating system's user].")
+    str, typer.Option("--as", help="Who asks \\[default: the operating system's user].")
 ]
 CLI_USER = "cli"
 """Stands in the ledger for whoever acts at the command line."""

@@ -58,7 +58,7 @@ def verify(
                 witnesses=[read_witness(text) for text in witness or ()],
             )
     except UnusableError as error:
-        die(escape(str(error)), code=UNUSABLE)
+        die(str(error), code=UNUSABLE)
     if json:
         print_json(report.as_document())
     else:
