@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from lockstep.control.asking import Asked, Wish, ask
 from lockstep.control.casework import (
@@ -21,6 +20,7 @@ from lockstep.control.casework import (
 from lockstep.control.desk import Person, RefusedError, new_event_id
 from lockstep.control.events import Dates, EventError, TerminationEvent
 from lockstep.control.reporting import make_dates
+from lockstep.domain.cutoff import CutoffError, zone_named
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
 from lockstep.storage.case_acts import ActKind, ActRow, ActState, NewAct
@@ -243,8 +243,10 @@ def dates_of_form(*, zone: str, last_day: str = "", ends_at: str = "") -> Dates:
         moment = datetime.fromisoformat(ends_at) if ends_at else None
         day = date.fromisoformat(last_day) if last_day else None
         if moment is not None and moment.tzinfo is None:
-            moment = moment.replace(tzinfo=ZoneInfo(zone))
-    except (ValueError, OSError, LookupError):
+            moment = moment.replace(tzinfo=zone_named(zone))
+    except CutoffError as error:
+        raise RefusedError(str(error)) from None
+    except ValueError:
         raise RefusedError("a date is 2026-11-30, a moment 2026-11-30T18:00") from None
     return make_dates(
         zone=zone, last_day=day, access_ends_at=moment.isoformat() if moment else None

@@ -32,6 +32,7 @@ from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationAction, TerminationKind
+from lockstep.domain.zones import WITHOUT_PLACE
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.records import CaseRow, CaseView
 from lockstep.storage.subjects import Subject
@@ -151,7 +152,8 @@ class Desk:
         """The event that stops a case that has not begun; raises `RefusedError` like the other."""
         view = await self.find(case_id)
         self._require_waiting(view.case)
-        dates = Dates(zone=view.case.zone, access_ends_at=view.case.cutoff_at)
+        # An instant needs no zone; and a case of an older release may have one that is no place.
+        dates = Dates(zone=WITHOUT_PLACE, access_ends_at=view.case.cutoff_at)
         return await self._restate(view.case, TerminationAction.RESCINDED, dates)
 
     async def amend(self, case_id: str, dates: Dates, person: Person, pairs: Pairs) -> str:

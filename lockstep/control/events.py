@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -20,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff, zone_named
+from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.terminations import (
@@ -29,6 +30,7 @@ from lockstep.domain.terminations import (
     TerminationAction,
     TerminationKind,
 )
+from lockstep.domain.zones import canonical_zone
 
 MAX_DEPTH = 12
 HEARTBEAT = "feed.heartbeat"
@@ -49,6 +51,10 @@ Day = Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2200, 1, 1))]
 """Bounds keep arithmetic with zones within what a calendar can hold."""
 _KEY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+
+
+Zone = Annotated[Text, AfterValidator(canonical_zone)]
+"""Stored by the place's canonical name, whatever older one was sent."""
 
 
 class EventError(ValueError):
@@ -93,7 +99,10 @@ class Worker(_Model):
 class Dates(_Model):
     """Civil dates with their meaning. Which of them ends access is decided by policy."""
 
-    zone: Text = Field(description="IANA time zone of the dates.", examples=["Asia/Manila"])
+    zone: Zone = Field(
+        description="Place of the tz database whose dates these are; or UTC.",
+        examples=["Asia/Manila"],
+    )
     access_ends_at: Instant | None = Field(
         default=None, description="An explicit instant (RFC 3339 with offset); wins over all dates."
     )
@@ -127,9 +136,7 @@ class TerminationEvent(_Model):
 
     @model_validator(mode="after")
     def _dates_agree(self) -> TerminationEvent:
-        dates = _dates(self.dates)
-        zone_named(dates.zone)
-        check_dates(dates)
+        check_dates(_dates(self.dates))
         return self
 
 

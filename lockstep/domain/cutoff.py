@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockstep.domain.terminations import EndDates, TerminationKind
+from lockstep.domain.zones import ZoneError, canonical_zone
 
 
 class CutoffError(ValueError):
@@ -33,15 +34,15 @@ class CutoffRule:
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """Return the IANA zone.
+    """Return the zone of a place; see `canonical_zone`.
 
     Raises:
-        CutoffError: if there is no such zone.
+        CutoffError: if the name means no place.
     """
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise CutoffError(f"dates.zone: no IANA time zone is named {name[:64]!r}") from error
+        return ZoneInfo(canonical_zone(name))
+    except (ZoneError, ZoneInfoNotFoundError, OSError) as error:
+        raise CutoffError(f"dates.zone: {error}") from error
 
 
 def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:

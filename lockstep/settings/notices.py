@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from lockstep.domain.notices import NoticeKind, Quiet, Route
+from lockstep.domain.zones import canonical_zone
 from lockstep.settings.tables import Duration, SecretRef, Table, TierName
 
 
@@ -24,11 +24,7 @@ class QuietTable(Table):
     @field_validator("zone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("give an IANA zone, such as Asia/Manila") from None
-        return value
+        return canonical_zone(value)
 
     def to_quiet(self) -> Quiet:
         return Quiet(self.begins, self.ends, self.zone, frozenset(self.except_kinds))

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_urlsafe
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -18,6 +17,7 @@ from lockstep.control.own_reports import Sent, Submission
 from lockstep.domain.cutoff import CutoffError, zone_named
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.zones import zone_names
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, signed_of
 
@@ -41,7 +41,7 @@ FIELDS = (
 _LONGEST = 2000
 _LARGEST = 2**63 - 1
 EventId = Annotated[int, Path(ge=1, le=_LARGEST)]
-_ZONES = tuple(sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"))
+_ZONES = zone_names()
 
 
 def router(console: Console) -> APIRouter:
@@ -100,7 +100,12 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
     async def show_event(request: Request, event: EventId) -> Response:
         sent = await found(request, event)
         return console.pages.page(
-            request, "hr_event.html", sent=sent, problems=[], once=token_urlsafe(16), zones=_ZONES
+            request,
+            "hr_event.html",
+            sent=sent,
+            problems=[],
+            once=token_urlsafe(16),
+            zones=_ZONES,
         )
 
     @routes.post(f"{HOME}/{{event}}/amend")
