@@ -43,6 +43,7 @@ from lockstep.domain.clocks import VendorClock
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.direct import connect as connect_directly
+from lockstep.storage.direct import refuse_shared_sessions
 from lockstep.storage.engine import StorageError, check_fitness, create_engine
 from lockstep.storage.ledger_state import read_state
 from lockstep.storage.migrate import newest_revision
@@ -104,6 +105,13 @@ async def _database(settings: Settings) -> Check:
         return Check("database", "problem", reason, "Check database.url and that it is running.")
     finally:
         await engine.dispose()
+    try:
+        await asyncio.to_thread(refuse_shared_sessions, database_url(settings))
+    except StorageError as error:
+        return Check("database", "problem", str(error))
+    except psycopg.Error as error:
+        says = f"connections fail ({type(error).__name__}) where others do not"
+        return Check("database", "problem", says, "See the log of the pooler, or of the server.")
     return Check("database", "ok", "reachable, migrated; the application cannot change the ledger")
 
 

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Annotated, Any
 
+import psycopg
 import structlog
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,8 @@ from lockstep.cli.context import (
 )
 from lockstep.control.temporal import connect
 from lockstep.settings import Part, Settings, SettingsError, check_settings
+from lockstep.storage.direct import refuse_shared_sessions
+from lockstep.storage.engine import StorageError
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate as migrate_schema
 
@@ -47,6 +50,7 @@ def worker(config: ConfigOption = None) -> None:
         client = await _connect_patiently(settings, ring, stop)
         if client is None:
             return
+        await asyncio.to_thread(require_own_sessions, database_url(settings))
         parts = build_parts(settings, database_url(settings), ring)
         await run_worker(settings, client, parts, stop=stop, ready=say_ready)
 
@@ -66,8 +70,9 @@ def web(config: ConfigOption = None) -> None:
 
     settings = checked_settings(config, Part.WEB)
     try:
+        require_own_sessions(database_url(settings))
         app = build_app(settings, database_url(settings), settings.open_keyring())
-    except SettingsError as error:
+    except (SettingsError, StorageError) as error:
         die(str(error))
 
     class Server(uvicorn.Server):
@@ -107,13 +112,24 @@ def migrate(
     """Bring the database schema to this release, as the database's owner."""
     settings = settings_or_die(config)
     try:
+        require_own_sessions(database_url(settings, owner=True))
         before, after = migrate_schema(database_url(settings, owner=True), revision)
-    except SettingsError as error:
+    except (SettingsError, StorageError) as error:
         die(str(error))
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).splitlines()[0][:300]
         die(f"database.owner_url: {reason}")
     out.print(f"schema: {before or 'empty'} -> {after or 'empty'}")
+
+
+def require_own_sessions(url: str) -> None:
+    """Refuse a pooler that shares sessions; a database that is away is waited for elsewhere.
+
+    Raises:
+        StorageError: naming the setting that mends it.
+    """
+    with contextlib.suppress(psycopg.Error):
+        refuse_shared_sessions(url)
 
 
 def checked_settings(config: Path | None, *parts: Part) -> Settings:

@@ -8,11 +8,12 @@ from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL, make_url
 
 from lockstep.evidence.entries import Entry, sealed
+from lockstep.storage.engine import StorageError
 
 Link = psycopg.Connection[TupleRow]
 
-_SERVER_OPTIONS = " ".join(
-    f"-c {name}={value}"
+_SESSION = "select " + ", ".join(
+    f"set_config('{name}', '{value}', false)"
     for name, value in {
         "timezone": "utc",
         "statement_timeout": "60s",
@@ -22,6 +23,14 @@ _SERVER_OPTIONS = " ".join(
         "tcp_keepalives_interval": 5,
         "tcp_keepalives_count": 3,
     }.items()
+)
+"""Said after connecting, not while: a pooler such as PgBouncer refuses startup options."""
+_ROUNDS = 3
+_SHARED = (
+    "database.url: a pooler gives our connections to others between transactions (PgBouncer: "
+    "pool_mode = transaction or statement). Session locks, by which one sequencer works at a time, "
+    "and LISTEN do not hold there: set pool_mode = session for this database, or connect directly "
+    "(docs/operations.md)"
 )
 
 
@@ -37,14 +46,51 @@ def connect(url: str | URL, *, application: str) -> Link:
         autocommit=True,
         connect_timeout=5,
         application_name=application,
-        options=_SERVER_OPTIONS,
         keepalives_idle=15,
         keepalives_interval=5,
         keepalives_count=3,
         tcp_user_timeout=30_000,
     )
+    link.execute(_SESSION.encode())
     link.isolation_level = IsolationLevel.REPEATABLE_READ
     return link
+
+
+def refuse_shared_sessions(url: str | URL) -> None:
+    """Refuse a pooler that gives a connection to others between its transactions.
+
+    It is known by what it does: the server process behind a connection that rests becomes that of
+    another one, or another comes in its place. In PgBouncer that is `pool_mode = transaction` (or
+    `statement`).
+
+    Raises:
+        StorageError: saying what to do.
+        psycopg.Error: if the server cannot be reached.
+    """
+    if _shares(url):
+        raise StorageError(_SHARED)
+
+
+def _shares(url: str | URL) -> bool:
+    with (
+        connect(url, application="lockstep-check") as rests,
+        connect(url, application="lockstep-check") as works,
+    ):
+        ours = _process(rests)
+        try:
+            for _ in range(_ROUNDS):
+                with works.transaction():
+                    if _process(works) == ours or _process(rests) != ours:
+                        return True
+        except psycopg.errors.ProtocolViolation:  # PgBouncer's statement mode knows no transaction
+            return True
+    return False
+
+
+def _process(link: Link) -> int:
+    row = link.execute("select pg_backend_pid()").fetchone()
+    assert row is not None  # noqa: S101 - a function's one row
+    return int(row[0])
 
 
 def append_entry(link: Link, entry: Entry) -> bool:

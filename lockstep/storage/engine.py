@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from typing import Any
+
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-_SERVER_OPTIONS = "-c timezone=utc -c statement_timeout=15000 -c lock_timeout=5000"
+_SESSION = (
+    "select set_config('timezone', 'utc', false), set_config('statement_timeout', '15s', false),"
+    " set_config('lock_timeout', '5s', false)"
+)
+"""Said after connecting, not while: a pooler such as PgBouncer refuses startup options."""
 
 
 class StorageError(RuntimeError):
@@ -24,19 +30,27 @@ def create_engine(url: str, *, pool_size: int = 10, application: str = "lockstep
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername != "postgresql+psycopg":
         raise StorageError("database.url: only postgresql:// is supported")
-    return create_async_engine(
+    engine = create_async_engine(
         parsed,
         pool_size=pool_size,
         max_overflow=5,
         pool_timeout=10,
         pool_recycle=1800,
         hide_parameters=True,
-        connect_args={
-            "connect_timeout": 5,
-            "application_name": application,
-            "options": _SERVER_OPTIONS,
-        },
+        connect_args={"connect_timeout": 5, "application_name": application},
     )
+    event.listen(engine.sync_engine, "connect", _begin_session)
+    return engine
+
+
+def _begin_session(connection: Any, _record: object) -> None:
+    """Give a new connection its settings, outside of any transaction that could take them back."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute(_SESSION)
+    finally:
+        cursor.close()
+    connection.commit()
 
 
 async def check_fitness(connection: AsyncConnection, *, expected_revision: str | None) -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
 from playwright.async_api import Browser, Playwright
+
+from tests.support import debian_packages
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGS = (
@@ -23,35 +17,13 @@ _ARGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_INSTALL_S = 280
 
 
 def executable() -> str:
     """The path of a Chromium; installed where root may, else the tests are skipped."""
-    found = _found()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        with (Path(sys.prefix) / "chromium.lock").open("w") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-            found = _found() or _install()
-    if found is None:
-        pytest.skip("Chromium is needed for tests in a browser: apt install chromium")
-    return found
+    return debian_packages.executable("chromium", _NAMES)
 
 
 async def launch(playwright: Playwright) -> Browser:
     """A running browser without windows."""
     return await playwright.chromium.launch(executable_path=executable(), args=_ARGS)
-
-
-def _found() -> str | None:
-    return next((path for name in _NAMES if (path := shutil.which(name))), None)
-
-
-def _install() -> str | None:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for argv in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
-    ):
-        subprocess.run(argv, check=True, capture_output=True, timeout=_INSTALL_S, env=env)
-    return _found()
