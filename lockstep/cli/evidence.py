@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -35,9 +35,11 @@ from lockstep.cli.context import (
 from lockstep.control.export import Exporter, Pack, Requester
 from lockstep.control.export_making import Progress as Done
 from lockstep.control.export_order import Order, OrderError
+from lockstep.domain.counting import counted
 from lockstep.evidence.notes import MAX_NOTE
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.plain import instant_text
+from lockstep.scorecard.words import period_text, score_text
 from lockstep.storage.exports import ExportRow, Exports
 
 _LOOK = 0.2
@@ -129,7 +131,9 @@ def export(
             progress = Done()
             async with _shown(progress):
                 by = Requester(person=whoami())
-                return await _exporter(context).export_to(path, order, by, progress)
+                exporter = _exporter(context)
+                await exporter.check_partner(order)
+                return await exporter.export_to(path, order, by, progress)
 
     try:
         pack = run(work())
@@ -233,24 +237,33 @@ def _report(pack: Pack, *, as_json: bool) -> None:
                 "people": pack.people,
                 "counts": dict(counts),
                 "score": summary.score["value"],
+                "score_n": summary.score["n"],
                 "period_score": summary.period_score["value"],
+                "period_score_n": summary.period_score["n"],
             }
         )
         return
     out.print(f"[bold]{escape(str(pack.path))}[/]  {pack.size_bytes:,} bytes", soft_wrap=True)
     out.print(f"sha256 {pack.sha256}")
     out.print(
-        f"{counts['leavers']} leavers, {counts['leaver_systems']} systems,"
-        f" {counts['not_in_population']} not counted, {counts['samples']} shown in detail"
+        f"{counted(counts['leavers'], 'leaver')} in {counted(counts['leaver_systems'], 'system')}"
+        f" together, {counts['not_in_population']} not counted, {counts['samples']} shown in detail"
     )
-    value = summary.score["value"]
-    out.print(
-        f"as of {render.instant(_moment(summary.scope.as_of))}, {summary.size} entries;"
-        f" score {value if value is not None else render.NONE} of {summary.score['max']}"
-    )
+    as_of = render.instant(_moment(summary.scope.as_of))
+    out.print(f"as of {as_of}, {counted(summary.size, 'entry', 'entries')}")
+    period = period_text(summary.period_score, leavers=counts["leavers"])
+    out.print(f"score of the period: {period}", soft_wrap=True)
+    days = _days(summary.score["window"])
+    out.print(f"official score, of the {days} days up to then: {score_text(summary.score)}")
     if summary.scope.identified:
-        out.print(f"[bold yellow]It names {pack.people} people.[/] This is on record.")
+        named = counted(pack.people, "person", "people")
+        out.print(f"[bold yellow]It names {named}.[/] This is on record.")
     out.print(f"Check it: lockstep evidence verify {escape(str(pack.path))} --key VKEY")
+
+
+def _days(window: Mapping[str, str]) -> int:
+    start, end = (datetime.fromisoformat(window[name]) for name in ("start", "end"))
+    return (end - start).days
 
 
 def _moment(milliseconds: int) -> datetime:

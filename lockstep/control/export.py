@@ -97,18 +97,21 @@ class Exporter:
         self._checkpoints = Checkpoints(engine)
         self._exports = Exports(engine)
 
+    async def check_partner(self, order: Order) -> None:
+        """Whether anything names the partner that is asked for; raises `OrderError`."""
+        try:
+            await self._known.check(Scope(None, sealed=order.coming), partner=order.partner)
+        except UnknownNameError as error:
+            raise OrderError(str(error)) from None
+
     async def order(
         self, order: Order, by: Requester, *, running_for: timedelta | None = None
     ) -> tuple[str, Order]:
         """Put an export on record, its checkpoint and seed settled; its id, and what is settled.
 
         Raises:
-            OrderError: if there is no such checkpoint or partner, or too many exports wait.
+            OrderError: if there is no such checkpoint, or too many exports wait.
         """
-        try:
-            await self._known.check(Scope(None, sealed=order.coming), partner=order.partner)
-        except UnknownNameError as error:
-            raise OrderError(str(error)) from None
         head = await self._head(order.checkpoint)
         asked = order.previous_head()
         if asked is not None:

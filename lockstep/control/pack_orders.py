@@ -67,6 +67,8 @@ class PackOrders:
             if order.partner not in by.partners:
                 raise NotAllowedError(OUT_OF_SCOPE)
         order = replace(order, coming=by.may(Permission.SEALED))
+        if by.partners is None:
+            await self._exporter.check_partner(order)
         who = Requester(person=f"{by.name} ({by.user_id})")
         export_id, _ = await self._exporter.order(order, who)
         await self._log.acted(by.user_id, "evidence.order", case_id=order.case_id, token=by.token)

@@ -72,7 +72,7 @@ async def test_a_period_becomes_a_file_that_verifies(packing):
 
     assert (status, errors) == (0, "")
     assert f"lockstep evidence verify {name} --key VKEY" in shown
-    assert "3 leavers, 6 systems, 0 not counted, 2 shown in detail" in shown
+    assert "3 leavers in 6 systems together, 0 not counted, 2 shown in detail" in shown
     verified(at(packing, name), packing)
 
 

@@ -33,8 +33,8 @@ SUMMARY = PackSummary(
     counts=COUNTS,
     policies=["cd" * 32],
     metric="ef" * 32,
-    score={"value": "19.27", "max": "20"},
-    period_score={"value": None, "max": "20"},
+    score={"value": "19.27", "max": "20", "n": 40, "label": "limited"},
+    period_score={"value": None, "max": "20", "n": 0, "unscored": ["no_leavers"]},
 )
 EVERYTHING = [
     value
@@ -55,7 +55,12 @@ def test_the_page_explains_every_file():
     text = page()
     for name in (*EVERYTHING, layout.STATEMENT, "leavers/", "policy/", "anchors/"):
         assert f"- `{name}`: " in text
-    for part in ("2026-05-28", "19.27 of 20", "| 3, in 36 systems together |", "90 entries"):
+    for part in (
+        "2026-05-28",
+        "19.27 of 20 (n 40, limited)",
+        "| 3, in 36 systems together |",
+        "90 entries",
+    ):
         assert part in text
     assert "acme/ledger+" in text
 
@@ -83,15 +88,25 @@ def test_the_page_says_what_is_withheld(changes, says):
 @pytest.mark.parametrize(
     ("reasons", "says"),
     [
-        (["no_leavers"], "none (no leavers)"),
-        (["hr_feed_stale"], "none (HR was not heard for too long to know who left)"),
-        (["hr_feed_stale", "no_leavers"], "to know who left; no leavers)"),
+        (["no_leavers"], "none: no leaver's time was up (n 0) |"),
+        (["hr_feed_stale"], "none: HR was not heard for too long to know who left (n 0)"),
+        (["hr_feed_stale", "no_leavers"], "to know who left; no leaver's time was up (n 0)"),
     ],
 )
 def test_no_score_has_its_reasons(reasons, says):
     """Never a perfect score for an empty window, or over what HR did not tell."""
-    score = {"value": None, "max": "20", "unscored": reasons}
+    score = {"value": None, "max": "20", "n": 0, "unscored": reasons}
     assert says in page(replace(SUMMARY, score=score))
+
+
+def test_an_empty_period_is_not_shown_with_the_score_of_the_year():
+    """Each score stands with its own leavers; that of the period first."""
+    text = page()
+    period, official = (
+        text.index("| Score of the period | none: "),
+        text.index("| Official score |"),
+    )
+    assert period < official
 
 
 def test_the_statement_claims_texts_and_whole_numbers_only():

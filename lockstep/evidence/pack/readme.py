@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.model import PackSummary
 from lockstep.evidence.plain import instant_text
+from lockstep.scorecard.words import period_text, score_text
 
 _PAGE = """\
 # Evidence of revoked access
@@ -21,7 +21,8 @@ _PAGE = """\
 | Leavers | {leavers}, in {leaver_systems} systems together |
 | Not counted, with reason | {not_in_population} |
 | Shown in detail | {samples} |
-| Score | {score}, for the {days} days up to the instant above |
+| Score of the period | {period_score} |
+| Official score | {score}, of the {days} days up to the instant above, whatever the period |
 
 When a person stops working here, their access to every system must end in time. This archive shows
 for each leaver of the period when it had to end and when it did. It is made from a ledger that can
@@ -91,8 +92,6 @@ _ABOUT = (
 def readme(summary: PackSummary, names: Collection[str], *, window_days: int) -> bytes:
     """The page for a pack with files of these names."""
     scope = summary.scope
-    score = summary.score
-    value = score["value"]
     identified = f"Who they are stands in `{layout.PEOPLE}`." if scope.identified else ""
     page = _PAGE.format(
         tenant=scope.tenant,
@@ -101,7 +100,8 @@ def readme(summary: PackSummary, names: Collection[str], *, window_days: int) ->
         as_of=instant_text(scope.as_of),
         size=summary.size,
         shown=_shown(summary),
-        score=_none(score) if value is None else f"{value} of {score['max']}",
+        score=score_text(summary.score),
+        period_score=period_text(summary.period_score, leavers=summary.counts["leavers"]),
         days=window_days,
         names=f"Leavers are numbers here, not names. {identified}".strip(),
         workbook=layout.WORKBOOK,
@@ -111,17 +111,6 @@ def readme(summary: PackSummary, names: Collection[str], *, window_days: int) ->
         **{name: summary.counts[name] for name in _COUNTS},
     )
     return page.encode()
-
-
-_WHY_NONE = {
-    "no_leavers": "no leavers",
-    "hr_feed_stale": "HR was not heard for too long to know who left",
-    "ledger_unverified": "the ledger was not verified",
-}
-
-
-def _none(score: Mapping[str, Any]) -> str:
-    return f"none ({'; '.join(_WHY_NONE[reason] for reason in score['unscored'])})"
 
 
 _COUNTS = ("leavers", "leaver_systems", "not_in_population", "samples")

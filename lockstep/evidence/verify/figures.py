@@ -175,10 +175,15 @@ def check_scores(
         raise RefutedError(
             "a score is another than the entries give", tuple(problems[:MAX_DETAILS])
         )
-    official = documents[0]
-    if official["value"] is None:
-        return f"no score can be given ({', '.join(official['unscored'])})"
-    return f"{official['value']} of {official['max']} over {official['n']} leavers"
+    official, period = documents
+    return f"{_in_words(official)}; of the period alone: {_in_words(period)}"
+
+
+def _in_words(score: Mapping[str, Any]) -> str:
+    if score["value"] is None:
+        return f"no score can be given ({', '.join(score['unscored'])})"
+    leavers = "leaver" if score["n"] == 1 else "leavers"
+    return f"{score['value']} of {score['max']} over {score['n']} {leavers}"
 
 
 def _differences(name: str, raw: bytes, document: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ import lockstep
 MODULES = (
     "lockstep/__init__.py",
     "lockstep/evidence/__init__.py",
+    "lockstep/evidence/amendments.py",
     "lockstep/evidence/case_book.py",
     "lockstep/evidence/dsse.py",
     "lockstep/evidence/feeds.py",

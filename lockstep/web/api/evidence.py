@@ -130,6 +130,8 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         try:
             asked = replace(wish.order(), coming=asker.may(Permission.SEALED))
             await _check_scope(packs, asked, asker)
+            if asker.partners is None:
+                await packs.exporter.check_partner(asked)
             by = Requester(token=asker.user_id)
             export_id, _ = await packs.exporter.order(asked, by)
         except OrderError as error:
