@@ -24,10 +24,12 @@ from lockstep.cli.signals import answer_signals
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError
 from lockstep.control.temporal import connect
+from lockstep.control.whose_case import WhoseCase
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
 from lockstep.settings import Settings, SettingsError, load_settings
+from lockstep.storage.cases import Cases
 from lockstep.storage.engine import StorageError, create_engine
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
@@ -61,6 +63,7 @@ class Context:
     engine: AsyncEngine
     views: CaseViews
     inbox: Inbox
+    whose: WhoseCase
     ledger: Ledger
     desk: Desk
 
@@ -112,7 +115,8 @@ async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator
         client=client,
     )
     try:
-        yield Context(settings, ring, engine, views, inbox, Ledger(engine), desk)
+        whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering())
+        yield Context(settings, ring, engine, views, inbox, whose, Ledger(engine), desk)
     finally:
         await engine.dispose()
 

@@ -40,6 +40,7 @@ from lockstep.control.oidc import CALLBACK
 from lockstep.control.temporal import connect
 from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VendorClock
+from lockstep.domain.rights import EVERYTHING
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.direct import connect as connect_directly
@@ -47,6 +48,7 @@ from lockstep.storage.direct import refuse_shared_sessions
 from lockstep.storage.engine import StorageError, check_fitness, create_engine
 from lockstep.storage.ledger_state import read_state
 from lockstep.storage.migrate import newest_revision
+from lockstep.storage.refused_events import RECENT, RefusedEvents
 
 _PATIENCE_S = 20
 
@@ -83,6 +85,7 @@ async def examine(settings: Settings) -> list[Check]:
         else:
             checks.append(Check("lockstep up", "problem", "not running", "Start `lockstep up`."))
     checks.append(await _database(settings))
+    checks.extend(await _events(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
     checks.extend(await _temporal(settings))
     checks.extend(await _provider(settings))
@@ -113,6 +116,24 @@ async def _database(settings: Settings) -> Check:
         says = f"connections fail ({type(error).__name__}) where others do not"
         return Check("database", "problem", says, "See the log of the pooler, or of the server.")
     return Check("database", "ok", "reachable, migrated; the application cannot change the ledger")
+
+
+async def _events(settings: Settings) -> list[Check]:
+    """Statements of HR that were refused lately; nothing where the database cannot be asked."""
+    try:
+        engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
+    except (StorageError, SettingsError):
+        return []
+    try:
+        refused = await RefusedEvents(engine).count(EVERYTHING)
+    except (SQLAlchemyError, OSError):
+        return []
+    finally:
+        await engine.dispose()
+    if not refused:
+        return [Check("events", "ok", f"none was refused within {RECENT.days} days")]
+    says = f"{refused:,} of HR's events refused within {RECENT.days} days"
+    return [Check("events", "warning", says, "See `lockstep events`; mend it at the sender.")]
 
 
 def _ledger(settings: Settings) -> Check:

@@ -16,6 +16,7 @@ from lockstep.cli import (
     cases,
     demo,
     doctor,
+    events,
     evidence,
     evidence_job,
     init,
@@ -56,6 +57,7 @@ app.command(rich_help_panel=_WORK)(terminate.terminate)
 app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
 app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
 app.command(rich_help_panel=_WORK)(cases.stuck)
+app.command("events", rich_help_panel=_WORK)(events.events)
 app.command("requests", rich_help_panel=_WORK)(requests.list_requests)
 app.command(rich_help_panel=_WORK)(retry.retry)
 app.command(rich_help_panel=_WORK)(cases.attest)

@@ -7,7 +7,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,28 +36,35 @@ from lockstep.cli.context import (
 from lockstep.control.desk import Person, RefusedError
 from lockstep.control.events import EventError, TerminationEvent
 from lockstep.control.reporting import event_of
+from lockstep.control.whose_case import Found
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.storage.records import CaseView
 
 MAX_ROWS = 10_000
 MAX_CSV = 20 * 1024 * 1024
 COLUMNS = (
     "worker_id", "name", "employee_number", "usernames", "emails", "kind", "zone",
-    "last_working_day", "access_ends_at", "spell", "revision", "partner", "site",
+    "last_working_day", "access_ends_at", "spell", "hired_at", "revision", "partner", "site",
+    "source",
 )  # fmt: skip
 _REQUIRED = ("worker_id", "kind", "zone")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One leaver to report: its line in the file, and the event or what is wrong with it."""
+    """One leaver to report: its line in the file, and the event or what is wrong with it.
+
+    ``source``: whose number it is, as named. ``found``: what it is about, and would do.
+    """
 
     line: int
     worker_id: str
     event: TerminationEvent | None
     cutoff: datetime | None
     problems: tuple[str, ...] = ()
+    source: str = ""
+    found: Found | None = None
 
 
 def terminate(
@@ -79,6 +86,16 @@ def terminate(
     partner: Annotated[str, typer.Option(help="BPO partner.")] = "",
     site: Annotated[str, typer.Option(help="Site.")] = "",
     spell: Annotated[str, typer.Option(help="Which employment of the worker ends.")] = "1",
+    hired_at: Annotated[
+        str, typer.Option(help="When it began, if they had worked here before: YYYY-MM-DD.")
+    ] = "",
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Whose number it is: a source of the settings, or `cli` where none knows it."
+            " Needed where several could be meant."
+        ),
+    ] = "",
     from_csv: Annotated[
         Path | None,
         typer.Option("--csv", exists=True, dir_okay=False, help="Many leavers, a line each."),
@@ -98,8 +115,9 @@ def terminate(
 
     One person by options, or many with --csv (columns: worker_id, kind, zone, and
     last_working_day or access_ends_at; further name, employee_number, usernames, emails, spell,
-    revision, partner, site; several values are separated by ";"). A file with a faulty line is
-    refused as a whole, so that nothing is half-done.
+    hired_at, revision, partner, site, source; several values are separated by ";"). A file with a
+    faulty line, or one that would not be carried out, is refused as a whole, so that nothing is
+    half-done.
     """
     settings = settings_or_die(config)
     if (worker is None) == (from_csv is None):
@@ -117,6 +135,7 @@ def terminate(
             "last_working_day": f"{last_day:%Y-%m-%d}" if last_day else "",
             "access_ends_at": access_ends_at or "",
             "spell": spell,
+            "hired_at": hired_at,
             "partner": partner,
             "site": site,
         }
@@ -125,7 +144,8 @@ def terminate(
 
     async def work() -> int:
         async with opened(settings) as context:
-            rows = [check_row(context, line, cells) for line, cells in lines]
+            rows = [check_row(context, line, cells, source) for line, cells in lines]
+            rows = await found_rows(context, rows)
             bad = [row for row in rows if row.problems]
             if bad or dry_run:
                 _print_check(rows, as_json=as_json)
@@ -163,18 +183,51 @@ def read_csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
     return lines
 
 
-def check_row(context: Context, line: int, cells: dict[str, Any]) -> Row:
-    """Turn cells into an event and its cutoff; problems name the field."""
+def check_row(context: Context, line: int, cells: dict[str, Any], source: str = "") -> Row:
+    """Turn cells into an event and its cutoff; problems name the field.
+
+    ``source`` is whose number it is where the line does not say.
+    """
     worker_id = str(cells.get("worker_id") or "")
     if None in cells or None in cells.values():
         return Row(line, worker_id, None, None, ("the line has too many or too few cells",))
     try:
         event = event_of(cells)
-        return Row(line, worker_id, event, context.desk.cutoff(event))
+        named = str(cells.get("source") or source).strip()
+        return Row(line, worker_id, event, context.desk.cutoff(event), source=named)
     except EventError as error:
         return Row(line, worker_id, None, None, tuple(error.problems))
     except RefusedError as error:
         return Row(line, worker_id, None, None, (str(error),))
+
+
+async def found_rows(context: Context, rows: Sequence[Row]) -> list[Row]:
+    """The rows with what each is about; one that would not be carried out gets a problem."""
+    asked = [(row.event, row.cutoff, row.source) for row in rows]
+    said = [
+        (context.desk.said(event), cutoff, named)
+        for event, cutoff, named in asked
+        if event is not None and cutoff is not None
+    ]
+    numbered = await context.whose.number_all([(one, named) for one, _, named in said])
+    sure = [
+        (one, cutoff)
+        for one, (_, cutoff, _) in zip(numbered, said, strict=True)
+        if not isinstance(one, EventError)
+    ]
+    found = iter(await context.whose.find(sure))
+    whose = iter(numbered)
+    return [row if row.event is None else _as_found(row, next(whose), found) for row in rows]
+
+
+def _as_found(row: Row, whose: Termination | EventError, found: Iterator[Found]) -> Row:
+    if isinstance(whose, EventError):
+        return replace(row, problems=tuple(whose.problems))
+    one = next(found)
+    if not one.verdict.is_refusal:
+        return replace(row, found=one)
+    about = f" (case {one.case.case_id}, {one.case.status})" if one.case else ""
+    return replace(row, problems=(one.why + about,), found=one)
 
 
 def _print_check(rows: Sequence[Row], *, as_json: bool) -> None:
@@ -185,6 +238,8 @@ def _print_check(rows: Sequence[Row], *, as_json: bool) -> None:
                     "line": row.line,
                     "worker_id": row.worker_id,
                     "cutoff_at": row.cutoff,
+                    "source": row.found.said.whose_number if row.found else None,
+                    "does": row.found.verdict.value if row.found else None,
                     "problems": list(row.problems),
                 }
                 for row in rows
@@ -212,11 +267,12 @@ async def _send(
     patience_s: int,
     as_json: bool,
 ) -> int:
-    events = [row.event for row in rows if row.event is not None]
     ids: list[str] = []
-    with _progress("reported", len(events), hidden=as_json or len(events) == 1) as tick:
-        for event in events:
-            ids.extend(await context.desk.report([event], person))
+    with _progress("reported", len(rows), hidden=as_json or len(rows) == 1) as tick:
+        for row in rows:
+            if row.event is not None and row.found is not None:
+                whose = row.found.said.whose_number
+                ids.extend(await context.desk.report([row.event], person, numbered_by=whose))
             tick()
     if wait:
         return await _follow(context, ids, patience_s=patience_s, as_json=as_json)
@@ -233,15 +289,16 @@ async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json:
     deadline = asyncio.get_running_loop().time() + patience_s
     views: list[CaseView] = []
     held = 0
+    refused: list[str] = []
     with Live(console=out, refresh_per_second=8, transient=True) as live:
         while asyncio.get_running_loop().time() < deadline:
             found = await context.views.by_event("cli", ids)
             cases = sorted({str(row["case_id"]) for row in found.values() if row["case_id"]})
             views = [view for case in cases if (view := await context.views.show(case))]
             closed = sum(view.case.status == CaseStatus.CLOSED for view in views)
-            refused = sum(row["state"] == "refused" for row in found.values())
+            refused = [str(row["error"]) for row in found.values() if row["state"] == "refused"]
             held = sum(row["state"] == "held" for row in found.values())
-            if closed + refused + held == len(ids):
+            if closed + len(refused) + held == len(ids):
                 break
             if not as_json:
                 one = len(ids) == 1 and views
@@ -255,6 +312,8 @@ async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json:
         print_case(views[0])
     else:
         out.print(render.case_table(views))
+    for why in refused if not as_json else ():
+        out.print(f"[red]refused[/] {escape(why)}")
     if held and not as_json:
         out.print(f"{held} held by the brake: an approver decides. See `lockstep brake list`.")
     done = [view for view in views if view.case.status == CaseStatus.CLOSED]

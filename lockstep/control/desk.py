@@ -31,7 +31,7 @@ from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
-from lockstep.domain.terminations import TerminationAction, TerminationKind
+from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.zones import WITHOUT_PLACE
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.records import CaseRow, CaseView
@@ -119,8 +119,11 @@ class Desk:
 
     def cutoff(self, event: TerminationEvent) -> datetime:
         """The cutoff that the event would get; raises `EventError`."""
-        termination = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
-        return cutoff_of(termination, self._rule)
+        return cutoff_of(self.said(event), self._rule)
+
+    def said(self, event: TerminationEvent) -> Termination:
+        """The event as a statement of a person here."""
+        return to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
 
     async def report(
         self, events: Sequence[TerminationEvent], person: Person, *, numbered_by: str = ""

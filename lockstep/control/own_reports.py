@@ -114,6 +114,11 @@ class OwnReports:
         self._tenant = tenant
         self._rule = rule
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Whose number a worker's can be."""
+        return self._whose.sources
+
     async def preview(self, cells: Mapping[str, object], by: Principal) -> Preview:
         """Check what was entered, and say when access would end; changes nothing.
 
@@ -272,7 +277,8 @@ class OwnReports:
     async def _find(self, event: TerminationEvent, named: str, cutoff: datetime) -> Found:
         """What the report is about and would do; ``named`` is the source whose worker it is."""
         said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
-        return await self._whose.of(await self._whose.number(said, named), cutoff)
+        numbered = await self._whose.number(said, named, sealed=False)
+        return await self._whose.of(numbered, cutoff)
 
     async def _has_sent(self, event: TerminationEvent, by: Principal) -> bool:
         """Whether ``by`` has reported this spell already, as far as their newest reports tell."""

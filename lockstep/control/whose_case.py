@@ -54,22 +54,42 @@ class WhoseCase:
     """Finds the case of a statement by whose number the worker's id is, spell and employment."""
 
     def __init__(self, cases: Cases, inbox: Inbox, numbering: Numbering) -> None:
+        self.sources = numbering.sources
         self._cases = cases
         self._inbox = inbox
         self._numbering = numbering
 
-    async def number(self, said: Termination, named: str = "") -> Termination:
+    async def number(
+        self, said: Termination, named: str = "", *, sealed: bool = True
+    ) -> Termination:
         """The same, as of the source that a person here named, or that alone can be meant.
+
+        Without ``sealed`` a coming case tells nobody whose number it is: that there is one would
+        show.
 
         Raises:
             EventError: if it is not known whose number it is; names the sources.
         """
-        index = self._cases.worker_index(said.tenant, said.worker_id)
-        known = (await self._cases.numbered_by([index])).get(index, [])
-        try:
-            return replace(said, numbered_by=self._numbering.choose(named, known))
-        except WhoseNumberError as error:
-            raise EventError([str(error)]) from None
+        [numbered] = await self.number_all([(said, named)], sealed=sealed)
+        if isinstance(numbered, EventError):
+            raise numbered
+        return numbered
+
+    async def number_all(
+        self, asked: Sequence[tuple[Termination, str]], *, sealed: bool = True
+    ) -> list[Termination | EventError]:
+        """As `number`, of many at once; an error stands where it would be raised."""
+        indexes = {self._worker(said) for said, _ in asked}
+        known = await self._cases.numbered_by(sorted(indexes), sealed=sealed) if indexes else {}
+        found: list[Termination | EventError] = []
+        for said, named in asked:
+            try:
+                name = self._numbering.choose(named, known.get(self._worker(said), ()))
+            except WhoseNumberError as error:
+                found.append(EventError([str(error)]))
+            else:
+                found.append(replace(said, numbered_by=name))
+        return found
 
     async def of(self, said: Termination, cutoff: datetime) -> Found:
         """What one statement is about and does."""

@@ -147,7 +147,7 @@ def judge(  # noqa: PLR0911 - a list of rules: the first that applies decides
         return Verdict.OPEN
     if said.revision < known.revision:
         return Verdict.OUTDATED
-    if said.revision == known.revision and is_same is not False:
+    if said.revision == known.revision and (is_same or (is_same is None and not leaves_again)):
         return Verdict.DUPLICATE
     if leaves_again:
         return Verdict.CLOSED

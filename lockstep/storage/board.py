@@ -34,6 +34,7 @@ from lockstep.storage.brake_rows import HeldWait, visible_held
 from lockstep.storage.brakes import waiting_query
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
+from lockstep.storage.refused_events import RefusedEvent, refused_events
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, requests
@@ -89,12 +90,19 @@ class Suggestions:
     assignees: tuple[str, ...]
 
 
+MOST_REFUSED = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """What holds up more than one case: systems paused until, and sources whose brake is on."""
+    """What holds up more than one case: systems paused until, and sources whose brake is on.
+
+    ``refused``: the newest events that were not carried out, and so are in no case.
+    """
 
     paused: dict[str, datetime]
     braked: tuple[str, ...]
+    refused: tuple[RefusedEvent, ...] = ()
 
 
 class BoardReads:
@@ -231,7 +239,10 @@ class BoardReads:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(paused.where(pauses.c.until > func.now()))).all()
             sources = (await connection.scalars(braked.order_by(brakes.c.source))).all()
-        return Standstill({row.system: row.until for row in rows}, tuple(sources))
+            refused: list[RefusedEvent] = []
+            if self._scope.partners is None:  # nobody knows which partner they are of
+                refused = await refused_events(connection, limit=MOST_REFUSED)
+        return Standstill({row.system: row.until for row in rows}, tuple(sources), tuple(refused))
 
     async def _rows(self, connection: AsyncConnection, ids: Sequence[str]) -> list[BoardCase]:
         """All about these cases, in their order."""

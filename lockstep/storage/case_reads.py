@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, bindparam, func, select
+from sqlalchemy import ARRAY, Text, bindparam, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.judging import KnownCase
@@ -58,12 +58,17 @@ async def cases_of_spells(
 
 
 async def numbered_by_whom(
-    connection: AsyncConnection, indexes: Sequence[bytes]
+    connection: AsyncConnection, indexes: Sequence[bytes], *, sealed: bool
 ) -> dict[bytes, list[str]]:
-    """The sources under whose number workers are known, by worker index; the oldest first."""
+    """The sources under whose number workers are known, by worker index; the oldest first.
+
+    Without ``sealed``, by cases that have begun: that one is to come shows to nobody.
+    """
     query = (
         select(cases.c.worker_index, cases.c.numbered_by)
-        .where(cases.c.worker_index.in_(indexes))
+        .where(
+            cases.c.worker_index.in_(indexes), true() if sealed else cases.c.begun_at.is_not(None)
+        )
         .group_by(cases.c.worker_index, cases.c.numbered_by)
         .order_by(func.min(cases.c.opened_at))
     )

@@ -85,10 +85,12 @@ class Cases:
         async with self._engine.connect() as connection:
             return await cases_of_spells(connection, indexes)
 
-    async def numbered_by(self, indexes: Sequence[bytes]) -> dict[bytes, list[str]]:
-        """Under whose numbers workers are known, by worker index."""
+    async def numbered_by(
+        self, indexes: Sequence[bytes], *, sealed: bool = True
+    ) -> dict[bytes, list[str]]:
+        """Under whose numbers workers are known, by worker index; see `numbered_by_whom`."""
         async with self._engine.connect() as connection:
-            return await numbered_by_whom(connection, indexes)
+            return await numbered_by_whom(connection, indexes, sealed=sealed)
 
     async def adopt(self, pinned: PinnedPolicy, tenant: str) -> None:
         """Store a policy and say so in the ledger; once per digest."""

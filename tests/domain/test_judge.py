@@ -199,6 +199,14 @@ def test_what_is_not_carried_out_says_so(
     )
 
 
+def test_where_nothing_is_kept_of_a_revision_its_cutoff_tells() -> None:
+    """A cutoff after the closing is no repetition of what was carried out before it."""
+    again = statement(3, TERMINATED, event_id="x")
+    assert judge(again, CLOSED, cutoff=LATER) is Verdict.CLOSED
+    assert judge(again, CLOSED, cutoff=EARLIER) is Verdict.DUPLICATE
+    assert judge(again, CLOSED, cutoff=LATER, is_same=True) is Verdict.DUPLICATE
+
+
 FIRST = replace(CLOSED, employment=1)
 SECOND = replace(
     KNOWN, employment=2, cutoff_at=LATER, closed_at=None, last_event_id="s", revision=1

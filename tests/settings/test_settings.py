@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.registry import MANIFESTS
+from lockstep.domain.policy import Policy
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
 from lockstep.storage.keyring import Keyring
@@ -267,6 +268,44 @@ def test_the_policy_follows_the_file(place):
     assert tiers == {"badge": "manual", "okta-prod": "0"}
     assert policy.cutoff.end_of_day.isoformat() == "17:30:00"
     assert policy.as_document()["sla_s"]["involuntary.0"] == 1800
+
+
+TWO = GOOD + '[sources.hr-b]\nsecrets = ["env:TEST_HR_SECRET"]\n'
+
+
+@pytest.mark.parametrize(
+    ("written", "groups"),
+    [
+        ('["hr", "hr-b"]', [["hr", "hr-b"]]),
+        ('[["hr-b", "hr"]]', [["hr", "hr-b"]]),
+        ("[]", None),
+    ],
+)
+def test_sources_that_number_the_same_people_are_policy(place, written, groups):
+    """One group may stand as a plain list; without any the policy is as it always was."""
+    settings = load_settings(write(place, f"{TWO}[policy]\nsame_people = {written}\n"))
+    document = settings.to_policy().as_document()
+
+    assert document.get("same_people") == groups
+    assert Policy.from_document(document).same_people == tuple(map(tuple, groups or ()))
+    assert settings.numbering().shares("hr") is bool(groups)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ('["hr", "hr-c"]', "policy.same_people: no such source: hr-c"),
+        ('["hr"]', "two sources at least"),
+        ('["hr", "hr"]', "in one group, once: hr"),
+        ('[["hr", "hr-b"], ["hr", "hr-b"]]', "in one group, once: hr, hr-b"),
+        ('"hr"', "list"),
+        ('[["hr", "hr-b"], "hr"]', "list"),
+    ],
+)
+def test_groups_of_sources_that_cannot_be_are_refused(place, written, says):
+    """They name sources, two at least, and none twice."""
+    with pytest.raises(SettingsError, match=says):
+        load_settings(write(place, f"{TWO}[policy]\nsame_people = {written}\n"))
 
 
 def test_printed_settings_show_no_secret(place, monkeypatch):

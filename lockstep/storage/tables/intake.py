@@ -41,6 +41,11 @@ inbox = Table(
     UniqueConstraint("source", "dedupe_key"),
     Index("ix_inbox_pending", "priority", "id", postgresql_where=text("state = 'pending'")),
     Index("ix_inbox_brake_id", "brake_id", postgresql_where=text("brake_id is not null")),
+    Index(
+        "ix_inbox_refused",
+        "received_at",
+        postgresql_where=text("state = 'refused' and brake_id is null"),
+    ),
     Index("ix_inbox_case_id", "case_id", postgresql_where=text("case_id is not null")),
 )
 """``state``: pending, held (by the brake ``brake_id``), done or refused. A released event is

@@ -36,6 +36,8 @@ FIELDS = (
     "partner",
     "site",
     "spell",
+    "hired_at",
+    "source",
     "reason",
 )
 _LONGEST = 2000
@@ -55,7 +57,7 @@ def router(console: Console) -> APIRouter:
         by = signed_of(request).principal
         sent, more = await console.reports.newest(by, before=before)
         return console.pages.page(
-            request, "hr.html", sent=sent, more=more, before=before, **_form(by, {})
+            request, "hr.html", sent=sent, more=more, before=before, **_form(console, by, {})
         )
 
     @routes.post(f"{HOME}/preview")
@@ -64,14 +66,16 @@ def router(console: Console) -> APIRouter:
         try:
             found = await console.reports.preview(cells_of(given), by)
         except (EventError, RefusedError) as error:
-            return _wrong(console, request, "hr_report.html", error, **_form(by, given))
+            return _wrong(console, request, "hr_report.html", error, **_form(console, by, given))
         return console.pages.page(request, "hr_preview.html", preview=found, given=given)
 
     @routes.post(f"{HOME}/change")
     async def change(request: Request) -> Response:
         """Back from the preview, with everything as it was entered."""
         by, given = signed_of(request).principal, await _given(request)
-        return console.pages.page(request, "hr_report.html", problems=[], **_form(by, given))
+        return console.pages.page(
+            request, "hr_report.html", problems=[], **_form(console, by, given)
+        )
 
     @routes.post(f"{HOME}/report")
     async def report(request: Request) -> Response:
@@ -80,7 +84,7 @@ def router(console: Console) -> APIRouter:
         try:
             await console.reports.report(cells_of(given), submission, by=by)
         except (EventError, RefusedError) as error:
-            return _wrong(console, request, "hr_report.html", error, **_form(by, given))
+            return _wrong(console, request, "hr_report.html", error, **_form(console, by, given))
         return RedirectResponse(f"{HOME}?reported=1#sent", HTTPStatus.SEE_OTHER)
 
     _add_changes(routes, console)
@@ -181,13 +185,14 @@ async def _given(request: Request) -> dict[str, str]:
     }
 
 
-def _form(by: Principal, given: Mapping[str, str]) -> dict[str, Any]:
+def _form(console: Console, by: Principal, given: Mapping[str, str]) -> dict[str, Any]:
     """What the form shows."""
     return {
         "given": given,
         "kinds": list(TerminationKind),
         "zones": _ZONES,
         "partners": None if by.partners is None else sorted(by.partners),
+        "sources": console.reports.sources,
     }
 
 

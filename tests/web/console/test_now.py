@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -364,3 +365,23 @@ def test_filters_of_an_address_come_back_as_they_were(ring):
 
     assert given.pop("after") == "z"
     assert links.parse(given) == filters
+
+
+async def test_events_that_were_refused_are_told_with_their_reason(site, work):
+    """They are in no case, and so in no list; a partner's people see none, whosever they are."""
+    await work.inbox.store(
+        tenant="acme",
+        source="hr-b",
+        dedupe_key="evt_refused",
+        received_at=datetime.now(UTC),
+        body=b"{}",
+        priority=4,
+        refused="revision: another statement with this revision is known",
+        verdict="conflict",
+    )
+    page = text_of(await (await site.sign_in(Role.OPERATOR)).get("/console/"))
+    assert "1 event of HR refused within seven days" in page
+    assert "evt_refused" in page
+    assert "revision: another statement with this revision is known" in page
+    theirs = await site.sign_in(Role.OPERATOR, partners=["northwind"])
+    assert "refused within" not in text_of(await theirs.get("/console/"))
