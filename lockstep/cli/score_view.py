@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from lockstep.cli.render import NONE, duration, instant
-from lockstep.control.score_words import CAPS, READINGS, UNSCORED, money, percent
+from lockstep.control.score_words import CAPS, READINGS, UNDETECTED, UNSCORED, money, percent
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.storage.scores import MetricReport
 
@@ -125,6 +125,7 @@ def _frame(document: Document) -> Iterator[tuple[str, str]]:
     elif ledger["size"]:
         yield "ledger", f"{ledger['size']} entries under the head of {_day(ledger['signed_at'])}"
     yield "HR feed", _silence(score)
+    yield "not looked for", f"[yellow]{'; '.join(UNDETECTED.values())}[/]: no cap by these yet"
     if (dimension := document["dimension"]) is not None:
         yield "dimension", _dimension(dimension)
     changes = (document["trend"] or {}).get("changes", [])

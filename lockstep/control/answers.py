@@ -48,12 +48,14 @@ class Answers:
         self._under_way: dict[object, asyncio.Task[Document]] = {}
         self._one = asyncio.Lock()
 
-    def fresh(self, key: object) -> Document | None:
-        """The answer, if there is one that is still good."""
+    def fresh(self, key: object, *, at_most: timedelta | None = None) -> Document | None:
+        """The answer, if there is one that is still good; or not older than ``at_most``."""
         answer = self._kept.get(key)
         if answer is None:
             return None
         good_for = max(FRESH.total_seconds(), SHARE * answer.cost)
+        if at_most is not None:
+            good_for = at_most.total_seconds()
         return answer.document if self._clock() - answer.at < good_for else None
 
     async def get(
@@ -62,14 +64,17 @@ class Answers:
         compute: Callable[[], Awaitable[Document]],
         *,
         patience: timedelta = PATIENCE,
+        at_most: timedelta | None = None,
     ) -> Document:
         """The answer to ``key``, kept or computed; do not change it.
+
+        ``at_most``: how old it may be, for whoever asks for a new one.
 
         Raises:
             BusyError: if it is still being computed when ``patience`` ends.
             Exception: whatever ``compute`` raises.
         """
-        if (fresh := self.fresh(key)) is not None:
+        if (fresh := self.fresh(key, at_most=at_most)) is not None:
             return fresh
         task = self._under_way.get(key)
         if task is None:
@@ -81,7 +86,7 @@ class Answers:
         try:
             return await asyncio.wait_for(asyncio.shield(task), patience.total_seconds())
         except TimeoutError:
-            old = self._kept.get(key)
+            old = self._kept.get(key) if at_most is None else None
             if old and self._clock() - old.at < STALE.total_seconds():
                 return old.document
             raise BusyError("still being computed: ask again shortly") from None

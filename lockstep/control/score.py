@@ -49,9 +49,15 @@ class ScoreService:
         return self._rules
 
     async def current(
-        self, question: Question, *, patience: timedelta = PATIENCE
+        self,
+        question: Question,
+        *,
+        patience: timedelta = PATIENCE,
+        at_most: timedelta | None = None,
     ) -> dict[str, Any]:
         """The score's document, at most `FRESH` old, or `STALE` where it is long in the making.
+
+        ``at_most``: how old it may be, for whoever asks for a new one.
 
         Raises:
             BusyError: if it is still being computed when ``patience`` ends.
@@ -60,7 +66,9 @@ class ScoreService:
             fuller = self._answers.fresh(Question(question.window, question.partner, in_full=True))
             if fuller:
                 return {key: value for key, value in fuller.items() if key not in _FULL}
-        return await self._answers.get(question, lambda: self.read(question), patience=patience)
+        return await self._answers.get(
+            question, lambda: self.read(question), patience=patience, at_most=at_most
+        )
 
     async def penalties(self, month: str, *, patience: timedelta = PATIENCE) -> dict[str, Any]:
         """What late revocations of a month cost by contract, per partner.

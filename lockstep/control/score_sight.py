@@ -51,8 +51,15 @@ class ScoreSight:
         self._known = known or KnownNames(engine)
         self.cases = CaseSight(engine)
 
-    async def score(self, wish: Wish, by: Principal, *, patience: timedelta) -> dict[str, Any]:
-        """The score's document, in full.
+    async def score(
+        self,
+        wish: Wish,
+        by: Principal,
+        *,
+        patience: timedelta,
+        at_most: timedelta | None = None,
+    ) -> dict[str, Any]:
+        """The score's document, in full; ``at_most``: how old it may be.
 
         Raises:
             NotYoursError: for a partner out of scope, or everybody's where the scope has bounds.
@@ -64,7 +71,7 @@ class ScoreSight:
             raise NotYoursError
         await self.check_partner(wish.partner, by.scope)
         question = parse_question(wish.window, wish.partner or None, in_full=True)
-        document = await self._service.current(question, patience=patience)
+        document = await self._service.current(question, patience=patience, at_most=at_most)
         hidden = await self._hidden(_cases_named(document), by.scope)
         return _within(document, by.scope, hidden)
 

@@ -168,3 +168,41 @@ async def test_a_failed_computation_is_told_and_not_kept():
         await answers.get("q", compute)
 
     assert await answers.get("q", compute) == {"value": "1/2"}
+
+
+async def test_whoever_asks_for_new_figures_gets_none_that_are_older():
+    """Also where the kept answer is still good for everybody else."""
+    now = 0.0
+    made = 0
+
+    async def compute():
+        nonlocal made
+        made += 1
+        return {"made": made}
+
+    answers = Answers(clock=lambda: now)
+    assert await answers.get("q", compute) == {"made": 1}
+    now = 30.0
+    assert await answers.get("q", compute) == {"made": 1}
+    assert await answers.get("q", compute, at_most=timedelta(seconds=5)) == {"made": 2}
+    assert await answers.get("q", compute, at_most=timedelta(seconds=5)) == {"made": 2}
+    await answers.aclose()
+
+
+async def test_an_old_answer_is_none_for_whoever_asks_for_a_new_one():
+    """They are told to wait, and not given what they have seen already."""
+    now = 0.0
+    answers = Answers(clock=lambda: now)
+
+    async def quick():
+        return {"made": 1}
+
+    async def slow():
+        await asyncio.Event().wait()
+
+    await answers.get("q", quick)
+    now = 61.0
+    with pytest.raises(BusyError):
+        await answers.get("q", slow, patience=timedelta(milliseconds=20), at_most=timedelta())
+    assert await answers.get("q", slow, patience=timedelta(milliseconds=20)) == {"made": 1}
+    await answers.aclose()

@@ -29,29 +29,39 @@ HOME = "/console/people-metric"
 AT_ONCE = timedelta(milliseconds=400)
 """How long the page itself waits; after that it comes without figures, which follow."""
 FOLLOWING = timedelta(seconds=8)
+RENEWED = timedelta(seconds=5)
+"""Whoever asks for new figures gets none that are older."""
 
 Text = Annotated[str, Query(max_length=300)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the address says. ``printing``: everything unfolded, for paper."""
+    """What the address says.
+
+    Args:
+        printing: everything unfolded, for paper.
+        renewed: compute anew what was computed a while ago.
+    """
 
     wish: Wish
     printing: bool
+    renewed: bool = False
 
     @property
     def query(self) -> str:
         given = {"window": self.wish.window, "partner": self.wish.partner}
-        return urlencode(given | ({"print": "1"} if self.printing else {}))
+        given |= {"print": "1"} if self.printing else {}
+        return urlencode(given | ({"renew": "1"} if self.renewed else {}))
 
 
 def _asked(
     window: Text = "official",
     partner: Text = "",
     printing: Annotated[str, Query(alias="print", max_length=1)] = "",
+    renew: Annotated[str, Query(max_length=1)] = "",
 ) -> _Asked:
-    return _Asked(Wish(window, partner), printing == "1")
+    return _Asked(Wish(window, partner), printing == "1", renew == "1")
 
 
 def router(console: Console) -> APIRouter:
@@ -105,7 +115,7 @@ class _Page:
         problem, found = "", None
         if partners or me.principal.partners is None:
             try:
-                found = await self._ask(request, me, asked.wish, AT_ONCE)
+                found = await self._ask(request, me, asked, AT_ONCE)
             except QuestionError as error:
                 problem = str(error)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
@@ -115,7 +125,7 @@ class _Page:
             status=status,
             problem=problem,
             nothing=me.principal.partners is not None and not partners,
-            metric=None if found is None else metric_values(found),
+            metric=None if found is None else metric_values(found, now=datetime.now(UTC)),
             months=last_months(datetime.now(UTC).date()),
             **values,
         )
@@ -123,7 +133,7 @@ class _Page:
     async def figures(self, request: Request, asked: _Asked, *, patience: timedelta) -> Response:
         me = await self._me(request)
         try:
-            found = await self._ask(request, me, asked.wish, patience)
+            found = await self._ask(request, me, asked, patience)
         except QuestionError:
             raise NOT_THERE from None  # only the page itself leads here
         return self.console.pages.page(
@@ -133,7 +143,7 @@ class _Page:
             home=HOME,
             printing=asked.printing,
             bounds=self.bounds,
-            metric=None if found is None else metric_values(found),
+            metric=None if found is None else metric_values(found, now=datetime.now(UTC)),
             months=last_months(datetime.now(UTC).date()),
         )
 
@@ -166,11 +176,14 @@ class _Page:
         return low, high
 
     async def _ask(
-        self, request: Request, me: Signed, wish: Wish, patience: timedelta
+        self, request: Request, me: Signed, asked: _Asked, patience: timedelta
     ) -> dict[str, Any] | None:
         """The document; None while it is still being computed."""
+        at_most = RENEWED if asked.renewed else None
         try:
-            return await self.sight.score(wish, me.principal, patience=patience)
+            return await self.sight.score(
+                asked.wish, me.principal, patience=patience, at_most=at_most
+            )
         except BusyError:
             return None
         except NotYoursError:

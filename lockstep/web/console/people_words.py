@@ -14,6 +14,7 @@ from lockstep.control.score_words import (
     CAPS,
     METRICS,
     READINGS,
+    UNDETECTED,
     UNSCORED,
     cost_text,
     money,
@@ -34,6 +35,8 @@ MOST_LATE = 200
 WIDTH, HEIGHT = 720, 160
 """Of the drawn trend, in units of its own."""
 
+OLD = timedelta(minutes=1)
+"""Figures that are older than that say so."""
 _COLOURS = {"audit_proof": "good", "on_target": "good", "high_risk": "bad"}
 _MONTHS = 13
 
@@ -65,10 +68,14 @@ def last_months(today: date) -> list[str]:
     return found
 
 
-def metric_values(document: Document) -> dict[str, Any]:
+def metric_values(document: Document, *, now: datetime) -> dict[str, Any]:
     """Everything that the page says of a score's document."""
     score = document["score"]
+    as_of = datetime.fromisoformat(document["as_of"])
     return {
+        "as_of": as_of,
+        "is_old": now - as_of > OLD,
+        "undetected": list(UNDETECTED.values()),
         "document": document,
         "score": _score_values(score),
         "costs": [

@@ -186,6 +186,16 @@ async def test_hostile_names_of_partners_and_sites_are_only_shown(site):
     assert "<script>alert" not in unknown.text
 
 
+async def test_figures_say_how_old_they_are(site, year):
+    """Beside the score, with a way to new ones; and which caps nothing looks for yet."""
+    who = await site.sign_in(Role.VIEWER)
+    page = await figures(who)
+    assert "As of 20" in plain(page)
+    assert "data-age-old hidden" in page
+    assert "renew=1" in page
+    assert "not looked for yet No cap is raised by a leaver without a case" in plain(page)
+
+
 async def test_a_partner_that_nothing_names_has_no_figures(site):
     """The page says which partners there are, and shows no empty score."""
     await store(site.engine, [facts("one")])

@@ -35,6 +35,19 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// Paper cannot be unfolded: everything is, while a page is printed.
+(() => {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("main details:not([open], .no-print, .act, .filters, .views)")];
+    opened.forEach((fold) => { fold.open = true; });
+  });
+  addEventListener("afterprint", () => {
+    opened.forEach((fold) => { fold.open = false; });
+    opened = [];
+  });
+})();
+
 // A refresh keeps what was unfolded, and the place of whoever goes by keys.
 (() => {
   let folds = [];

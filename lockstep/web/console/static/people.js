@@ -5,6 +5,9 @@ function dayOf(seconds) {
   return new Date(seconds * 1000).toISOString().slice(5, 10);
 }
 
+// Nothing finer than a day: a date stands at one place of the axis.
+const DAYS = [1, 2, 5, 7, 14, 28, 56, 112].map((days) => days * 86400);
+
 function drawTrend(place) {
   const { times, values, target, max } = JSON.parse(place.dataset.trend);
   const known = values.filter((value) => value !== null);
@@ -17,7 +20,7 @@ function drawTrend(place) {
       height,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { y: { range: [low, max] } },
-      axes: [{ ...axis, values: (_, splits) => splits.map(dayOf) }, { ...axis, space: lockstep.rem(2) }],
+      axes: [{ ...axis, incrs: DAYS, values: (_, splits) => splits.map(dayOf) }, { ...axis, space: lockstep.rem(2) }],
       series: [
         { label: "Day (UTC)", value: "{YYYY}-{MM}-{DD}" },
         { label: "Score", stroke: lockstep.colour("--accent"), width: 2, points: { show: known.length < 40 } },
@@ -54,6 +57,17 @@ const again = () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 matchMedia("(min-width: 2200px)").addEventListener("change", again);
 matchMedia("(min-width: 3000px)").addEventListener("change", again);
+
+// How old the figures are goes on while the page stands open.
+const OLD_S = 60;
+setInterval(() => {
+  for (const note of document.querySelectorAll("[data-age]")) {
+    const s = Math.max(0, Math.trunc((Date.now() - Date.parse(note.dataset.age)) / 1000));
+    note.querySelector("[data-age-text]").textContent = `${lockstep.span(s)} ago`;
+    note.querySelector("[data-age-old]").hidden = s <= OLD_S;
+    note.classList.toggle("warn", s > OLD_S);
+  }
+}, 5000);
 
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
