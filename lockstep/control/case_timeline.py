@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lockstep.evidence.fold import RETURNED_BEFORE_REHIRE
 from lockstep.evidence.plain import instant_ms
 
 
@@ -22,6 +23,8 @@ class Mark(StrEnum):
     LOOK = "look"
     LOOK_FAILED = "look_failed"
     RETURNED = "returned"
+    REHIRED = "rehired"
+    """Access that stood when HR said that they work here again: it is theirs from then on."""
     APPEARED = "appeared"
     """Access where none had been found before: nothing came back."""
     ASKED = "asked"
@@ -37,6 +40,7 @@ _NAMES = {
     Mark.LOOK: "Watch: still gone",
     Mark.LOOK_FAILED: "Watch: no look could be had",
     Mark.RETURNED: "Access came back",
+    Mark.REHIRED: "Access had come back before HR said that they work here again",
     Mark.APPEARED: "Access found where none had been",
     Mark.ASKED: "A person was asked",
     Mark.DECISION: "A person decided",
@@ -159,6 +163,9 @@ def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: i
 
 
 def _tell_finding(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None) -> None:
+    if data.get("finding") == RETURNED_BEFORE_REHIRE:
+        lane.events.append(Event(at, Mark.REHIRED, "", leaf))
+        return
     mark = Mark.RETURNED if lane.had else Mark.APPEARED
     lane.events.append(Event(at, mark, data.get("finding", "") if lane.had else "", leaf))
     lane.had = lane.stands = True

@@ -181,3 +181,16 @@ def test_a_coming_case_has_no_bars():
     drawing = draw([row(state="scheduled")], lanes, cutoff=CUTOFF, now=at(-86400))
     assert drawing.lanes[0].bars == ()
     assert drawing.now is None
+
+
+def test_access_that_stood_when_a_rehiring_was_said_is_theirs():
+    """It is marked, and no bar says that it stands against the case from then on."""
+    entries = [
+        (1, entry("revocation:attempt", 1, attempt=1, round=1, standing=[{"kind": "session"}])),
+        (2, outcome(3, off=2)),
+        (3, entry("finding:raised", 900, finding="returned_before_rehire", look=1)),
+    ]
+    lane = told(entries, ["okta"], cutoff=to_ms(CUTOFF))["okta"]
+
+    assert lane.events[-1].mark is Mark.REHIRED
+    assert [span.end is None for span in lane.spans] == [False]

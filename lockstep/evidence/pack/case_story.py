@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from lockstep.evidence.fold import ACCESS_RETURNED
 from lockstep.evidence.plain import instant_ms
 
 _LEAF = b"\x00"
@@ -22,7 +23,9 @@ class Leaf(NamedTuple):
     digest: str
 
 
-_WORDS_OF_PEOPLE = frozenset({"case:amended", "case:rescinded", "case:rescind_refused"})
+_WORDS_OF_PEOPLE = frozenset(
+    {"case:amended", "case:rescinded", "case:rescind_refused", "case:rehired"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def _tell(story: SystemStory, entry: Mapping[str, Any], data: Mapping[str, Any])
             story.residuals = {item["what"]: item["bound_s"] for item in data["residuals"]}
             accepted = data.get("accepted_at")
             story.accepted_at = instant_ms(accepted) if accepted else None
-        case "finding:raised":
+        case "finding:raised" if data.get("finding") == ACCESS_RETURNED:
             story.returned.append(at)
         case "decision:attest" | "decision:waive" | "decision:retry":
             story.decided.append(at)

@@ -45,6 +45,7 @@ _ROWS = {
     Mark.LOOK_FAILED: 10,
     Mark.RETURNED: 10,
     Mark.APPEARED: 10,
+    Mark.REHIRED: 10,
 }
 """What is tried lies above the bar and what is seen below it: in a good case all is one moment."""
 

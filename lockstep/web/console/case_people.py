@@ -26,6 +26,7 @@ _SAID = {
     EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
     EntryKind.CASE_RESCINDED.value: "called the case off; carried out",
     EntryKind.CASE_RESCIND_REFUSED.value: "called the case off too late",
+    EntryKind.CASE_REHIRED.value: "said that they work here again",
 }
 
 
