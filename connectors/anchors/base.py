@@ -51,6 +51,16 @@ class AnchorFault(Exception):  # noqa: N818 - "fault" is the word of the design
         super().__init__(self.code)
 
 
+class AnchorUnfit(AnchorFault):
+    """The place can never take a checkpoint as it is set up: another place or setting is needed.
+
+    It is not retried, until a worker starts anew or somebody checks. ``code`` says what to change.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code, transient=False)
+
+
 class AnchorConflict(AnchorFault):
     """The place holds another checkpoint of the same size: one of the two was rewritten."""
 
@@ -104,6 +114,7 @@ class Anchor(Protocol):
 
         Raises:
             AnchorConflict: the place holds another checkpoint of this size.
+            AnchorUnfit: the place can never take one as it is set up.
             AnchorFault: anything else that a place or a network does.
         """
 

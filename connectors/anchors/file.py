@@ -19,13 +19,16 @@ from connectors.anchors.base import (
     AnchorFault,
     AnchorManifest,
     AnchorOptions,
+    AnchorUnfit,
     OwnThread,
 )
 from connectors.base import OptionSpec
 
 KIND = "file"
 _READ_ONLY = 0o444
-_NEEDS_PERSON = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EOPNOTSUPP}
+_NEEDS_PERSON = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_UNFIT = {errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP}
+"""What a file system without hard links answers."""
 
 
 class FileAnchor:
@@ -55,6 +58,10 @@ class FileAnchor:
             fault = AnchorFault("the folder does not exist: is it mounted?")
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+            if error.errno in _UNFIT:
+                raise AnchorUnfit(
+                    f"{name}: this file system cannot do hard links: correct path"
+                ) from None
             fault = AnchorFault(f"cannot write: {name}", transient=error.errno not in _NEEDS_PERSON)
         raise fault
 

@@ -29,6 +29,7 @@ from connectors.anchors.base import (
     AnchorFault,
     AnchorManifest,
     AnchorOptions,
+    AnchorUnfit,
     OwnThread,
     redacted,
 )
@@ -44,6 +45,12 @@ _MODE = "COMPLIANCE"
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _PREFIX = re.compile(r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")
 _SERVER_ERROR = 500
+_NOT_IMPLEMENTED = 501
+_UNKNOWN_CALLS = frozenset({"NotImplemented", "MethodNotAllowed"})
+_NO_OBJECT_LOCK = "this store cannot do object lock: use another one, or another kind of anchor"
+_KEY_TROUBLE = "KMS."
+"""Codes of the key service begin so, by way of S3."""
+_WRONG_ENCRYPTION = "InvalidEncryptionAlgorithmError"
 _PASSING = frozenset({"ConditionalRequestConflict", "OperationAborted", "RequestTimeout"})
 _MISSING = frozenset({"NoSuchKey", "404"})
 _TAKEN = "PreconditionFailed"
@@ -192,10 +199,34 @@ class S3Anchor:
         return json.dumps(receipt, sort_keys=True).encode() + b"\n"
 
     def _refusal(self, error: exceptions.ClientError) -> AnchorFault:
-        meta = error.response.get("ResponseMetadata", {})
-        status = int(meta.get("HTTPStatusCode", 0))
-        code = redacted(f"{error.operation_name}: {status} {_code(error)}", self._keys or ())
-        return AnchorFault(code, transient=status >= _SERVER_ERROR or _code(error) in _PASSING)
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        told = f"{error.operation_name}: {status} {_code(error)}"
+        told = redacted(told, self._keys or ())
+        if error.operation_name == "PutObject" and (hint := self._about_encryption(error)):
+            is_final = _is_unknown(error) or _code(error) == _WRONG_ENCRYPTION
+            says = f"{told}: {hint}"
+            return AnchorUnfit(says) if is_final else AnchorFault(says, transient=False)
+        if _is_unknown(error):
+            return AnchorUnfit(f"{told}: {_NO_OBJECT_LOCK}")
+        return AnchorFault(told, transient=status >= _SERVER_ERROR or _code(error) in _PASSING)
+
+    def _about_encryption(self, error: exceptions.ClientError) -> str:
+        """What to change where a store refuses to encrypt; "" where that is not why.
+
+        The bucket has said that it can lock: what it cannot do to an object is to encrypt it.
+        """
+        code, kind = _code(error), self._encryption.get("ServerSideEncryption")
+        if kind is None:
+            return ""
+        if _is_unknown(error) or code == _WRONG_ENCRYPTION:
+            return f'it cannot encrypt by {kind}: set encryption = "none", or give it a key service'
+        if code.startswith(_KEY_TROUBLE) and "Throttling" not in code:
+            return (
+                "correct kms_key_id: a key of the bucket's region that is enabled and ours to use"
+            )
+        if code == "AccessDenied" and kind == "aws:kms":
+            return "allow s3:PutObject, and kms:GenerateDataKey and kms:Decrypt with kms_key_id"
+        return ""
 
     def _open(self) -> Any:
         """The client; made on first use, because botocore takes a fifth of a second to load."""
@@ -268,6 +299,12 @@ def _encryption(options: AnchorOptions) -> dict[str, str]:
 def _md5(content: bytes) -> str:
     digest = hashlib.md5(content, usedforsecurity=False).digest()  # what we read back counts
     return base64.b64encode(digest).decode()
+
+
+def _is_unknown(error: exceptions.ClientError) -> bool:
+    """Whether the store does not know what it was asked for."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status == _NOT_IMPLEMENTED or _code(error) in _UNKNOWN_CALLS
 
 
 def _code(error: exceptions.ClientError) -> str:

@@ -31,6 +31,7 @@ from connectors.anchors.base import (
     AnchorFault,
     AnchorManifest,
     AnchorOptions,
+    AnchorUnfit,
     tls_context,
 )
 from connectors.base import OptionSpec
@@ -38,6 +39,9 @@ from connectors.base import OptionSpec
 KIND = "timestamp"
 _SHA256 = x509.ObjectIdentifier("2.16.840.1.101.3.4.2.1")
 _MAX_ANSWER = 64 * 1024
+_WAITS = 3
+_PASSING = frozenset({408, 425, 429})
+_FINAL = frozenset({405, 410, 501})
 _OID = re.compile(r"^[0-2](\.(0|[1-9][0-9]{0,15})){1,20}$")
 
 
@@ -80,9 +84,11 @@ class TimestampAnchor:
         try:
             answer = decode_timestamp_response(raw)
         except ValueError:
-            raise AnchorFault("the answer is not a time stamp in strict DER") from None
+            says = "the answer is not a time stamp in strict DER"
+            raise AnchorFault(says, transient=False) from None
         if (status := answer.status) != PKIStatus.GRANTED:
-            raise AnchorFault(f"the authority refused: status {status}")
+            # RFC 3161 section 2.4.2: 2 is a rejection, 3 waiting, 4 and 5 a revocation.
+            raise AnchorFault(f"the authority refused: status {status}", transient=status == _WAITS)
         self._verify(answer, request, checkpoint)
         return raw
 
@@ -103,8 +109,7 @@ class TimestampAnchor:
         else:
             if status == httpx.codes.OK and len(raw) <= _MAX_ANSWER:
                 return bytes(raw)
-            too_large = len(raw) > _MAX_ANSWER
-            fault = AnchorFault("the answer is too large" if too_large else f"status {status}")
+            fault = _refusal(status, is_too_large=len(raw) > _MAX_ANSWER)
         raise fault
 
     def _verify(
@@ -128,6 +133,15 @@ class TimestampAnchor:
                 return
             fault = AnchorFault("the time stamp is over another kind of digest", transient=False)
         raise fault
+
+
+def _refusal(status: int, *, is_too_large: bool) -> AnchorFault:
+    if is_too_large:
+        return AnchorFault("the answer is too large", transient=False)
+    if status in _FINAL:
+        return AnchorUnfit(f"status {status}: there is no authority at this address: correct url")
+    passing = status in _PASSING or httpx.codes.is_server_error(status)
+    return AnchorFault(f"status {status}", transient=passing)
 
 
 def _roots(path: Path | None) -> tuple[x509.Certificate, ...]:

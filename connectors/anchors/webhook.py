@@ -18,6 +18,7 @@ from connectors.anchors.base import (
     AnchorFault,
     AnchorManifest,
     AnchorOptions,
+    AnchorUnfit,
     tls_context,
 )
 from connectors.base import OptionSpec
@@ -26,6 +27,12 @@ from connectors.http import require_safe_url
 KIND = "webhook"
 _KEY_BYTES = range(24, 65)  # Standard Webhooks 1.0, "Signature scheme"
 _PASSING = frozenset({408, 425, 429})
+_FINAL = {
+    405: "the receiver takes no POST at this address: correct url",
+    410: "the receiver is gone for good: correct url, or remove the anchor",
+    501: "the receiver cannot do this: correct url",
+}
+"""Standard Webhooks 1.0 has 410 for "send nothing here any more"."""
 
 
 class WebhookAnchor:
@@ -67,6 +74,8 @@ class WebhookAnchor:
                 return f"{message_id} {status} sha256:{checkpoint.digest}\n".encode()
             passing = status in _PASSING or httpx.codes.is_server_error(status)
             fault = AnchorFault(f"status {status}", transient=passing)
+            if status in _FINAL:
+                fault = AnchorUnfit(f"status {status}: {_FINAL[status]}")
         raise fault
 
     async def aclose(self) -> None:

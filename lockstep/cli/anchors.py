@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from connectors.anchors.base import Anchor, AnchorConflict, AnchorFault
+from connectors.anchors.base import Anchor, AnchorConflict, AnchorFault, AnchorUnfit
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
@@ -37,6 +37,7 @@ _COLOURS = {
     AnchorState.CURRENT: "green",
     AnchorState.BEHIND: "cyan",
     AnchorState.FAILING: "yellow",
+    AnchorState.UNFIT: "bold red",
     AnchorState.CONFLICT: "bold red",
 }
 
@@ -113,6 +114,9 @@ async def _attempt(
     except AnchorConflict as conflict:
         await store.conflicted(name, newest.size, error=conflict.code, now=datetime.now(UTC))
         return Attempt(newest.size, conflict.code, needs_person=True)
+    except AnchorUnfit as fault:
+        await store.unfit(name, newest.size, error=fault.code, now=datetime.now(UTC))
+        return Attempt(newest.size, fault.code, needs_person=True)
     except AnchorFault as fault:
         return Attempt(newest.size, fault.code, needs_person=not fault.transient)
     await store.done(name, newest.size, receipt=receipt, now=datetime.now(UTC))
@@ -129,7 +133,7 @@ def _age(standing: Standing) -> int | None:
 def _error(standing: Standing) -> str:
     if standing.conflict is not None:
         return f"it holds another checkpoint of {standing.conflict} leaves"
-    return standing.error or ""
+    return standing.unfit or standing.error or ""
 
 
 def _as_data(report: Report) -> list[dict[str, object]]:

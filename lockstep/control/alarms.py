@@ -34,7 +34,7 @@ class Alarms:
         for standing in await Anchorings(self._engine).standings(self._anchors):
             state = standing.state
             failing = state is AnchorState.FAILING and standing.attempts >= _ATTEMPTS
-            if failing or state is AnchorState.CONFLICT:
+            if failing or state in {AnchorState.CONFLICT, AnchorState.UNFIT}:
                 key = f"{NoticeKind.ANCHOR.value}:{standing.anchor}:{state}:{standing.size}"
                 found.append(Fact(key, NoticeKind.ANCHOR, now, system=standing.anchor))
         return found

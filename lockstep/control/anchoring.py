@@ -11,7 +11,13 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from connectors.anchors.base import Anchor, AnchorCheckpoint, AnchorConflict, AnchorFault
+from connectors.anchors.base import (
+    Anchor,
+    AnchorCheckpoint,
+    AnchorConflict,
+    AnchorFault,
+    AnchorUnfit,
+)
 from lockstep.evidence.notes import NoteError, parse_checkpoint, split_note
 from lockstep.storage.anchorings import CLAIM, Anchorings, Due
 from lockstep.storage.checkpoints import Checkpoints, StoredCheckpoint
@@ -93,8 +99,12 @@ class AnchorLoop:
             for anchor in self._anchors.values():
                 stack.push_async_callback(anchor.aclose)
             stack.push_async_callback(self._stop)
+            has_begun = False
             while True:
                 try:
+                    if not has_begun:
+                        await self._anchorings.anew([*self._anchors], now=datetime.now(UTC))
+                        has_begun = True
                     await self._start_due()
                 except (SQLAlchemyError, OSError) as error:
                     log.warning("anchoring_waits", error=type(error).__name__)
@@ -146,6 +156,11 @@ class AnchorLoop:
                 due.anchor, due.size, error=conflict.code, now=datetime.now(UTC)
             )
             log.error("anchor_conflict", **about, code=conflict.code)  # noqa: TRY400 - no traceback
+        except AnchorUnfit as fault:
+            if await self._anchorings.unfit(
+                due.anchor, due.size, error=fault.code, now=datetime.now(UTC)
+            ):
+                log.error("anchor_unfit", **about, code=fault.code)  # noqa: TRY400 - no traceback
         except AnchorFault as fault:
             if await self._anchorings.failed(due, error=fault.code, now=datetime.now(UTC)):
                 log.warning("anchor_failing", **about, code=fault.code)

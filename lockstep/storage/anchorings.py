@@ -38,6 +38,8 @@ class AnchorState(StrEnum):
     """A newer one is on its way."""
     FAILING = "failing"
     """The last attempt failed; it is repeated."""
+    UNFIT = "unfit"
+    """It can never take one as it is set up; nothing is tried until a worker starts anew."""
     CONFLICT = "conflict"
     """It holds another checkpoint of some size than we do: somebody must find out why."""
 
@@ -63,6 +65,7 @@ class Standing:
         error: why the last attempt failed.
         next_at: when it is repeated.
         conflict: the smallest size of which it holds another checkpoint.
+        unfit: why it can never take one as it is set up.
     """
 
     anchor: str
@@ -73,11 +76,14 @@ class Standing:
     error: str | None
     next_at: datetime | None
     conflict: int | None
+    unfit: str | None = None
 
     @property
     def state(self) -> AnchorState:
         if self.conflict is not None:
             return AnchorState.CONFLICT
+        if self.unfit is not None:
+            return AnchorState.UNFIT
         if self.error is not None:
             return AnchorState.FAILING
         return AnchorState.BEHIND if self.behind else AnchorState.CURRENT
@@ -129,6 +135,22 @@ class Anchorings:
             was_failing = await _is_failing(connection, due.anchor)
             await connection.execute(_FAILED, values)
         return not was_failing
+
+    async def unfit(self, anchor: str, size: int, *, error: str, now: datetime) -> bool:
+        """Record that the anchor can take none as it is set up; True if that is news.
+
+        Nothing is planned for it until `anew`, or until it has taken one all the same.
+        """
+        values = {"anchor": anchor, "size": size, "error": error[:_ERROR_LENGTH], "now": now}
+        async with self._engine.begin() as connection:
+            was_known = await connection.scalar(_IS_UNFIT, {"anchor": anchor})
+            await connection.execute(_UNFIT, values)
+        return not was_known
+
+    async def anew(self, anchors: Sequence[str], *, now: datetime) -> None:
+        """Try those again that could take none: what they are set up with may be another thing."""
+        async with self._engine.begin() as connection:
+            await connection.execute(_ANEW, {"anchors": list(anchors), "now": now})
 
     async def conflicted(self, anchor: str, size: int, *, error: str, now: datetime) -> None:
         """Record that the anchor holds another checkpoint of this size.
@@ -183,6 +205,7 @@ _ADD_HEARTBEATS = text(
     select tops.anchor, c.size, :now
     from tops join checkpoints c on c.size > tops.size
     where c.reason = :heartbeat and c.size <= :newest
+      and not exists (select from anchorings u where u.anchor = tops.anchor and u.state = 'unfit')
     on conflict do nothing
     """  # noqa: S608 - constants
 )
@@ -196,6 +219,7 @@ _ADD_NEWEST = text(
         select from anchorings a join checkpoints c using (size)
         where {_OPEN} and a.anchor = name and a.next_at > :now
     )
+    and not exists (select from anchorings u where u.anchor = name and u.state = 'unfit')
     on conflict do nothing
     """  # noqa: S608 - constants
 )
@@ -227,6 +251,9 @@ _CLAIM = text(
         select distinct on (anchor) anchor, size, next_at
         from anchorings
         where state = 'pending' and anchor = any(cast(:anchors as text[]))
+          and not exists (
+              select from anchorings u where u.anchor = anchorings.anchor and u.state = 'unfit'
+          )
         order by anchor, size
     ), chosen as (
         select anchor, size from first where next_at <= :now order by next_at limit :limit
@@ -258,8 +285,28 @@ _DONE = text(
 
 _FORGIVE = text(
     """
-    update anchorings set attempts = 0, error = null, next_at = :now
-    where anchor = :anchor and state = 'pending' and error is not null
+    update anchorings set state = 'pending', attempts = 0, error = null, next_at = :now
+    where anchor = :anchor and error is not null and state in ('pending', 'unfit')
+    """
+)
+
+_IS_UNFIT = text(
+    "select exists (select from anchorings where anchor = :anchor and state = 'unfit')"
+)
+
+_UNFIT = text(
+    """
+    insert into anchorings (anchor, size, state, next_at, error)
+    values (:anchor, :size, 'unfit', :now, :error)
+    on conflict (anchor, size) do update set state = 'unfit', error = :error
+    where anchorings.state <> 'done'
+    """
+)
+
+_ANEW = text(
+    """
+    update anchorings set state = 'pending', attempts = 0, error = null, next_at = :now
+    where anchor = any(cast(:anchors as text[])) and state = 'unfit'
     """
 )
 
@@ -283,7 +330,9 @@ _STANDINGS = text(
     select name as anchor, held.size, held.done_at,
         greatest(coalesce(newest.size, 0) - coalesce(held.size, 0), 0) as behind,
         coalesce(waiting.attempts, 0) as attempts, waiting.error, waiting.next_at,
-        (select min(size) from anchorings where anchor = name and state = 'conflict') as conflict
+        (select min(size) from anchorings where anchor = name and state = 'conflict') as conflict,
+        (select error from anchorings where anchor = name and state = 'unfit'
+         order by size desc limit 1) as unfit
     from unnest(cast(:anchors as text[])) with ordinality as given (name, place)
     cross join (select max(size) as size from checkpoints) newest
     left join lateral (

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from connectors.anchors.base import AnchorCheckpoint
 from lockstep.control.anchoring import AnchorLoop
 from lockstep.evidence.entries import EntryKind
-from lockstep.storage.anchorings import CLAIM
+from lockstep.storage.anchorings import CLAIM, Anchorings, AnchorState
 from lockstep.storage.checkpoints import Checkpoints
 from tests.connectors.anchors.peers import HOOK_SECRET, SECRET, HttpPeer, build, silence
 from tests.support.heads import ORIGIN, rows, sign
@@ -213,6 +213,30 @@ class Broken:
 
     async def aclose(self) -> None:
         self.closed = True
+
+
+async def test_an_anchor_that_can_take_none_is_not_asked_again(engine, peer, folder, tmp_path):
+    """Neither for this head nor for the next; others go on. A worker that starts anew asks once."""
+    peer.answer = lambda _: (501, {}, b"")
+    await sign(engine, 1)
+    anchors = {"hook": hook(peer.port, tmp_path), "copies": files(tmp_path)}
+    with capture_logs() as logged:
+        async with running(engine, anchors):
+            await until(state(engine, "hook", 1, "unfit"))
+            await sign(engine, 2, reason=EntryKind.LEDGER_HEARTBEAT)
+            await wait_done(engine, "copies", 2)
+    assert len(peer.asked) == 1
+    assert [line["code"] for line in logged if line["event"] == "anchor_unfit"] == [
+        "status 501: the receiver cannot do this: correct url"
+    ]
+    [standing] = await Anchorings(engine).standings(["hook"])
+    assert (standing.state, standing.size) == (AnchorState.UNFIT, None)
+    assert standing.unfit == "status 501: the receiver cannot do this: correct url"
+
+    peer.answer = lambda _: (200, {}, b"")
+    async with running(engine, {"hook": hook(peer.port, tmp_path)}):
+        await wait_done(engine, "hook", 2)
+    assert (await Anchorings(engine).standings(["hook"]))[0].state is AnchorState.CURRENT
 
 
 async def test_a_bug_in_one_anchor_stops_nobody(engine, folder, tmp_path):

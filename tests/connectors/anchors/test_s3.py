@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
-from connectors.anchors.base import AnchorConflict, AnchorFault
+from connectors.anchors.base import AnchorConflict, AnchorFault, AnchorUnfit
 from tests.connectors.anchors.peers import SECRET, Asked, Authority, HttpPeer, build, checkpoint
 from tests.connectors.harness_aws import MotoServer
 
@@ -178,6 +178,67 @@ async def test_a_refusal_is_told_by_its_code(tmp_path, answer, reason, transient
     assert caught.value.transient is transient
     assert SECRET not in str(caught.value)
     assert len(peer.asked) == 1  # one attempt: the outbox repeats
+
+
+BUCKET_CAN_LOCK = (
+    b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+    b"</ObjectLockConfiguration>"
+)
+
+
+@pytest.mark.parametrize(
+    "refusal", [(501, "NotImplemented"), (405, "MethodNotAllowed"), (400, "NotImplemented")]
+)
+async def test_a_store_without_object_lock_is_unfit(tmp_path, refusal):
+    """It will not learn it: the fault is final, and says what to change."""
+    with HttpPeer(lambda _: (refusal[0], {}, xml(refusal[1]))) as peer:
+        anchor = anchor_to(peer.url, tmp_path)
+        with pytest.raises(AnchorUnfit, match="this store cannot do object lock: use another"):
+            await anchor.publish(checkpoint(7))
+        await anchor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("settings", "refusal", "hint", "final"),
+    [
+        ({}, (501, "NotImplemented"), 'set encryption = "none"', True),
+        ({}, (400, "InvalidEncryptionAlgorithmError"), 'set encryption = "none"', True),
+        ({"encryption": "none"}, (501, "NotImplemented"), "cannot do object lock", True),
+        ({"encryption": "aws:kms"}, (400, "KMS.NotFoundException"), "correct kms_key_id", False),
+        ({"encryption": "aws:kms"}, (403, "AccessDenied"), "kms:GenerateDataKey", False),
+        ({}, (403, "AccessDenied"), "403 AccessDenied", False),
+    ],
+)
+async def test_what_is_wrong_with_the_encryption_is_said(tmp_path, settings, refusal, hint, final):
+    """A bucket that locks and an object that it does not take: what to change is named."""
+
+    def answer(asked: Asked):
+        if "object-lock" in asked.path:
+            return 200, {}, BUCKET_CAN_LOCK
+        return (refusal[0], {}, xml(refusal[1])) if asked.method == "PUT" else (404, {}, b"")
+
+    with HttpPeer(answer) as peer:
+        anchor = anchor_to(peer.url, tmp_path, **settings)
+        with pytest.raises(AnchorFault) as caught:
+            await anchor.publish(checkpoint(7))
+        await anchor.aclose()
+
+    assert hint in str(caught.value)
+    assert f"PutObject: {refusal[0]} {refusal[1]}" in str(caught.value)
+    assert isinstance(caught.value, AnchorUnfit) is final
+    assert not caught.value.transient
+
+
+async def test_a_key_of_the_buckets_owner_encrypts(s3, bucket, tmp_path):
+    """A real store is asked for the key that was named."""
+    anchor = anchor_to(
+        MotoServer.running().url, tmp_path, bucket=bucket, encryption="aws:kms", kms_key_id="k-1"
+    )
+    receipt = json.loads(await anchor.publish(checkpoint(8)))
+    await anchor.aclose()
+    found = s3.get_object(Bucket=bucket, Key=receipt["key"])
+
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "k-1")
 
 
 @dataclass

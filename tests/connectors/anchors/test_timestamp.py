@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from connectors.anchors.base import AnchorFault
+from connectors.anchors.base import AnchorFault, AnchorUnfit
 from tests.connectors.anchors.peers import (
     Authority,
     HttpPeer,
@@ -128,23 +128,30 @@ async def test_an_authority_below_the_root(tmp_path, name, is_sorted):
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "transient"),
     [
-        ((200, {}, b""), "not a time stamp"),
-        ((200, {}, b"<html>sign in</html>"), "not a time stamp"),
-        ((200, {}, secrets.token_bytes(1000)), "not a time stamp"),
+        ((200, {}, b""), "not a time stamp", False),
+        ((200, {}, b"<html>sign in</html>"), "not a time stamp", False),
+        ((200, {}, secrets.token_bytes(1000)), "not a time stamp", False),
         # RFC 3161 section 2.4.2: rejection, badAlg, no token
-        ((200, {}, bytes.fromhex("3009300702010203020780")), "status 2"),
-        ((200, {}, b"x" * 100_000), "too large"),
-        ((503, {}, b"later"), "status 503"),
-        ((302, {"Location": "http://127.0.0.1:1/"}, b""), "status 302"),
+        ((200, {}, bytes.fromhex("3009300702010203020780")), "status 2", False),
+        ((200, {}, b"x" * 100_000), "too large", False),
+        ((503, {}, b"later"), "status 503", True),
+        ((429, {}, b"later"), "status 429", True),
+        ((302, {"Location": "http://127.0.0.1:1/"}, b""), "status 302", False),
+        ((404, {}, b""), "status 404", False),
+        ((405, {}, b""), "status 405: there is no authority at this address", False),
+        ((501, {}, b""), "status 501: there is no authority at this address", False),
     ],
 )
-async def test_what_is_no_time_stamp_is_a_fault(tmp_path, peer, answer, reason):
-    """Whatever comes back, it is refused with a short reason."""
+async def test_what_is_no_time_stamp_is_a_fault(tmp_path, peer, answer, reason, transient):
+    """Whatever comes back, it is refused with a short reason, and whether it may pass."""
     peer.answer = lambda _: answer
+    fault = await refusal(peer, tmp_path)
 
-    assert reason in str(await refusal(peer, tmp_path))
+    assert reason in str(fault)
+    assert fault.transient is transient
+    assert isinstance(fault, AnchorUnfit) is (answer[0] in {405, 501})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 import pytest
 from standardwebhooks import Webhook
 
-from connectors.anchors.base import AnchorFault
+from connectors.anchors.base import AnchorFault, AnchorUnfit
 from tests.connectors.anchors.peers import HOOK_SECRET, SECRET, Authority, HttpPeer, build
 from tests.connectors.anchors.peers import checkpoint as head
 
@@ -58,6 +58,15 @@ async def test_anything_but_success_is_a_fault(tmp_path, status, transient):
 
     assert (str(caught.value), caught.value.transient) == (f"status {status}", transient)
     assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize("status", [405, 410, 501])
+async def test_a_receiver_that_will_never_take_it_is_unfit(tmp_path, status):
+    """It is gone, or is none: the fault is final, and says what to change."""
+    with HttpPeer() as peer:
+        peer.answer = lambda _: (status, {}, SECRET.encode())
+        with pytest.raises(AnchorUnfit, match=rf"status {status}: the receiver .*correct url"):
+            await anchor_to(peer, tmp_path).publish(head(7))
 
 
 async def test_an_endless_answer_is_not_read(tmp_path):
