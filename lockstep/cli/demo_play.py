@@ -19,6 +19,7 @@ from standardwebhooks import Webhook
 
 import sandbox
 from lockstep.cli import demo_access, render, templates
+from lockstep.cli.access import new_link
 from lockstep.cli.cases import print_case
 from lockstep.cli.context import Context, die, opened, out, run
 from lockstep.cli.init import SECRET, write_home
@@ -67,9 +68,13 @@ async def _play(settings: Settings, file: Path, *, once: bool) -> int:
         async with opened(settings) as context:
             view = await _terminate_somebody(context, settings)
             code = _report(view, began)
-        if not once:
-            _suggest(file)
-            await supervisor.wait()
+        if once:
+            out.print("Run it without --once to look around: it prints a link into the console.")
+            return code
+        out.print("\nThe console, signed in once, within ten minutes:")
+        out.print(f"  {await new_link(settings)}", markup=False, soft_wrap=True)
+        _suggest(file)
+        await supervisor.wait()
         return code
 
 
@@ -176,6 +181,7 @@ def _suggest(file: Path) -> None:
             "somebody whom nobody knows: watch it ask for a person",
         ),
         ("stuck", "what waits for a person, and why"),
+        ("access link", "another link into the console"),
     ):
         out.print(f"  {command} {words} -c {here}   [dim]# {about}[/]", soft_wrap=True)
     out.print("\nRunning until Ctrl-C.")

@@ -17,6 +17,8 @@ def public_router(gate: ConsoleGate, pages: Pages, *, links: bool, provider: str
     """What anybody may open: the page that leads in. ``links``: whether one-time links work."""
     routes = APIRouter(tags=["console"], include_in_schema=False)
 
+    # Whoever types the bare address into a browser looks for the console.
+    @routes.get("/")
     @routes.get("/console")
     async def to_first_page() -> Response:
         return RedirectResponse("/console/", HTTPStatus.SEE_OTHER)

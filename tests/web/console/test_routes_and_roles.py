@@ -140,6 +140,7 @@ API_ACTS = {
     ("GET", "/api/requests"): To(CASES),
 }
 SIGN_IN = {
+    ("GET", "/"): To(None, 303),
     ("GET", "/console"): To(None, 303),
     ("GET", "/console/sign-in"): To(None),
     ("GET", "/console/sign-in/link"): To(None),
