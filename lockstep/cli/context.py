@@ -113,6 +113,7 @@ async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator
         inbox=inbox,
         rule=settings.to_policy().cutoff,
         client=client,
+        systems=frozenset(settings.systems),
     )
     try:
         whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering())

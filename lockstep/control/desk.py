@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,15 +18,20 @@ from temporalio.service import RPCError, RPCStatusCode
 from lockstep.contracts import names
 from lockstep.contracts.payloads import Decision, DecisionKind, DecisionResult
 from lockstep.control.events import (
+    MOST_ACCOUNTS,
+    MOST_NAMES,
+    AccountId,
     Dates,
     TerminationEvent,
     Worker,
+    check_systems,
     cutoff_of,
     local_body,
     to_termination,
 )
 from lockstep.control.pairs import Pairs
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.key_cleaning import usable
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
@@ -82,7 +87,9 @@ class Desk:
         inbox: Inbox,
         rule: CutoffRule,
         client: Client | None = None,
+        systems: Collection[str] | None = None,
     ) -> None:
+        self._systems = systems
         self._tenant = tenant
         self._views = views
         self._inbox = inbox
@@ -101,6 +108,7 @@ class Desk:
             inbox=self._inbox,
             rule=self._rule,
             client=self._client,
+            systems=self._systems,
         )
 
     async def find(self, case_id: str) -> CaseView:
@@ -118,7 +126,12 @@ class Desk:
         return view
 
     def cutoff(self, event: TerminationEvent) -> datetime:
-        """The cutoff that the event would get; raises `EventError`."""
+        """The cutoff that the event would get.
+
+        Raises:
+            EventError: if there is none, or an account is of a system that is not configured.
+        """
+        check_systems(event, self._systems)
         return cutoff_of(self.said(event), self._rule)
 
     def said(self, event: TerminationEvent) -> Termination:
@@ -264,7 +277,7 @@ class Desk:
             revision=case.revision,
             recorded_at=datetime.now(UTC),
             kind=TerminationKind(case.kind),
-            worker=_worker(subject),
+            worker=_worker(subject, self._systems),
             spell=subject.spell,
             dates=dates,
             partner=case.partner,
@@ -307,20 +320,28 @@ def new_event_id() -> str:
     return f"cli-{secrets.token_hex(8)}"
 
 
-def _worker(subject: Subject) -> Worker:
+def _worker(subject: Subject, known: Collection[str] | None) -> Worker:
+    """Who it is, by the keys that can be said today: a system may be gone since."""
     keys: Sequence[Key] = subject.keys.keys
 
-    def first(kind: KeyKind) -> str | None:
-        return next((key.value for key in keys if key.kind is kind), None)
+    def of(kind: KeyKind) -> list[str]:
+        return usable(kind, (key.value for key in keys if key.kind is kind))[:MOST_NAMES]
 
+    def first(kind: KeyKind) -> str | None:
+        return next(iter(of(kind)), None)
+
+    accounts: dict[str, AccountId | list[AccountId]] = {}
+    for system in {key.system for key in keys if key.kind is KeyKind.ACCOUNT_ID and key.system}:
+        ids = subject.keys.account_ids(system)
+        accounts[system] = usable(KeyKind.ACCOUNT_ID, ids)[:MOST_ACCOUNTS]
     return Worker(
         id=first(KeyKind.WORKER_ID) or "unknown",
         name=subject.display_name,
         employee_number=first(KeyKind.EMPLOYEE_NUMBER),
         external_id=first(KeyKind.EXTERNAL_ID),
-        usernames=list(subject.keys.usernames),
-        emails=list(subject.keys.emails),
+        usernames=of(KeyKind.USERNAME),
+        emails=of(KeyKind.EMAIL),
         accounts={
-            key.system: key.value for key in keys if key.kind is KeyKind.ACCOUNT_ID and key.system
+            system: ids for system, ids in accounts.items() if ids and system in (known or accounts)
         },
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
@@ -16,12 +18,12 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff
+from lockstep.domain.key_cleaning import KeyFormError, cleaned, label, unquoted
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.terminations import (
@@ -33,6 +35,9 @@ from lockstep.domain.terminations import (
 from lockstep.domain.zones import canonical_zone
 
 MAX_DEPTH = 12
+MOST_NAMES = 10
+MOST_ACCOUNTS = 20
+"""Of one leaver in one system."""
 HEARTBEAT = "feed.heartbeat"
 """Type of a message (Standard Webhooks 1.0, "Payload structure"). Public: never rename."""
 Text = Annotated[
@@ -42,7 +47,9 @@ Text = Annotated[
     ),
 ]
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(label),
 ]
 Instant = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
@@ -53,16 +60,45 @@ _KEY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
 
+def _each(kind: KeyKind, values: list[str]) -> list[str]:
+    """Every value cleaned; of several, the one that cannot be used is told by its place."""
+    found = []
+    for place, value in enumerate(values, start=1):
+        try:
+            found.append(cleaned(kind, value))
+        except KeyFormError as error:
+            which = f"number {place}: " if len(values) > 1 else ""
+            raise ValueError(f"{which}{error}") from None
+    return found
+
+
+WorkerId = Annotated[Text, AfterValidator(partial(cleaned, KeyKind.WORKER_ID))]
+EmployeeNumber = Annotated[Text, AfterValidator(partial(cleaned, KeyKind.EMPLOYEE_NUMBER))]
+ExternalId = Annotated[Text, AfterValidator(partial(cleaned, KeyKind.EXTERNAL_ID))]
+UserNames = Annotated[list[Text], AfterValidator(partial(_each, KeyKind.USERNAME))]
+Emails = Annotated[list[Text], AfterValidator(partial(_each, KeyKind.EMAIL))]
+AccountId = Annotated[Text, AfterValidator(partial(cleaned, KeyKind.ACCOUNT_ID))]
+"""Keys, cleaned once, whatever way they come in."""
+Accounts = AccountId | Annotated[list[AccountId], Field(min_length=1, max_length=MOST_ACCOUNTS)]
 Zone = Annotated[Text, AfterValidator(canonical_zone)]
 """Stored by the place's canonical name, whatever older one was sent."""
 
 
 class EventError(ValueError):
-    """An event that cannot be used; each problem names its field and the reason."""
+    """An event that cannot be used; each problem names its field and the reason.
+
+    Args:
+        problems: for whoever sent it: a letter that nobody can see is shown among its neighbours.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
-        super().__init__("; ".join(problems))
+        super().__init__(self.kept)
+
+    @property
+    def kept(self) -> str:
+        """The problems as they may be stored and logged: without a letter of any value."""
+        return "; ".join(map(unquoted, self.problems))
 
 
 class _Model(BaseModel):
@@ -75,25 +111,29 @@ Message = TypeVar("Message", bound=_Model)
 class Worker(_Model):
     """Who leaves, by every key under which a system may know the person."""
 
-    id: Text = Field(description="HR's immutable id of the worker.", examples=["W-10442"])
+    id: WorkerId = Field(description="HR's immutable id of the worker.", examples=["W-10442"])
     name: Name = Field(default="", description="Shown to operations; stored encrypted.")
-    employee_number: Text | None = Field(default=None, examples=["10442"])
-    external_id: Text | None = Field(default=None, description="SCIM externalId, if it differs.")
-    usernames: list[Text] = Field(default_factory=list, max_length=10)
-    emails: list[Text] = Field(default_factory=list, max_length=10)
-    accounts: dict[SystemId, Text] = Field(
+    employee_number: EmployeeNumber | None = Field(default=None, examples=["10442"])
+    external_id: ExternalId | None = Field(
+        default=None, description="SCIM externalId, if it differs."
+    )
+    usernames: UserNames = Field(default_factory=list, max_length=MOST_NAMES)
+    emails: Emails = Field(default_factory=list, max_length=MOST_NAMES)
+    accounts: dict[SystemId, Accounts] = Field(
         default_factory=dict,
         max_length=50,
-        description="Immutable account ids by configured system, where HR knows them.",
-        examples=[{"okta-prod": "00u1a2b3c4"}],
+        description="Immutable account ids by configured system, one or several, where HR knows"
+        " them.",
+        examples=[{"okta-prod": "00u1a2b3c4"}, {"okta-prod": ["00u1a2b3c4", "00u5d6e7f8"]}],
     )
 
-    @field_validator("emails")
-    @classmethod
-    def _looks_like_mail(cls, value: list[str]) -> list[str]:
-        if any(mail.count("@") != 1 or mail.startswith("@") for mail in value):
-            raise ValueError("each e-mail needs one @")
-        return value
+    def account_keys(self) -> list[Key]:
+        """Every account that HR has pinned."""
+        return [
+            Key(KeyKind.ACCOUNT_ID, value, system)
+            for system, given in self.accounts.items()
+            for value in dict.fromkeys([given] if isinstance(given, str) else given)
+        ]
 
 
 class Dates(_Model):
@@ -214,6 +254,28 @@ def read_event(document: dict[str, object]) -> TerminationEvent:
     return _validated(TerminationEvent, document)
 
 
+def check_systems(event: TerminationEvent, known: Collection[str] | None) -> None:
+    """Refuse an account of a system that is not configured: nobody would ever close it.
+
+    ``known`` is None where the settings are not at hand; then the dispatcher tells operations.
+
+    Raises:
+        EventError: naming what is unknown, and what is known.
+    """
+    there = ", ".join(sorted(known or ()))
+    unknown = unknown_systems(event.worker.account_keys(), known)
+    if unknown:
+        why = f"no system has this name; there are {there}"
+        raise EventError([f"worker.accounts.{name}: {why}" for name in unknown])
+
+
+def unknown_systems(keys: Iterable[Key], known: Collection[str] | None) -> list[str]:
+    """Names of systems that an account is pinned in, and that are not configured."""
+    if known is None:
+        return []
+    return sorted({key.system for key in keys if key.system and key.system not in known})
+
+
 def _validated(model: type[Message], document: dict[str, object]) -> Message:
     try:
         return model.model_validate(document)
@@ -227,7 +289,7 @@ def to_termination(
 ) -> Termination:
     """The normalised fact. Every key that was given is kept; the worker id is one of them."""
     worker = event.worker
-    keys = [Key(KeyKind.ACCOUNT_ID, value, system) for system, value in worker.accounts.items()]
+    keys = worker.account_keys()
     keys.append(Key(KeyKind.WORKER_ID, worker.id))
     if worker.employee_number:
         keys.append(Key(KeyKind.EMPLOYEE_NUMBER, worker.employee_number))

@@ -17,7 +17,13 @@ from temporalio.service import RPCError
 
 from lockstep.control.brake import Arrival, Brake
 from lockstep.control.case_start import CaseStarter
-from lockstep.control.events import EventError, Statement, cutoff_of, parse_statement
+from lockstep.control.events import (
+    EventError,
+    Statement,
+    cutoff_of,
+    parse_statement,
+    unknown_systems,
+)
 from lockstep.control.load import LoopLag
 from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.judging import Verdict
@@ -166,10 +172,22 @@ class Dispatcher:
             if termination.source == LOCAL_SOURCE and not termination.numbered_by:
                 termination = await self._whose.number(termination)
             cutoff = cutoff_of(termination, self._policy.policy.cutoff)
+            self._tell_of_unknown(event, termination)
             return _Read(event, termination, cutoff, _said(statement))
         except (EventError, KeyringError) as error:
             await self._refuse(event, str(error))
             return None
+
+    def _tell_of_unknown(self, event: InboxEvent, said: Termination) -> None:
+        """An account of a system that is not configured is closed by nobody: people must know.
+
+        The front doors refuse it; this one came before they did, or the system was taken out.
+        """
+        known = [system.system for system in self._policy.policy.systems]
+        for name in unknown_systems(said.keys.keys, known):
+            log.error(
+                "account_of_unknown_system", inbox_id=event.id, source=event.source, system=name
+            )
 
     async def _refuse(self, event: InboxEvent, why: str, verdict: Verdict | None = None) -> None:
         """Keep it for people, who see it, and for its sender, who hears it when they ask."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -16,6 +16,7 @@ from lockstep.control.desk import RefusedError, ReusedKeyError
 from lockstep.control.events import (
     EventError,
     TerminationEvent,
+    check_systems,
     cutoff_of,
     local_body,
     read_event,
@@ -105,7 +106,9 @@ class OwnReports:
         tenant: str,
         rule: CutoffRule,
         numbering: Numbering,
+        systems: Collection[str] | None = None,
     ) -> None:
+        self._systems = systems
         self._inbox = Inbox(engine, ring)
         self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
         self._whose = WhoseCase(Cases(engine, ring), self._inbox, numbering)
@@ -127,6 +130,7 @@ class OwnReports:
             RefusedError: for a leaver whom ``by`` may not report.
         """
         event = event_of({**cells, "revision": "1"})
+        check_systems(event, self._systems)
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
         found = await self._find(event, str(cells.get("source") or ""), cutoff)

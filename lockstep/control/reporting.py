@@ -11,6 +11,7 @@ from lockstep.control.desk import RefusedError
 from lockstep.control.events import Dates, EventError, TerminationEvent, read_event
 
 _LISTS = ("usernames", "emails")
+_DIGITS = 16
 
 
 def event_of(cells: Mapping[str, object]) -> TerminationEvent:
@@ -20,15 +21,20 @@ def event_of(cells: Mapping[str, object]) -> TerminationEvent:
         EventError: with every problem, by field.
         RefusedError: if the dates are missing or cannot be read.
     """
-    given = {name: str(value).strip() for name, value in cells.items() if str(value).strip()}
-    lists = {name: given.get(name, "").split(";") for name in _LISTS}
+    given = {
+        name: str(value).strip()
+        for name, value in cells.items()
+        if name not in _LISTS and str(value).strip()
+    }
     worker: dict[str, object] = {
         "id": given.get("worker_id", ""),
         "name": given.get("name", ""),
-        **{name: [item.strip() for item in items if item.strip()] for name, items in lists.items()},
+        **{name: _items(cells.get(name, "")) for name in _LISTS},
     }
     if "employee_number" in given:
         worker["employee_number"] = given["employee_number"]
+    if cells.get("accounts"):
+        worker["accounts"] = _accounts(cells["accounts"])
     last_day = given.get("last_working_day")
     try:
         day = datetime.strptime(last_day, "%Y-%m-%d").date() if last_day else None  # noqa: DTZ007
@@ -37,10 +43,9 @@ def event_of(cells: Mapping[str, object]) -> TerminationEvent:
     dates = make_dates(
         zone=given.get("zone", ""), last_day=day, access_ends_at=given.get("access_ends_at")
     )
-    revision = given.get("revision", "1")
     return read_event(
         {
-            "revision": int(revision) if revision.isdigit() else 0,
+            "revision": _revision(given.get("revision", "1")),
             "recorded_at": datetime.now(UTC).isoformat(),
             "kind": given.get("kind", ""),
             "worker": worker,
@@ -51,6 +56,32 @@ def event_of(cells: Mapping[str, object]) -> TerminationEvent:
             "site": given.get("site", ""),
         }
     )
+
+
+def _items(cell: object) -> list[str]:
+    """Several values: a list as it is, a text at its semicolons."""
+    items = cell if isinstance(cell, list) else str(cell).split(";")
+    return [item.strip() for item in items if item.strip()]
+
+
+def _revision(cell: str) -> int:
+    """A whole number as people write one; raised digits, signs and fractions are none."""
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= _DIGITS):
+        raise EventError(["revision: write a whole number from 1, as 2"])
+    return int(cell)
+
+
+def _accounts(cell: object) -> dict[str, object]:
+    """Accounts by system, as they are or as `okta-prod=00u1; okta-prod=00u2; aws=AIDA1`."""
+    if isinstance(cell, Mapping):
+        return dict(cell)
+    found: dict[str, list[str]] = {}
+    for item in _items(cell):
+        system, sign, account = (part.strip() for part in item.partition("="))
+        if not (system and sign and account):
+            raise EventError(["accounts: write each as system=id, as okta-prod=00u1a2b3c4"])
+        found.setdefault(system, []).append(account)
+    return dict(found)
 
 
 def make_dates(*, zone: str, last_day: date | None, access_ends_at: str | None) -> Dates:

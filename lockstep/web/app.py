@@ -86,6 +86,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         verifiers=verifiers,
         rule=settings.to_policy().cutoff,
         max_body_bytes=settings.web.max_body_bytes,
+        systems=frozenset(settings.systems),
     )
     gate = Gate(
         Tokens(settings.token_book()),
@@ -179,6 +180,7 @@ def _console(
             tenant=settings.tenant,
             rule=policy.cutoff,
             numbering=settings.numbering(),
+            systems=frozenset(settings.systems),
         ),
         oidc=_oidc(settings, sessions),
         links=settings.one_time_links,

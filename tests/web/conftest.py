@@ -119,6 +119,7 @@ async def hook(engine, ring, database) -> AsyncIterator[Hook]:
         verifiers={"hr": Verifier([SECRET, NEXT_SECRET]), "hr-b": Verifier([SECRET])},
         rule=CutoffRule(),
         max_body_bytes=LIMIT,
+        systems=frozenset({"aws", "okta"}),
     )
     app = assemble(engine, hooks)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -136,6 +136,16 @@ ROWS = [
     Row("no worker id", body(worker={"id": " "}), 422, SHAPE, KEPT, ("worker.id:",)),
     Row("mail without @", body(worker={"id": "1", "emails": ["x"]}), 422, SHAPE, KEPT,
         ("worker.emails:",)),
+    Row("an invisible character", body(worker={"id": "1", "emails": ["m.san\u200btos@x.com"]}), 422,
+        SHAPE, KEPT, ("worker.emails: \u2039m.san<U+200B>tos@",)),
+    Row("a look-alike letter", body(worker={"id": "1", "usernames": ["jsm\u0456th"]}), 422,
+        SHAPE, KEPT, ("worker.usernames:",)),
+    Row("an account of no system", body(worker={"id": "1", "accounts": {"oktaa": "00u1"}}), 422,
+        SHAPE, KEPT, ("worker.accounts.oktaa: no system has this name; there are aws, okta",)),
+    Row("accounts of no system", body(worker={"id": "1", "accounts": {"oktaa": ["1", "2"]}}), 422,
+        SHAPE, KEPT, ("worker.accounts.oktaa:",)),
+    Row("an empty list of accounts", body(worker={"id": "1", "accounts": {"okta": []}}), 422,
+        SHAPE, KEPT, ("worker.accounts.okta",)),
     Row("eleven mails", body(worker={"id": "1", "emails": ["a@b"] * 11}), 422, SHAPE, KEPT,
         ("worker.emails:",)),
     Row("a null byte in a name", body(worker={"id": "1", "name": "a\x00b"}), 422, SHAPE, KEPT,
@@ -195,5 +205,5 @@ async def test_what_was_signed_is_kept_byte_for_byte(hook: Hook, row: Row, engin
     assert again.status_code == row.status
     assert await hook.counts() == row.left
     assert ring.decrypt(bytes(stored.body), context=b"inbox\x00hr\x00evt_1") == row.raw
-    for secret in (NAME, EMAIL, WORKER):
+    for secret in (NAME, EMAIL, WORKER, "m.san"):
         assert secret not in stored.error

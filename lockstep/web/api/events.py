@@ -42,6 +42,9 @@ Once = Annotated[
 Text = Annotated[str, Field(max_length=200)]
 
 
+AccountId = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class _Dates(Body):
     """In the zone: the last working day, or the exact moment at which access ends."""
 
@@ -69,6 +72,12 @@ class LeaverReport(_Dates):
     employee_number: Text = Field(default="", repr=False)
     emails: list[Text] = Field(default_factory=list, max_length=10, repr=False)
     usernames: list[Text] = Field(default_factory=list, max_length=10, repr=False)
+    accounts: dict[str, AccountId | Annotated[list[AccountId], Field(max_length=20)]] = Field(
+        default_factory=dict,
+        max_length=50,
+        repr=False,
+        description="Immutable account ids by configured system, one or several.",
+    )
     kind: TerminationKind
     spell: Text = Field(default="1", description="Which employment of the worker ends.")
     hired_at: date | None = Field(
@@ -82,15 +91,14 @@ class LeaverReport(_Dates):
     partner: Text = ""
     site: Text = ""
 
-    def cells(self) -> dict[str, str]:
-        """As cells of a CSV line."""
+    def cells(self) -> dict[str, object]:
+        """As cells of a CSV line, lists as they are."""
         plain = ("worker_id", "name", "employee_number", "spell", "partner", "site", "source")
-        lists = {"emails": self.emails, "usernames": self.usernames}
-        if any(";" in each for each in [*self.emails, *self.usernames]):
-            raise EventError(["emails, usernames: no semicolons"])
         return {
             **{name: str(getattr(self, name)) for name in plain},
-            **{name: ";".join(items) for name, items in lists.items()},
+            "emails": self.emails,
+            "usernames": self.usernames,
+            "accounts": self.accounts,
             "kind": self.kind.value,
             "hired_at": self.hired_at.isoformat() if self.hired_at else "",
             **self.dates(),

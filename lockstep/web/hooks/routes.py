@@ -20,6 +20,7 @@ from lockstep.control.events import (
     EventError,
     FeedHeartbeat,
     TerminationEvent,
+    check_systems,
     cutoff_of,
     parse_event,
     read_message,
@@ -93,6 +94,8 @@ class Hooks:
     verifiers: Mapping[str, Verifier]
     rule: CutoffRule
     max_body_bytes: int
+    systems: frozenset[str] | None = None
+    """The configured systems, if they are known."""
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not an error of ours
@@ -190,12 +193,13 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
         if isinstance(message, FeedHeartbeat):
             is_new = await _hear(hooks, heard)
             return _answer(is_new=is_new)
+        check_systems(message, hooks.systems)
         termination = to_termination(
             message, tenant=hooks.tenant, source=heard.source, event_id=heard.delivery.event_id
         )
         cutoff = cutoff_of(termination, hooks.rule)
     except EventError as error:
-        await _store(hooks, heard, body, refused="; ".join(error.problems))
+        await _store(hooks, heard, body, refused=error.kept)
         if error.problems == ["body: not JSON"]:
             raise _Refused(400, "not_json") from None
         raise _Refused(422, "not_a_termination_event", error.problems) from None
