@@ -72,7 +72,8 @@ def _problem(node: ast.AST, *, can_be_cancelled: bool) -> str:
             return _problem_of_call(node, can_be_cancelled=can_be_cancelled)
         case ast.While() if not can_be_cancelled:
             text = ast.unparse(node)
-            if "sleep(" in text and not any(clock in text for clock in _CLOCKS):
+            sleeps = any(_called(each) == "sleep" for each in ast.walk(node))
+            if sleeps and not any(clock in text for clock in _CLOCKS):
                 return f"while {ast.unparse(node.test)}"
     return ""
 

@@ -16,9 +16,12 @@ from sqlalchemy.engine import make_url
 
 from lockstep.embedded.postgres import APP_ROLE, OWNER_ROLE, EmbeddedPostgres
 from tests.support import debian_packages
+from tests.support.children import child
 from tests.support.ports import free_port
 
 _START_S = 30
+_MOST_S = 1_500
+"""It serves the tests of a file; this is for a run that hangs."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,14 @@ pool_mode = {mode}
 default_pool_size = {size}
 """)
     log = folder / "pgbouncer.log"
-    with log.open("wb") as lines:
-        process = subprocess.Popen(
-            [program, *_as_user(server, folder), str(folder / "pgbouncer.ini")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=lines,
-        )
-    try:
+    command = [program, *_as_user(server, folder), str(folder / "pgbouncer.ini")]
+    silent = subprocess.DEVNULL
+    with (
+        log.open("wb") as lines,
+        child(command, within_s=_MOST_S, stdin=silent, stdout=silent, stderr=lines) as process,
+    ):
         _wait(process, made.port, log)
         yield made
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _as_user(server: EmbeddedPostgres, folder: Path) -> list[str]:
