@@ -44,6 +44,38 @@ def test_columns_of_numbers_can_be_added_up(tmp_path):
     assert [[cell.value for cell in row] for row in page.iter_rows(min_row=2)] == [[12, "007"]]
 
 
+def test_instants_are_dates_with_their_zone(tmp_path):
+    """They can be sorted, filtered and reckoned with; what is no instant stays text."""
+    rows = [("2026-10-01T06:00:00.123Z", "2026-10-01T06:00:00Z"), ("", "x"), ("pending", "y")]
+    sheet = Sheet("One", ("due_at", "note"), rows, dates={"due_at"})
+    page = openpyxl.load_workbook(io.BytesIO(written(tmp_path, sheet)))["One"]
+    assert page["A2"].value == datetime(2026, 10, 1, 6, 0, 0, 123000)  # noqa: DTZ001 - as cells are
+    assert page["A2"].number_format.endswith('"Z"')
+    assert (page["A4"].value, page["B2"].value) == ("pending", "2026-10-01T06:00:00Z")
+
+
+def test_a_table_can_be_filtered_and_printed(tmp_path):
+    """Filters and frozen titles on the screen; landscape, whole width and titles on paper."""
+    raw = written(tmp_path, Sheet("One", ("id", "b"), [("c1", "x" * 100)] * 3))
+    page = openpyxl.load_workbook(io.BytesIO(raw))["One"]
+    assert page.auto_filter.ref == "A1:B4"
+    assert page.freeze_panes == "B2"
+    assert (page.page_setup.orientation, page.page_setup.fitToHeight) == ("landscape", 0)
+    assert page.page_setup.fitToWidth in {None, 1}, "one is the default"
+    assert page.print_title_rows == "$1:$1"
+    assert page.print_area == "'One'!$A$1:$B$4"
+    assert page.row_dimensions[2].height == 45, "a text of three lines is not cut"
+
+
+def test_a_page_to_read_is_wrapped_and_not_cut(tmp_path):
+    """Its columns are as wide as it says, and long texts go on below."""
+    sheet = Sheet("One", ("what", "value"), [("Query", "word " * 60)], widths=(20, 60))
+    page = openpyxl.load_workbook(io.BytesIO(written(tmp_path, sheet)))["One"]
+    assert page["B2"].alignment.wrap_text
+    assert 60 <= page.column_dimensions["B"].width < 62
+    assert page.auto_filter.ref is None
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path, monkeypatch):
     """Wherever they are packed, and whatever time zone the machine is in."""
     rows = [(str(number), "x") for number in range(2000)]

@@ -10,6 +10,7 @@ from lockstep.evidence.pack.population_files import PopulationFiles
 from lockstep.evidence.pack.reconcile import FATES, Reconciliation
 from lockstep.evidence.pack.workbook import Sheet
 from lockstep.evidence.plain import instant_text
+from lockstep.scorecard.words import period_text, score_text
 
 _POLICY_COLUMNS = (
     "policy",
@@ -24,7 +25,13 @@ _POLICY_COLUMNS = (
 
 def sheets(summary: PackSummary, files: PopulationFiles, events: Reconciliation) -> Iterator[Sheet]:
     """The workbook: first how it was made, then the same rows as the CSV files."""
-    yield Sheet("IPE", ("what", "value", "remark"), list(_ipe(summary, events)))
+    yield Sheet(
+        "IPE",
+        ("what", "value", "remark"),
+        list(_ipe(summary, events)),
+        dates={"value"},
+        widths=_WIDTHS,
+    )
     yield files.leavers.sheet("Leavers")
     yield files.systems.sheet("LeaverSystems")
     yield files.exceptions.sheet("Exceptions")
@@ -33,6 +40,8 @@ def sheets(summary: PackSummary, files: PopulationFiles, events: Reconciliation)
     yield files.excluded.sheet("Not in population")
 
 
+_WIDTHS = (30, 78, 68)
+"""Of the first sheet: what, value, remark."""
 _QUERY = (
     "folded into cases; leavers are the cases whose cutoff is at or after FROM and before TO, that"
     " were not rescinded, whose cutoff had come, and whose leaver some system knew"
@@ -75,6 +84,11 @@ def _source(summary: PackSummary) -> Iterator[_Line]:
         "when the checkpoint was signed: later facts are not in here, whenever it was exported",
     )
     yield ("Run by", "see the entry evidence:exported", "in the ledger, after this checkpoint")
+    yield (
+        "Dates",
+        "in UTC, to the millisecond",
+        "the same instants stand as text in the CSV files, which are what the verifier reads",
+    )
     yield ("Tool", f"lockstep {summary.tool_version}", "")
     yield ("Metric", summary.metric, "SHA-256 of its definition, in the folder policy")
 
@@ -87,6 +101,9 @@ def _counts(summary: PackSummary) -> Iterator[_Line]:
     yield ("Leavers and systems", str(counts["leaver_systems"]), "rows of LeaverSystems")
     yield ("Not in population", str(counts["not_in_population"]), "each with its reason")
     yield ("Shown in detail", str(counts["samples"]), "")
+    period = period_text(summary.period_score, leavers=counts["leavers"])
+    yield ("Score of the period", period, "score/period.json")
+    yield ("Official score", score_text(summary.score), "of a window of its own: score/score.json")
 
 
 def _reconciliation(summary: PackSummary, events: Reconciliation) -> Iterator[_Line]:

@@ -46,6 +46,22 @@ _NUMBERS = frozenset(
     }
 )
 """Columns that hold whole numbers."""
+_DATES = frozenset(
+    {
+        "due_at",
+        "effective_end_utc",
+        "first_action_utc",
+        "first_attempt_at",
+        "hr_recorded_at",
+        "last_verified_utc",
+        "off_at",
+        "read_back_at",
+        "received_at",
+        "scored_cutoff_utc",
+        "waived_until",
+    }
+)
+"""Columns that hold instants."""
 
 
 def line_of(read: LedgerRead, case_id: str, as_of: int) -> CaseLine:
@@ -73,7 +89,7 @@ class Table:
 
     def sheet(self, name: str) -> Sheet:
         """The same rows for the workbook, read back from the disk."""
-        return Sheet(name, self._columns, self._read_back(), _NUMBERS)
+        return Sheet(name, self._columns, self._read_back(), _NUMBERS, _DATES)
 
     def _read_back(self) -> Iterator[list[str]]:
         self._spool.file.seek(0)
