@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 
 from activities.condition import Condition
 from connectors.base import Connector
@@ -28,6 +29,7 @@ from lockstep.control.privacy import Retention
 from lockstep.control.readings import SCORECARD, Readings
 from lockstep.control.score import ScoreService
 from lockstep.control.sealing import Sealer
+from lockstep.control.stalled import StalledWatch
 from lockstep.domain.notices import NoticeKind
 from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
@@ -44,6 +46,7 @@ from lockstep.storage.notices import Notices
 from lockstep.storage.pauses import Pauses
 from lockstep.storage.scores import Scores
 from lockstep.storage.sequencer import SealedLedger, Sequencer
+from lockstep.storage.stalled import StalledCases
 from lockstep.storage.views import CaseViews
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
@@ -114,6 +117,11 @@ def build_health_watch(
         pauses,
         tolerance=settings.policy.vendor_clock_tolerance,
     ).run
+
+
+def build_stalled_watch(engine: AsyncEngine, client: Client) -> Chore:
+    """Looks whether every case's workflow goes on."""
+    return StalledWatch(client, StalledCases(engine)).run
 
 
 def _sealer(settings: Settings, engine: AsyncEngine) -> Sealer:

@@ -21,7 +21,7 @@ from activities.home import HomeActivities
 from activities.record import RecordActivities
 from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
-from lockstep.chores import build_chores, build_health_watch
+from lockstep.chores import build_chores, build_health_watch, build_stalled_watch
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.brake import Brake
@@ -212,6 +212,7 @@ async def run_worker(
         is_behind=lambda: lag.is_behind,
     )
     chores = build_chores(settings, parts.engine, parts.ring)
+    chores.append(build_stalled_watch(parts.engine, client))
     chores.append(
         build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)
     )

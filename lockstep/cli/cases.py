@@ -35,11 +35,8 @@ from lockstep.control.desk import Person, RefusedError
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
 from lockstep.control.wording import reason_of, status_of, suggestion_of
-from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.storage.brake_rows import HeldWait
-from lockstep.storage.brakes import Brakes
 from lockstep.storage.holds import Hold, Holds
 from lockstep.storage.known import KnownNames
 from lockstep.storage.records import CaseView
@@ -83,7 +80,7 @@ def list_cases(
 
     async def work() -> tuple[list[CaseView], str]:
         async with opened(settings) as context:
-            views = await wanted.of(context, _scope(sealed=sealed), limit)
+            views = await wanted.of(context, scope_of(sealed=sealed), limit)
             return views, "" if views else await wanted.why_none(context)
 
     views, why_none = run(work())
@@ -169,7 +166,7 @@ def show_case(
 async def _found(context: Context, case_id: str, *, sealed: bool) -> CaseView:
     """One case; what is left out without --sealed is not said to be missing."""
     try:
-        return await context.desk.within(_scope(sealed=sealed)).find(case_id)
+        return await context.desk.within(scope_of(sealed=sealed)).find(case_id)
     except RefusedError:
         if sealed:
             raise
@@ -177,7 +174,7 @@ async def _found(context: Context, case_id: str, *, sealed: bool) -> CaseView:
     raise RefusedError("this is a coming dismissal: --sealed shows it")
 
 
-def _scope(*, sealed: bool) -> Scope:
+def scope_of(*, sealed: bool) -> Scope:
     """What is listed: whoever has the keyring may see all, but not by accident."""
     return EVERYTHING if sealed else Scope(None)
 
@@ -220,42 +217,6 @@ def print_case(view: CaseView, held: Sequence[Hold] = ()) -> None:
                 f"\n[yellow]{row.system}[/] rehearsal: {escape(problem['summary'])}\n"
                 f"  {escape(problem['fix'])}"
             )
-
-
-def stuck(
-    sealed: SealedOption = False, as_json: JsonOption = False, config: ConfigOption = None
-) -> None:
-    """List what needs somebody, most urgent first, with the reason and what to do.
-
-    Who waits at a brake is counted too (with --json, on standard error). Never a coming dismissal,
-    unless --sealed.
-    """
-    settings = settings_or_die(config)
-
-    async def work() -> tuple[list[CaseView], HeldWait]:
-        async with opened(settings) as context:
-            scope = _scope(sealed=sealed)
-            brakes = Brakes(context.engine, context.ring, settings.tenant)
-            return await context.views.within(scope).stuck(), await brakes.waiting(scope)
-
-    views, held = run(work())
-    if as_json:
-        print_json([render.as_data(view) for view in views])
-    for line in render.stuck_lines(views) if not as_json else ():
-        out.print(line, soft_wrap=True)
-    if held.count:
-        (err if as_json else out).print(_held_line(held), soft_wrap=True)
-    elif not views and not as_json:
-        out.print("Nothing is stuck.")
-
-
-def _held_line(held: HeldWait) -> str:
-    """Who waits at a brake is in no case, and would be missing among them."""
-    late = f"[bold red]{held.past_cutoff:,} past the cutoff[/]" if held.past_cutoff else ""
-    who = counted(held.count, "person waits", "people wait")
-    first = f"first cutoff {render.instant(held.first_cutoff_at)}"
-    told = ", ".join(part for part in (late, first) if part)
-    return f"{who} at a brake, without a case: {told}. See `lockstep brake list`."
 
 
 def attest(

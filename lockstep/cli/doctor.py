@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,10 +38,12 @@ from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.contracts import names
 from lockstep.control.health import with_clock
 from lockstep.control.oidc import CALLBACK
+from lockstep.control.stalled import Found, ask
 from lockstep.control.temporal import connect
 from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.rights import EVERYTHING
+from lockstep.domain.counting import counted
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.direct import connect as connect_directly
@@ -51,6 +54,7 @@ from lockstep.storage.migrate import newest_revision
 from lockstep.storage.refused_events import RECENT, RefusedEvents
 
 _PATIENCE_S = 20
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,9 @@ async def _temporal(settings: Settings) -> list[Check]:
         checks = [Check(part, "ok", f"{where.address}, namespace {where.namespace}")]
         queues = [names.CASE_QUEUE, *map(names.system_queue, _connected(settings))]
         checks.extend(await asyncio.gather(*(_queue(client, where.namespace, q) for q in queues)))
+        checks.append(stalled_check(await ask(client)))
+    except TimeoutError:
+        return [*checks, Check(part, "problem", f"{where.address} answers too slowly")]
     except RPCError as error:
         fix = "Check temporal.namespace and the rights of the key."
         return [Check(part, "problem", f"{where.namespace}: {error.status.name}", fix)]
@@ -217,6 +224,21 @@ async def _provider(settings: Settings) -> list[Check]:
         await provider.aclose()
     says = f"{table.issuer}: discovery, keys, and our registration ({method})"
     return _checks(part, problems) or [Check(part, "ok", says)]
+
+
+def stalled_check(found: Found) -> Check:
+    """Whether every case's workflow goes on; coming dismissals are among them, by their ids."""
+    part = "cases"
+    if found.problem:
+        return Check(part, "warning", f"not known whether every one goes on: {found.problem}")
+    if not found.total:
+        return Check(part, "ok", "every open case's workflow goes on")
+    kinds = Counter(found.cases.values())
+    said = " ".join(f"{kind.reason} {kind.suggestion}" for kind, _ in kinds.most_common())
+    some = ", ".join(sorted(found.cases)[:_SHOWN])
+    more = f" and {found.total - _SHOWN:,} more" if found.total > _SHOWN else ""
+    count = counted(found.total, "case cannot go on", "cases cannot go on")
+    return Check(part, "problem", f"{count}: {some}{more}", said)
 
 
 def _connected(settings: Settings) -> list[str]:

@@ -27,6 +27,7 @@ from lockstep.cli import (
     retry,
     score,
     servers,
+    stuck,
     subject,
     system,
     terminate,
@@ -56,8 +57,8 @@ app.command(rich_help_panel=_RUN)(servers.migrate)
 app.command(rich_help_panel=_WORK)(terminate.terminate)
 app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
 app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
-app.command(rich_help_panel=_WORK)(cases.stuck)
 app.command("events", rich_help_panel=_WORK)(events.events)
+app.command(rich_help_panel=_WORK)(stuck.stuck)
 app.command("requests", rich_help_panel=_WORK)(requests.list_requests)
 app.command(rich_help_panel=_WORK)(retry.retry)
 app.command(rich_help_panel=_WORK)(cases.attest)

@@ -12,6 +12,7 @@ from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.records import CaseView
+from lockstep.storage.stalled import Stalled, StalledCase
 
 NONE = "–"
 _COLOURS = {
@@ -129,6 +130,27 @@ def stuck_lines(views: list[CaseView]) -> list[str]:
             lines.append(f"  {row.system}  {coloured(row.state)}  {due}  {why}")
             lines.append(f"    [dim]{suggestion_of(row)}[/]")
     return lines
+
+
+def stalled_lines(view: CaseView, stalled: StalledCase) -> list[str]:
+    """A case whose workflow cannot go on: since when it is seen so, why, and what to do."""
+    about = f"{escape(view.leaver)}  {view.case.kind.replace('_', ' ')}"
+    return [
+        f"[bold]{view.case.case_id}[/]  {about}  {escape(view.case.partner)}",
+        f"  [bold red]cannot go on[/] since {instant(stalled.since)}  {stalled.fault.reason}",
+        f"    [dim]{escape(stalled.fault.suggestion)} What is decided meanwhile waits.[/]",
+    ]
+
+
+def unknown_line(known: Stalled) -> str:
+    """That nobody can say whether every case goes on, and why."""
+    if known.problem:
+        why = known.problem
+    elif known.age is None:
+        why = "no worker has looked yet"
+    else:
+        why = f"no worker has looked for {duration(int(known.age.total_seconds()) * 1000)}"
+    return f"Whether every case goes on is not known: {why}. See `lockstep doctor`."
 
 
 def as_data(view: CaseView) -> dict[str, object]:

@@ -19,6 +19,7 @@ from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames, UnknownNameError
 from lockstep.storage.records import CaseRow, RevocationRow
+from lockstep.storage.stalled import Stalled, StalledCases
 from lockstep.storage.users import Users
 
 PAGE = 50
@@ -129,6 +130,7 @@ class BoardPage:
     Args:
         counts: cases of each state.
         held: people who wait at a brake: no case is open for them, and their clocks run.
+        stalled: cases whose workflow cannot go on, whatever the filters.
     """
 
     lines: tuple[Line, ...]
@@ -136,6 +138,7 @@ class BoardPage:
     more: Place | None
     standstill: Standstill
     held: HeldWait
+    stalled: Stalled
 
     def people(self, state: BoardState) -> int:
         """Cases of a state, and with those that are late whoever waits at a brake as late."""
@@ -184,9 +187,10 @@ class Board:
         standstill = await self._standstill(me, reads)
         lines = await self._lines(me, listing.rows, standstill)
         held = await reads.held(wanted)
+        stalled = await StalledCases(self._engine).read(me.scope)
         if after is None and not listing.rows:
             await self._check_names(me, filters)
-        return BoardPage(tuple(lines), counts, listing.more, standstill, held)
+        return BoardPage(tuple(lines), counts, listing.more, standstill, held, stalled)
 
     async def one(self, me: Principal, case_id: str) -> Line | None:
         """One case by its whole id; None if there is none, or it is not ``me``'s to see."""

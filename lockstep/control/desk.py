@@ -6,9 +6,11 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from temporalio.client import (
     Client,
+    WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -30,6 +32,8 @@ from lockstep.control.events import (
     to_termination,
 )
 from lockstep.control.pairs import Pairs
+from lockstep.control.payloads import StrangePayloadError
+from lockstep.control.stalled import tries_of
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.key_cleaning import usable
 from lockstep.domain.leavers import Key, KeyKind
@@ -45,6 +49,10 @@ from lockstep.storage.views import CaseViews
 
 LONGEST_WAIVER = timedelta(days=90)
 _DECISION_TIMEOUT = timedelta(seconds=20)
+_STRANGE = (
+    "the answer does not come from this installation and is not believed: look at the case, then"
+    " see `lockstep doctor`"
+)
 _SILENT = "Temporal or the worker does not answer: see `lockstep doctor`"
 
 
@@ -237,14 +245,18 @@ class Desk:
             text = cause.message if isinstance(cause, ApplicationError) else str(cause)
             raise RefusedError(text) from None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise UnansweredError(_SILENT) from None
+            raise UnansweredError(await _why_silent(handle)) from None
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
-                raise UnansweredError(_SILENT) from None
+                raise UnansweredError(await _why_silent(handle)) from None
             gone = f"case {view.case.case_id} has no running workflow: it is {view.case.status}"
             raise RefusedError(gone) from None
+        except StrangePayloadError:
+            raise UnansweredError(_STRANGE) from None
         except RuntimeError:
             raise UnansweredError("Temporal cannot be reached: see `lockstep doctor`") from None
+        if not isinstance(result, DecisionResult):  # somebody answered without a word of ours
+            raise UnansweredError(_STRANGE)
         return result
 
     async def report_as(
@@ -290,6 +302,18 @@ class Desk:
                 f"case {case.case_id} is {case.status}: dates move, and cases stop, only before the"
                 " cutoff; nothing is ever re-enabled here"
             )
+
+
+async def _why_silent(handle: WorkflowHandle[Any, Any]) -> str:
+    """What is known of a workflow that gave no answer, and what to do."""
+    tries = await tries_of(handle)
+    if tries <= 1:
+        return _SILENT
+    return (
+        f"no answer came, and it is not known whether it is recorded: case {handle.id} cannot go"
+        f" on, because its workflow fails at every try ({tries} by now). `lockstep doctor` says"
+        " what to do; after that look at the case again"
+    )
 
 
 def _require_second(case: CaseRow, person: Person) -> None:

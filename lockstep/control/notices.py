@@ -39,12 +39,14 @@ TITLES = {
     NoticeKind.BRAKE: "Terminations wait for an approver",
     NoticeKind.ANCHOR: "A copy of the ledger cannot be kept",
     NoticeKind.SILENT: "HR has not been heard",
+    NoticeKind.STALLED: "A case cannot go on: its workflow fails",
     NoticeKind.EXPORT: "A pack could not be made",
 }
 _PAGES = {
     NoticeKind.BRAKE: "/console/brake",
     NoticeKind.ANCHOR: "/console/evidence",
     NoticeKind.SILENT: "/console/people-metric",
+    NoticeKind.STALLED: "/console/",
     NoticeKind.EXPORT: "/console/evidence",
 }
 

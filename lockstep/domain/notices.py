@@ -25,6 +25,8 @@ class NoticeKind(StrEnum):
     """A copy of the ledger's heads cannot be kept outside."""
     SILENT = "hr_silent"
     """A source of HR has not been heard for too long."""
+    STALLED = "case_stalled"
+    """A case cannot go on: its workflow fails."""
     EXPORT = "export_failed"
 
 

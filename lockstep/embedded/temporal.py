@@ -34,6 +34,8 @@ _DYNAMIC_CONFIG = (
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
     'history.timerProcessorMaxTimeShift="10ms"',
+    # Seen at the second failure of a workflow's task instead of the fifth, half a minute later.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
 )
 # One fsync per checkpoint instead of one per commit: survives a killed process, and more than
 # twice as fast as SQLite's default journal. A power cut may lose the last transactions.

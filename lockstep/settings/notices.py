@@ -18,7 +18,12 @@ class QuietTable(Table):
     ends: time = Field(alias="to")
     zone: str = Field(min_length=1, max_length=60)
     except_kinds: list[NoticeKind] = Field(
-        default_factory=lambda: [NoticeKind.BREACHED, NoticeKind.RETURNED, NoticeKind.BRAKE]
+        default_factory=lambda: [
+            NoticeKind.BREACHED,
+            NoticeKind.RETURNED,
+            NoticeKind.BRAKE,
+            NoticeKind.STALLED,
+        ]
     )
 
     @field_validator("zone")

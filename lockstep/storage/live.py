@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import ARRAY, BigInteger, bindparam, exists, func, or_, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.brakes import BrakeCause, BrakeState
 from lockstep.domain.rights import Scope
@@ -16,6 +16,7 @@ from lockstep.evidence.entries import EntryKind
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.intake import brakes
 from lockstep.storage.tables.ledger import ledger_entries
+from lockstep.storage.tables.running import stalled_cases
 from lockstep.storage.visibility import visible
 
 _AT_ONCE = 5000
@@ -34,6 +35,8 @@ _SECRET_BRAKE = select(
     )
 )
 """That many dismissals come is a secret: then pages learn of brakes by asking only."""
+_STALLED = select(func.count(), func.max(stalled_cases.c.since))
+_STALLED_IDS = select(stalled_cases.c.case_id).limit(_AT_ONCE)
 _NEWER = text(
     """
     select id, case_id, kind from ledger_entries where id = any(:gaps)
@@ -66,6 +69,8 @@ class LedgerTail:
         self._engine = engine
         self._high: int | None = None
         self._gaps: dict[int, float] = {}
+        self._stalled: tuple[object, ...] = ()
+        self._stalled_ids: frozenset[str] = frozenset()
 
     async def look(self) -> Changes:
         """New entries since the last look; the first look only remembers where the ledger ends."""
@@ -73,15 +78,27 @@ class LedgerTail:
             if self._high is None:
                 newest = select(func.max(ledger_entries.c.id))
                 self._high = int(await connection.scalar(newest) or 0)
+                await self._look_at_stalled(connection)
                 return Changes()
             values = {"gaps": list(self._gaps), "high": self._high, "most": _AT_ONCE}
             rows = (await connection.execute(_NEWER, values)).all()
+            stalled = await self._look_at_stalled(connection)
             kinds = {row.kind for row in rows}
             systems = bool(kinds & _OF_PAUSES)
             if kinds & _OF_BRAKES and not systems:
                 systems = not await connection.scalar(_SECRET_BRAKE)
         self._remember([row.id for row in rows])
-        return Changes(frozenset(row.case_id for row in rows if row.case_id), systems)
+        return Changes(stalled.union(row.case_id for row in rows if row.case_id), systems)
+
+    async def _look_at_stalled(self, connection: AsyncConnection) -> frozenset[str]:
+        """Cases that cannot go on since the last look, or can again: no entry tells of it."""
+        state = tuple((await connection.execute(_STALLED)).one())
+        if state == self._stalled:
+            return frozenset()
+        ids = frozenset((await connection.scalars(_STALLED_IDS)).all())
+        changed = ids ^ self._stalled_ids
+        self._stalled, self._stalled_ids = state, ids
+        return changed
 
     async def any_visible(self, case_ids: Collection[str], scope: Scope) -> bool:
         """Whether one of these cases is in scope: of any other, not even a sign is given."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    not_,
     select,
     text,
     update,
@@ -36,6 +37,7 @@ from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments
 from lockstep.storage.tables.intake import brakes, held_events
 from lockstep.storage.tables.outgoing import exports, notices
+from lockstep.storage.tables.running import stalled_cases
 from lockstep.storage.visibility import visible
 
 MOST_FACTS = 5000
@@ -308,6 +310,8 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
                 ),
             ),
         ),
+        (NoticeKind.STALLED, _stalled()),
+        (NoticeKind.STALLED, _stalled_in_secret()),
         (
             NoticeKind.EXPORT,
             _plain(exports.c.export_id, exports.c.finished_at, exports.c.export_id).where(
@@ -324,6 +328,36 @@ def _about(key: ColumnElement[Any], at: ColumnElement[Any]) -> Any:
         .select_from(revocations.join(cases, cases.c.case_id == row.case_id))
         .where(visible(_EVERYBODY))
         .order_by(at)
+    )
+
+
+def _stalled() -> Any:
+    empty = literal("")
+    row = stalled_cases.c
+    return (
+        select(
+            (row.case_id + ":" + _text(row.since)).label("key"),
+            row.since.label("at"),
+            row.case_id,
+            empty.label("system"),
+            empty.label("tier"),
+            cases.c.partner,
+        )
+        .join(cases, cases.c.case_id == row.case_id)
+        .where(visible(_EVERYBODY))
+        .order_by(row.since)
+    )
+
+
+def _stalled_in_secret() -> Any:
+    """That there are such, and no more: else a coming dismissal that fails would fail unseen."""
+    key = func.min(stalled_cases.c.since)
+    about = literal("It is secret until its cutoff: see `lockstep stuck --sealed`.")
+    return (
+        _plain(_text(key), key, about)
+        .select_from(stalled_cases.join(cases, cases.c.case_id == stalled_cases.c.case_id))
+        .where(not_(visible(_EVERYBODY)))
+        .having(func.count() > 0)
     )
 
 

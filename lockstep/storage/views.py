@@ -87,6 +87,12 @@ class CaseViews:
         )
         return await self._views(query)
 
+    async def of(self, case_ids: Sequence[str]) -> list[CaseView]:
+        """These cases, as far as they may be known of, in this order."""
+        query = select(*_CASE).where(visible(self._scope), cases.c.case_id.in_(case_ids))
+        found = {view.case.case_id: view for view in await self._views(query)}
+        return [found[case_id] for case_id in case_ids if case_id in found]
+
     async def show(self, case_id: str) -> CaseView | None:
         """One case by its id or the beginning of it; None if there is none.
 

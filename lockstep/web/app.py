@@ -51,6 +51,7 @@ from lockstep.storage.live import LedgerTail
 from lockstep.storage.pauses import Pauses
 from lockstep.storage.saved_views import SavedViews
 from lockstep.storage.scores import Scores
+from lockstep.storage.stalled import StalledCases
 from lockstep.storage.system_figures import SystemFigures
 from lockstep.storage.views import CaseViews
 from lockstep.web.api import ScoreApi
@@ -120,6 +121,7 @@ def _score_api(settings: Settings, engine: AsyncEngine, gate: Gate) -> ScoreApi:
         sight=ScoreSight(service, engine, _known(settings, engine)),
         scores=scores,
         deliveries=Deliveries(engine),
+        stalled=StalledCases(engine),
         by_partner=settings.scorecard.metrics_by_partner,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.stalled import StalledCases
 from tests.control.test_brake import Hall
 from tests.storage.test_revocations import said_two_hours_ago
 from tests.support.casework import Casework, termination
@@ -51,6 +52,7 @@ async def hall(home, database, ring):
     engine: AsyncEngine = create_engine(database.app_url)
     work = Casework(engine, ring)
     await work.adopt()
+    await StalledCases(engine).looked({}, at=datetime.now(UTC), total=0)  # a worker has
     yield Hall(work, BrakeRule(per_hour=3, dismissals_per_hour=2))
     await engine.dispose()
 

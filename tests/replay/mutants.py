@@ -1,4 +1,7 @@
-"""Workflows with one planted change of order each: no history of ours may replay on them."""
+"""Workflows with one planted change of order each: no history of ours may replay on them.
+
+The last keeps the order and fails.
+"""
 
 from __future__ import annotations
 
@@ -90,3 +93,16 @@ class HearsNoRehiring(CaseWorkflow):
     @workflow.signal(name=names.REHIRED)
     def rehired(self, change: p.TerminationChanged) -> None:
         """Nothing."""
+
+
+@workflow.defn(name=names.CASE_WORKFLOW)
+class Faulty(CaseWorkflow):
+    """A bug: every task fails."""
+
+    @workflow.init
+    def __init__(self, given: p.CaseInput) -> None:
+        super().__init__(given)
+
+    @workflow.run
+    async def run(self, given: p.CaseInput) -> p.CaseResult:
+        raise RuntimeError(f"planted in {given.case_id}")

@@ -23,6 +23,7 @@ from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.scores import Scores
+from lockstep.storage.stalled import StalledCases
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.auth import Gate
 from lockstep.web.app import assemble
@@ -69,7 +70,7 @@ async def asking(
     gate = Gate(tokens, per_minute=per_minute)
     scores = Scores(engine)
     service = ScoreService(scores, Rules(tenant=TENANT))
-    api = ScoreApi(gate, service, scores, Deliveries(engine), by_partner)
+    api = ScoreApi(gate, service, scores, Deliveries(engine), StalledCases(engine), by_partner)
     inbox = Inbox(engine, ring)
     whose = WhoseCase(Cases(engine, ring), inbox, Numbering())
     hooks = Hooks(TENANT, inbox, whose, Feeds(engine, TENANT), {}, CutoffRule(), 262_144)

@@ -10,6 +10,7 @@ from lockstep.control.score import ScoreService
 from lockstep.control.score_sight import ScoreSight
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import Scores
+from lockstep.storage.stalled import StalledCases
 from lockstep.web.api.auth import Gate
 from lockstep.web.api.metrics import metric_router, report_router
 from lockstep.web.api.prometheus import scrape_router
@@ -24,6 +25,7 @@ class ScoreApi:
     service: ScoreService
     scores: Scores
     deliveries: Deliveries
+    stalled: StalledCases
     by_partner: bool = False
     sight: ScoreSight | None = None
 
@@ -39,6 +41,7 @@ class ScoreApi:
                 self.service,
                 self.scores,
                 self.deliveries,
+                self.stalled,
                 by_partner=self.by_partner,
             ),
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -18,6 +18,7 @@ from lockstep.control.score import ScoreService
 from lockstep.domain.rights import Permission
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import LedgerHead, Scores
+from lockstep.storage.stalled import FRESH, StalledCases
 from lockstep.web.api.auth import Gate, answers
 
 MOST_PARTNERS = 50
@@ -29,7 +30,13 @@ _QUANTILES = {"p50": "0.5", "p90": "0.9", "p95": "0.95", "max": "1"}
 
 
 def scrape_router(
-    gate: Gate, service: ScoreService, scores: Scores, deliveries: Deliveries, *, by_partner: bool
+    gate: Gate,
+    service: ScoreService,
+    scores: Scores,
+    deliveries: Deliveries,
+    stalled: StalledCases,
+    *,
+    by_partner: bool,
 ) -> APIRouter:
     """The figures for a scraper that holds a token with the right ``score``."""
     routes = gate.router(Permission.SCORE, tag="score")
@@ -52,7 +59,8 @@ def scrape_router(
         async with scores.reading() as reading:
             head = await reading.head()
         backlog = await deliveries.backlog()
-        text = exposition(document, head, backlog, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        text = exposition(document, head, backlog, now=now, stalled=await stalled.total())
         return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
@@ -64,9 +72,11 @@ def exposition(
     backlog: tuple[int, datetime | None],
     *,
     now: datetime,
+    stalled: tuple[timedelta, int] | None = None,
 ) -> bytes:
     """Everything as Prometheus text 0.0.4. What is not known is absent, never 0."""
     families = [*_ledger(head, now), *_outbox(backlog, now)]
+    families += _stalled(stalled)
     families.append(_gauge("score_available", "Whether a score could be computed.", _has(document)))
     if document is not None:
         families += [*_score(document["score"]), _feeds(document["score"]["feeds"])]
@@ -181,6 +191,19 @@ def _ledger(head: LedgerHead, now: datetime) -> list[GaugeMetricFamily]:
     if head.signed_at is not None:
         age = max(0.0, (now - head.signed_at).total_seconds())
         made.append(_gauge("ledger_checkpoint_age_seconds", "Since the newest head.", age))
+    return made
+
+
+def _stalled(seen: tuple[timedelta, int] | None) -> list[GaugeMetricFamily]:
+    """Nothing where Temporal could not say; the count only while the look at it is fresh."""
+    if seen is None:
+        return []
+    age, total = seen
+    says = "Since Temporal was last asked."
+    made = [_gauge("cases_stalled_look_age_seconds", says, max(0.0, age.total_seconds()))]
+    if age <= FRESH:
+        says = "Cases whose workflow fails at every try, coming ones included."
+        made.append(_gauge("cases_stalled", says, total))
     return made
 
 

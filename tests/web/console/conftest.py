@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.stalled import StalledCases
 from lockstep.web.app import build_app
 from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG
@@ -150,4 +152,5 @@ async def work(site: Site) -> Casework:
     """Casework on the site's database."""
     made = Casework(site.engine, site.ring)
     await made.adopt()
+    await StalledCases(site.engine).looked({}, at=datetime.now(UTC), total=0)  # a worker has
     return made
