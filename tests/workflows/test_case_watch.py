@@ -113,6 +113,7 @@ async def test_a_rehiring_ends_the_watch_with_one_last_look(clinic: Clinic) -> N
     assert len(case.world.of(p.CloseInput)) == 1
 
 
+@pytest.mark.real_server
 async def test_a_late_word_while_access_is_revoked_leaves_no_watch(clinic: Clinic) -> None:
     """What was begun is carried through; after that nobody is watched."""
     case = await clinic.open(plan("okta", manual=True), plan("vpn"), watch_s=WATCH)

@@ -57,8 +57,8 @@ async def test_a_plain_signal_is_dropped(clinic: Clinic, stranger: Client) -> No
     case = await clinic.open(plan("vpn", manual=True))
     await case.done(p.NeedsPersonInput)
     handle = _of(stranger, case)
-    await handle.signal(names.TERMINATION_CHANGED, {"event_id": "e9"})
-    await handle.signal("nonsense", "x")
+    for signal in (names.TERMINATION_CHANGED, names.REHIRED, "nonsense"):
+        await handle.signal(signal, {"event_id": "e9"})
     await case.decide("vpn", p.DecisionKind.ATTEST)
     assert await case.result() == CaseStatus.CLOSED
 
