@@ -1,4 +1,4 @@
-"""`lockstep cases`, `case show`, `stuck`, `retry`, `attest`, `waive`, `amend`, `rescind`."""
+"""`lockstep cases`, `case show`, `attest`, `waive`, `amend`, `rescind`."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ from lockstep.control.stalled import Found, ask
 from lockstep.control.temporal import connect
 from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VendorClock
-from lockstep.domain.rights import EVERYTHING
 from lockstep.domain.counting import counted
+from lockstep.domain.rights import EVERYTHING
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.direct import connect as connect_directly

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_30_stalled_cases"
-down_revision = "2026_11_30_whose_case"
+down_revision = "2026_11_30_refused_events"
 branch_labels = None
 depends_on = None
 
