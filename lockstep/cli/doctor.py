@@ -35,6 +35,7 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
+from lockstep.cli.render import instant
 from lockstep.contracts import names
 from lockstep.control.health import with_clock
 from lockstep.control.oidc import CALLBACK
@@ -150,10 +151,15 @@ def _ledger(settings: Settings) -> Check:
         return Check(part, "problem", "cannot be looked at", "Mend settings and database first.")
     if state.refused:
         return Check(part, "problem", state.refused[1], "Nothing is signed; revoking goes on.")
-    says = ledger_line(state, key)
+    says, now = ledger_line(state, key), datetime.now(UTC)
+    if (since := state.not_in_order_since(now)) is not None:
+        fix = "Start `lockstep worker`."
+        if state.sealing:  # a lock that is held is no work that is done
+            fix = "A worker holds the sequencer's lock and places nothing: see its log, restart it."
+        return Check(part, "problem", f"not in order since {instant(since)}; {says}", fix)
     if not state.sealing:
         return Check(part, "problem", f"no worker signs it; {says}", "Start `lockstep worker`.")
-    if ledger_is_late(state, settings.ledger.heartbeat, datetime.now(UTC)):
+    if ledger_is_late(state, settings.ledger.heartbeat, now):
         return Check(part, "problem", f"it is behind; {says}", "See the worker's log.")
     return Check(part, "ok", says)
 

@@ -15,10 +15,7 @@ from lockstep.cli.context import err, out
 from lockstep.evidence.notes import VerifierKey
 from lockstep.settings import Settings
 from lockstep.storage.ledger_check import Verification
-from lockstep.storage.ledger_state import Head, LedgerState
-
-_BUSY = timedelta(minutes=2)
-"""What a long transaction or a restart may cost before somebody should look."""
+from lockstep.storage.ledger_state import ORDER_GRACE, Head, LedgerState
 
 
 @contextlib.contextmanager
@@ -53,10 +50,9 @@ def ledger_line(state: LedgerState, key: VerifierKey) -> str:
 
 
 def ledger_is_late(state: LedgerState, heartbeat: timedelta, now: datetime) -> bool:
-    """Whether a head or a place is overdue, by more than a busy moment explains."""
+    """Whether a head is overdue, by more than a busy moment explains."""
     head = state.head
-    waits_long = state.waiting_since is not None and now - state.waiting_since > _BUSY
-    return waits_long or (head is not None and now - head.signed_at > heartbeat + _BUSY)
+    return head is not None and now - head.signed_at > heartbeat + ORDER_GRACE
 
 
 def state_data(settings: Settings, state: LedgerState, key: VerifierKey | None) -> dict[str, Any]:
@@ -76,6 +72,7 @@ def state_data(settings: Settings, state: LedgerState, key: VerifierKey | None) 
             "reason": head.reason,
         },
         "sealing": state.sealing,
+        "waiting_since": render.instant(state.waiting_since) if state.waiting_since else None,
         "anchors": len(settings.ledger.anchors),
         "anchored": state.anchored,
         "refused": {"code": state.refused[0], "text": state.refused[1]} if state.refused else None,
@@ -84,7 +81,11 @@ def state_data(settings: Settings, state: LedgerState, key: VerifierKey | None) 
 
 def print_state(settings: Settings, state: LedgerState, key: VerifierKey | None) -> None:
     """The state for people."""
-    head = state.head
+    head, since = state.head, state.not_in_order_since(datetime.now(UTC))
+    worker = "one is the sequencer" if state.sealing else "none is the sequencer"
+    if since is not None:
+        held = "one holds the sequencer's lock" if state.sealing else "none is the sequencer"
+        worker = f"{held}; not in order since {render.instant(since)}"
     waits = f", {state.unplaced:,} wait for a place" if state.unplaced else ""
     lines = {
         "ledger": settings.ledger_origin,
@@ -92,7 +93,7 @@ def print_state(settings: Settings, state: LedgerState, key: VerifierKey | None)
         "last head": "none yet" if head is None else _head_text(head),
         "root": "" if head is None else head.root.hex(),
         "key": key.to_text() if key else "cannot be read here",
-        "worker": "one is the sequencer" if state.sealing else "none is the sequencer",
+        "worker": worker,
         "anchors": _anchors_text(settings, state),
     }
     for name, value in lines.items():

@@ -33,6 +33,7 @@ from lockstep.storage.board_filter import (
 from lockstep.storage.brake_rows import HeldWait, visible_held
 from lockstep.storage.brakes import waiting_query
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.ledger_state import LATE_COMMITS, ORDER_GRACE, WAITING_SINCE
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.refused_events import RefusedEvent, refused_events
 from lockstep.storage.subjects import Subject
@@ -98,11 +99,14 @@ class Standstill:
     """What holds up more than one case: systems paused until, and sources whose brake is on.
 
     ``refused``: the newest events that were not carried out, and so are in no case.
+    ``not_in_order_since``: the ledger's entries have waited for their places since then, for too
+    long; None while they get them.
     """
 
     paused: dict[str, datetime]
     braked: tuple[str, ...]
     refused: tuple[RefusedEvent, ...] = ()
+    not_in_order_since: datetime | None = None
 
 
 class BoardReads:
@@ -242,7 +246,14 @@ class BoardReads:
             refused: list[RefusedEvent] = []
             if self._scope.partners is None:  # nobody knows which partner they are of
                 refused = await refused_events(connection, limit=MOST_REFUSED)
-        return Standstill({row.system: row.until for row in rows}, tuple(sources), tuple(refused))
+            waiting = await connection.scalar(text(WAITING_SINCE.format(late=LATE_COMMITS)))
+        is_stuck = waiting is not None and datetime.now(UTC) - waiting > ORDER_GRACE
+        return Standstill(
+            {row.system: row.until for row in rows},
+            tuple(sources),
+            tuple(refused),
+            waiting if is_stuck else None,
+        )
 
     async def _rows(self, connection: AsyncConnection, ids: Sequence[str]) -> list[BoardCase]:
         """All about these cases, in their order."""

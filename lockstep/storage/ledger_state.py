@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lockstep.evidence.notes import VerifierKey
 from lockstep.storage.direct import Link
@@ -11,6 +11,17 @@ from lockstep.storage.ledger_head import HeadFile, LedgerRefusedError
 from lockstep.storage.ledger_keys import read_chain
 from lockstep.storage.ledger_tree import check_head, read_tree
 from lockstep.storage.sequencer import LOCK
+
+ORDER_GRACE = timedelta(minutes=2)
+"""So long an entry may wait for its place: a long transaction or a restart explains no more."""
+LATE_COMMITS = 10_000
+"""Ids can commit out of order, but not by more than this: a look at the tail is enough."""
+WAITING_SINCE = """
+    select min(e.recorded_at) from ledger_entries e
+     where e.id > coalesce((select max(entry_id) from ledger_leaves), 0) - {late}
+       and not exists (select from ledger_leaves l where l.entry_id = e.id)
+"""
+"""When the oldest entry without a place was recorded; null where all have theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,8 @@ class LedgerState:
         leaves: entries that have a place.
         unplaced: entries that wait for one.
         waiting_since: when the first of these was recorded.
-        sealing: whether some process is the sequencer now.
+        sealing: whether some process holds the sequencer's lock; what it does with it, the entries
+            that wait tell.
         anchored: checkpoints that an anchor holds, by the anchor's name.
         refused: why nothing can be signed, as (code, text); None if it can.
     """
@@ -44,6 +56,11 @@ class LedgerState:
     sealing: bool
     anchored: dict[str, int]
     refused: tuple[str, str] | None
+
+    def not_in_order_since(self, now: datetime) -> datetime | None:
+        """Since when nothing was placed that should have been; None while all goes on."""
+        since = self.waiting_since
+        return since if since is not None and now - since > ORDER_GRACE else None
 
 
 def read_state(link: Link, origin: str, *, key: VerifierKey | None, file: HeadFile) -> LedgerState:
@@ -70,12 +87,10 @@ def read_state(link: Link, origin: str, *, key: VerifierKey | None, file: HeadFi
 
 def _counted(link: Link, refused: tuple[str, str] | None) -> LedgerState:
     leaves, entries, since = link.execute(
-        """
+        f"""
         select (select count(*) from ledger_leaves), (select count(*) from ledger_entries),
-               (select recorded_at from ledger_entries
-                 where id > (select coalesce(max(entry_id), 0) from ledger_leaves)
-                 order by id limit 1)
-        """
+               ({WAITING_SINCE.format(late=LATE_COMMITS)})
+        """.encode()  # noqa: S608 - constants
     ).fetchone() or (0, 0, None)
     holder = link.execute(
         """

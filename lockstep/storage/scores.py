@@ -19,6 +19,7 @@ from lockstep.scorecard.facts import Feed, Finding
 from lockstep.storage.deliveries import enqueue
 from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger import Append, append_all
+from lockstep.storage.ledger_state import LATE_COMMITS
 from lockstep.storage.tables.case import cases, findings
 from lockstep.storage.tables.ledger import checkpoints
 from lockstep.storage.tables.score import case_facts, metric_reports, score_snapshots
@@ -31,7 +32,6 @@ MOST_POINTS = 1100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_ALL = timedelta(days=35)
-_LATE_COMMITS = 10_000
 _SNAPSHOT_LOCK = 7_212_019_001
 _REPORT_LOCK = 7_212_019_002
 
@@ -47,6 +47,7 @@ class LedgerHead:
         sequenced: leaves that have their place, signed or not.
         unsequenced: entries that wait for theirs.
         unsigned_since: when the oldest entry that no signed head covers was recorded, or None.
+        unsequenced_since: when the oldest entry without a place was recorded, or None.
     """
 
     size: int
@@ -55,6 +56,7 @@ class LedgerHead:
     sequenced: int
     unsequenced: int
     unsigned_since: datetime | None
+    unsequenced_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class Reading:
         newest = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
         row = (await self._connection.execute(newest)).one_or_none()
         size = row.size if row else 0
-        rest = (await self._connection.execute(_REST, {"size": size, "late": _LATE_COMMITS})).one()
+        rest = (await self._connection.execute(_REST, {"size": size, "late": LATE_COMMITS})).one()
         return LedgerHead(
             size=size,
             root=bytes(row.root).hex() if row else "",
@@ -164,6 +166,7 @@ class Reading:
             sequenced=rest.sequenced,
             unsequenced=rest.unsequenced,
             unsigned_since=rest.unsigned_since,
+            unsequenced_since=rest.unsequenced_since,
         )
 
 
@@ -359,6 +362,7 @@ _REST = text(
     select
         coalesce((select max(leaf_index) from ledger_leaves), -1) + 1 as sequenced,
         (select count(*) from unplaced) as unsequenced,
+        (select min(recorded_at) from unplaced) as unsequenced_since,
         least(
             (select min(recorded_at) from unplaced),
             (select e.recorded_at from ledger_leaves l

@@ -19,6 +19,7 @@ from lockstep.evidence.notes import FileSigner, VerifierKey, open_note, parse_ch
 from lockstep.settings import load_settings
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger_head import LedgerRefusedError
+from lockstep.storage.sequencer import LOCK
 from tests.support.ledgers import ORIGIN, LedgerBook, entry, settle
 
 SETTINGS = """
@@ -341,6 +342,22 @@ async def test_nothing_to_accept(home, ledger):
     assert ledger.ask("select count(*) from ledger_entries") == [(4,)]
 
 
+async def test_a_lock_that_is_held_is_no_progress(home, ledger):
+    """Somebody holds the sequencer's lock and places nothing: doctor and status say since when."""
+    ledger.append(entry(key="old"))
+    ledger.tamper("update ledger_entries set recorded_at = now() - interval '1h' where key = 'old'")
+    settings = load_settings(home / "lockstep.toml")
+    with ledger.link() as holder:
+        holder.execute("select pg_advisory_lock(%s)", (LOCK,))
+        told = _ledger(settings)
+        code, said, _ = await run(home, "status")
+    assert (told.level, told.says.partition(" 2")[0]) == ("problem", "not in order since")
+    assert "places nothing" in told.fix
+    assert code == 0
+    assert "one holds the sequencer's lock; not in order since 2" in " ".join(said.split())
+    assert "Start `lockstep worker`" in _ledger(settings).fix, "without the lock, another remedy"
+
+
 async def test_doctor_tells_in_one_line(home, ledger):
     """In order while a worker signs; a problem when none does, or when nothing can be signed."""
     settings = load_settings(home / "lockstep.toml")
@@ -354,7 +371,7 @@ async def test_doctor_tells_in_one_line(home, ledger):
     assert ledger.signer.verifier.id.hex() in fine.says
     ledger.append(entry(key="old"))
     ledger.tamper("update ledger_entries set recorded_at = now() - interval '1h' where key = 'old'")
-    assert _ledger(settings).says.startswith("it is behind")
+    assert _ledger(settings).says.startswith("not in order since ")
     (home / "ledger.key").write_text(FileSigner.generate(ORIGIN).to_text())
     assert "is not the ledger's key" in _ledger(settings).says
     (home / "db").write_text("postgresql://nobody@/nowhere?host=/nonexistent")

@@ -171,6 +171,7 @@ async def test_prometheus_reads_the_figures(api, engine, year):
     assert found["lockstep_exposure_account_seconds", "0"] > 9 * 86400
     assert found["lockstep_ledger_size",] == 500
     assert found["lockstep_ledger_checkpoint_age_seconds",] < 60
+    assert found["lockstep_ledger_unsequenced_seconds",] == 0
     assert found["lockstep_outbox_pending",] == 0
     assert "northwind" not in answer.text
 

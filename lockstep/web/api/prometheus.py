@@ -184,9 +184,12 @@ def _partners(partners: Mapping[str, Mapping[str, Any]]) -> list[GaugeMetricFami
 
 
 def _ledger(head: LedgerHead, now: datetime) -> list[GaugeMetricFamily]:
+    since = head.unsequenced_since
+    waits = max(0.0, (now - since).total_seconds()) if since else 0.0
     made = [
         _gauge("ledger_size", "Leaves under the newest signed head.", head.size),
         _gauge("ledger_entries_unsequenced", "Entries without a place yet.", head.unsequenced),
+        _gauge("ledger_unsequenced_seconds", "Age of the oldest of them.", waits),
     ]
     if head.signed_at is not None:
         age = max(0.0, (now - head.signed_at).total_seconds())

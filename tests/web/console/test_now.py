@@ -15,6 +15,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.saved_views import MOST_VIEWS
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck, take
 from tests.support.casework import EMAIL, NAME, OTHER, termination
+from tests.support.ledgers import LedgerBook
 from tests.web.console.conftest import text_of
 from tests.web.console.test_brake import hold
 
@@ -232,6 +233,20 @@ async def test_a_brake_that_holds_only_secrets_is_no_banner(site, work):
     trusted = await site.sign_in(Role.OPERATOR, more=[Permission.SEALED])
     assert "The brake is on" not in (await plain.get("/console/")).text
     assert "The brake is on" in (await trusted.get("/console/")).text
+
+
+async def test_a_ledger_that_is_not_in_order_is_a_banner(site, work, database):
+    """Entries that wait for their places, whoever holds the sequencer's lock; not those of now."""
+    await stuck(work, "W-1", due=HOUR)
+    olivia = await site.sign_in(Role.OPERATOR)
+    assert "not in order" not in text_of(await olivia.get("/console/"))
+    made = LedgerBook(database.app_url, database.superuser_url, site.folder)
+    made.tamper("update ledger_entries set recorded_at = '2026-11-01 09:30:00+00'")
+    made.close()
+
+    shown = text_of(await olivia.get("/console/"))
+    assert "The ledger is not in order since 2026-11-01 09:30" in shown
+    assert "Revocations go on" in shown
 
 
 async def test_next_page_leads_through_all(site, work):
