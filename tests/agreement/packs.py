@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import openpyxl
@@ -121,6 +122,8 @@ def _texts(row: Document) -> dict[str, str]:
 
 
 def _text(cell: Any) -> str:
+    if isinstance(cell, datetime):  # a date of the workbook, which is in UTC
+        return cell.isoformat(timespec="milliseconds") + "Z"
     return "" if cell is None else str(cell)
 
 

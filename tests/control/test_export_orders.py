@@ -117,7 +117,10 @@ async def test_named_people_are_confirmed_by_the_ledger(some):
 
     assert (by_state[gone.case_id], by_state[moved.case_id]) == ("erased", "unconfirmed")
     assert sorted(by_state.values()) == ["disclosed"] * 3 + ["erased", "unconfirmed"]
-    assert json.loads(people[0]["identity"])["display_name"] == NAME
+    assert people[0]["name"] == NAME
+    assert "{" not in "".join(people[0].values()), "cells that people can read"
+    proofs = Reader(pack.path).rows("identified/commitments.csv")
+    assert json.loads(proofs[0]["identity"])["display_name"] == NAME
     assert "3 " in report.steps[12].sentence
     assert (pack.people, pack.summary.counts["leavers"]) == (3, 5)
 

@@ -21,8 +21,10 @@ from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.case_document import case_document
 from lockstep.evidence.pack.draw import draw_sample, sample_rows
 from lockstep.evidence.pack.model import CaseLine, PackScope
+from lockstep.evidence.pack.people_rows import person_row
 from lockstep.evidence.pack.population import case_rows, in_scope, policy_system_rows
 from lockstep.evidence.pack.population_columns import (
+    COMMITMENT_COLUMNS,
     EXCEPTION_COLUMNS,
     EXCLUDED_COLUMNS,
     LEAVER_COLUMNS,
@@ -90,7 +92,7 @@ def make_pack(
     }
     files |= {f"anchors/{name}": raw for name, raw in (anchors or {}).items()}
     if people is not None:
-        files[layout.PEOPLE] = _people(people)
+        files |= _people(people)
     if forge is not None:
         forge(files)
     files[layout.STATEMENT] = statement(files, scope, counts, signer, claim)
@@ -263,7 +265,7 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     return csv_head(columns) + b"".join(csv_row(columns, dict(row)) for row in rows)
 
 
-def _people(people: Mapping[str, tuple[str, str]]) -> bytes:
+def _people(people: Mapping[str, tuple[str, str]]) -> dict[str, bytes]:
     rows = [
         {
             "case_id": case_id,
@@ -274,7 +276,13 @@ def _people(people: Mapping[str, tuple[str, str]]) -> bytes:
         }
         for case_id, (identity, opening) in people.items()
     ]
-    return _table(PEOPLE_COLUMNS, rows)
+    said = [
+        person_row(row["case_id"], row["subject"], row["identity"], row["state"]) for row in rows
+    ]
+    return {
+        layout.COMMITMENTS: _table(COMMITMENT_COLUMNS, rows),
+        layout.PEOPLE: _table(PEOPLE_COLUMNS, said),
+    }
 
 
 def tree_of(lines: Iterable[bytes]) -> Frontier:

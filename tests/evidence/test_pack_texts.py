@@ -215,9 +215,12 @@ def test_only_what_the_ledger_confirms_is_disclosed(tmp_path):
     people.add(Someone("c2", identity="", opening="", erased=True))
     people.add(Someone("c3"))
     people.add(Someone("c4"))
-    text = b"".join(people.part().chunks()).decode()
+    files = {name: b"".join(part.chunks()).decode() for name, part in people.parts().items()}
     people.close()
-    rows = {row["case_id"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+    rows, proofs = (
+        {row["case_id"]: row for row in csv.DictReader(io.StringIO(files[name], newline=""))}
+        for name in (layout.PEOPLE, layout.COMMITMENTS)
+    )
 
     assert {name: row["state"] for name, row in rows.items()} == {
         "c1": "disclosed",
@@ -225,6 +228,8 @@ def test_only_what_the_ledger_confirms_is_disclosed(tmp_path):
         "c3": "unconfirmed",
         "c4": "unconfirmed",
     }
-    assert rows["c1"]["identity"] == '{"display_name":"=Maria"}'
-    assert all(not rows[name]["identity"] + rows[name]["opening"] for name in ("c2", "c3", "c4"))
+    assert rows["c1"]["name"] == "'=Maria", "a name is never a formula"
+    assert not any(rows[name]["name"] for name in ("c2", "c3", "c4"))
+    assert proofs["c1"]["identity"] == '{"display_name":"=Maria"}'
+    assert not any(proofs[n]["identity"] + proofs[n]["opening"] for n in ("c2", "c3", "c4"))
     assert people.named == 1

@@ -130,7 +130,22 @@ def test_names_are_confirmed_by_the_ledger(tmp_path: Path) -> None:
     raw = make_pack(book, scope=scope, older=(), people={"c1": (identity, opening)})
     report = check(tmp_path, raw, book)
     assert verdict(report, 13) is Verdict.PASS
-    assert "1 names" in told(report, 13)
+    assert "1 name is confirmed" in told(report, 13)
+
+
+def test_names_of_an_older_pack_are_read_where_it_has_them(tmp_path: Path) -> None:
+    """Before there were two files, one had the columns that the ledger confirms."""
+    identity, opening = '{"display_name":"Ada Muster"}', "ab" * 32
+    answer = hmac.new(bytes.fromhex(opening), identity.encode(), hashlib.sha256).hexdigest()
+    book = Book().begin()
+    book.run("c1", START + 86_400_000, identity=answer)
+
+    def forge(files: dict[str, bytes]) -> None:
+        files[layout.PEOPLE] = files.pop(layout.COMMITMENTS)
+
+    people = {"c1": (identity, opening)}
+    raw = make_pack(book, scope=scope_of(identified=True), older=(), people=people, forge=forge)
+    assert verdict(check(tmp_path, raw, book), 13) is Verdict.PASS
 
 
 def test_two_policies_live_side_by_side(tmp_path: Path) -> None:

@@ -156,7 +156,29 @@ def test_a_leaver_in_detail_who_was_not_drawn(book: Book, tmp_path: Path) -> Non
     assert failed(check(tmp_path, make_pack(book, forge=forge), book)) == {12}
 
 
-@pytest.mark.parametrize("lie", ["name", "opening", "case", "twice", "state"])
+def misname(files: dict[str, bytes], lie: str) -> None:
+    """Forge one of the two files that say who people are."""
+    proofs, told = layout.COMMITMENTS, layout.PEOPLE
+    match lie:
+        case "twice":
+            files[proofs] += files[proofs].splitlines(keepends=True)[-1]
+        case "state":
+            files[proofs] = files[proofs].replace(b"disclosed", b"erased")
+        case "read":  # the file that people read says somebody else
+            files[told] = files[told].replace(b"Ada", b"Eva")
+        case "more":
+            files[told] += files[told].splitlines(keepends=True)[-1]
+        case "apart":  # nothing to hold the names against
+            del files[proofs]
+        case "columns":
+            files[told] = files[proofs].replace(b"Ada", b"Eva")
+        case _:
+            pass
+
+
+@pytest.mark.parametrize(
+    "lie", ["name", "opening", "case", "twice", "state", "read", "more", "apart", "columns"]
+)
 def test_a_wrong_name(tmp_path: Path, lie: str) -> None:
     """The ledger was committed to somebody else."""
     identity, opening = '{"display_name":"Ada Muster"}', "ab" * 32
@@ -173,13 +195,13 @@ def test_a_wrong_name(tmp_path: Path, lie: str) -> None:
         case "case":
             people = {"c2": (identity, opening)}
 
-    def forge(files: dict[str, bytes]) -> None:
-        if lie == "twice":
-            files[layout.PEOPLE] += files[layout.PEOPLE].splitlines(keepends=True)[-1]
-        if lie == "state":
-            files[layout.PEOPLE] = files[layout.PEOPLE].replace(b"disclosed", b"erased")
-
-    raw = make_pack(book, scope=scope_of(identified=True), older=(), people=people, forge=forge)
+    raw = make_pack(
+        book,
+        scope=scope_of(identified=True),
+        older=(),
+        people=people,
+        forge=lambda files: misname(files, lie),
+    )
     assert failed(check(tmp_path, raw, book)) == {13}
 
 

@@ -1,11 +1,13 @@
-"""``identified/people.csv``: who the leavers are, in a form that the ledger confirms."""
+"""``identified/``: who the leavers are, to read, and in a form that the ledger confirms."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.archive import Part, Spool
-from lockstep.evidence.pack.population_columns import PEOPLE_COLUMNS
+from lockstep.evidence.pack.people_rows import person_row
+from lockstep.evidence.pack.population_columns import COMMITMENT_COLUMNS, PEOPLE_COLUMNS
 from lockstep.evidence.pack.population_files import Table
 from lockstep.evidence.pack.reading import Basis, LedgerRead
 
@@ -40,6 +42,7 @@ class PeopleFile:
     def __init__(self, read: LedgerRead, basis: Basis) -> None:
         self._committed = read.identities
         self._table = Table(Spool(basis.folder), PEOPLE_COLUMNS)
+        self._proofs = Table(Spool(basis.folder), COMMITMENT_COLUMNS)
         self.named = 0
         """How many leavers it names."""
 
@@ -52,18 +55,22 @@ class PeopleFile:
             state = UNCONFIRMED
         shown = state == DISCLOSED
         self.named += shown
-        self._table.add(
+        identity = person.identity if shown else ""
+        self._table.add(person_row(person.case_id, person.subject, identity, state))
+        self._proofs.add(
             {
                 "case_id": person.case_id,
                 "subject": person.subject,
-                "identity": person.identity if shown else "",
+                "identity": identity,
                 "opening": person.opening if shown else "",
                 "state": state,
             }
         )
 
-    def part(self) -> Part:
-        return self._table.part()
+    def parts(self) -> dict[str, Part]:
+        """The files by name."""
+        return {layout.PEOPLE: self._table.part(), layout.COMMITMENTS: self._proofs.part()}
 
     def close(self) -> None:
         self._table.close()
+        self._proofs.close()

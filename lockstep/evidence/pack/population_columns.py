@@ -98,7 +98,19 @@ POLICY_SYSTEM_COLUMNS = (
     "sla_contract_end_s",
 )
 SAMPLE_COLUMNS = ("position", "case_id", "draw_hash", "n", "seed")
-PEOPLE_COLUMNS = ("case_id", "subject", "identity", "opening", "state")
+PEOPLE_COLUMNS = (
+    "case_id",
+    "subject",
+    "name",
+    "worker_id",
+    "employee_numbers",
+    "emails",
+    "usernames",
+    "other_keys",
+    "spell",
+    "state",
+)
+COMMITMENT_COLUMNS = ("case_id", "subject", "identity", "opening", "state")
 
 REASONS: Mapping[str, str] = {
     "late": "Access was proved gone only after the time allowed.",

@@ -125,7 +125,7 @@ class PackWriter:
             layout.WORKBOOK: self._workbook(summary, outside.events),
         }
         if self.people is not None:
-            sources[layout.PEOPLE] = self.people.part()
+            sources |= self.people.parts()
         sources[layout.OSCAL] = self._oscal(summary, sources)
         sources[layout.README] = readme(
             summary, sources.keys(), window_days=self._read.definition.window_days

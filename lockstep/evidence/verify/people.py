@@ -6,14 +6,15 @@ import hashlib
 import hmac
 
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.population_columns import PEOPLE_COLUMNS
-from lockstep.evidence.pack.text_files import neutral
+from lockstep.evidence.pack.people_rows import IdentityError, person_row
+from lockstep.evidence.pack.population_columns import COMMITMENT_COLUMNS, PEOPLE_COLUMNS
+from lockstep.evidence.pack.text_files import cell_text, neutral
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.ledger import Ledger
 from lockstep.evidence.verify.report import RefutedError, shown
 from lockstep.evidence.verify.tables import Table, read_rows
 
-_TABLE = Table(layout.PEOPLE, PEOPLE_COLUMNS, 1)
+_PEOPLE = Table(layout.PEOPLE, PEOPLE_COLUMNS, 1)
 _DISCLOSED = "disclosed"
 _UNNAMED = frozenset({"erased", "unconfirmed"})
 
@@ -25,13 +26,17 @@ def check_people(archive: Archive, ledger: Ledger) -> tuple[int, int]:
         RefutedError: if a name is not the one that the ledger was committed to, or a row is about
             nobody of the pack.
     """
+    apart = layout.COMMITMENTS in archive
+    file = layout.COMMITMENTS if apart else layout.PEOPLE
     named = unnamed = 0
     seen: set[str] = set()
-    for case_id, subject, identity, opening, state in read_rows(archive, _TABLE):
+    told = read_rows(archive, _PEOPLE) if apart else iter(())
+    for cells in read_rows(archive, Table(file, COMMITMENT_COLUMNS, 1)):
+        case_id, subject, identity, opening, state = cells
         about = f"case {shown(case_id)}"
         facts = ledger.history.cases.get(case_id)
         if facts is None or neutral(facts.subject) != subject or case_id in seen:
-            raise RefutedError(f"{layout.PEOPLE} is wrong about {about}")
+            raise RefutedError(f"{file} is wrong about {about}")
         seen.add(case_id)
         if state == _DISCLOSED:
             if not _confirms(ledger.identities.get(case_id, ""), identity, opening):
@@ -40,8 +45,21 @@ def check_people(archive: Archive, ledger: Ledger) -> tuple[int, int]:
         elif state in _UNNAMED and not identity and not opening:
             unnamed += 1
         else:
-            raise RefutedError(f"{layout.PEOPLE} cannot be read at {about}")
+            raise RefutedError(f"{file} cannot be read at {about}")
+        if apart and next(told, None) != _to_read(case_id, facts.subject, identity, state):
+            raise RefutedError(f"{layout.PEOPLE} says something else of {about} than was confirmed")
+    if next(told, None) is not None:
+        raise RefutedError(f"{layout.PEOPLE} has a row of nobody who was confirmed")
     return named, unnamed
+
+
+def _to_read(case_id: str, subject: str, identity: str, state: str) -> list[str]:
+    """The row of the file that people read, as it follows from a confirmed identity."""
+    try:
+        row = person_row(case_id, subject, identity, state)
+    except IdentityError:
+        return []
+    return [cell_text(row[column]) for column in PEOPLE_COLUMNS]
 
 
 def _confirms(commitment: str, identity: str, opening: str) -> bool:

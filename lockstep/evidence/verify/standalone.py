@@ -29,6 +29,7 @@ MODULES = (
     "lockstep/evidence/pack/draw.py",
     "lockstep/evidence/pack/layout.py",
     "lockstep/evidence/pack/model.py",
+    "lockstep/evidence/pack/people_rows.py",
     "lockstep/evidence/pack/population.py",
     "lockstep/evidence/pack/population_columns.py",
     "lockstep/evidence/pack/scores.py",

@@ -130,7 +130,8 @@ def drawn_sample(state: State) -> Result:
     sample.check_cases(state.archive, statement, ledger, state.need(state.definition), wanted)
     if not wanted:
         return Result("no sample was asked for")
-    return Result(f"{len(wanted)} leavers are shown in detail, the ones that had to be")
+    who = "1 leaver is" if len(wanted) == 1 else f"{len(wanted)} leavers are"
+    return Result(f"{who} shown in detail, the ones that had to be")
 
 
 def named_people(state: State) -> Result:
@@ -140,9 +141,11 @@ def named_people(state: State) -> Result:
         raise RefutedError("the statement and the files disagree on whether people are named")
     if not is_identified:
         raise NotCheckedError("the pack names nobody")
-    state.need_sound(layout.PEOPLE)
+    state.need_sound(*(name for name in state.archive.names if name.startswith("identified/")))
     named, unnamed = people.check_people(state.archive, state.need(state.ledger))
+    says = "1 name is confirmed" if named == 1 else f"{named} names are confirmed"
     if unnamed:
-        remark = (f"{unnamed} leavers are not named: erased, or corrected by HR since",)
-        return Result(f"{named} names are confirmed", remark, Verdict.WARN)
-    return Result(f"{named} names are confirmed")
+        who = "1 leaver is" if unnamed == 1 else f"{unnamed} leavers are"
+        remark = (f"{who} not named: erased, or corrected by HR since",)
+        return Result(says, remark, Verdict.WARN)
+    return Result(says)
