@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +13,6 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from lockstep.cli import render
 from lockstep.cli.cases import print_case
@@ -33,38 +29,24 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.control.desk import Person, RefusedError
-from lockstep.control.events import EventError, TerminationEvent
-from lockstep.control.reporting import event_of
-from lockstep.control.whose_case import Found
+from lockstep.cli.leaver_lines import Told, line_data, outcome_data, print_lines, print_outcome
+from lockstep.control.desk import Person
+from lockstep.control.leaver_lines import Becomes, LeaverLine, LeaverLines, became
+from lockstep.domain import sheets
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import Termination, TerminationKind
+from lockstep.domain.sheets import MOST_BYTES, SheetLine, read_sheet
+from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.brakes import Brakes
 from lockstep.storage.records import CaseView
 
-MAX_ROWS = 10_000
-MAX_CSV = 20 * 1024 * 1024
-COLUMNS = (
-    "worker_id", "name", "employee_number", "usernames", "emails", "kind", "zone",
-    "last_working_day", "access_ends_at", "spell", "hired_at", "revision", "partner", "site",
-    "source",
-)  # fmt: skip
-_REQUIRED = ("worker_id", "kind", "zone")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One leaver to report: its line in the file, and the event or what is wrong with it.
-
-    ``source``: whose number it is, as named. ``found``: what it is about, and would do.
-    """
-
-    line: int
-    worker_id: str
-    event: TerminationEvent | None
-    cutoff: datetime | None
-    problems: tuple[str, ...] = ()
-    source: str = ""
-    found: Found | None = None
+COLUMNS = sheets.COLUMNS
+"""Of a file for --csv."""
+STALLED_S = 5.0
+"""How long no worker may take anything before the rest is said to wait."""
+LOOKED_AT = 500
+"""Events that are looked for at once."""
+_ENDED = frozenset({"done", "held", "refused"})
 
 
 def terminate(
@@ -73,10 +55,14 @@ def terminate(
     email: Annotated[list[str] | None, typer.Option(help="E-mail; may be repeated.")] = None,
     username: Annotated[list[str] | None, typer.Option(help="User name; may be repeated.")] = None,
     employee_number: Annotated[str | None, typer.Option(help="Employee number.")] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help="An account as system=id, where you know it; may be repeated."),
+    ] = None,
     kind: Annotated[TerminationKind, typer.Option(help="Decides SLA and priority.")] = (
         TerminationKind.VOLUNTARY
     ),
-    zone: Annotated[str, typer.Option(help="IANA zone of the dates.")] = "UTC",
+    zone: Annotated[str, typer.Option(help="Zone of the dates: a place, or UTC.")] = "UTC",
     last_day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last working day.")
     ] = None,
@@ -114,15 +100,16 @@ def terminate(
     """Report that people have left.
 
     One person by options, or many with --csv (columns: worker_id, kind, zone, and
-    last_working_day or access_ends_at; further name, employee_number, usernames, emails, spell,
-    hired_at, revision, partner, site, source; several values are separated by ";"). A file with a
-    faulty line, or one that would not be carried out, is refused as a whole, so that nothing is
-    half-done.
+    last_working_day or access_ends_at; further name, employee_number, usernames, emails,
+    accounts as system=id, spell, hired_at, revision, partner, site, source; several values are
+    separated by ";"). A file with a faulty line, or one that would not be carried out, is refused
+    as a whole, so that nothing is half-done. What became of each line is told, and the exit code
+    is 1 unless every line was taken or says what is known already.
     """
     settings = settings_or_die(config)
     if (worker is None) == (from_csv is None):
         die("give either --worker or --csv", code=UNUSABLE)
-    single: dict[str, Any] = {}
+    single: dict[str, str] = {}
     if worker is not None:
         single = {
             "worker_id": worker,
@@ -130,6 +117,7 @@ def terminate(
             "employee_number": employee_number or "",
             "usernames": ";".join(username or []),
             "emails": ";".join(email or []),
+            "accounts": ";".join(account or []),
             "kind": kind.value,
             "zone": zone,
             "last_working_day": f"{last_day:%Y-%m-%d}" if last_day else "",
@@ -139,149 +127,94 @@ def terminate(
             "partner": partner,
             "site": site,
         }
-    lines = [(0, single)] if single else read_csv(from_csv) if from_csv else []
+    sheet = [SheetLine(0, single)] if from_csv is None else read_sheet(_bytes(from_csv))
     person = Person(whoami(), reason)
 
     async def work() -> int:
         async with opened(settings) as context:
-            rows = [check_row(context, line, cells, source) for line, cells in lines]
-            rows = await found_rows(context, rows)
-            bad = [row for row in rows if row.problems]
+            brakes = Brakes(context.engine, context.ring, settings.tenant)
+            rule = settings.brake.to_rule()
+            lines = await LeaverLines(context.desk, context.whose, brakes, rule).look(
+                sheet, source=source
+            )
+            bad = any(line.problems for line in lines)
             if bad or dry_run:
-                _print_check(rows, as_json=as_json)
+                if as_json:
+                    print_json([line_data(line) for line in lines])
+                else:
+                    print_lines(lines)
                 return 1 if bad else 0
             return await _send(
-                context, rows, person, wait=wait, patience_s=timeout, as_json=as_json
+                context, lines, person, wait=wait, patience_s=timeout, as_json=as_json
             )
 
     raise typer.Exit(run(work()))
 
 
-def read_csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Lines of a CSV file with their numbers; ends the command for a file that is none."""
-    if path.stat().st_size > MAX_CSV:
-        die(f"{path}: larger than 20 MiB")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        die(f"{path}: not UTF-8: save it as CSV UTF-8")
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    unknown = sorted(set(reader.fieldnames or ()) - set(COLUMNS))
-    missing = sorted(set(_REQUIRED) - set(reader.fieldnames or ()))
-    if unknown or missing:
-        parts = [f"unknown columns: {', '.join(map(repr, unknown))}"] if unknown else []
-        parts += [f"missing columns: {', '.join(missing)}"] if missing else []
-        die(f"{path}: {'; '.join(parts)}. Known: {', '.join(COLUMNS)}")
-    try:
-        lines = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        die(f"{path}: line {reader.line_num}: {error}")
-    if len(lines) > MAX_ROWS:
-        die(f"{path}: more than {MAX_ROWS} lines: split it")
-    if not lines:
-        die(f"{path}: no lines below the header")
-    return lines
-
-
-def check_row(context: Context, line: int, cells: dict[str, Any], source: str = "") -> Row:
-    """Turn cells into an event and its cutoff; problems name the field.
-
-    ``source`` is whose number it is where the line does not say.
-    """
-    worker_id = str(cells.get("worker_id") or "")
-    if None in cells or None in cells.values():
-        return Row(line, worker_id, None, None, ("the line has too many or too few cells",))
-    try:
-        event = event_of(cells)
-        named = str(cells.get("source") or source).strip()
-        return Row(line, worker_id, event, context.desk.cutoff(event), source=named)
-    except EventError as error:
-        return Row(line, worker_id, None, None, tuple(error.problems))
-    except RefusedError as error:
-        return Row(line, worker_id, None, None, (str(error),))
-
-
-async def found_rows(context: Context, rows: Sequence[Row]) -> list[Row]:
-    """The rows with what each is about; one that would not be carried out gets a problem."""
-    asked = [(row.event, row.cutoff, row.source) for row in rows]
-    said = [
-        (context.desk.said(event), cutoff, named)
-        for event, cutoff, named in asked
-        if event is not None and cutoff is not None
-    ]
-    numbered = await context.whose.number_all([(one, named) for one, _, named in said])
-    sure = [
-        (one, cutoff)
-        for one, (_, cutoff, _) in zip(numbered, said, strict=True)
-        if not isinstance(one, EventError)
-    ]
-    found = iter(await context.whose.find(sure))
-    whose = iter(numbered)
-    return [row if row.event is None else _as_found(row, next(whose), found) for row in rows]
-
-
-def _as_found(row: Row, whose: Termination | EventError, found: Iterator[Found]) -> Row:
-    if isinstance(whose, EventError):
-        return replace(row, problems=tuple(whose.problems))
-    one = next(found)
-    if not one.verdict.is_refusal:
-        return replace(row, found=one)
-    about = f" (case {one.case.case_id}, {one.case.status})" if one.case else ""
-    return replace(row, problems=(one.why + about,), found=one)
-
-
-def _print_check(rows: Sequence[Row], *, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            [
-                {
-                    "line": row.line,
-                    "worker_id": row.worker_id,
-                    "cutoff_at": row.cutoff,
-                    "source": row.found.said.whose_number if row.found else None,
-                    "does": row.found.verdict.value if row.found else None,
-                    "problems": list(row.problems),
-                }
-                for row in rows
-            ]
-        )
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in ("line", "worker", "cutoff", "problem"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        problem = f"[red]{escape('; '.join(row.problems))}[/]" if row.problems else "[green]ok[/]"
-        worker = escape(row.worker_id)
-        table.add_row(str(row.line or ""), worker, render.instant(row.cutoff), problem)
-    out.print(table)
-    bad = sum(bool(row.problems) for row in rows)
-    out.print(f"{len(rows)} checked, {bad} faulty; nothing was reported.")
+def _bytes(path: Path) -> bytes:
+    """A file's beginning: of one that is too large, enough to tell so."""
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES + 1)
 
 
 async def _send(
     context: Context,
-    rows: Sequence[Row],
+    lines: Sequence[LeaverLine],
     person: Person,
     *,
     wait: bool,
     patience_s: int,
     as_json: bool,
 ) -> int:
-    ids: list[str] = []
-    with _progress("reported", len(rows), hidden=as_json or len(rows) == 1) as tick:
-        for row in rows:
-            if row.event is not None and row.found is not None:
-                whose = row.found.said.whose_number
-                ids.extend(await context.desk.report([row.event], person, numbered_by=whose))
+    """Send every line; then say what became of each."""
+    sent: dict[str, LeaverLine] = {}
+    with _progress("sent", len(lines), hidden=as_json or len(lines) == 1) as tick:
+        for line in lines:
+            if line.event is not None and line.found is not None:
+                whose = line.found.said.whose_number
+                [event_id] = await context.desk.report([line.event], person, numbered_by=whose)
+                sent[event_id] = line
             tick()
     if wait:
-        return await _follow(context, ids, patience_s=patience_s, as_json=as_json)
+        return await _follow(context, list(sent), patience_s=patience_s, as_json=as_json)
+    done = await _outcomes(context, list(sent), hidden=as_json or len(sent) == 1)
+    told = [_told(event_id, line, done.get(event_id)) for event_id, line in sent.items()]
+    told += [Told(line) for line in lines if line.becomes is Becomes.EMPTY]
+    told.sort(key=lambda one: one.line.number)
     if as_json:
-        print_json({"reported": ids})
+        print_json(outcome_data(told))
     else:
-        noun = "leaver" if len(ids) == 1 else "leavers"
-        out.print(f"{len(ids)} {noun} reported. Follow with `lockstep cases` and `lockstep stuck`.")
-    return 0
+        print_outcome(told)
+    return 0 if all(one.became.is_taken for one in told) else 1
+
+
+def _told(event_id: str, line: LeaverLine, row: Mapping[str, Any] | None) -> Told:
+    if row is None:
+        return Told(line, event_id, Becomes.WAITING)
+    what = became(row["state"], row["verdict"] or "")
+    return Told(line, event_id, what, row["case_id"] or "", row["error"] or "")
+
+
+async def _outcomes(
+    context: Context, ids: Sequence[str], *, hidden: bool
+) -> dict[str, dict[str, Any]]:
+    """What became of the events, as far as a worker takes them while we look."""
+    found: dict[str, dict[str, Any]] = {}
+    clock = asyncio.get_running_loop().time
+    moved_at = clock()
+    with _progress("carried out", len(ids), hidden=hidden) as tick:
+        while len(found) < len(ids) and clock() - moved_at < STALLED_S:
+            left = [event_id for event_id in ids if event_id not in found][:LOOKED_AT]
+            rows = await context.views.by_event(LOCAL_SOURCE, left)
+            fresh = {key: row for key, row in rows.items() if row["state"] in _ENDED}
+            found |= fresh
+            for _ in fresh:
+                tick()
+            if fresh:
+                moved_at = clock()
+            else:
+                await asyncio.sleep(0.1)
+    return found
 
 
 async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json: bool) -> int:

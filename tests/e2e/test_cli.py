@@ -193,6 +193,22 @@ async def test_a_csv_of_many(walk: Walk) -> None:
     assert {case["status"] for case in real.json()} == {"closed"}
 
 
+async def test_what_became_of_each_line_is_told(walk: Walk) -> None:
+    """Opened, then unchanged: counts add up, and nothing is called reported that was known."""
+    people = new_people(2)
+    day = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
+    rows = [csv_row(person, access_ends_at="", last_working_day=day) for person in people]
+    file = str(write_csv(walk.installation.home / "told.csv", rows))
+    first = await walk.run("terminate", "--csv", file, "--json")
+    again = await walk.run("terminate", "--csv", file, "--json")
+    shown = await walk.run("terminate", "--csv", file)
+
+    assert (first.code, first.json()["counts"]["opened"], first.json()["lines"]) == (0, 2, 2)
+    assert (again.code, again.json()["counts"]["unchanged"]) == (0, 2)
+    assert {row["became"] for row in again.json()["each"]} == {"unchanged"}
+    assert "2 lines: 2 unchanged." in shown.out
+
+
 async def test_a_stuck_case_is_seen_mended_and_closed(walk: Walk) -> None:
     """needs_person → `stuck` says why and what to do → repair → `retry` → closed."""
     person, case_id = await walk.stuck_case()

@@ -1,0 +1,213 @@
+"""What each line of a sheet of leavers would do: for the command line and the console alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from lockstep.control.desk import Desk, RefusedError
+from lockstep.control.events import EventError, TerminationEvent
+from lockstep.control.reporting import event_of
+from lockstep.control.whose_case import Found, WhoseCase
+from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.judging import Verdict
+from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.sheets import SheetLine
+from lockstep.domain.terminations import Termination, TerminationKind
+from lockstep.storage.brakes import Brakes
+
+
+class Becomes(StrEnum):
+    """What a line would do, or has done. The counts of all of them add up to the lines."""
+
+    OPENED = "opened"
+    AMENDED = "amended"
+    UNCHANGED = "unchanged"
+    """It says what is known already."""
+    SUPERSEDED = "superseded"
+    """A later revision is known: it changes nothing."""
+    RECORDED = "recorded"
+    """It comes too late to change anything, and stands in the ledger."""
+    HELD = "held"
+    """By the brake, until an approver decides."""
+    REFUSED = "refused"
+    WAITING = "waiting"
+    """Stored, and not yet carried out."""
+    EMPTY = "empty"
+    """Nothing stands in the line."""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether what the line says is in force, or will be without anybody's doing."""
+        return self not in {Becomes.HELD, Becomes.REFUSED, Becomes.SUPERSEDED, Becomes.RECORDED}
+
+
+_VERDICTS: Mapping[Verdict, Becomes] = {
+    Verdict.OPEN: Becomes.OPENED,
+    Verdict.TOMBSTONE: Becomes.RECORDED,
+    Verdict.AMEND: Becomes.AMENDED,
+    Verdict.DUPLICATE: Becomes.UNCHANGED,
+    Verdict.OUTDATED: Becomes.SUPERSEDED,
+    Verdict.RESCIND: Becomes.AMENDED,
+    Verdict.REHIRED: Becomes.AMENDED,
+    Verdict.TOO_LATE: Becomes.RECORDED,
+}
+
+
+def became(state: str, verdict: str) -> Becomes:
+    """What an event of the inbox has done, by its state and verdict there."""
+    match state:
+        case "held":
+            return Becomes.HELD
+        case "refused":
+            return Becomes.REFUSED
+        case "done":
+            return _VERDICTS.get(Verdict(verdict), Becomes.REFUSED)
+        case _:
+            return Becomes.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class LeaverLine:
+    """One line, checked against what is known now.
+
+    Args:
+        number: of the line in its file; 0 for one person.
+        source: whose number it is, as named.
+        found: what it is about; None where it cannot be used.
+        becomes: what it would do, the brake's word included.
+    """
+
+    number: int
+    worker_id: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
+    partner: str = ""
+    event: TerminationEvent | None = field(default=None, repr=False)
+    cutoff: datetime | None = None
+    source: str = ""
+    found: Found | None = None
+    problems: tuple[str, ...] = ()
+    becomes: Becomes = Becomes.REFUSED
+
+    @property
+    def local_cutoff(self) -> datetime | None:
+        """The cutoff as a clock at the leaver's place shows it."""
+        if self.cutoff is None or self.event is None:
+            return None
+        return self.cutoff.astimezone(ZoneInfo(self.event.dates.zone))
+
+
+class LeaverLines:
+    """Checks lines; changes nothing."""
+
+    def __init__(self, desk: Desk, whose: WhoseCase, brakes: Brakes, rule: BrakeRule) -> None:
+        self._desk = desk
+        self._whose = whose
+        self._brakes = brakes
+        self._rule = rule
+
+    async def look(self, lines: Sequence[SheetLine], *, source: str = "") -> list[LeaverLine]:
+        """What each line would do, in order.
+
+        Args:
+            lines: as `read_sheet` gives them.
+            source: whose number it is where a line does not say.
+        """
+        read = [self._read(line, source) for line in lines]
+        return await self._forecast(await self._found(read))
+
+    def _read(self, line: SheetLine, source: str) -> LeaverLine:
+        cells = line.cells
+        plain = LeaverLine(
+            line.number,
+            worker_id=cells.get("worker_id", ""),
+            name=cells.get("name", ""),
+            partner=cells.get("partner", ""),
+            source=(cells.get("source") or source).strip(),
+            problems=line.problems,
+            becomes=Becomes.EMPTY if line.is_empty else Becomes.REFUSED,
+        )
+        if line.is_empty or line.problems:
+            return plain
+        try:
+            event = event_of(cells)
+            cutoff = self._desk.cutoff(event)
+        except EventError as error:
+            return replace(plain, problems=tuple(error.problems))
+        except RefusedError as error:
+            return replace(plain, problems=(str(error),))
+        return replace(
+            plain,
+            worker_id=event.worker.id,
+            name=event.worker.name,
+            partner=event.partner,
+            event=event,
+            cutoff=cutoff,
+        )
+
+    async def _found(self, lines: Sequence[LeaverLine]) -> list[LeaverLine]:
+        """The lines with what each is about; one that would not be carried out gets a problem."""
+        said = [
+            (self._desk.said(line.event), line.cutoff, line.source)
+            for line in lines
+            if line.event is not None and line.cutoff is not None
+        ]
+        numbered = await self._whose.number_all([(one, named) for one, _, named in said])
+        sure = [
+            (one, cutoff)
+            for one, (_, cutoff, _) in zip(numbered, said, strict=True)
+            if not isinstance(one, EventError)
+        ]
+        found = iter(await self._whose.find(sure))
+        whose = iter(numbered)
+        return [
+            line if line.event is None else _as_found(line, next(whose), found) for line in lines
+        ]
+
+    async def _forecast(self, lines: Sequence[LeaverLine]) -> list[LeaverLine]:
+        """The lines with what the brake would hold, if all were sent now."""
+        counted = [number for number, line in enumerate(lines) if _is_braked(line)]
+        if self._rule.is_off or not counted:
+            return list(lines)
+        flows = await self._brakes.flows([LOCAL_SOURCE], now=datetime.now(UTC))
+        flow = flows[LOCAL_SOURCE]
+        flow.is_local = True
+        forecast = list(lines)
+        for number in sorted(counted, key=lambda each: _kind(lines[each]).priority):
+            if flow.admit(_kind(lines[number]), self._rule) is not None:
+                forecast[number] = replace(lines[number], becomes=Becomes.HELD)
+        return forecast
+
+
+def _as_found(
+    line: LeaverLine, whose: Termination | EventError, found: Iterator[Found]
+) -> LeaverLine:
+    if isinstance(whose, EventError):
+        return replace(line, problems=tuple(whose.problems))
+    one = next(found)
+    if not one.verdict.is_refusal:
+        return replace(line, found=one, becomes=_VERDICTS[one.verdict])
+    about = f" (case {one.case.case_id}, {one.case.status})" if one.case else ""
+    return replace(line, problems=(one.why + about,), found=one)
+
+
+def _kind(line: LeaverLine) -> TerminationKind:
+    return line.event.kind if line.event else TerminationKind.VOLUNTARY
+
+
+def _is_braked(line: LeaverLine) -> bool:
+    """Whether it opens a case, or makes a dismissal of one that lies ahead."""
+    if line.becomes is Becomes.OPENED:
+        return True
+    case = line.found.case if line.found else None
+    return (
+        line.becomes is Becomes.AMENDED
+        and case is not None
+        and case.status == CaseStatus.SCHEDULED
+        and case.kind != TerminationKind.INVOLUNTARY
+        and _kind(line) is TerminationKind.INVOLUNTARY
+    )
