@@ -36,6 +36,7 @@ from lockstep.control.export import Exporter, Pack, Requester
 from lockstep.control.export_making import Progress as Done
 from lockstep.control.export_order import Order, OrderError
 from lockstep.domain.counting import counted
+from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.notes import MAX_NOTE
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.plain import instant_text
@@ -250,7 +251,7 @@ def _report(pack: Pack, *, as_json: bool) -> None:
         f" together, {counts['not_in_population']} not counted, {counts['samples']} shown in detail"
     )
     as_of = render.instant(_moment(summary.scope.as_of))
-    out.print(f"as of {as_of}, {counted(summary.size, 'entry', 'entries')}")
+    out.print(f"as of {as_of}, {entries_of(summary.size)}")
     period = period_text(summary.period_score, leavers=counts["leavers"])
     out.print(f"score of the period: {period}", soft_wrap=True)
     days = _days(summary.score["window"])

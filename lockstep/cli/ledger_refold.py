@@ -18,6 +18,7 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.ledger import linked
 from lockstep.cli.ledger_view import entries_bar
+from lockstep.domain.counting import entries as entries_of
 from lockstep.storage.refold import Refolded, refold
 
 
@@ -39,7 +40,7 @@ def refold_ledger(as_json: JsonOption = False, config: ConfigOption = None) -> N
 
 
 def _print(found: Refolded, seconds: float) -> None:
-    out.print(f"{found.leaves:,} entries folded in {seconds:.1f} s")
+    out.print(f"{entries_of(found.leaves)} folded in {seconds:.1f} s")
     out.print(f"{found.rewritten:,} of {found.cases:,} cases were stored otherwise: corrected")
     for each in found.unfolded:
         about = f"case {each.case_id}, " if each.case_id else ""

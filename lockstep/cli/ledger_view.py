@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lockstep.cli import render
 from lockstep.cli.context import err, out
+from lockstep.domain.counting import counted
+from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.notes import VerifierKey
 from lockstep.settings import Settings
 from lockstep.storage.ledger_check import Verification
@@ -44,7 +46,7 @@ def ledger_line(state: LedgerState, key: VerifierKey) -> str:
     """The state in one line."""
     head = "nothing signed yet" if state.head is None else f"last head {_ago(state.head)} ago"
     return (
-        f"{state.leaves:,} entries in order, {state.unplaced:,} waiting; {head}; "
+        f"{entries_of(state.leaves)} in order, {state.unplaced:,} waiting; {head}; "
         f"key {key.name}+{key.id.hex()}"
     )
 
@@ -104,7 +106,7 @@ def print_state(settings: Settings, state: LedgerState, key: VerifierKey | None)
 
 
 def _head_text(head: Head) -> str:
-    return f"{head.size:,} entries, signed {_ago(head)} ago for {head.reason}"
+    return f"{entries_of(head.size)}, signed {_ago(head)} ago for {head.reason}"
 
 
 def _ago(head: Head) -> str:
@@ -123,8 +125,8 @@ def print_verification(found: Verification, seconds: float) -> None:
     """What was found, and what was not looked at."""
     rate = found.leaves / seconds if seconds else 0
     out.print(
-        f"{found.leaves:,} entries hashed in {seconds:.1f} s ({rate:,.0f}/s), "
-        f"{found.heads:,} heads compared"
+        f"{entries_of(found.leaves)} hashed in {seconds:.1f} s ({rate:,.0f}/s), "
+        f"{counted(found.heads, 'head')} compared"
     )
     out.print(f"root {found.root.hex()}")
     if found.unsigned or found.unplaced:

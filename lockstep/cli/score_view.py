@@ -14,6 +14,8 @@ from rich.table import Table
 
 from lockstep.cli.render import NONE, duration, instant
 from lockstep.control.score_words import CAPS, READINGS, UNDETECTED, UNSCORED, money, percent
+from lockstep.domain.counting import counted
+from lockstep.domain.counting import entries as entries_of
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.storage.scores import MetricReport
 
@@ -102,7 +104,7 @@ def _facts(score: Document) -> Iterator[tuple[str, str]]:
     if score["waivers"]["cases"] or score["waivers"]["in_vain"]:
         waivers = score["waivers"]
         flag = " [yellow](many)[/]" if waivers["flagged"] else ""
-        yield "waivers", f"{waivers['cases']} cases{flag}, {waivers['in_vain']} in vain"
+        yield "waivers", f"{counted(waivers['cases'], 'case')}{flag}, {waivers['in_vain']} in vain"
     grades = ", ".join(f"{name} {count}" for name, count in score["grades"].items())
     yield "evidence", grades or NONE
     for hit in score["caps"]:
@@ -123,7 +125,8 @@ def _frame(document: Document) -> Iterator[tuple[str, str]]:
         since = f"[red]entries since {_day(ledger['unsealed_since'])} are not sealed[/]"
         yield "[red]ledger[/]", f"{since}: is a worker running? See `lockstep ledger verify`"
     elif ledger["size"]:
-        yield "ledger", f"{ledger['size']} entries under the head of {_day(ledger['signed_at'])}"
+        size = entries_of(ledger["size"])
+        yield "ledger", f"{size} under the head of {_day(ledger['signed_at'])}"
     yield "HR feed", _silence(score)
     yield "not looked for", f"[yellow]{'; '.join(UNDETECTED.values())}[/]: no cap by these yet"
     if (dimension := document["dimension"]) is not None:

@@ -28,6 +28,7 @@ from lockstep.cli.context import (
 )
 from lockstep.control.desk import Person
 from lockstep.control.privacy import Privacy, Retention, Stored, Tally, Whom
+from lockstep.domain.counting import counted
 from lockstep.settings import Settings
 from lockstep.storage.erasure import Erased, Erasure
 from lockstep.storage.spells import Kept, Obstacle, Spell
@@ -201,7 +202,7 @@ def retention(
     verb = "would be erased" if dry_run else "erased"
     out.print(f"personal data of {tally.erased} cases {verb}: kept for {keep.days} days")
     for obstacle, count in tally.kept.items():
-        out.print(f"{count} people kept: {_KEPT[obstacle]}")
+        out.print(f"{counted(count, 'person', 'people')} kept: {_KEPT[obstacle]}")
 
 
 async def _preview(job: Retention) -> tuple[list[Spell], Tally]:

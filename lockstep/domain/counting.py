@@ -11,3 +11,8 @@ def noun(count: int, one: str, many: str = "") -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """A count with its word: 1 entry, 2 entries, 1,204 entries."""
     return f"{count:,} {noun(count, one, many)}"
+
+
+def entries(count: int) -> str:
+    """Entries of the ledger, of which there is most to count."""
+    return counted(count, "entry", "entries")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.pack.model import PackSummary
 from lockstep.evidence.pack.population_files import PopulationFiles
 from lockstep.evidence.pack.reconcile import FATES, Reconciliation
@@ -62,7 +63,11 @@ def _source(summary: PackSummary) -> Iterator[_Line]:
     sample = f"{scope.sample_n} by seed {scope.seed}" if scope.sample_n else "none"
     yield ("Report", "Leavers of the period, and their access to each system in scope", "")
     yield ("Source", f"ledger {scope.origin}, tenant {scope.tenant}", "append only, hash tree")
-    yield ("Checkpoint", f"{summary.size} entries, root {summary.root}", "ledger/checkpoint.txt")
+    yield (
+        "Checkpoint",
+        f"{entries_of(summary.size)}, root {summary.root}",
+        "ledger/checkpoint.txt",
+    )
     yield (
         "Query",
         f"entries 0 to {summary.size - 1} in order, {_QUERY}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from lockstep.domain.counting import counted
+from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.model import PackSummary
 from lockstep.evidence.plain import instant_text
@@ -16,9 +18,9 @@ _PAGE = """\
 |---|---|
 | Organisation | {tenant} |
 | Period | from {start}, up to but not including {end} |
-| As of | {as_of}, when the ledger's head was signed at {size} entries |
+| As of | {as_of}, when the ledger's head was signed at {size} |
 | Shown | {shown} |
-| Leavers | {leavers}, in {leaver_systems} systems together |
+| Leavers | {leavers}, in {systems} together |
 | Not counted, with reason | {not_in_population} |
 | Shown in detail | {samples} |
 | Score of the period | {period_score} |
@@ -102,7 +104,8 @@ def readme(summary: PackSummary, names: Collection[str], *, window_days: int) ->
         start=instant_text(scope.start),
         end=instant_text(scope.end),
         as_of=instant_text(scope.as_of),
-        size=summary.size,
+        size=entries_of(summary.size),
+        systems=counted(summary.counts["leaver_systems"], "system"),
         shown=_shown(summary),
         score=score_text(summary.score),
         period_score=period_text(summary.period_score, leavers=summary.counts["leavers"]),

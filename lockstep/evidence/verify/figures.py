@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from lockstep.domain.counting import counted
 from lockstep.evidence.history import History
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.model import CaseLine, PackScope
@@ -182,8 +183,7 @@ def check_scores(
 def _in_words(score: Mapping[str, Any]) -> str:
     if score["value"] is None:
         return f"no score can be given ({', '.join(score['unscored'])})"
-    leavers = "leaver" if score["n"] == 1 else "leavers"
-    return f"{score['value']} of {score['max']} over {score['n']} {leavers}"
+    return f"{score['value']} of {score['max']} over {counted(score['n'], 'leaver')}"
 
 
 def _differences(name: str, raw: bytes, document: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,8 @@ import lockstep
 
 MODULES = (
     "lockstep/__init__.py",
+    "lockstep/domain/__init__.py",
+    "lockstep/domain/counting.py",
     "lockstep/evidence/__init__.py",
     "lockstep/evidence/amendments.py",
     "lockstep/evidence/case_book.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lockstep.domain.counting import counted
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.population import in_scope
 from lockstep.evidence.plain import instant_text
@@ -44,8 +45,8 @@ def entries(state: State) -> Result:
     if ledger.problem:
         raise RefutedError(ledger.problem)
     counts, withheld = statement.counts, state.tree.size != ledger.disclosed
-    counted = counts.get("leaves"), counts.get("entries_disclosed")
-    if counted != (state.tree.size, ledger.disclosed):
+    stated = counts.get("leaves"), counts.get("entries_disclosed")
+    if stated != (state.tree.size, ledger.disclosed):
         raise RefutedError("the statement counts other entries than there are")
     if statement.is_full and withheld:
         raise RefutedError("entries are withheld from a pack that claims to show all")
@@ -56,7 +57,8 @@ def entries(state: State) -> Result:
             f" {instant_text(as_of)}: open work would seem shorter than it is"
         )
     remarks = tuple(_remarks(state))
-    sentence = f"{ledger.disclosed} entries tell of {len(ledger.history.cases)} cases"
+    entries = counted(ledger.disclosed, "entry tells", "entries tell")
+    sentence = f"{entries} of {counted(len(ledger.history.cases), 'case')}"
     return Result(sentence, remarks, Verdict.WARN if remarks else Verdict.PASS)
 
 
@@ -67,8 +69,8 @@ def _remarks(state: State) -> Iterator[str]:
     withheld, scope = state.tree.size - ledger.disclosed, statement.scope
     if withheld and not scope.coming and scope.partner is None and scope.case_id is None:
         yield (
-            f"{withheld} entries are withheld, as of cases whose cutoff was to come when the pack"
-            " was made: one that is made after their cutoffs shows them"
+            f"{counted(withheld, 'entry is', 'entries are')} withheld, as of cases whose cutoff was"
+            " to come when the pack was made: one that is made after their cutoffs shows them"
         )
     if statement.scope.as_of - ledger.newest > LONGEST_SILENCE_MS:
         yield (
@@ -76,7 +78,8 @@ def _remarks(state: State) -> Iterator[str]:
             " pack's own instant: the ledger stood still, or its tail was cut"
         )
     if history.unknown:
-        yield f"{history.unknown} entries are of kinds that this verifier does not know"
+        unknown = counted(history.unknown, "entry is", "entries are")
+        yield f"{unknown} of kinds that this verifier does not know"
     if history.restored:
         yield (
             f"the ledger was restored from a backup {history.restored} times: what was recorded"
@@ -93,7 +96,8 @@ def _remarks(state: State) -> Iterator[str]:
         yield "the entries name another key than yours as the ledger's"
     beyond = sum(not in_scope(facts, statement.scope) for facts in history.cases.values())
     if beyond:
-        yield f"{beyond} cases are shown that the pack does not claim to be about"
+        cases = counted(beyond, "case is", "cases are")
+        yield f"{cases} shown that the pack does not claim to be about"
 
 
 def population(state: State) -> Result:
@@ -130,7 +134,7 @@ def drawn_sample(state: State) -> Result:
     sample.check_cases(state.archive, statement, ledger, state.need(state.definition), wanted)
     if not wanted:
         return Result("no sample was asked for")
-    who = "1 leaver is" if len(wanted) == 1 else f"{len(wanted)} leavers are"
+    who = counted(len(wanted), "leaver is", "leavers are")
     return Result(f"{who} shown in detail, the ones that had to be")
 
 
@@ -143,9 +147,9 @@ def named_people(state: State) -> Result:
         raise NotCheckedError("the pack names nobody")
     state.need_sound(*(name for name in state.archive.names if name.startswith("identified/")))
     named, unnamed = people.check_people(state.archive, state.need(state.ledger))
-    says = "1 name is confirmed" if named == 1 else f"{named} names are confirmed"
+    says = f"{counted(named, 'name is', 'names are')} confirmed"
     if unnamed:
-        who = "1 leaver is" if unnamed == 1 else f"{unnamed} leavers are"
+        who = counted(unnamed, "leaver is", "leavers are")
         remark = (f"{who} not named: erased, or corrected by HR since",)
         return Result(says, remark, Verdict.WARN)
     return Result(says)

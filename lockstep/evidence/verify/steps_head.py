@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.pack import layout
 from lockstep.evidence.verify import heads, timestamp
 from lockstep.evidence.verify.ledger import read_ledger
@@ -23,7 +24,7 @@ def signed_head(state: State) -> Result:
     origin = state.statement.scope.origin if state.statement is not None else ""
     head = heads.read_head(state.text(layout.CHECKPOINT), keys, origin)
     state.head = head
-    return Result(f"{head.size} entries of {shown(head.origin)}, root {head.root.hex()}")
+    return Result(f"{entries_of(head.size)} of {shown(head.origin)}, root {head.root.hex()}")
 
 
 def tree(state: State) -> Result:
@@ -50,7 +51,7 @@ def tree(state: State) -> Result:
             "the entries give another root than was signed: some were changed or swapped"
         )
     shown_entries = state.ledger.disclosed
-    return Result(f"{head.size} entries, {shown_entries} of them shown, give the signed root")
+    return Result(f"{entries_of(head.size)}, {shown_entries} of them shown, give the signed root")
 
 
 def _read_older(state: State) -> None:
