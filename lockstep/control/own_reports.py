@@ -29,7 +29,7 @@ from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.cases import Cases
@@ -206,6 +206,8 @@ class OwnReports:
         found = await self.one(by, event)
         if found is None:
             raise RefusedError("there is no such report of yours")
+        if found.row.verdict == Verdict.OPEN and not found.row.case_status:
+            raise RefusedError("this cannot be changed here any more: ask operations")
         if not found.is_open or found.said is None:
             raise RefusedError(
                 "too late: dates move, and a leaving is called off, before the cutoff"
@@ -221,6 +223,13 @@ class OwnReports:
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
         found = await self._find(event, sent.numbered_by, cutoff)
+        if found.case is not None:  # they say dates: what HR has corrected meanwhile stays
+            standing = {
+                "kind": TerminationKind(found.case.kind),
+                "partner": found.case.partner,
+                "site": found.case.site,
+            }
+            event = event.model_copy(update=standing)
         if not await self._store(event, submission, by, found.said.whose_number):
             await self._check_same(event, submission, by, dates=True)
             return

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
+from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.inbox import event_context
 from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.intake import inbox
-from lockstep.storage.visibility import visible
+from lockstep.storage.visibility import is_sealed, visible
 
 PAGE = 50
 
@@ -69,7 +71,8 @@ class SentEvents:
     def _query(self, prefix: str, scope: Scope) -> Select[Any]:
         """What this sender sent; nothing about the sender, and no case of another partner.
 
-        A coming dismissal that somebody has reported is no secret to them.
+        A coming dismissal that somebody has reported is no secret to them; one that HR made of the
+        resignation that they reported is: of its case they are told nothing (`_sent`).
         """
         own = and_(cases.c.case_id == inbox.c.case_id, visible(replace(scope, sealed=True)))
         columns = [
@@ -79,6 +82,7 @@ class SentEvents:
             cases.c.status,
             cases.c.cutoff_at,
             cases.c.revision,
+            (false() if scope.sealed else is_sealed()).label("is_sealed"),
         ]
         return (
             select(*columns)
@@ -103,6 +107,7 @@ class SentEvents:
                 body = self._ring.decrypt(row.body, context=context)
             except KeyringError:
                 body = b""
+        is_secret = row.is_sealed and not _tells_of_a_dismissal(body)
         return SentEvent(
             id=row.id,
             sent_at=row.received_at,
@@ -110,8 +115,16 @@ class SentEvents:
             error=row.error or "",
             body=body,
             verdict=row.verdict or "",
-            case_id=row.case_id or "",
-            case_status=row.status or "",
-            cutoff_at=row.cutoff_at,
+            case_id="" if is_secret else row.case_id or "",
+            case_status="" if is_secret else row.status or "",
+            cutoff_at=None if is_secret else row.cutoff_at,
             revision=row.revision or 0,
         )
+
+
+def _tells_of_a_dismissal(body: bytes) -> bool:
+    """Whether the sender's own words were of one; what cannot be read tells nothing."""
+    try:
+        return bool(json.loads(body)["event"]["kind"] == TerminationKind.INVOLUNTARY)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -127,6 +127,41 @@ async def test_a_leaver_is_checked_reported_and_followed(hr):
     assert acts[-1]["data"] == {"act": "hr.report", "user": hr.browser.principal.user_id}
 
 
+async def test_a_resignation_that_became_a_dismissal_is_told_no_more(hr):
+    """Whoever reported it learns neither the new cutoff nor that there is one to change."""
+    await hr.send()
+    await hr.dispatch()
+    event = await hr.newest_event()
+    async with hr.site.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "update cases set kind = 'involuntary', cutoff_at = now() + interval '2 days'"
+        )
+    listed, page = await hr.browser.get(HOME), await hr.browser.get(event)
+    day = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
+    for each in (listed, page):
+        assert "Taken." in text_of(each)
+        assert day not in text_of(each)
+    refused = await hr.change(event, "amend", when="last_day", last_working_day=DAY, zone="UTC")
+    assert refused.status_code == 422
+    assert "ask operations" in text_of(refused)
+
+
+async def test_changed_dates_leave_what_hr_has_corrected(hr):
+    """Whoever moves the dates of their own report says nothing of kind or site."""
+    await hr.send()
+    await hr.dispatch()
+    event = await hr.newest_event()
+    async with hr.site.engine.begin() as connection:
+        await connection.exec_driver_sql("update cases set kind = 'contract_end', site = 'davao'")
+    later = f"{datetime.now(UTC) + timedelta(days=40):%Y-%m-%d}"
+    given = {"when": "last_day", "last_working_day": later, "zone": "Asia/Manila"}
+    assert (await hr.change(event, "amend", **given)).status_code == 303
+    await hr.dispatch()
+    async with hr.site.engine.connect() as connection:
+        row = (await connection.exec_driver_sql("select kind, site, cutoff_at from cases")).one()
+    assert (row.kind, row.site, f"{row.cutoff_at:%Y-%m-%d}") == ("contract_end", "davao", later)
+
+
 async def test_who_reported_is_kept_with_the_case(hr):
     """By name and id, encrypted; the ledger holds neither the name nor the reason."""
     await hr.send()
