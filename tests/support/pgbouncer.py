@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from lockstep.embedded import leash
 from lockstep.embedded.postgres import APP_ROLE, OWNER_ROLE, EmbeddedPostgres
 from tests.support import debian_packages
 from tests.support.children import child
@@ -59,7 +61,12 @@ pool_mode = {mode}
 default_pool_size = {size}
 """)
     log = folder / "pgbouncer.log"
-    command = [program, *_as_user(server, folder), str(folder / "pgbouncer.ini")]
+    command = [  # on a leash: a test run that is killed leaves none behind
+        *(sys.executable, "-I", "-S", str(leash.__file__)),
+        *("exec" if sys.platform == "linux" else "watch", str(os.getpid())),
+        *(str(int(signal.SIGKILL)), *map(str, _owner(server, folder))),
+        *(program, str(folder / "pgbouncer.ini")),
+    ]
     silent = subprocess.DEVNULL
     with (
         log.open("wb") as lines,
@@ -69,14 +76,14 @@ default_pool_size = {size}
         yield made
 
 
-def _as_user(server: EmbeddedPostgres, folder: Path) -> list[str]:
+def _owner(server: EmbeddedPostgres, folder: Path) -> tuple[int, int]:
     """PgBouncer does not run as root: then as whoever may enter the folder of the socket."""
     if os.geteuid() != 0:
-        return []
-    owner = server.socket_dir.stat().st_uid
+        return -1, -1
+    owner = server.socket_dir.stat()
     for path in (folder, *folder.iterdir()):
-        os.chown(path, owner, -1)
-    return ["-u", pwd.getpwuid(owner).pw_name]
+        os.chown(path, owner.st_uid, owner.st_gid)
+    return owner.st_uid, owner.st_gid
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
