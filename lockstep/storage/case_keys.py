@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, Text, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.tables.leavers import case_keys
@@ -21,11 +22,14 @@ def key_indexes(ring: Keyring, tenant: str, keys: Iterable[Key]) -> frozenset[by
     """Blind indexes of ``keys``; account ids belong to one system and are left out."""
     found = set()
     for key in keys:
-        value = key.value.strip().casefold()
-        if key.kind is KeyKind.ACCOUNT_ID or not value:
+        if key.kind is KeyKind.ACCOUNT_ID:
             continue
+        # Rows of older releases are found by the form that those compared in.
+        forms = {comparable(key.kind, key.value), key.value.strip().casefold()} - {""}
         kinds = _ALIKE if key.kind in _ALIKE else {key.kind}
-        found |= {ring.blind_index("key", tenant, kind.value, value) for kind in kinds}
+        found |= {
+            ring.blind_index("key", tenant, kind.value, form) for kind in kinds for form in forms
+        }
     return frozenset(found)
 
 

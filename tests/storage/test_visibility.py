@@ -128,6 +128,13 @@ async def test_a_changed_address_hides_the_case_from_both_owners(work, views, ri
     assert await seen(views, scope("somebody.else@example.com")) == {case.case_id}
 
 
+def test_two_spellings_of_one_address_are_one_person(ring):
+    """A provider's punycode, another normal form or case is the leaver's address all the same."""
+    stored = key_indexes(ring, TENANT, [Key(KeyKind.EMAIL, "José@bücher.example")])
+    for spelt in ("JOSE\u0301@xn--bcher-kva.example", "josé@BÜCHER.example."):
+        assert key_indexes(ring, TENANT, [Key(KeyKind.EMAIL, spelt)]) & stored
+
+
 def test_a_search_reads_a_value_as_any_kind_of_key(ring):
     """One box finds a worker by id, number, address or user name."""
     found = searched_indexes(ring, TENANT, " W-7 ")
