@@ -25,7 +25,8 @@ _SESSION = "select " + ", ".join(
     }.items()
 )
 """Said after connecting, not while: a pooler such as PgBouncer refuses startup options."""
-_ROUNDS = 3
+_ROUNDS = 40
+"""Beside others who are busy, a pooler may happen to give a connection its old session back."""
 _SHARED = (
     "database.url: a pooler gives our connections to others between transactions (PgBouncer: "
     "pool_mode = transaction or statement). Session locks, by which one sequencer works at a time, "
