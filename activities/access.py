@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -12,36 +10,23 @@ from temporalio import activity
 
 from activities.condition import Condition
 from activities.faults import guarded, heartbeats, next_try
+from activities.passing import Pass, standing_of
 from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.contracts import payloads as p
-from lockstep.domain.access import AccessKind, Account, Action, Location, Match, Observation
+from lockstep.domain.access import Access, Observation
 from lockstep.domain.clocks import VendorClock
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import RevocationState, not_found_is_clean, reckon
-from lockstep.evidence.entries import Entry, EntryKind, access_data, exchange_data
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.finding import Absence, absence
+from lockstep.domain.outcomes import RevocationState, reckon
+from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
 from lockstep.evidence.fold import ACCESS_RETURNED, RETURNED_BEFORE_REHIRE
 from lockstep.storage.cases import Cases
-from lockstep.storage.revocations import Revocation, Revocations, sealed_snapshot
-from lockstep.storage.snapshots import Snapshot
+from lockstep.storage.revocations import Progress, Revocation, Revocations, sealed_snapshot
 
 log = structlog.get_logger("lockstep.activities")
 
 PAUSE_LOOK = timedelta(seconds=15)
 """How soon the end of a pause, planned or early, is seen."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What one pass found: accounts, what stands now, and everything that ever stood.
-
-    ``by_search`` names the accounts that were seen in the search's answer, not read by their id.
-    """
-
-    location: Location
-    current: dict[str, Observation]
-    snapshot: Snapshot
-    by_search: frozenset[str] = frozenset()
 
 
 class AccessActivities:
@@ -72,14 +57,15 @@ class AccessActivities:
             await self._respect_pause(item, given)
             self._respect_waiting_time(item)
             transcript = Transcript()
+            work = Progress(item.snapshot)
             # Temporal counts anew in every round, and a workflow task that is done over repeats
             # its first try: the database knows how often it really was tried.
             attempt = max(activity.info().attempt, item.attempts + 1)
             try:
                 async with heartbeats():
-                    return await self._revoke(item, given, attempt, transcript)
+                    return await self._revoke(item, given, attempt, transcript, work)
             except ConnectorFault as fault:
-                await self._record_fault(item, given, attempt, fault, transcript)
+                await self._record_fault(item, given, attempt, fault, transcript, work=work)
                 raise
 
     @activity.defn
@@ -93,12 +79,15 @@ class AccessActivities:
                 {"code": problem.code, "summary": problem.summary, "fix": problem.fix}
                 for problem in health.problems
             ]
-            matches: Sequence[Match] = ()
+            accounts = 0
             if health.reachable:
-                location = await self._locate(item, transcript)
-                matches = location.matches
-            await self._revocations.rehearsed(item, accounts=len(matches), problems=problems)
-            return p.RehearseResult(len(matches), len(problems))
+                work = Progress(item.snapshot)
+                found = Pass(self._connector, item, work, transcript)
+                await found.find()
+                accounts = len(work.snapshot.accounts)
+                problems += _doubts(work, item)
+            await self._revocations.rehearsed(item, accounts=accounts, problems=problems)
+            return p.RehearseResult(accounts, len(problems))
 
     @activity.defn
     async def watch_access(self, given: p.WatchInput) -> p.WatchResult:
@@ -110,15 +99,20 @@ class AccessActivities:
             if not given.last and not await self._cases.is_watched(given.case_id):
                 return p.WatchResult(returned=False)  # they work here again
             transcript = Transcript()
+            work = Progress(item.snapshot)
             try:
-                seen = await self._look(item, transcript)
+                looks = await self._watched(item, work, transcript)
             except ConnectorFault as fault:
                 await self._revocations.note(self._failed_look(item, given, fault, transcript))
                 raise
-            standing = [a for look in seen.current.values() for a in look.standing]
-            entry = self._watch_entry(item, given, seen, transcript)
+            standing = standing_of(looks)
+            entry = self._watch_entry(item, given, standing, work, transcript)
             if not standing:
-                await self._revocations.note(entry)
+                if work.finding.in_doubt:
+                    await self._cases.doubt(given.case_id, given.system, entry=entry)
+                    log.error("account_in_doubt", case_id=given.case_id, system=given.system)
+                else:
+                    await self._revocations.note(entry)
                 return p.WatchResult(returned=False)
             if given.last:
                 await self._cases.note_return(
@@ -131,7 +125,7 @@ class AccessActivities:
                 look=given.look,
                 opening=given.opening,
                 entry=entry,
-                snapshot=sealed_snapshot(item, seen.snapshot),
+                snapshot=sealed_snapshot(item, work.snapshot),
             )
             if not is_raised:  # they were said to work here again while we looked
                 return p.WatchResult(returned=False)
@@ -140,56 +134,99 @@ class AccessActivities:
             )
             return p.WatchResult(returned=True)
 
+    async def _watched(
+        self, item: Revocation, work: Progress, transcript: Transcript
+    ) -> list[Observation]:
+        """Look at every account of the leaver, those that are new since included.
+
+        Raises:
+            ConnectorFault: also where nothing stands and something could not be read: such a look
+                proves nothing.
+        """
+        looking = Pass(self._connector, item, work, transcript)
+        await looking.find()
+        looks = await looking.read(work.snapshot.accounts)
+        looking.saw(looks)
+        if not standing_of(looks):
+            looking.require_closed(looks)
+        return looks
+
     async def _revoke(
-        self, item: Revocation, given: p.RevokeInput, attempt: int, transcript: Transcript
+        self,
+        item: Revocation,
+        given: p.RevokeInput,
+        attempt: int,
+        transcript: Transcript,
+        work: Progress,
     ) -> p.RevokeResult:
-        seen = await self._look(item, transcript, trust_search=True)
+        work_on = Pass(self._connector, item, work, transcript)
+        await work_on.find()
         if attempt > 1 or given.round > 1:
             # An earlier attempt that was given up may still be running: whatever it closed before
             # our look, it had written down before it closed it.
             item = await self._revocations.load(given.case_id, given.system, given.opening)
             if item.is_settled and item.outcome:
                 return p.RevokeResult(item.outcome)
-            seen = _with_earlier(seen, item.snapshot)
-        if not seen.snapshot.accounts and not not_found_is_clean(
-            seen.location.keys_tried, accept_single_key=item.accept_single_key
-        ):
-            raise self._fault(FaultCategory.UNKNOWN_WORKER, "locate", "too_few_keys")
+            work.snapshot = work.snapshot.merged(item.snapshot)
+        work_on.require_somebody()
+        doors = await work_on.doors()
         is_first = await self._revocations.attempt(
-            item,
-            round_=given.round,
-            attempt=attempt,
-            location=seen.location,
-            snapshot=seen.snapshot,
+            item, round_=given.round, attempt=attempt, work=work
         )
         if not is_first:  # a run that overlaps ours took this number: what it saw counts too
             item = await self._revocations.load(given.case_id, given.system, given.opening)
-            seen = _with_earlier(seen, item.snapshot)
-        actions = await self._close_all(seen, transcript)
-        after = await self._read_back(seen, actions, transcript)
-        if any(look.standing for look in after):
-            raise self._fault(FaultCategory.NOT_APPLIED, "read_back", _kinds(after))
+            work.snapshot = work.snapshot.merged(item.snapshot)
+        looks = await self._close_all(work_on, item, work, doors)
+        work_on.require_closed(looks)
+        work_on.require_no_doubt()
         policy = await self._cases.policy(item.policy)
         closing = reckon(
-            before=seen.snapshot.all_standing(),
-            after=after,
-            actions=actions,
+            before=work.snapshot.all_standing(),
+            after=looks,
+            actions=work.snapshot.done,
             confirmed_at=datetime.now(UTC),
             clock=VendorClock(transcript.skew, policy.vendor_clock_tolerance),
-            stood_at=seen.snapshot.stood_at,
+            stood_at=work.snapshot.stood_at,
         )
         await self._revocations.outcome(
             item,
             round_=given.round,
             attempt=attempt,
             closing=closing,
-            snapshot=seen.snapshot,
-            location=seen.location,
-            actions=actions,
+            work=work,
             exchanges=transcript.exchanges,
             dropped=transcript.dropped,
         )
         return p.RevokeResult(closing.outcome.value)
+
+    async def _close_all(
+        self, work_on: Pass, item: Revocation, work: Progress, doors: Mapping[str, Observation]
+    ) -> list[Observation]:
+        """Contain, look, strip, read back; return the look that is the proof.
+
+        Raises:
+            ConnectorFault: once everything that can be closed is closed.
+        """
+        refused = await work_on.contain(doors)
+        looks = await work_on.look(doors)
+        open_after_all = {account for account, look in looks.items() if look.signs_in} - {
+            account for account, door in doors.items() if door.signs_in
+        }
+        if open_after_all:  # the search knew an older state
+            refused = refused or await work_on.contain(looks, open_after_all)
+        due = work_on.due(doors, looks)
+        if due:
+            # What is to be closed stands in the database before it is closed (docs/decisions).
+            await self._revocations.saw(item, work.snapshot)
+            refused = await work_on.strip(due) or refused
+        is_proof = not due and not open_after_all and len(looks) == len(doors)
+        after = list(looks.values())
+        if not is_proof or standing_of(after):
+            after = await work_on.read(work.snapshot.accounts)
+        work_on.confirm(after)
+        if refused is not None:
+            raise refused
+        return after
 
     async def _respect_pause(self, item: Revocation, given: p.RevokeInput) -> None:
         """Leave a paused system alone, visibly; the clocks run on.
@@ -234,77 +271,6 @@ class AccessActivities:
                 retry_after=item.retry_at - now,
             )
 
-    async def _locate(self, item: Revocation, transcript: Transcript) -> Location:
-        location = await self._connector.locate(item.subject.keys, transcript)
-        for match in location.matches:
-            if _contradicts(match.account, item):
-                raise self._fault(FaultCategory.AMBIGUOUS_MATCH, "locate", match.found_by.value)
-        return location
-
-    async def _look(
-        self, item: Revocation, transcript: Transcript, *, trust_search: bool = False
-    ) -> _Seen:
-        """Find accounts, add those pinned before, and see what stands in each.
-
-        With ``trust_search`` the search's own answer is enough where it says what stands: good for
-        knowing what to close, not for proving that nothing is left.
-        """
-        began = datetime.now(UTC)
-        location = await self._locate(item, transcript)
-        accounts = {account.id: account for account in item.snapshot.accounts}
-        accounts.update({match.account.id: match.account for match in location.matches})
-        known = location.matches if trust_search else ()
-        current = {match.account.id: match.seen for match in known if match.seen is not None}
-        by_search = frozenset(current)
-        unseen = [account for account in accounts.values() if account.id not in current]
-        looks = await self._read_all(unseen, transcript)
-        current.update({look.account_id: look for look in looks})
-        stood = {
-            account_id: tuple(
-                dict.fromkeys((*item.snapshot.standing.get(account_id, ()), *look.standing))
-            )
-            for account_id, look in current.items()
-        }
-        signed_in = {id_ for id_, look in current.items() if _can_sign_in(look)}
-        stood_at = {**item.snapshot.stood_at, **dict.fromkeys(signed_in, began)}
-        snapshot = Snapshot(tuple(accounts.values()), stood, stood_at)
-        return _Seen(location, current, snapshot, by_search)
-
-    async def _close_all(self, seen: _Seen, transcript: Transcript) -> list[Action]:
-        """Close everything that stands, or that stood when we first looked.
-
-        What stood before is closed again although it may be gone: some ways in, such as Okta's
-        sessions, cannot be listed once sign-in is blocked, and a killed worker may have stopped
-        between the two.
-        """
-        actions: list[Action] = []
-        for account in seen.snapshot.accounts:
-            before = seen.current[account.id]
-            stood = seen.snapshot.standing[account.id]
-            if stood:
-                merged = Observation(
-                    before.account_id, before.exists, stood, before.off_since, before.residuals
-                )
-                actions.extend(await self._connector.revoke(account, merged, transcript))
-        return actions
-
-    async def _read_back(
-        self, seen: _Seen, actions: Sequence[Action], transcript: Transcript
-    ) -> list[Observation]:
-        looked = list(seen.current.values())
-        if not actions and not seen.by_search and not any(look.standing for look in looked):
-            return looked  # nothing was done since the look that showed nothing standing
-        return await self._read_all(seen.snapshot.accounts, transcript)
-
-    async def _read_all(
-        self, accounts: Sequence[Account], transcript: Transcript
-    ) -> list[Observation]:
-        """Read accounts by their ids, side by side; most leavers have one."""
-        if len(accounts) == 1:
-            return [await self._connector.read_back(accounts[0], transcript)]
-        looks = (self._connector.read_back(account, transcript) for account in accounts)
-        return list(await asyncio.gather(*looks))
-
     async def _record_fault(
         self,
         item: Revocation,
@@ -312,6 +278,8 @@ class AccessActivities:
         attempt: int,
         fault: ConnectorFault,
         transcript: Transcript,
+        *,
+        work: Progress,
     ) -> None:
         wait = next_try(fault, activity.info().attempt)
         now = datetime.now(UTC)
@@ -334,24 +302,28 @@ class AccessActivities:
             text=str(fault),
             retry_at=now + wait if wait is not None else None,
             exchanges=transcript.exchanges,
-        )
-
-    def _fault(self, category: FaultCategory, operation: str, code: str) -> ConnectorFault:
-        return ConnectorFault(
-            category, connector=self._connector.kind, operation=operation, code=code
+            work=work,
         )
 
     def _watch_entry(
-        self, item: Revocation, given: p.WatchInput, seen: _Seen, transcript: Transcript
+        self,
+        item: Revocation,
+        given: p.WatchInput,
+        standing: Sequence[Access],
+        work: Progress,
+        transcript: Transcript,
     ) -> Entry:
-        standing = [a for look in seen.current.values() for a in look.standing]
-        kind = EntryKind.FINDING_RAISED if standing else EntryKind.WATCH_LOOK
+        doubts = work.finding.in_doubt
+        returned = RETURNED_BEFORE_REHIRE if given.last else ACCESS_RETURNED
+        found = returned if standing else "account_in_doubt" if doubts else ""
+        kind = EntryKind.FINDING_RAISED if found else EntryKind.WATCH_LOOK
         data: dict[str, object] = {
             "look": given.look,
             "standing": access_data(item.subject.salt, item.system, standing),
+            **aside_data(item.subject.salt, item.system, work.finding),
         }
-        if standing:
-            data["finding"] = RETURNED_BEFORE_REHIRE if given.last else ACCESS_RETURNED
+        if found:
+            data["finding"] = found
         key = item.key("look", given.look)
         return self._look_entry(kind, item, key, data=data, transcript=transcript)
 
@@ -387,34 +359,15 @@ class AccessActivities:
         )
 
 
-def _can_sign_in(look: Observation) -> bool:
-    return any(access.kind is AccessKind.SIGN_IN for access in look.standing)
-
-
-def _with_earlier(seen: _Seen, earlier: Snapshot) -> _Seen:
-    """Add what an overlapping attempt saw standing in the accounts that we see too."""
-    stood = {
-        account: tuple(dict.fromkeys((*earlier.standing.get(account, ()), *standing)))
-        for account, standing in seen.snapshot.standing.items()
-    }
-    stood_at = dict(seen.snapshot.stood_at)
-    for account, at in earlier.stood_at.items():
-        stood_at[account] = max(at, stood_at.get(account, at))
-    snapshot = Snapshot(seen.snapshot.accounts, stood, stood_at)
-    return _Seen(seen.location, seen.current, snapshot, seen.by_search)
-
-
-def _contradicts(account: Account, item: Revocation) -> bool:
-    """Whether the vendor holds a strong key of this account that is not the leaver's."""
-    for known in account.known_keys:
-        if not known.kind.is_strong or known.kind is KeyKind.ACCOUNT_ID:
-            continue
-        ours = item.subject.keys.of_kind(known.kind)
-        if ours and known.value not in ours:
-            return True
-    return False
-
-
-def _kinds(looks: Sequence[Observation]) -> str:
-    kinds = {access.kind.value for look in looks for access in look.standing}
-    return "still_" + "_".join(sorted(kinds))
+def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:
+    """What a rehearsal shows of the search: whom a person will be asked about on the last day."""
+    problems = []
+    if work.finding.in_doubt:
+        rule = rule_for(FaultCategory.AMBIGUOUS_MATCH)
+        problems.append({"code": "in_doubt", "summary": rule.reason, "fix": rule.suggestion})
+    elif not work.snapshot.accounts:
+        proved = absence(work.location, accept_single_key=item.accept_single_key)
+        if proved is not Absence.PROVED:
+            rule = rule_for(FaultCategory.UNKNOWN_WORKER)
+            problems.append({"code": proved, "summary": rule.reason, "fix": rule.suggestion})
+    return problems

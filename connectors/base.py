@@ -40,7 +40,13 @@ class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the desi
         retry_after: the vendor's own retry time; wins over ours.
         missing: the permission that is missing, where the vendor's answer tells.
         request_id: the vendor's id of the failed call.
+
+    Attributes:
+        actions: what was closed before it failed; `connectors.kit.steps` fills it in. An attempt
+            that shut the sign-in and then met a fault has shut it at that instant.
     """
+
+    actions: tuple[Action, ...] = ()
 
     def __init__(
         self,
@@ -99,7 +105,8 @@ class Connector(Protocol):
     """One configured system, spoken to in its vendor's language.
 
     Every method raises `ConnectorFault` and nothing else for anything a vendor or a network does.
-    Every method records each call in ``transcript``.
+    Every method records each call in ``transcript``. The order of a revocation is: `locate`,
+    `look`, `contain`, `read_back`, `strip`, `read_back`.
     """
 
     @property
@@ -107,32 +114,53 @@ class Connector(Protocol):
         """The name under which the registry knows this connector."""
 
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
-        """Search by every usable key; never change anything.
+        """Search by every usable key; never change anything, never decide.
 
-        A search that returns several accounts for one strong or unique key raises
-        `FaultCategory.AMBIGUOUS_MATCH`.
+        Every account that a search returns is a `Match`, with all keys that the vendor holds of
+        it; `lockstep.domain.finding` decides whose it is. A search that found nobody says how it
+        is known that it could have found somebody (`Proof`; `connectors.kit.proving`).
+        """
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        """Read the account's own record by immutable id, and nothing that could fail beside it.
+
+        It says whether the sign-in stands, and what else that record says. Every other kind of
+        access that the connector closes is in ``unread``.
+        """
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Shut the sign-in: the first write, before any list is read.
+
+        Reads of the account's own record may come first, so that it may run twice; closing what
+        is closed already yields no action. What ends with the sign-in in the same call (sessions)
+        belongs here too.
         """
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         """Look at one account by immutable id: what still stands.
 
-        Used before revoking (the snapshot), after it (the proof), in rehearsals and in watches.
+        Used after containing (what is left to strip), after stripping (the proof), in rehearsals
+        and in watches. A list that cannot be read is in ``unread``, with its reason; only the
+        account's own record may fail the call.
         """
 
-    async def revoke(
+    async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """Close every way in that ``before`` shows standing.
+        """Close every other way in that ``before`` shows standing; the sign-in is shut by now.
 
-        Order: sign-in, sessions and tokens, long-lived secrets, grants. Closing what is closed
-        already is success and yields no action. May be called again with the same arguments
-        after a crash at any point.
+        Order: sessions and tokens, long-lived secrets, factors, grants. One that cannot be closed
+        keeps no other open: the fault is raised at the end and carries what was done
+        (`connectors.kit.steps`). Closing what is closed already is success and yields no action.
+        May be called again with the same arguments after a crash at any point.
         """
 
     async def health(self, transcript: Transcript) -> Health:
-        """Check reachability, credential and every permission that revoking needs; read only.
+        """Check reachability, credential, every permission that revoking needs, and the searches.
 
-        Never raises for a vendor's refusal: that is a `Problem`.
+        Reads only. Never raises for a vendor's refusal: that is a `Problem`.
         """
 
     async def aclose(self) -> None:
@@ -185,7 +213,8 @@ class ConnectorManifest:
         options: accepted options, secrets included.
         permissions: vendor permissions that revoking needs, with the reason.
         proves: the vendor facts that the read-back relies on, for the docs.
-        residual_s: default bound of what outlives a revocation, in seconds by code.
+        residual_s: default bound of what outlives a revocation, in seconds by code; None where
+            nobody states one.
     """
 
     kind: str
@@ -195,4 +224,4 @@ class ConnectorManifest:
     options: tuple[OptionSpec, ...]
     permissions: tuple[str, ...]
     proves: str
-    residual_s: Mapping[str, int] = field(default_factory=dict)
+    residual_s: Mapping[str, int | None] = field(default_factory=dict)

@@ -22,8 +22,20 @@ from lockstep.domain.clocks import answer_time
 from lockstep.domain.faults import FaultCategory
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+TOO_LARGE = "answer_too_large"
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
+_SECONDS = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*s?\s*", re.ASCII)
+_EPOCH_S, _EPOCH_MS = 1e9, 1e12
+# How vendors spell the end of a window of a limit, and what is left in it.
+_RESETS = (
+    "x-ratelimit-reset",
+    "ratelimit-reset",
+    "x-rate-limit-reset",
+    "x-ratelimit-reset-after",
+    "x-ratelimit-retry-after",
+)
+_LEFT = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
 _SENT_AT = "lockstep_sent_at"
 
@@ -93,33 +105,63 @@ def require_safe_url(url: str, *, option: str = "base_url") -> str:
     raise ValueError(f"{option}: use https:// (plain http only to loopback), not {parts.scheme!r}")
 
 
-def retry_after(headers: Mapping[str, str], dialect: Dialect, now: datetime) -> timedelta | None:
+def retry_after(
+    headers: Mapping[str, str], dialect: Dialect, now: datetime, *, limited: bool = False
+) -> timedelta | None:
     """The vendor's own waiting time, bounded to an hour; None when it gives none.
 
     ``Retry-After`` in seconds or as an HTTP date: RFC 9110 section 10.2.3. A date is the vendor's,
-    so it is held against the vendor's own clock where the answer states it.
+    so it is held against the vendor's own clock where the answer states it. Where an answer refuses
+    for a limit (``limited``), the usual headers that name the end of its window count too.
     """
     now = date_instant(headers.get("date")) or now
     wait = _plain_wait(headers.get("retry-after"), now)
-    if wait is None and dialect.reset_epoch_header:
-        wait = _reset_wait(headers.get(dialect.reset_epoch_header), now)
+    resets = (dialect.reset_epoch_header, *(_RESETS if limited else ()))
+    for name in resets:
+        if wait is None and name:
+            wait = _reset_wait(headers.get(name), now)
     if wait is None:
         return None
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
 
 
+def is_throttling(headers: Mapping[str, str], now: datetime) -> bool:
+    """Whether a 403 is a limit that passes: many vendors answer so where others answer 429.
+
+    A waiting time says so; a count of what is left says so when it is zero. The end of a window
+    alone says so where no such count stands beside it.
+    """
+    if _plain_wait(headers.get("retry-after"), now) is not None:
+        return True
+    left = [value.strip() for name in _LEFT if (value := headers.get(name))]
+    if left:
+        return any(value.split(",")[0].split(";")[0].strip() in {"0", "0.0"} for value in left)
+    return any(_reset_wait(headers.get(name), now) is not None for name in _RESETS)
+
+
 def _plain_wait(value: str | None, now: datetime) -> timedelta | None:
+    if value and (seconds := _SECONDS.fullmatch(value)):
+        return _span(float(seconds[1]), now)
     try:
-        if value is None or value.strip().isdigit():
-            return timedelta(seconds=int(value)) if value else None
-        return parsedate_to_datetime(value) - now
+        return parsedate_to_datetime(value) - now if value else None
     except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _reset_wait(value: str | None, now: datetime) -> timedelta | None:
+    if value and (seconds := _SECONDS.fullmatch(value)):
+        return _span(float(seconds[1]), now)
+    return _plain_wait(value, now)  # a few vendors write a date
+
+
+def _span(seconds: float, now: datetime) -> timedelta | None:
+    """Seconds from now or, where that would be thirty years, the second or millisecond itself."""
     try:
-        return datetime.fromtimestamp(float(value), tz=UTC) - now if value else None
+        if seconds >= _EPOCH_MS:
+            seconds /= 1000
+        if seconds >= _EPOCH_S:
+            return datetime.fromtimestamp(seconds, tz=UTC) - now
+        return timedelta(seconds=seconds)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -168,8 +210,11 @@ class VendorHttp:
         body: object | None = None,
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
+        most: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         """Make one call; return an answer whose status is in ``expect``.
+
+        ``most`` bounds the answer in bytes, for lists that may be long.
 
         Raises:
             ConnectorFault: classified; a lost reply is `FaultCategory.TIMEOUT`.
@@ -189,10 +234,10 @@ class VendorHttp:
             headers=sent,
             extensions={"timeout": self._timeouts},
         )
-        response, raw = await self._exchange(operation, request)
+        response, raw = await self._exchange(operation, request, most)
         exchange = self._record(operation, response, raw, transcript)
-        if len(raw) > MAX_ANSWER_BYTES:
-            raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, "answer_too_large")
+        if len(raw) > most:
+            raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, TOO_LARGE)
         data = self._parse(operation, response, raw)
         if response.status_code in expect:
             return Answer(response.status_code, response.headers, data, exchange)
@@ -202,7 +247,7 @@ class VendorHttp:
         await self._transport.aclose()
 
     async def _exchange(
-        self, operation: str, request: httpx.Request
+        self, operation: str, request: httpx.Request, most: int
     ) -> tuple[httpx.Response, bytes]:
         """Send and receive; every library error becomes a fault.
 
@@ -211,7 +256,7 @@ class VendorHttp:
         """
         category = FaultCategory.TIMEOUT
         try:
-            return await self._send(request)
+            return await self._send(request, most)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             category, code = FaultCategory.UNREACHABLE, type(error).__name__  # nothing was sent
         except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
@@ -223,7 +268,7 @@ class VendorHttp:
             category, code = FaultCategory.UNREACHABLE, type(error).__name__
         raise self._fault(category, operation, code)
 
-    async def _send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    async def _send(self, request: httpx.Request, most: int) -> tuple[httpx.Response, bytes]:
         """Send once; only a refused connection is tried again, because nothing was sent.
 
         Returns one byte more than allowed of an answer that is too large, and reads no further.
@@ -236,11 +281,11 @@ class VendorHttp:
         try:
             async for chunk in response.aiter_bytes():
                 raw += chunk
-                if len(raw) > MAX_ANSWER_BYTES:
+                if len(raw) > most:
                     break
         finally:
             await response.aclose()
-        return response, bytes(raw[: MAX_ANSWER_BYTES + 1])
+        return response, bytes(raw[: most + 1])
 
     async def _answered_again(self, request: httpx.Request) -> httpx.Response:
         """The second try of a call of which nothing was sent, and a third after a moment."""
@@ -332,11 +377,17 @@ class VendorHttp:
             category = FaultCategory.VENDOR_ERROR
         else:
             category = _BY_STATUS.get(status, FaultCategory.UNEXPECTED_ANSWER)
-        dialect = self._dialect
-        if category is not FaultCategory.RATE_LIMITED:
-            # Okta names the end of its window on every answer; only a 429 has to wait for it.
+        dialect, now = self._dialect, datetime.now(UTC)
+        if status == httpx.codes.FORBIDDEN and category is _BY_STATUS[status]:
+            throttles = code not in self._dialect.permission_codes and is_throttling(
+                response.headers, now
+            )
+            category = FaultCategory.RATE_LIMITED if throttles else category
+        limited = category is FaultCategory.RATE_LIMITED
+        if not limited:
+            # Okta names the end of its window on every answer; only a limit has to wait for it.
             dialect = replace(dialect, reset_epoch_header=None)
-        wait = retry_after(response.headers, dialect, datetime.now(UTC))
+        wait = retry_after(response.headers, dialect, now, limited=limited)
         return self._fault(
             category,
             operation,

@@ -14,6 +14,8 @@ Vendor rules, from https://api.kisi.io/docs and docs.kisi.io (remove access righ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import httpx
@@ -25,12 +27,13 @@ from connectors.badge.kisi_api import (
     HOLDINGS,
     KIND,
     LOGINS,
+    ROLES,
+    TEAMS,
     Holding,
     Item,
     KisiApi,
     Params,
     checked_id,
-    fault_of,
     is_id,
 )
 from connectors.badge.kisi_pace import Pace
@@ -42,6 +45,8 @@ from connectors.base import (
     Transcript,
 )
 from connectors.http import Answer, VendorHttp, vendor_instant
+from connectors.kit.proving import Prover
+from connectors.kit.steps import attempt, carry_out, in_order, unread
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -53,9 +58,13 @@ from lockstep.domain.access import (
     Match,
     Observation,
     Problem,
+    Proof,
     Residual,
+    Search,
+    Unread,
 )
 from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 _SIGN_IN: Final = ("access_enabled", "password_flow_enabled")
@@ -74,6 +83,7 @@ class Kisi:
             raise ValueError("api_key: a Kisi API key is needed")
         self._system = options.system
         self._number_key = str(settings.get("employee_number_key") or "")
+        self._prover = Prover()
         self._cache_bound_s = _whole(settings, "offline_cache_bound_s", 86_400)
         http = VendorHttp(
             DIALECT,
@@ -91,68 +101,77 @@ class Kisi:
 
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
         found: dict[str, Match] = {}
-        tried: dict[KeyKind, None] = {}
+        searches: list[Search] = []
         for account_id in filter(is_id, keys.account_ids(self._system)):
-            tried[KeyKind.ACCOUNT_ID] = None
             user = await self._api.user(account_id, transcript)
             if user is not None:
-                found[account_id] = self._match(user, KeyKind.ACCOUNT_ID, keys)
-        found_by_id = bool(found)
+                found[account_id] = self._match(user, KeyKind.ACCOUNT_ID)
+            searches.append(Search(KeyKind.ACCOUNT_ID, account_id, Proof.BY_ID))
         # Kisi knows no user names; one that is an address may be the address that it knows.
         wanted = [(KeyKind.USERNAME, name) for name in keys.usernames if "@" in name]
         wanted += [(KeyKind.EMAIL, name) for name in keys.emails]
-        tried |= dict.fromkeys(kind for kind, _ in wanted)
-        by_address = {name.strip().casefold(): kind for kind, name in reversed(wanted)}
-        for address, kind in by_address.items():
-            users = await self._api.collection("/users", {"query": address}, "users", transcript)
-            hits = [each for each in users if str(each.get("email")).casefold() == address]
-            # An id that was given outweighs an address, which may belong to somebody else by now.
-            stray = found_by_id and any(str(each["id"]) not in found for each in hits)
-            if len(hits) > 1 or stray:
-                raise fault_of(FaultCategory.AMBIGUOUS_MATCH, "users.list", kind.value)
+        by_address = {comparable(kind, name): (kind, name) for kind, name in reversed(wanted)}
+        for kind, name in by_address.values():
+            hits = await self._search(name, transcript)
             for each in hits:
-                found.setdefault(str(each["id"]), self._match(each, kind, keys))
-        return Location(tuple(found.values()), tuple(tried))
+                found.setdefault(str(each["id"]), self._match(each, kind))
+            searches.append(Search(kind, name, Proof.PROVED if hits else Proof.UNPROVED))
+        listed = None
+        if not found and by_address:
+            searches, listed = await self._proved(searches, found, transcript)
+        return Location(tuple(found.values()), tuple(searches), listed=listed)
 
-    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
-        residuals = (Residual("offline_reader_cache", self._cache_bound_s),)
-        user = await self._api.user(account.id, transcript)
-        if user is None:
-            return Observation(account.id, exists=False, standing=(), residuals=residuals)
-        standing = [Access(AccessKind.SIGN_IN, flag) for flag in _flags_on(user)]
-        off_since = None if standing else vendor_instant(user.get("updated_at"))
-        logins = await self._api.held(LOGINS, account.id, transcript)
-        # A login of the mobile app opens doors like a session; one of an API is a long-lived key.
-        for kind, is_api in ((AccessKind.SESSION, False), (AccessKind.SECRET, True)):
-            chosen = (login for login in logins if (login.get("type") == "api") is is_api)
-            standing += [Access(kind, str(login["id"])) for login in chosen]
-        for kind in (AccessKind.CREDENTIAL, AccessKind.ROLE, AccessKind.GROUP):
-            items = await self._api.held(HOLDING_OF[kind], account.id, transcript)
-            standing += [Access(kind, str(item["id"])) for item in items]
-        return Observation(
-            account_id=account.id,
-            exists=True,
-            standing=tuple(standing),
-            off_since=off_since,
-            residuals=residuals,
-        )
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        return self._seen(account.id, await self._api.user(account.id, transcript))
 
-    async def revoke(
+    async def contain(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        actions = await self._shut_out(account, before, transcript)
-        for kind, holding in HOLDING_OF.items():
+        """Shut the doors and the sign-in by password: one call."""
+        due = [access for access in before.standing if access.kind is AccessKind.SIGN_IN]
+        user = await self._api.user(account.id, transcript) if due else None
+        due = [access for access in due if user is not None and user.get(access.ref) is not False]
+        if not due:
+            return ()
+        body = {"user": dict.fromkeys(_SIGN_IN, False)}
+        answer = await self._api.call(
+            "PATCH", f"/users/{account.id}", "users.disable", "users", transcript, body=body
+        )
+        if answer.status == httpx.codes.NOT_FOUND:
+            return ()
+        return tuple(_action(access, answer) for access in due)
+
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        user = await self._api.user(account.id, transcript)
+        seen = self._seen(account.id, user)
+        if user is None:
+            return seen
+        standing, missing = list(seen.standing), []
+        for holding, kinds in _KINDS_OF.items():
+            items = await attempt(self._api.held(holding, account.id, transcript))
+            if isinstance(items, ConnectorFault):
+                missing += [unread(kind, items) for kind in kinds]
+            else:
+                standing += [Access(_kind_of(kinds, item), str(item["id"])) for item in items]
+        return replace(seen, standing=tuple(standing), unread=tuple(missing))
+
+    async def strip(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        async def close(kind: AccessKind, holding: Holding) -> tuple[Action, ...]:
             due = [access for access in before.standing if access.kind is kind]
             if due and holding is CARDS:
                 # Deleting twice says 404, deactivating twice does not: look first.
                 active = await self._api.held(CARDS, account.id, transcript)
                 ids = {str(card["id"]) for card in active}
                 due = [access for access in due if access.ref in ids]
-            for access in due:
-                answer = await self._take(holding, access, transcript)
-                if answer.status != httpx.codes.NOT_FOUND:
-                    actions.append(_action(access, answer))
-        return tuple(actions)
+            return await carry_out(
+                *(partial(self._take, holding, each, transcript) for each in due)
+            )
+
+        return await in_order(
+            *([partial(close, kind, holding)] for kind, holding in HOLDING_OF.items())
+        )
 
     async def health(self, transcript: Transcript) -> Health:
         problems: list[Problem] = []
@@ -174,36 +193,94 @@ class Kisi:
     async def aclose(self) -> None:
         await self._api.aclose()
 
-    async def _shut_out(
-        self, account: Account, before: Observation, transcript: Transcript
-    ) -> list[Action]:
-        due = [access for access in before.standing if access.kind is AccessKind.SIGN_IN]
-        user = await self._api.user(account.id, transcript) if due else None
-        due = [access for access in due if user is not None and user.get(access.ref) is not False]
-        if not due:
-            return []
-        body = {"user": dict.fromkeys(_SIGN_IN, False)}
-        answer = await self._api.call(
-            "PATCH", f"/users/{account.id}", "users.disable", "users", transcript, body=body
-        )
-        if answer.status == httpx.codes.NOT_FOUND:
-            return []
-        return [_action(access, answer) for access in due]
+    async def _search(self, address: str, transcript: Transcript) -> list[Item]:
+        """Users whose address it is; the vendor's search also looks at names and notes."""
+        users = await self._api.collection("/users", {"query": address}, "users", transcript)
+        wanted = comparable(KeyKind.EMAIL, address)
+        return [
+            user
+            for user in users
+            if comparable(KeyKind.EMAIL, str(user.get("email") or "")) == wanted
+        ]
 
-    async def _take(self, holding: Holding, access: Access, transcript: Transcript) -> Answer:
+    async def _proved(
+        self, searches: list[Search], found: dict[str, Match], transcript: Transcript
+    ) -> tuple[list[Search], int | None]:
+        """The searches that found nobody, with the proof that they could; else a whole list."""
+
+        async def sample() -> list[Match]:
+            users = await self._api.some_users(transcript)
+            return [self._match(user, KeyKind.EMAIL) for user in users]
+
+        async def ask(address: str) -> list[Match]:
+            hits = await self._search(address, transcript)
+            return [self._match(user, KeyKind.EMAIL) for user in hits]
+
+        proof = await self._prover.proof_of("query", KeyKind.EMAIL, sample=sample, ask=ask)
+        listed = None
+        if proof is Proof.UNPROVED:
+            users = await self._api.collection("/users", {}, "users", transcript)
+            proof, listed = Proof.LISTED, len(users)
+            for search in searches:
+                for user in users:
+                    held = comparable(KeyKind.EMAIL, str(user.get("email") or ""))
+                    if held == comparable(search.kind, search.value):
+                        found.setdefault(str(user["id"]), self._match(user, search.kind))
+        return [
+            search if search.proof is Proof.BY_ID else replace(search, proof=proof)
+            for search in searches
+        ], listed
+
+    def _seen(self, account_id: str, user: Item | None) -> Observation:
+        """What the user's own record says; all else is kept in lists of their own."""
+        residuals = (Residual("offline_reader_cache", self._cache_bound_s),)
+        if user is None:
+            return Observation(account_id, exists=False, standing=(), residuals=residuals)
+        standing = tuple(Access(AccessKind.SIGN_IN, flag) for flag in _flags_on(user))
+        return Observation(
+            account_id,
+            exists=True,
+            standing=standing,
+            off_since=None if standing else vendor_instant(user.get("updated_at")),
+            residuals=residuals,
+            unread=tuple(Unread(kind) for kind in HOLDING_OF),
+        )
+
+    async def _take(
+        self, holding: Holding, access: Access, transcript: Transcript
+    ) -> tuple[Action, ...]:
         method, suffix, operation = holding.undo
         path = f"{holding.path}/{checked_id(access.ref)}{suffix}"
-        return await self._api.call(method, path, operation, holding.permission, transcript)
+        answer = await self._api.call(method, path, operation, holding.permission, transcript)
+        return () if answer.status == httpx.codes.NOT_FOUND else (_action(access, answer),)
 
-    def _match(self, user: Item, found_by: KeyKind, keys: LeaverKeys) -> Match:
-        known = [Key(KeyKind.EMAIL, str(user.get("email", "")))]
-        number = str((user.get("metadata") or {}).get(self._number_key) or "")
-        if number:
-            known.append(Key(KeyKind.EMPLOYEE_NUMBER, number))
-            if keys.employee_numbers and number not in keys.employee_numbers:
-                raise fault_of(FaultCategory.AMBIGUOUS_MATCH, "users.get", "employee_number")
-        account = Account(str(user["id"]), locator=known[0].value, known_keys=tuple(known))
-        return Match(account, found_by)
+    def _match(self, user: Item, found_by: KeyKind) -> Match:
+        known = [Key(KeyKind.EMAIL, str(user.get("email") or ""))]
+        metadata = user.get("metadata")
+        if isinstance(metadata, dict) and metadata.get(self._number_key):
+            known.append(Key(KeyKind.EMPLOYEE_NUMBER, str(metadata[self._number_key])))
+        account_id = str(user["id"])
+        return Match(
+            Account(account_id, locator=known[0].value, known_keys=tuple(known)),
+            found_by,
+            self._seen(account_id, user),
+            name=str(user.get("name") or ""),
+            created_at=vendor_instant(user.get("created_at")),
+            last_used_at=vendor_instant(user.get("last_sign_in_at")),
+        )
+
+
+_KINDS_OF: Final[dict[Holding, tuple[AccessKind, ...]]] = {
+    LOGINS: (AccessKind.SESSION, AccessKind.SECRET),
+    CARDS: (AccessKind.CREDENTIAL,),
+    ROLES: (AccessKind.ROLE,),
+    TEAMS: (AccessKind.GROUP,),
+}
+
+
+def _kind_of(kinds: tuple[AccessKind, ...], item: Item) -> AccessKind:
+    """A login of the mobile app opens doors like a session; one of an API is a long-lived key."""
+    return kinds[-1] if item.get("type") == "api" else kinds[0]
 
 
 def _flags_on(user: Item) -> list[str]:

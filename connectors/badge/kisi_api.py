@@ -6,7 +6,7 @@ Vendor rules: https://api.kisi.io/docs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ class Holding:
     path: str
     owner: str
     """Field that names the user."""
-    filters: Mapping[str, str]
+    filters: Mapping[str, str] = field(hash=False)
     """Query parameters; ``{id}`` stands for the user."""
     permission: str
     undo: tuple[str, str, str]
@@ -111,19 +111,35 @@ class KisiApi:
         """A whole collection, by ``X-Collection-Range: first-last/total``."""
         operation = f"{permission}.list"
         limit = 100 if path == "/users" else 250  # the vendor's maxima
-        found: list[Item] = []
+        found: dict[str, Item] = {}
+        seen = 0
         for _ in range(MAX_PAGES):
-            params: Params = {**filters, "limit": limit, "offset": len(found)}
+            params: Params = {**filters, "limit": limit, "offset": seen}
             answer = await self.call("GET", path, operation, permission, transcript, params=params)
             items = answer.objects()
             if not isinstance(answer.data, list) or any("id" not in item for item in items):
                 raise fault_of(FaultCategory.UNEXPECTED_ANSWER, operation, "no_list")
-            found += items
-            total = answer.headers.get("x-collection-range", "").rpartition("/")[2]
-            # Without a total only an empty page is the end: the vendor may give less than asked.
-            if not items or (total.isdigit() and len(found) >= int(total)):
-                return found
+            known = len(found)
+            found.update({str(item["id"]): item for item in items})
+            seen += len(items)
+            told = answer.headers.get("x-collection-range", "").rpartition("/")[2]
+            total = int(told) if told.isdigit() else None
+            # A total may count the page only: a full page is the last one when the next is empty.
+            if not items or (total is not None and len(items) < limit and len(found) >= total):
+                if total is not None and len(found) < total:
+                    raise fault_of(FaultCategory.UNEXPECTED_ANSWER, operation, "fewer_than_told")
+                return list(found.values())
+            if len(found) == known:
+                raise fault_of(FaultCategory.UNEXPECTED_ANSWER, operation, "page_repeated")
         raise fault_of(FaultCategory.UNEXPECTED_ANSWER, operation, "too_many_pages")
+
+    async def some_users(self, transcript: Transcript) -> list[Item]:
+        """The first users of the organisation, in whatever order."""
+        params: Params = {"limit": 100}
+        answer = await self.call("GET", "/users", "users.list", "users", transcript, params=params)
+        if not isinstance(answer.data, list):
+            raise fault_of(FaultCategory.UNEXPECTED_ANSWER, "users.list", "no_list")
+        return [item for item in answer.objects() if "id" in item]
 
     async def call(
         self,

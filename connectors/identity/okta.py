@@ -9,38 +9,43 @@ the user's own lists of clients, factors, roles and groups. What cannot be prove
 - An app behind Okta keeps the session that it made itself: that is a residual.
 - Suspending tells the apps nothing, so with ``disable = "deactivate"`` a suspended user's app
   assignments still count as standing.
+
+Finding. Reading by login is authoritative; the search index is proved to find before it is believed
+that it found nobody, else all users are listed. A short user name finds logins that begin with it:
+those are told, and a person decides.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
 
 import httpx
 
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import VendorHttp
-from connectors.identity.okta_api import (
-    DIALECT,
+from connectors.identity.okta_api import DIALECT, OktaApi
+from connectors.identity.okta_faults import KIND, attempt
+from connectors.identity.okta_health import examine
+from connectors.identity.okta_lists import (
     MANAGE_GROUPS,
     MANAGE_ROLES,
     MANAGE_USERS,
-    OktaApi,
     known_refs,
 )
-from connectors.identity.okta_faults import KIND, attempt
-from connectors.identity.okta_health import examine
-from connectors.identity.okta_locate import Search
-from connectors.identity.okta_options import (
-    ACCESS_TOKEN_S,
-    APP_SESSION_S,
-    SPECS,
-    Disable,
-    parse_options,
+from connectors.identity.okta_locate import Locating
+from connectors.identity.okta_options import ACCESS_TOKEN_S, APP_SESSION_S, SPECS, parse_options
+from connectors.identity.okta_revoke import Revocation
+from connectors.identity.okta_search import Searches
+from connectors.identity.okta_user import (
+    ACCESS_TOKEN,
+    APP_SESSION,
+    OktaUser,
+    door,
+    lists_of,
+    open_lists,
 )
-from connectors.identity.okta_revoke import ALL, APPS, UNREAD, Revocation
-from connectors.identity.okta_user import OktaUser
+from connectors.kit.steps import unread
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -50,12 +55,9 @@ from lockstep.domain.access import (
     Health,
     Location,
     Observation,
-    Residual,
+    Unread,
 )
 from lockstep.domain.leavers import LeaverKeys
-
-ACCESS_TOKEN = "access_token"  # noqa: S105 - the code of a residual, not a secret
-APP_SESSION = "app_session"
 
 _Refs = tuple[str, ...] | None | ConnectorFault
 
@@ -87,6 +89,7 @@ class OktaConnector:
                 transport=transport,
             )
         )
+        self._searches = Searches(self._api, self._options)
 
     @property
     def kind(self) -> str:
@@ -94,98 +97,79 @@ class OktaConnector:
 
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
         """Search by account id, worker id, employee number, login and e-mail address."""
-        search = Search(
-            self._api, self._options, system=self._system, keys=keys, transcript=transcript
+        locating = Locating(
+            self._api,
+            self._options,
+            self._searches,
+            system=self._system,
+            keys=keys,
+            transcript=transcript,
         )
-        return await search.run()
+        return await locating.run()
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        user = await self._api.user(account.id, transcript)
+        if user is None:
+            return Observation(account.id, exists=False, standing=())
+        return door(user, self._options)
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Block the sign-in; how, is explained in `okta_revoke`."""
+        if not before.signs_in:
+            return ()
+        user = await self._api.user(account.id, transcript)
+        if user is None:
+            return ()
+        return await Revocation(self._api, self._options, user, transcript).contain()
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
-        """Read the user and its lists at once.
-
-        While sign-in is open nothing may delay the block: a list that cannot be read then counts
-        as standing (`UNREAD`). Once it is blocked, an unread list is a fault.
-        """
+        """Read the user and its lists at once."""
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(attempt(self._api.user(account.id, transcript)))
             lists = {
                 kind: group.create_task(attempt(self._api.refs(kind, account.id, transcript)))
-                for kind in self._listed()
+                for kind in lists_of(self._options)
             }
         user = reading.result()
         if isinstance(user, ConnectorFault):
             raise user
         if user is None:
             return Observation(account.id, exists=False, standing=())
-        return Observation(
-            account_id=account.id,
-            exists=True,
-            standing=self._standing(user, {kind: task.result() for kind, task in lists.items()}),
-            off_since=user.status_changed if user.is_blocked else None,
-            residuals=self._residuals(user),
-        )
+        seen = door(user, self._options)
+        standing, rows = list(seen.standing), list[Unread]()
+        for kind in open_lists(user, self._options):
+            refs = _believed(kind, lists[kind].result(), user)
+            if isinstance(refs, ConnectorFault):
+                rows.append(unread(kind, refs))
+            else:
+                standing += [Access(kind, ref) for ref in refs]
+        return replace(seen, standing=tuple(standing), unread=tuple(rows))
 
-    async def revoke(
+    async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """Close every way in; order and repetition are explained in `okta_revoke`."""
+        """Close the rest; order and repetition are explained in `okta_revoke`."""
+        if not before.standing:
+            return ()
         user = await self._api.user(account.id, transcript)
         if user is None:
             return ()
-        return await Revocation(self._api, self._options, user, before, transcript).run()
+        return await Revocation(self._api, self._options, user, transcript).strip(before)
 
     async def health(self, transcript: Transcript) -> Health:
-        return await examine(self._api, self._options, transcript)
+        return await examine(self._api, self._options, self._searches, transcript)
 
     async def aclose(self) -> None:
         await self._api.aclose()
 
-    def _listed(self) -> tuple[AccessKind, ...]:
-        wanted = {
-            AccessKind.TOKEN: True,
-            AccessKind.FACTOR: self._options.reset_factors,
-            AccessKind.ROLE: self._options.strip_roles,
-            AccessKind.GROUP: self._options.strip_groups,
-        }
-        return tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
 
-    def _standing(self, user: OktaUser, lists: Mapping[AccessKind, _Refs]) -> tuple[Access, ...]:
-        standing: list[Access] = []
-        if not user.is_blocked:
-            standing += [Access(AccessKind.SIGN_IN, user.id), Access(AccessKind.SESSION, ALL)]
-        for kind, refs in lists.items():
-            # A deactivated user's factors open nothing, and Okta refuses to reset them.
-            if kind is AccessKind.FACTOR and user.is_deactivated:
-                continue
-            standing += [Access(kind, ref) for ref in _believed(kind, refs, user)]
-        if self._options.disable is Disable.DEACTIVATE and not user.is_deactivated:
-            standing.append(Access(AccessKind.ASSIGNMENT, APPS))
-        return tuple(standing)
-
-    def _residuals(self, user: OktaUser) -> tuple[Residual, ...]:
-        """What outlives the block, until its bound has passed by Okta's clock."""
-        if not user.is_blocked:
-            return ()
-        bounds = (
-            Residual(ACCESS_TOKEN, self._options.access_token_s),
-            Residual(APP_SESSION, self._options.app_session_s),
-        )
-        off_since = user.status_changed
-        return tuple(
-            bound
-            for bound in bounds
-            if off_since is None or user.seen_at < off_since + timedelta(seconds=bound.bound_s)
-        )
-
-
-def _believed(kind: AccessKind, refs: _Refs, user: OktaUser) -> tuple[str, ...]:
+def _believed(kind: AccessKind, refs: _Refs, user: OktaUser) -> tuple[str, ...] | ConnectorFault:
     try:
-        if isinstance(refs, ConnectorFault):
-            raise refs
-        return known_refs(kind, refs, user)
-    except ConnectorFault:
-        if user.is_blocked:
-            raise
-        return (UNREAD,)
+        return refs if isinstance(refs, ConnectorFault) else known_refs(kind, refs, user)
+    except ConnectorFault as fault:
+        return fault
 
 
 MANIFEST = ConnectorManifest(

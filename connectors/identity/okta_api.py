@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -18,6 +18,15 @@ import httpx
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect, VendorHttp
 from connectors.identity.okta_faults import KIND, fault_of, unexpected
+from connectors.identity.okta_lists import (
+    LISTINGS,
+    MANAGE_GROUPS,
+    MANAGE_ROLES,
+    MANAGE_USERS,
+    READ_GROUPS,
+    READ_ROLES,
+    READ_USERS,
+)
 from connectors.identity.okta_user import OktaUser, read_user
 from lockstep.domain.access import AccessKind
 from lockstep.domain.faults import FaultCategory
@@ -29,17 +38,20 @@ DIALECT = Dialect(
     reset_epoch_header="x-rate-limit-reset",
     permission_codes=frozenset({"E0000006"}),
 )
-READ_USERS = "okta.users.read"
-MANAGE_USERS = "okta.users.manage"
-READ_GROUPS = "okta.groups.read"
-MANAGE_GROUPS = "okta.groups.manage"
-READ_ROLES = "okta.roles.read"
-MANAGE_ROLES = "okta.roles.manage"
+
+SEARCH = "users.search"
+_NO_SUCH_SEARCH = "E0000031"
+"""Invalid search criteria: also what Okta says of an attribute that it does not know."""
 
 MAX_PAGES = 50
+LIST_LIMIT = 200
+"""Okta's largest page of users."""
+MOST_LISTED = 200_000
+"""Users that are listed to compare them, where no search is to be trusted."""
 # Okta bounds concurrent requests per organisation, apart from its rates (about 75, and as low as
 # 15 on small plans): https://developer.okta.com/docs/reference/rl-best-practices/
 MAX_PARALLEL = 10
+_Item = tuple[dict[str, Any], Answer]
 _OK = 200
 _NOT_FOUND = 404
 _NOT_FOUND_CODES = frozenset({"E0000007", "E0000008"})
@@ -51,51 +63,6 @@ _FORBIDDEN = {
     "E0000001": FaultCategory.PROTECTED_ACCOUNT,
 }
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """Where Okta lists one kind of access of a user, and which items count."""
-
-    path: str
-    operation: str
-    needs: str
-    ref: str
-    counts: Callable[[Mapping[str, Any]], bool]
-
-
-_LISTINGS: Mapping[AccessKind, _Listing] = {
-    # Clients "for which the user has grants or tokens": one entry stands for both.
-    AccessKind.TOKEN: _Listing(
-        "clients", "users.clients.list", READ_USERS, "client_id", lambda _: True
-    ),
-    # E-mail enrols itself for as long as the user has an address, so it can never be reset:
-    # https://github.com/okta/okta-developer-docs/pull/2632
-    AccessKind.FACTOR: _Listing(
-        "factors",
-        "users.factors.list",
-        READ_USERS,
-        "id",
-        lambda item: item.get("factorType") != "email" and item.get("status") != "NOT_SETUP",
-    ),
-    # A role that comes from a group ends with the membership; it has no call of its own.
-    AccessKind.ROLE: _Listing(
-        "roles",
-        "users.roles.list",
-        READ_ROLES,
-        "id",
-        lambda item: item.get("assignmentType") != "GROUP",
-    ),
-    # APP_GROUP belongs to the app that imports it, BUILT_IN is Everyone: neither can be left
-    # through the API, and neither lets anybody in once sign-in is blocked.
-    AccessKind.GROUP: _Listing(
-        "groups",
-        "users.groups.list",
-        READ_USERS,
-        "id",
-        lambda item: item.get("type") not in {"APP_GROUP", "BUILT_IN"},
-    ),
-}
 
 
 class OktaApi:
@@ -127,23 +94,42 @@ class OktaApi:
         return await self._one_user("me", "users.get_me", transcript)
 
     async def search(
-        self, attribute: str, value: str, transcript: Transcript
-    ) -> tuple[OktaUser, ...]:
-        """Users whose attribute equals ``value``; the index lags, so read each one by id.
+        self, attribute: str, operator: str, value: str, transcript: Transcript
+    ) -> AsyncGenerator[list[OktaUser], None]:
+        """Pages of users whose attribute compares so; the index lags, so read each one by id.
 
         ``search`` also returns DEPROVISIONED users, which the plain list leaves out.
         """
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        params: dict[str, str | int] = {"search": f'{attribute} eq "{escaped}"', "limit": 50}
-        operation = "users.search"
-        items = await self._pages("/api/v1/users", operation, READ_USERS, transcript, params)
-        return tuple(read_user(item, answer, operation) for item, answer in items or ())
+        params: dict[str, str | int] = {
+            "search": f'{attribute} {operator} "{escaped}"',
+            "limit": 50,
+        }
+        pages = self._each_page("/api/v1/users", SEARCH, READ_USERS, transcript, params=params)
+        async with aclosing(pages):
+            async for items in pages:
+                yield [read_user(item, answer, SEARCH) for item, answer in items or ()]
+
+    async def everybody(self, transcript: Transcript) -> AsyncGenerator[list[OktaUser], None]:
+        """Pages of all users but those that are DEPROVISIONED; no filter, and no index."""
+        operation = "users.list"
+        pages = self._each_page(
+            "/api/v1/users",
+            operation,
+            READ_USERS,
+            transcript,
+            params={"limit": LIST_LIMIT},
+            most=MOST_LISTED // LIST_LIMIT,
+        )
+        async with aclosing(pages):
+            async for items in pages:
+                yield [read_user(item, answer, operation) for item, answer in items or ()]
 
     async def refs(
         self, kind: AccessKind, user_id: str, transcript: Transcript
     ) -> tuple[str, ...] | None:
         """Vendor ids of every access of one kind; None when Okta knows no such list (404)."""
-        listing = _LISTINGS[kind]
+        listing = LISTINGS[kind]
         path = f"{_user_path(user_id)}/{listing.path}"
         items = await self._pages(path, listing.operation, listing.needs, transcript)
         if items is None:
@@ -158,11 +144,12 @@ class OktaApi:
             refs.setdefault(ref)
         return tuple(refs)
 
-    async def sample_user(self, transcript: Transcript) -> OktaUser | None:
-        """Any user, to learn whether we may read users; None in an empty organisation."""
-        answer = await self._sample("/api/v1/users", "users.list", READ_USERS, transcript)
-        found = answer.objects()
-        return read_user(found[0], answer, "users.list") if found else None
+    async def some_users(self, transcript: Transcript) -> list[OktaUser]:
+        """The first page of all users."""
+        async with aclosing(self.everybody(transcript)) as pages:
+            async for users in pages:
+                return users
+        return []
 
     async def sample_group(self, transcript: Transcript) -> None:
         """Any group, to learn whether we may read groups."""
@@ -291,15 +278,29 @@ class OktaApi:
         return None if _says_not_found(answer, operation) else answer
 
     async def _pages(
+        self, path: str, operation: str, needs: str, transcript: Transcript
+    ) -> list[_Item] | None:
+        items: list[_Item] = []
+        pages = self._each_page(path, operation, needs, transcript)
+        async with aclosing(pages):
+            async for found in pages:
+                if found is None:
+                    return None
+                items += found
+        return items
+
+    async def _each_page(
         self,
         path: str,
         operation: str,
         needs: str,
         transcript: Transcript,
+        *,
         params: Mapping[str, str | int] | None = None,
-    ) -> list[tuple[dict[str, Any], Answer]] | None:
-        items: list[tuple[dict[str, Any], Answer]] = []
-        for _ in range(MAX_PAGES):
+        most: int = MAX_PAGES,
+    ) -> AsyncGenerator[list[_Item] | None, None]:
+        """Page after page to the end; None when Okta knows no such list (404)."""
+        for _ in range(most):
             answer = await self._call(
                 "GET",
                 path,
@@ -310,16 +311,20 @@ class OktaApi:
                 params=params,
             )
             if _says_not_found(answer, operation):
-                return None
+                yield None
+                return
             if not isinstance(answer.data, list):
                 raise unexpected(operation, "no_list", answer)
             for item in answer.data:
                 if not isinstance(item, dict):
                     raise unexpected(operation, "no_object", answer)
-                items.append((item, answer))
-            params = _next_page(answer.headers)
-            if params is None:
-                return items
+            yield [(item, answer) for item in answer.data]
+            following = _next_page(answer.headers)
+            if following is None:
+                return
+            if following == params:  # a page that says that it follows itself
+                break
+            params = following
         raise unexpected(operation, "too_many_pages", answer)
 
     async def _call(
@@ -363,6 +368,11 @@ def _explained(fault: ConnectorFault, needs: str) -> ConnectorFault:
     )
 
 
+def is_no_search(fault: ConnectorFault) -> bool:
+    """Whether Okta refused the search itself: the attribute is not one of this organisation."""
+    return fault.operation == SEARCH and fault.code.rpartition(".")[2] == _NO_SUCH_SEARCH
+
+
 def _says_not_found(answer: Answer, operation: str) -> bool:
     """Whether Okta itself says so: a 404 of a proxy or a wrong address proves nothing."""
     if answer.status != _NOT_FOUND:
@@ -381,19 +391,3 @@ def _next_page(headers: httpx.Headers) -> dict[str, str | int] | None:
 
 def _user_path(user_id: str) -> str:
     return f"/api/v1/users/{quote(user_id, safe='')}"
-
-
-def known_refs(kind: AccessKind, refs: tuple[str, ...] | None, user: OktaUser) -> tuple[str, ...]:
-    """What a list says of this user.
-
-    Okta answers 404 for lists of a deactivated user (seen with factors:
-    https://github.com/okta/okta-sdk-java/issues/646); for any other user 404 says nothing.
-
-    Raises:
-        ConnectorFault: unexpected answer.
-    """
-    if refs is not None:
-        return refs
-    if user.is_deactivated:
-        return ()
-    raise fault_of(FaultCategory.UNEXPECTED_ANSWER, _LISTINGS[kind].operation, "404")

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.identity.okta_api import (
-    MANAGE_GROUPS,
-    MANAGE_ROLES,
-    MANAGE_USERS,
-    READ_USERS,
-    OktaApi,
-)
+from connectors.identity.okta_api import OktaApi
 from connectors.identity.okta_faults import attempt
+from connectors.identity.okta_lists import MANAGE_GROUPS, MANAGE_ROLES, MANAGE_USERS, READ_USERS
 from connectors.identity.okta_options import OktaOptions
+from connectors.identity.okta_search import BY_LOGIN, EMAIL, Searches, Way
 from connectors.identity.okta_user import OktaUser
-from lockstep.domain.access import AccessKind, Health, Problem, ProblemSeverity
+from lockstep.domain.access import AccessKind, Health, Problem, ProblemSeverity, Proof
 from lockstep.domain.faults import FaultCategory
 
 # Roles that let their holder change users; a custom role's rights cannot be read with our scopes.
@@ -23,28 +19,55 @@ _CHANGING_ROLES = frozenset({"SUPER_ADMIN", "ORG_ADMIN", "USER_ADMIN", "CUSTOM"}
 _NO_ANSWER = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
 
 
-async def examine(api: OktaApi, options: OktaOptions, transcript: Transcript) -> Health:
+async def examine(
+    api: OktaApi, options: OktaOptions, searches: Searches, transcript: Transcript
+) -> Health:
     """Check that Okta answers, takes our token, and lets us read all that a revocation reads.
+
+    Every search is proved anew: an attribute that the index does not hold finds nobody.
 
     The right to change something cannot be tried without changing it. It is judged by the admin
     roles of the token's owner, where Okta shows them.
     """
-    any_user = await attempt(api.sample_user(transcript))
-    if isinstance(any_user, ConnectorFault):
-        reachable = any_user.category not in _NO_ANSWER
-        return Health(reachable, (_problem("users", MANAGE_USERS, any_user),))
-    problems = []
+    users = await attempt(api.some_users(transcript))
+    if isinstance(users, ConnectorFault):
+        reachable = users.category not in _NO_ANSWER
+        return Health(reachable, (_problem("users", MANAGE_USERS, users),))
+    problems = list(await _probe_searches(searches, transcript)) if users else []
     if options.strip_groups:
         result = await attempt(api.sample_group(transcript))
         problems.append(_blocked("groups", MANAGE_GROUPS, result))
     owner = await attempt(api.token_owner(transcript))
     if isinstance(owner, OktaUser):
         problems.append(await _judge_owner(api, owner, transcript))
-    sample = owner if isinstance(owner, OktaUser) else any_user
-    if sample is not None:
-        problems += await _probe_lists(api, options, sample, transcript)
+    sample = [owner] if isinstance(owner, OktaUser) else users
+    if sample:
+        problems += await _probe_lists(api, options, sample[0], transcript)
     named = {problem.code: problem for problem in problems if problem is not None}
     return Health(True, tuple(named.values()))
+
+
+async def _probe_searches(searches: Searches, transcript: Transcript) -> list[Problem | None]:
+    searches.forget()
+    ways = (BY_LOGIN, EMAIL, *searches.numbers())
+    found: list[Problem | None] = []
+    for way in ways:
+        proof = await attempt(searches.proof(way, transcript))
+        if isinstance(proof, ConnectorFault):
+            found.append(_blocked("users", MANAGE_USERS, proof))
+        elif proof is Proof.UNPROVED:
+            found.append(_blind(way))
+    return found
+
+
+def _blind(way: Way) -> Problem:
+    return Problem(
+        f"search_not_proved.{way.name}",
+        f"Okta did not find a user whom it lists, by what it holds of {way.name}.",
+        "Check that the attribute exists and can be searched, and that the token sees all users. "
+        "Until then everybody is listed before a leaver counts as not found.",
+        ProblemSeverity.LIMITS,
+    )
 
 
 async def _probe_lists(

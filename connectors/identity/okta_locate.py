@@ -1,41 +1,59 @@
-"""Finding a leaver's Okta users by every usable key."""
+"""Finding a leaver's Okta users by every usable key; whose they are, the law decides.
+
+While somebody is found, each key is asked for once. Where nobody is, the short name is searched for
+as a beginning of logins, every way of asking is proved to find, and where one is not proved all
+users are listed and compared. A list of Okta's leaves out users that are DEPROVISIONED already:
+there is nothing to close for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
 from connectors.base import Transcript
 from connectors.identity.okta_api import OktaApi
-from connectors.identity.okta_faults import fault_of, gather
+from connectors.identity.okta_faults import gather
 from connectors.identity.okta_options import OktaOptions
-from connectors.identity.okta_user import OktaUser
-from lockstep.domain.access import Account, Location, Match
-from lockstep.domain.faults import FaultCategory
+from connectors.identity.okta_search import (
+    BY_LOGIN,
+    EMAIL,
+    LOGIN,
+    LOGIN_PREFIX,
+    Answered,
+    Searches,
+    Way,
+    can_be_read,
+    holds,
+)
+from connectors.identity.okta_user import OktaUser, door, is_under, keys_of, listed_match
+from connectors.kit.proving import together
+from lockstep.domain.access import Location, Match, Proof, Search
+from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
-_SEARCH = "users.search"
-_MOST_HITS = 20
+_STRENGTH = list(KeyKind)
+_BY_ID = Way("users.get", KeyKind.ACCOUNT_ID)
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """Users that one key found, from the authoritative endpoint or from the lagging index."""
+    """What one way of asking for one key of the leaver returned."""
 
-    kind: KeyKind
-    value: str
-    users: tuple[OktaUser, ...]
-    is_authoritative: bool = True
+    key: Key
+    way: Way
+    answered: Answered = field(repr=False)
 
 
-class Search:
+class Locating:
     """One search for one leaver; reads only."""
 
     def __init__(
         self,
         api: OktaApi,
         options: OktaOptions,
+        searches: Searches,
         *,
         system: str,
         keys: LeaverKeys,
@@ -43,144 +61,137 @@ class Search:
     ) -> None:
         self._api = api
         self._options = options
-        self._keys = keys
+        self._searches = searches
         self._transcript = transcript
-        self._pinned = frozenset(keys.account_ids(system))
+        self._keys = tuple(_distinct(keys, system))
 
     async def run(self) -> Location:
-        """Ask for every key at once, believe only what the read by id confirms.
+        """Ask for every key at once; believe of the index only what a read by id confirms."""
+        hits = await self._asked(self._first_questions())
+        matches = await self._matches(hits)
+        if matches:
+            return Location(matches, self._searched(hits, {}))
+        more = await self._asked(self._further_questions())
+        matches, hits = await self._matches(more), [*hits, *more]
+        if matches:
+            return Location(matches, self._searched(hits, {}))
+        ways = dict.fromkeys(hit.way for hit in hits if hit.way != _BY_ID)
+        proofs = {way: await self._searches.proof(way, self._transcript) for way in ways}
+        searched = self._searched(hits, proofs)
+        if all(one.proof is not Proof.UNPROVED for one in searched):
+            return Location((), searched)
+        return await self._by_list(searched)
 
-        Raises:
-            ConnectorFault: ambiguous match, when one key finds several users or a user's own
-                strong key contradicts ours. An account id that HR or an operator gave for this
-                system settles both: other people's accounts are then left out.
-        """
-        hits = await gather(self._questions())
-        tried = {hit.kind for hit in hits}
-        hits = await self._confirmed(hits)
-        matches: dict[str, Match] = {}
-        for hit in sorted(hits, key=lambda hit: list(KeyKind).index(hit.kind)):
-            for user in self._leavers(hit):
-                matches.setdefault(user.id, Match(self._account(user), hit.kind))
-        return Location(tuple(matches.values()), tuple(kind for kind in KeyKind if kind in tried))
+    def _first_questions(self) -> Iterator[tuple[Key, Way]]:
+        numbers = {way.proved_by: way for way in self._searches.numbers()}
+        asked: set[str] = set()
+        for key in self._keys:
+            is_new = comparable(KeyKind.USERNAME, key.value) not in asked
+            if key.kind is KeyKind.ACCOUNT_ID:
+                yield key, _BY_ID
+            elif key.kind in numbers:
+                yield key, numbers[key.kind]
+            elif key.kind is KeyKind.USERNAME:
+                yield key, BY_LOGIN if can_be_read(key.value) else LOGIN
+                asked.add(comparable(key.kind, key.value))
+            elif key.kind is KeyKind.EMAIL:
+                yield key, EMAIL
+                # Most organisations use the address as login, and the read by login does not lag.
+                if is_new and can_be_read(key.value):
+                    yield key, BY_LOGIN
 
-    def _questions(self) -> list[Coroutine[Any, Any, _Hit]]:
-        questions = [self._by_id(value) for value in sorted(self._pinned)]
-        for kind, attribute in self._strong_attributes():
-            questions += [
-                self._by_attribute(kind, attribute, value) for value in self._keys.of_kind(kind)
-            ]
-        usernames, emails = self._keys.usernames, self._keys.emails
-        questions += [self._by_login(KeyKind.USERNAME, value) for value in usernames]
-        questions += [self._by_attribute(KeyKind.EMAIL, "email", value) for value in emails]
-        # Most organisations use the address as login, and the read by login does not lag.
-        asked = {value.casefold() for value in usernames}
-        questions += [
-            self._by_login(KeyKind.EMAIL, value)
-            for value in emails
-            if value.casefold() not in asked
-        ]
-        return questions
+    def _further_questions(self) -> Iterator[tuple[Key, Way]]:
+        """Okta reads a login by its part before the @ only while that is unambiguous."""
+        for key in self._keys:
+            if key.kind is KeyKind.USERNAME:
+                if can_be_read(key.value):
+                    yield key, LOGIN
+                if "@" not in key.value:
+                    yield key, LOGIN_PREFIX
 
-    def _strong_attributes(self) -> list[tuple[KeyKind, str]]:
-        pairs = (
-            (KeyKind.WORKER_ID, self._options.worker_id_attribute),
-            (KeyKind.EMPLOYEE_NUMBER, self._options.employee_number_attribute),
+    async def _asked(self, questions: Iterable[tuple[Key, Way]]) -> list[_Hit]:
+        return await gather(self._ask(key, way) for key, way in questions)
+
+    async def _ask(self, key: Key, way: Way) -> _Hit:
+        value = f"{key.value}@" if way == LOGIN_PREFIX else key.value
+        if way == _BY_ID and not can_be_read(value):
+            return _Hit(key, way, Answered(is_sound=False))
+        return _Hit(key, way, await self._searches.ask(way, value, self._transcript))
+
+    async def _matches(self, hits: Sequence[_Hit]) -> tuple[Match, ...]:
+        """Each user once, under the strongest key, as the authoritative endpoint shows it."""
+        users = await self._confirmed(hits)
+        found: dict[str, Match] = {}
+        for hit in sorted(hits, key=lambda hit: _STRENGTH.index(hit.key.kind)):
+            for user in hit.answered.users:
+                now = users.get(user.id)
+                if now is None or now.id in found:
+                    continue
+                if hit.answered.is_authoritative or is_under(now, hit.key, self._options):
+                    kind = hit.key.kind
+                    if kind is KeyKind.ACCOUNT_ID and now.id != hit.key.value:
+                        kind = KeyKind.USERNAME  # HR's id is a login: a name, not an id
+                    match = listed_match(now, self._options, kind)
+                    found[now.id] = replace(match, seen=door(now, self._options))
+        return tuple(found.values())
+
+    async def _confirmed(self, hits: Sequence[_Hit]) -> dict[str, OktaUser]:
+        """Read users from the index again by id: it may be stale."""
+        sure = [hit.answered for hit in hits if hit.answered.is_authoritative]
+        known = {user.id: user for answered in sure for user in answered.users}
+        unread = {user.id for hit in hits for user in hit.answered.users} - known.keys()
+        read = await gather([self._api.user(one, self._transcript) for one in sorted(unread)])
+        return known | {user.id: user for user in read if user is not None}
+
+    def _searched(self, hits: Sequence[_Hit], proofs: dict[Way, Proof]) -> tuple[Search, ...]:
+        """By key, how it is known that it would have been found."""
+        by_key: dict[Key, list[Proof]] = {}
+        for hit in hits:
+            by_key.setdefault(hit.key, []).append(_proof(hit, proofs))
+        return tuple(
+            Search(key.kind, key.value, together(proofs)) for key, proofs in by_key.items()
         )
-        return [(kind, attribute) for kind, attribute in pairs if attribute]
 
-    async def _by_id(self, user_id: str) -> _Hit:
-        user = await self._api.find(user_id, self._transcript)
-        return _Hit(KeyKind.ACCOUNT_ID, user_id, _some(user))
-
-    async def _by_attribute(self, kind: KeyKind, attribute: str, value: str) -> _Hit:
-        users = await self._api.search(f"profile.{attribute}", value, self._transcript)
-        return _Hit(kind, value, users, is_authoritative=False)
-
-    async def _by_login(self, kind: KeyKind, value: str) -> _Hit:
-        """A login with a slash can only be searched for; so says Okta's documentation."""
-        if "/" not in value:
-            user = await self._api.find(value, self._transcript)
-            if user is not None:
-                return _Hit(kind, value, (user,))
-        if kind is KeyKind.EMAIL:
-            return _Hit(kind, value, ())
-        return await self._by_attribute(kind, "login", value)
-
-    async def _confirmed(self, hits: Iterable[_Hit]) -> list[_Hit]:
-        """Read users from the index again by id: it may be stale, or match too much."""
-        hits = list(hits)
-        known = {user.id: user for hit in hits if hit.is_authoritative for user in hit.users}
-        unread = {user.id for hit in hits for user in hit.users} - known.keys()
-        if len(unread) > _MOST_HITS:
-            raise fault_of(FaultCategory.AMBIGUOUS_MATCH, _SEARCH, "too_many_users")
-        for user in await gather([self._api.user(i, self._transcript) for i in sorted(unread)]):
-            if user is not None:
-                known[user.id] = user
-        return [
-            _Hit(
-                hit.kind,
-                hit.value,
-                tuple(
-                    known[user.id]
-                    for user in hit.users
-                    if user.id in known and self._holds(known[user.id], hit)
-                ),
-            )
-            for hit in hits
-        ]
-
-    def _holds(self, user: OktaUser, hit: _Hit) -> bool:
-        """Whether the user really has the key that found it."""
-        wanted = hit.value.strip().casefold()
-        match hit.kind:
-            case KeyKind.ACCOUNT_ID:
-                return user.id == hit.value
-            case KeyKind.EMPLOYEE_NUMBER | KeyKind.WORKER_ID:
-                attribute = dict(self._strong_attributes())[hit.kind]
-                return user.attribute(attribute).casefold() == wanted
-            case KeyKind.EMAIL:
-                return wanted in {user.email.casefold(), user.login.casefold()}
-            case _:
-                # Okta also finds a login by its part before the @, while that is unambiguous.
-                login = user.login.casefold()
-                return wanted in {login, login.partition("@")[0]}
-
-    def _leavers(self, hit: _Hit) -> tuple[OktaUser, ...]:
-        """The users of one key that are the leaver's.
-
-        Raises:
-            ConnectorFault: ambiguous match.
-        """
-        users = {user.id: user for user in hit.users}
-        chosen = [user for user in users.values() if user.id in self._pinned]
-        if len(users) > 1:
-            if not chosen:
-                raise fault_of(FaultCategory.AMBIGUOUS_MATCH, _SEARCH, f"several.{hit.kind}")
-            return tuple(chosen)
-        for user in users.values():
-            if kind := self._contradicts(user):
-                if self._pinned and user.id not in self._pinned:
-                    return ()
-                raise fault_of(FaultCategory.AMBIGUOUS_MATCH, _SEARCH, f"other.{kind}")
-        return tuple(users.values())
-
-    def _contradicts(self, user: OktaUser) -> KeyKind | None:
-        """A strong key of the user's own that is not among ours: a recycled login or address."""
-        for kind, attribute in self._strong_attributes():
-            theirs = user.attribute(attribute).casefold()
-            ours = {value.strip().casefold() for value in self._keys.of_kind(kind)}
-            if theirs and ours and theirs not in ours:
-                return kind
-        return None
-
-    def _account(self, user: OktaUser) -> Account:
-        keys = [
-            Key(kind, user.attribute(attribute)) for kind, attribute in self._strong_attributes()
-        ]
-        keys += [Key(KeyKind.USERNAME, user.login), Key(KeyKind.EMAIL, user.email)]
-        return Account(user.id, user.login, tuple(key for key in keys if key.value))
+    async def _by_list(self, searched: tuple[Search, ...]) -> Location:
+        """Compare every user that Okta lists with every key."""
+        ids: set[str] = set()
+        held: set[KeyKind] = set()
+        hits: list[_Hit] = []
+        pages = self._api.everybody(self._transcript)
+        async with aclosing(pages):
+            async for page in pages:
+                for user in page:
+                    ids.add(user.id)
+                    held.update(key.kind for key in keys_of(user, self._options))
+                    found = Answered((user,))
+                    fitting = holds(user, self._keys, self._options)
+                    hits += [_Hit(key, _BY_ID, found) for key in fitting]
+        matches = await self._matches(hits)
+        if not ids:  # whoever made our token is a user: such a list hides people
+            return Location(matches, searched)
+        held.add(KeyKind.ACCOUNT_ID)
+        listed = tuple(replace(one, proof=_listed(one, held)) for one in searched)
+        return Location(matches, listed, listed=len(ids))
 
 
-def _some(user: OktaUser | None) -> tuple[OktaUser, ...]:
-    return () if user is None else (user,)
+def _distinct(keys: LeaverKeys, system: str) -> Iterator[Key]:
+    """The leaver's keys by which Okta can be asked, each once."""
+    yield from (Key(KeyKind.ACCOUNT_ID, value) for value in keys.account_ids(system))
+    for kind in KeyKind:
+        yield from (Key(kind, value) for value in keys.of_kind(kind))
+
+
+def _proof(hit: _Hit, proofs: dict[Way, Proof]) -> Proof:
+    if not hit.answered.is_sound:
+        return Proof.UNPROVED
+    if hit.way == _BY_ID:
+        return Proof.BY_ID
+    if hit.answered.users and not proofs:
+        return Proof.PROVED  # it has found
+    return proofs.get(hit.way, Proof.UNPROVED)
+
+
+def _listed(search: Search, held: set[KeyKind]) -> Proof:
+    if search.proof is Proof.BY_ID or search.proof is Proof.PROVED:
+        return search.proof
+    return Proof.LISTED if search.kind in held else Proof.NOT_HELD

@@ -60,13 +60,21 @@ class AwsConnector:
             halves.append(self._identity_center.locate(store_ids, keys, transcript))
         return joined(*await all_of(*halves))
 
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        return await self._half(account).look(account, transcript)
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        return await self._half(account).contain(account, before, transcript)
+
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         return await self._half(account).read_back(account, transcript)
 
-    async def revoke(
+    async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        return await self._half(account).revoke(account, before, transcript)
+        return await self._half(account).strip(account, before, transcript)
 
     async def health(self, transcript: Transcript) -> Health:
         return await HealthCheck(self._settings, self._calls, self._identity_center).run(transcript)
@@ -100,8 +108,9 @@ MANIFEST = ConnectorManifest(
         "UserId: gone, or DISABLED with no direct account or application assignment and no group "
         "membership. AWS has no call that disables such a user or ends its portal session: with "
         'identity_center_user = "keep" sign-in stands until a person disables the user in the '
-        "console, and a user that a directory provisions is that directory's to revoke. Roles that "
-        "were assumed before keep their session to its end."
+        "console, and a user that a directory provisions is that directory's to revoke. "
+        "Assignments of a deleted user are removed where AWS still lists them. Roles that were "
+        "assumed before keep their session to its end."
     ),
     residual_s={
         "assumed_role_session": 43_200,

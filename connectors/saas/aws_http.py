@@ -12,12 +12,12 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore import exceptions, xform_name
 
@@ -36,9 +36,14 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 MAX_PAGES = 50
+_SOURCE_STS = "sts:source"
+"""STS with the credential itself, also where a role is assumed."""
 _THREADS = 10
 _CONNECT_S = 5
 
+BRIEF_S = 3
+
+T = TypeVar("T")
 Params = Mapping[str, Any]
 
 _HEARD: ContextVar[list[Exchange]] = ContextVar("aws_exchanges")
@@ -75,7 +80,7 @@ class AwsAnswer:
             ConnectorFault: `FaultCategory.UNEXPECTED_ANSWER`.
         """
         if key not in self.data:
-            raise _unexpected(self.exchange.operation, f"no_{key}", self.exchange.request_id)
+            raise unexpected(self.exchange.operation, f"no_{key}", self.exchange.request_id)
         return self.data[key]
 
 
@@ -97,7 +102,22 @@ class AwsCalls:
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._source_sts: BaseClient | None = None
+        self._own_id: str | None = None
         self._clients: dict[str, BaseClient] = {}
+
+    async def own_user_id(self, transcript: Transcript) -> str:
+        """Whose credential we use: the id of an IAM user, or of a role's session.
+
+        `sts:GetCallerIdentity` needs no permission. With a role it is asked with the credential
+        that assumes it: that is the one which would be lost.
+
+        Raises:
+            ConnectorFault: it could not be asked; it is asked again next time.
+        """
+        if self._own_id is None:
+            answer = await self.call(_SOURCE_STS, "GetCallerIdentity", {}, transcript)
+            self._own_id = str(answer.need("UserId"))
+        return self._own_id
 
     async def call(
         self, service: str, operation: str, params: Params, transcript: Transcript
@@ -108,7 +128,8 @@ class AwsCalls:
             GoneFault: what the call names does not exist.
             ConnectorFault: classified; a lost reply is `FaultCategory.TIMEOUT`.
         """
-        name = f"{service}.{operation}"
+        plain = service.partition(":")[0]
+        name = f"{plain}.{operation}"
         heard: list[Exchange] = []
         context = copy_context()
         context.run(_HEARD.set, heard)
@@ -119,7 +140,7 @@ class AwsCalls:
                 self._threads, context.run, self._invoke, service, operation, params
             )
         except exceptions.ClientError as error:
-            fault = self._faults.refusal(service, error)
+            fault = self._faults.refusal(plain, error)
         except exceptions.BotoCoreError as error:
             fault = self._faults.silence(name, error)
         except _UnreadableError:
@@ -132,7 +153,7 @@ class AwsCalls:
         data.pop("ResponseMetadata", None)
         if not heard or heard[-1].request_id is None:
             # A proxy's page with status 200 parses as an empty success; AWS signs with an id.
-            raise _unexpected(name, "no_request_id")
+            raise unexpected(name, "no_request_id")
         return AwsAnswer(data, heard[-1])
 
     async def call_unless_gone(
@@ -145,23 +166,30 @@ class AwsCalls:
             return None
 
     async def pages(
-        self, service: str, operation: str, params: Params, transcript: Transcript, *, key: str
+        self,
+        service: str,
+        operation: str,
+        params: Params,
+        transcript: Transcript,
+        *,
+        key: str,
+        most: int = MAX_PAGES,
     ) -> list[Any]:
         """Every item under ``key`` over all pages.
 
         Raises:
-            ConnectorFault: `FaultCategory.UNEXPECTED_ANSWER` beyond 50 pages.
+            ConnectorFault: `FaultCategory.UNEXPECTED_ANSWER` beyond ``most`` pages.
         """
         token_name = "Marker" if service == "iam" else "NextToken"
         items: list[Any] = []
         more: dict[str, str] = {}
-        for _ in range(MAX_PAGES):
+        for _ in range(most):
             answer = await self.call(service, operation, {**params, **more}, transcript)
             items.extend(answer.need(key))
             if not answer.data.get("IsTruncated") and token_name not in answer.data:
                 return items
             more = {token_name: answer.need(token_name)}
-        raise _unexpected(f"{service}.{operation}", "too_many_pages")
+        raise unexpected(f"{service}.{operation}", "too_many_pages")
 
     async def aclose(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -192,7 +220,10 @@ class AwsCalls:
             if service not in self._clients:
                 if self._session is None:
                     self._session = self._open_session()
-                self._clients[service] = self._open_client(self._session, service)
+                if service == _SOURCE_STS and self._source_sts is not None:
+                    return self._source_sts
+                plain = service.partition(":")[0]
+                self._clients[service] = self._open_client(self._session, plain)
             return self._clients[service]
 
     def _open_client(self, session: Session, service: str) -> BaseClient:
@@ -264,6 +295,32 @@ class AwsCalls:
         }
 
 
+def need(items: Iterable[Any], operation: str, *members: str) -> list[dict[str, Any]]:
+    """The items of a list, each with the members that AWS always gives.
+
+    Raises:
+        ConnectorFault: `FaultCategory.UNEXPECTED_ANSWER`.
+    """
+    found = list(items)
+    for item in found:
+        if not isinstance(item, dict) or any(not item.get(name) for name in members):
+            raise unexpected(operation, "incomplete_item")
+    return found
+
+
+async def brief(operation: str, work: Awaitable[T]) -> T | ConnectorFault:
+    """A read that must not hold up the first write: its result or its fault, in good time."""
+    try:
+        async with asyncio.timeout(BRIEF_S):
+            return await work
+    except TimeoutError:
+        return ConnectorFault(
+            FaultCategory.TIMEOUT, connector="aws", operation=operation, code="not_waited_for"
+        )
+    except ConnectorFault as fault:
+        return fault
+
+
 async def all_of(*calls: Awaitable[Any]) -> list[Any]:
     """Await all, let all end, then raise the first fault in order: no call is left half-heard."""
     done = await asyncio.gather(*calls, return_exceptions=True)
@@ -273,7 +330,7 @@ async def all_of(*calls: Awaitable[Any]) -> list[Any]:
     return done
 
 
-def _unexpected(operation: str, code: str, request_id: str | None = None) -> ConnectorFault:
+def unexpected(operation: str, code: str, request_id: str | None = None) -> ConnectorFault:
     return ConnectorFault(
         FaultCategory.UNEXPECTED_ANSWER,
         connector="aws",

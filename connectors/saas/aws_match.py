@@ -1,61 +1,63 @@
-"""Which AWS users are the leaver's: one place for ambiguity and contradiction."""
+"""What the searches of one half of AWS returned, gathered; whose it is, the law decides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from connectors.base import ConnectorFault
-from lockstep.domain.access import Account, Location, Match
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from connectors.kit.proving import together
+from lockstep.domain.access import Location, Match, Proof, Search
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
-_OWN_STRONG_KEYS = (KeyKind.EMPLOYEE_NUMBER, KeyKind.WORKER_ID)
+_STRENGTH = list(KeyKind)
 
 
 @dataclass(slots=True)
 class Finds:
-    """Accounts found so far, each once, under the first (strongest) key that found it."""
+    """Accounts found so far, each once under its strongest key, and how each key was searched."""
 
-    keys: LeaverKeys = field(repr=False)
-    operation: str
     _matches: dict[str, Match] = field(default_factory=dict, repr=False)
-    _tried: dict[KeyKind, None] = field(default_factory=dict)
+    _proofs: dict[Key, list[Proof]] = field(default_factory=dict, repr=False)
 
-    def tried(self, kind: KeyKind) -> None:
-        self._tried.setdefault(kind)
+    @property
+    def nobody(self) -> bool:
+        return not self._matches
 
-    def add(self, found: Sequence[Account], kind: KeyKind) -> None:
-        """Take what a search by one value of ``kind`` found.
+    def searched(self, key: Key, proof: Proof) -> None:
+        """Say that a key was searched in one more way."""
+        self._proofs.setdefault(key, []).append(proof)
 
-        Raises:
-            ConnectorFault: `FaultCategory.AMBIGUOUS_MATCH` for several accounts, and for one
-                whose own employee number or worker id is another person's.
-        """
-        if len({account.id for account in found}) > 1:
-            raise self._ambiguous(f"several_by_{kind.value}")
-        for account in found:
-            self._refuse_contradiction(account)
-            self._matches.setdefault(account.id, Match(account, kind))
+    def add(self, match: Match) -> None:
+        earlier = self._matches.get(match.account.id)
+        if earlier is None or _strength(match) < _strength(earlier):
+            self._matches[match.account.id] = match
 
-    def location(self) -> Location:
-        return Location(tuple(self._matches.values()), tuple(self._tried))
-
-    def _refuse_contradiction(self, account: Account) -> None:
-        for kind in _OWN_STRONG_KEYS:
-            ours = self.keys.of_kind(kind)
-            theirs = [key.value for key in account.known_keys if key.kind is kind]
-            if ours and theirs and not set(ours) & set(theirs):
-                raise self._ambiguous(f"other_{kind.value}")
-
-    def _ambiguous(self, code: str) -> ConnectorFault:
-        return ConnectorFault(
-            FaultCategory.AMBIGUOUS_MATCH, connector="aws", operation=self.operation, code=code
+    def location(self, listed: int | None = None) -> Location:
+        matches = sorted(self._matches.values(), key=_strength)
+        searches = (
+            Search(key.kind, key.value, together(proofs)) for key, proofs in self._proofs.items()
         )
+        return Location(tuple(matches), tuple(searches), listed)
 
 
 def joined(*parts: Location) -> Location:
-    """One location out of several searches, in order."""
+    """One location out of both halves: a key that was not proved in one is not proved."""
+    finds = Finds()
+    for part in parts:
+        for search in part.searches:
+            finds.searched(Key(search.kind, search.value), search.proof)
+    listed = [part.listed for part in parts if part.listed is not None]
+    whole = finds.location(sum(listed) if listed else None)
     matches = tuple(match for part in parts for match in part.matches)
-    tried = dict.fromkeys(kind for part in parts for kind in part.keys_tried)
-    return Location(matches, tuple(tried))
+    return Location(matches, whole.searches, whole.listed)
+
+
+def distinct(account_ids: Sequence[str], keys: LeaverKeys) -> Iterator[Key]:
+    """The leaver's keys, strongest first, each once; of the account ids these."""
+    yield from (Key(KeyKind.ACCOUNT_ID, value) for value in account_ids)
+    for kind in KeyKind:
+        yield from (Key(kind, value) for value in keys.of_kind(kind))
+
+
+def _strength(match: Match) -> int:
+    return _STRENGTH.index(match.found_by)

@@ -56,7 +56,7 @@ OPTIONS = (
     OptionSpec("email_tag", "tag that holds the e-mail address", required=False),
     OptionSpec(
         "match_email_local_part",
-        "take the part before the @ for an IAM user name",
+        "also look for IAM users named as the part before the @; a person decides about these",
         required=False,
         default=False,
     ),

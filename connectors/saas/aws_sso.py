@@ -3,7 +3,9 @@
 Facts this file stands on (Identity Store and SSO Admin API references):
 
 - No call disables a user or ends a portal session; both exist only in the console. Deleting the
-  user is the only way to end sign-in by API.
+  user is the only way to end sign-in by API, so where policy deletes it comes first. Ids are never
+  given again: what is left of a deleted user's assignments opens nothing. AWS still lists it by the
+  id, so it is removed afterwards.
 - `DeleteAccountAssignment` is asynchronous: its answer says that the work began. Only a later
   listing proves it.
 - Changes to a user that a directory provisions are not written back and are undone by it.
@@ -15,12 +17,15 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of
-from connectors.saas.aws_match import Finds
+from connectors.kit.steps import AT_ONCE, Step, carry_out, unread, with_actions
+from connectors.saas.aws_faults import GoneFault
+from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of, need
 from connectors.saas.aws_settings import AwsSettings
+from connectors.saas.aws_sso_find import Finder, Instance, describe
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -29,16 +34,16 @@ from lockstep.domain.access import (
     Location,
     Observation,
     Residual,
+    Unread,
 )
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.leavers import LeaverKeys
 
 USER = Access(AccessKind.SIGN_IN, "user")
 
 _USER_ID = re.compile(
     r"(?:[0-9a-f]{10}-)?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z",
 )
-_ENTERPRISE = "aws:identitystore:enterprise"
 _UNDER_WAY = frozenset({"IN_PROGRESS", "SUCCEEDED"})
 # Portal and application sessions end at their next refresh, at most an hour after the user or
 # the session is gone (User Guide, "Authentication sessions").
@@ -50,10 +55,7 @@ def is_user_id(text: str) -> bool:
     return _USER_ID.match(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Instance:
-    arn: str
-    store: str
+_Looked = tuple[list[Access], list[Unread]]
 
 
 class IdentityCenterUsers:
@@ -62,78 +64,90 @@ class IdentityCenterUsers:
     def __init__(self, settings: AwsSettings, calls: AwsCalls) -> None:
         self._settings = settings
         self._calls = calls
-        self._known_instance: _Instance | None = None
+        self.finder = Finder(settings, calls)
+        self._known_instance: Instance | None = None
         self._finding_instance = asyncio.Lock()
 
     async def locate(
         self, account_ids: Sequence[str], keys: LeaverKeys, transcript: Transcript
     ) -> Location:
-        """Look up every key exactly; the identity store keeps user names and e-mails unique."""
-        finds = Finds(keys, "identitystore.GetUserId")
-        searches = list(self._searches(keys))
-        if not account_ids and not searches:
-            return finds.location()
+        if not self.finder.can_ask(account_ids, keys):
+            return Location((), ())
         instance = await self.instance(transcript)
-        ids: list[tuple[KeyKind, str | None]] = [
-            (KeyKind.ACCOUNT_ID, user_id) for user_id in account_ids
-        ]
-        found = await all_of(
-            *(self._user_id(instance, search, transcript) for _, search in searches)
-        )
-        ids += [(kind, user_id) for (kind, _), user_id in zip(searches, found, strict=True)]
-        distinct = list(dict.fromkeys(user_id for _, user_id in ids if user_id))
-        users = await all_of(*(self._describe(instance, one, transcript) for one in distinct))
-        by_id = dict(zip(distinct, users, strict=True))
-        for kind, user_id in ids:
-            finds.tried(kind)
-            user = by_id.get(user_id) if user_id else None
-            finds.add([self._account(user)] if user else [], kind)
-        return finds.location()
+        return await self.finder.locate(instance, account_ids, keys, transcript, look=self._door)
 
-    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
         instance = await self.instance(transcript)
-        user = await self._describe(instance, account.id, transcript)
-        standing = await self._standing(instance, user, transcript) if user else ()
-        residuals = (
-            Residual("permission_set_session", self._settings.role_session_s),
-            Residual("identity_center_session", _PORTAL_SESSION_S),
-        )
-        return Observation(
-            account.id, exists=user is not None, standing=standing, residuals=residuals
-        )
+        user = await describe(self._calls, instance, account.id, transcript)
+        if user is None:
+            return Observation(account.id, exists=False, standing=())
+        return self._door(user)
 
-    async def revoke(
+    async def contain(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """Close what ``before`` shows and a fresh look confirms; the user itself comes last.
-
-        Assignments go first because they are listed by user: once the user is deleted, nobody
-        could tell which of them are left behind.
+        """Delete the user, where policy lets us.
 
         Raises:
-            ConnectorFault: `FaultCategory.MANAGED_ELSEWHERE` for what a directory owns,
-                `FaultCategory.MANUAL` for a user that policy keeps; the rest is closed first.
+            ConnectorFault: `FaultCategory.MANAGED_ELSEWHERE` for a directory's user,
+                `FaultCategory.MANUAL` for a user that policy keeps.
         """
-        instance = await self.instance(transcript)
-        user = await self._describe(instance, account.id, transcript)
-        if user is None:
+        if not before.signs_in:
             return ()
-        now = await self._standing(instance, user, transcript)
-        todo = [access for access in now if access in before.standing]
-        theirs = {AccessKind.SIGN_IN, AccessKind.GROUP} if self._is_directory_owned(user) else set()
-        grants = [a for a in todo if a != USER and a.kind not in theirs]
-        done = await all_of(
-            *(self._close(instance, account.id, access, transcript) for access in grants)
-        )
-        if any(access.kind in theirs for access in todo):
+        instance = await self.instance(transcript)
+        user = await describe(self._calls, instance, account.id, transcript)
+        if user is None or USER not in _sign_in(user):
+            return ()
+        if self._is_directory_owned(user):
             raise _cannot(FaultCategory.MANAGED_ELSEWHERE, "directory_user")
-        if USER in todo:
-            if not self._settings.delete_user:
-                raise _cannot(FaultCategory.MANUAL, "disable_in_console")
-            done.append(await self._close(instance, account.id, USER, transcript))
-        return tuple(action for action in done if action is not None)
+        if not self._settings.delete_user:
+            raise _cannot(FaultCategory.MANUAL, "disable_in_console")
+        return await self._close(instance, account.id, USER, transcript)
 
-    async def instance(self, transcript: Transcript) -> _Instance:
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        """The user, and everything that AWS lists under the id, also once the user is gone."""
+        instance = await self.instance(transcript)
+        user = await describe(self._calls, instance, account.id, transcript)
+        lists = await self._lists(instance, account.id, transcript, exists=user is not None)
+        standing, unseen = lists
+        return Observation(
+            account.id,
+            exists=user is not None,
+            standing=(*(_sign_in(user) if user else ()), *standing),
+            residuals=self._residuals(),
+            unread=tuple(unseen),
+        )
+
+    async def strip(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Close what ``before`` shows and a fresh look does not contradict.
+
+        Raises:
+            ConnectorFault: `FaultCategory.MANAGED_ELSEWHERE` for memberships that a directory
+                owns; the rest is closed first.
+        """
+        if not before.standing:
+            return ()
+        instance = await self.instance(transcript)
+        user = await describe(self._calls, instance, account.id, transcript)
+        now, unseen = await self._lists(instance, account.id, transcript, exists=user is not None)
+        hidden = {row.kind for row in unseen}
+        todo = [way for way in before.standing if way in now or way.kind in hidden]
+        theirs = AccessKind.GROUP if user and self._is_directory_owned(user) else None
+        steps: list[Step] = [
+            partial(self._close, instance, account.id, way, transcript)
+            for way in todo
+            if way.kind is not theirs
+        ]
+        done = await carry_out(*steps, at_once=AT_ONCE)
+        if any(way.kind is theirs for way in todo):
+            operation = "DeleteGroupMembership"
+            fault = _cannot(FaultCategory.MANAGED_ELSEWHERE, "directory_user", operation)
+            raise with_actions(fault, done)
+        return done
+
+    async def instance(self, transcript: Transcript) -> Instance:
         """The configured instance, or the only one.
 
         Raises:
@@ -144,6 +158,7 @@ class IdentityCenterUsers:
                 found = await self._calls.pages(
                     "sso-admin", "ListInstances", {}, transcript, key="Instances"
                 )
+                need(found, "sso-admin.ListInstances", "InstanceArn")
                 wanted = self._settings.instance_arn
                 arns = [one for one in found if wanted in (None, one["InstanceArn"])]
                 if len(arns) != 1:
@@ -153,63 +168,24 @@ class IdentityCenterUsers:
                         operation="sso-admin.ListInstances",
                         code="several_instances" if arns else "no_instance",
                     )
-                self._known_instance = _Instance(arns[0]["InstanceArn"], arns[0]["IdentityStoreId"])
+                self._known_instance = Instance(arns[0]["InstanceArn"], arns[0]["IdentityStoreId"])
             return self._known_instance
 
-    def _searches(self, keys: LeaverKeys) -> Iterator[tuple[KeyKind, dict[str, Any]]]:
-        """Every exact look-up that the keys allow, strongest first."""
-        issuer, kind = self._settings.external_id_issuer, self._settings.external_id_holds
-        for value in keys.of_kind(kind) if issuer else ():
-            yield kind, {"ExternalId": {"Issuer": issuer, "Id": value}}
-        for value in keys.usernames:
-            yield KeyKind.USERNAME, _unique("userName", value)
-        for value in keys.emails:
-            yield KeyKind.EMAIL, _unique("emails.value", value)
-            yield KeyKind.EMAIL, _unique("userName", value)
-
-    async def _user_id(
-        self, instance: _Instance, search: dict[str, Any], transcript: Transcript
-    ) -> str | None:
-        answer = await self._calls.call_unless_gone(
-            "identitystore",
-            "GetUserId",
-            {"IdentityStoreId": instance.store, "AlternateIdentifier": search},
-            transcript,
+    def _door(self, user: dict[str, Any]) -> Observation:
+        kinds = (AccessKind.GROUP, AccessKind.ASSIGNMENT)
+        return Observation(
+            user["UserId"],
+            exists=True,
+            standing=_sign_in(user),
+            residuals=self._residuals(),
+            unread=tuple(Unread(kind) for kind in kinds),
         )
-        return str(answer.need("UserId")) if answer else None
 
-    async def _describe(
-        self, instance: _Instance, user_id: str, transcript: Transcript
-    ) -> dict[str, Any] | None:
-        answer = await self._calls.call_unless_gone(
-            "identitystore",
-            "DescribeUser",
-            {
-                "IdentityStoreId": instance.store,
-                "UserId": user_id,
-                "Extensions": [_ENTERPRISE],
-            },
-            transcript,
+    def _residuals(self) -> tuple[Residual, ...]:
+        return (
+            Residual("permission_set_session", self._settings.role_session_s),
+            Residual("identity_center_session", _PORTAL_SESSION_S),
         )
-        if answer is None:
-            return None
-        answer.need("UserId")
-        answer.need("UserName")
-        return answer.data
-
-    def _account(self, user: dict[str, Any]) -> Account:
-        known = [Key(KeyKind.USERNAME, user["UserName"])]
-        known += [Key(KeyKind.EMAIL, email["Value"]) for email in user.get("Emails", ())]
-        issuer, kind = self._settings.external_id_issuer, self._settings.external_id_holds
-        known += [
-            Key(kind, external["Id"])
-            for external in user.get("ExternalIds", ())
-            if external["Issuer"] == issuer
-        ]
-        enterprise = user.get("Extensions", {}).get(_ENTERPRISE, {})
-        if number := enterprise.get("employeeNumber"):
-            known.append(Key(KeyKind.EMPLOYEE_NUMBER, str(number)))
-        return Account(user["UserId"], user["UserName"], tuple(known))
 
     def _is_directory_owned(self, user: dict[str, Any]) -> bool:
         """SCIM and Active Directory leave an external id; users made in the store have none."""
@@ -217,71 +193,120 @@ class IdentityCenterUsers:
             return bool(user.get("ExternalIds"))
         return self._settings.identity_source == "external"
 
-    async def _standing(
-        self, instance: _Instance, user: dict[str, Any], transcript: Transcript
-    ) -> tuple[Access, ...]:
-        user_id = user["UserId"]
-        principal = {
-            "InstanceArn": instance.arn,
-            "PrincipalId": user_id,
-            "PrincipalType": "USER",
-        }
-        memberships, assignments, applications = await all_of(
-            self._calls.pages(
-                "identitystore",
-                "ListGroupMembershipsForMember",
-                {"IdentityStoreId": instance.store, "MemberId": {"UserId": user_id}},
-                transcript,
-                key="GroupMemberships",
-            ),
-            self._calls.pages(
-                "sso-admin",
-                "ListAccountAssignmentsForPrincipal",
-                principal,
-                transcript,
-                key="AccountAssignments",
-            ),
-            self._applications(principal, transcript),
+    async def _lists(
+        self, instance: Instance, user_id: str, transcript: Transcript, *, exists: bool
+    ) -> _Looked:
+        """What stands beside the sign-in; each list that cannot be read is told by itself."""
+        looked = await all_of(
+            *(
+                self._row(row, instance, user_id, transcript)
+                for row in _ROWS
+                if (exists or row.outlives_user)
+                and (self._settings.applications or row.member != "ApplicationArn")
+            )
         )
-        # A user without a status stands: only DISABLED is proof.
-        standing = [USER] if user.get("UserStatus") != "DISABLED" else []
-        standing += [Access(AccessKind.GROUP, one["MembershipId"]) for one in memberships]
-        standing += [
-            Access(AccessKind.ASSIGNMENT, f"{one['AccountId']}/{one['PermissionSetArn']}")
-            for one in _direct(assignments, user_id)
-        ]
-        standing += [
-            Access(AccessKind.ASSIGNMENT, one["ApplicationArn"])
-            for one in _direct(applications, user_id)
-        ]
-        return tuple(standing)
+        standing = [way for ways, _ in looked for way in ways]
+        return standing, [row for _, unseen in looked for row in unseen]
 
-    async def _applications(
-        self, principal: dict[str, Any], transcript: Transcript
-    ) -> list[dict[str, Any]]:
-        if not self._settings.applications:
-            return []
-        return await self._calls.pages(
-            "sso-admin",
-            "ListApplicationAssignmentsForPrincipal",
-            principal,
-            transcript,
-            key="ApplicationAssignments",
+    async def _row(
+        self, row: _Row, instance: Instance, user_id: str, transcript: Transcript
+    ) -> _Looked:
+        params = (
+            {
+                "InstanceArn": instance.arn,
+                "PrincipalId": user_id,
+                "PrincipalType": "USER",
+            }
+            if row.outlives_user
+            else {"IdentityStoreId": instance.store, "MemberId": {"UserId": user_id}}
         )
+        try:
+            found = await self._calls.pages(
+                row.service, row.listing, params, transcript, key=row.key
+            )
+            items = need(found, f"{row.service}.{row.listing}", *row.has)
+        except GoneFault:
+            # AWS knows no such principal any more: nothing hangs on it.
+            return [], []
+        except ConnectorFault as fault:
+            return [], [unread(row.kind, fault)]
+        own = items if not row.outlives_user else _direct(items, user_id)
+        return [Access(row.kind, row.ref(item)) for item in own], []
 
     async def _close(
-        self, instance: _Instance, user_id: str, access: Access, transcript: Transcript
-    ) -> Action | None:
+        self, instance: Instance, user_id: str, access: Access, transcript: Transcript
+    ) -> tuple[Action, ...]:
         service, operation, params = _closing(instance, user_id, access)
         answer = await self._calls.call_unless_gone(service, operation, params, transcript)
         if answer is None:
-            return None
+            return ()
         _refuse_failed(answer)
         exchange = answer.exchange
-        return Action(access, answer.answered_at, exchange.operation, exchange.request_id)
+        return (Action(access, answer.answered_at, exchange.operation, exchange.request_id),)
 
 
-def _closing(instance: _Instance, user_id: str, access: Access) -> tuple[str, str, dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One list: where AWS keeps it, and what each item is to us.
+
+    ``outlives_user`` is whether it is kept under the principal's id, also for a user who is gone.
+    """
+
+    service: str
+    listing: str
+    key: str
+    kind: AccessKind
+    member: str
+    outlives_user: bool
+
+    @property
+    def has(self) -> tuple[str, ...]:
+        """The members that every item must have."""
+        if not self.outlives_user:
+            return (self.member,)
+        whose = ("PrincipalType", "PrincipalId", self.member)
+        return (*whose, "AccountId") if self.member == "PermissionSetArn" else whose
+
+    def ref(self, item: dict[str, Any]) -> str:
+        if self.member == "PermissionSetArn":
+            return f"{item['AccountId']}/{item['PermissionSetArn']}"
+        return str(item[self.member])
+
+
+_ROWS = (
+    _Row(
+        "identitystore",
+        "ListGroupMembershipsForMember",
+        "GroupMemberships",
+        AccessKind.GROUP,
+        "MembershipId",
+        outlives_user=False,
+    ),
+    _Row(
+        "sso-admin",
+        "ListAccountAssignmentsForPrincipal",
+        "AccountAssignments",
+        AccessKind.ASSIGNMENT,
+        "PermissionSetArn",
+        outlives_user=True,
+    ),
+    _Row(
+        "sso-admin",
+        "ListApplicationAssignmentsForPrincipal",
+        "ApplicationAssignments",
+        AccessKind.ASSIGNMENT,
+        "ApplicationArn",
+        outlives_user=True,
+    ),
+)
+
+
+def _sign_in(user: dict[str, Any]) -> tuple[Access, ...]:
+    """A user without a status stands: only DISABLED is proof."""
+    return () if user.get("UserStatus") == "DISABLED" else (USER,)
+
+
+def _closing(instance: Instance, user_id: str, access: Access) -> tuple[str, str, dict[str, str]]:
     principal = {"PrincipalType": "USER", "PrincipalId": user_id}
     if access == USER:
         user = {"IdentityStoreId": instance.store, "UserId": user_id}
@@ -330,11 +355,7 @@ def _direct(assignments: list[dict[str, Any]], user_id: str) -> Iterator[dict[st
     )
 
 
-def _unique(path: str, value: str) -> dict[str, Any]:
-    return {"UniqueAttribute": {"AttributePath": path, "AttributeValue": value}}
-
-
-def _cannot(category: FaultCategory, code: str) -> ConnectorFault:
+def _cannot(category: FaultCategory, code: str, operation: str = "DeleteUser") -> ConnectorFault:
     return ConnectorFault(
-        category, connector="aws", operation="identitystore.DeleteUser", code=code
+        category, connector="aws", operation=f"identitystore.{operation}", code=code
     )

@@ -6,6 +6,7 @@ call to locate, one to look, one to close. It is not a product, and its manifest
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -30,9 +31,11 @@ from lockstep.domain.access import (
     Match,
     Observation,
     Problem,
+    Proof,
+    Search,
 )
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 KIND = "instant"
 _GONE = 404
@@ -75,32 +78,32 @@ class InstantConnector:
         await self._http.aclose()
 
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
-        """Search by worker id, or look an account id up where one was given.
+        """Look account ids up that were given, else search by worker id.
 
-        Instant opens an account for any key it has never seen, so further keys of the same person
-        would find further accounts: one worker id is searched, and nothing else.
+        Instant opens an account for any key it has never seen, so a user name or an address of
+        the same person would find further accounts: worker ids are searched, and nothing else.
         """
-        for account_id in keys.account_ids(self._system)[:1]:
+        found: dict[str, Match] = {}
+        searches = []
+        for account_id in keys.account_ids(self._system):
             answer = await self._get(account_id, transcript)
-            matches = () if answer is None else (_match(answer.data, KeyKind.ACCOUNT_ID),)
-            return Location(matches, (KeyKind.ACCOUNT_ID,))
-        for worker_id in keys.worker_ids[:1]:
-            answer = await self._http.call(
-                "GET",
-                "/accounts",
-                operation="accounts.find",
-                transcript=transcript,
-                expect=(200,),
-                params={"key": worker_id},
-            )
-            accounts = answer.objects("accounts")
-            if not (isinstance(answer.data, dict) and "accounts" in answer.data):
-                raise _fault(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "not_a_list")
-            if len(accounts) > 1:
-                raise _fault(FaultCategory.AMBIGUOUS_MATCH, "accounts.find", "worker_id")
-            found = tuple(_match(account, KeyKind.WORKER_ID) for account in accounts)
-            return Location(found, (KeyKind.WORKER_ID,))
-        return Location((), ())
+            if answer is not None:
+                found[account_id] = _match(answer.data, KeyKind.ACCOUNT_ID)
+            searches.append(Search(KeyKind.ACCOUNT_ID, account_id, Proof.BY_ID))
+        for worker_id in () if found else keys.worker_ids:
+            accounts = await self._find(worker_id, transcript)
+            key = Key(KeyKind.WORKER_ID, worker_id)
+            for account in accounts:
+                match = _match(account, KeyKind.WORKER_ID, key)
+                found.setdefault(match.account.id, match)
+            # An empty answer proves nothing: Instant has an account for everybody.
+            proof = Proof.PROVED if accounts else Proof.UNPROVED
+            searches.append(Search(KeyKind.WORKER_ID, worker_id, proof))
+        return Location(tuple(found.values()), tuple(searches))
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        """The account's own record says everything."""
+        return await self.read_back(account, transcript)
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         """Read the account by id; ``changed_at`` is Instant's own record of its last change."""
@@ -109,10 +112,22 @@ class InstantConnector:
             return Observation(account.id, exists=False, standing=())
         return _observation(account.id, answer.data)
 
-    async def revoke(
+    async def contain(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         """Switch the account off, which ends its sessions too; harmless when repeated."""
+        return await self._off(account, before, transcript) if before.signs_in else ()
+
+    async def strip(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """End sessions that outlived the sign-in."""
+        sessions = tuple(way for way in before.standing if way.kind is not AccessKind.SIGN_IN)
+        return await self._off(account, replace(before, standing=sessions), transcript)
+
+    async def _off(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
         if before.is_closed:
             return ()
         answer = await self._http.call(
@@ -141,6 +156,19 @@ class InstantConnector:
             return Health(reachable=fault.category not in lost, problems=(problem,))
         return Health(reachable=True)
 
+    async def _find(self, worker_id: str, transcript: Transcript) -> list[dict[str, Any]]:
+        answer = await self._http.call(
+            "GET",
+            "/accounts",
+            operation="accounts.find",
+            transcript=transcript,
+            expect=(200,),
+            params={"key": worker_id},
+        )
+        if not (isinstance(answer.data, dict) and "accounts" in answer.data):
+            raise _fault(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "not_a_list")
+        return answer.objects("accounts")
+
     async def _get(self, account_id: str, transcript: Transcript) -> Answer | None:
         answer = await self._http.call(
             "GET",
@@ -167,11 +195,11 @@ def _check(answer: Answer, account_id: str) -> None:
         )
 
 
-def _match(account: dict[str, Any], found_by: KeyKind) -> Match:
+def _match(account: dict[str, Any], found_by: KeyKind, *held: Key) -> Match:
     account_id = account.get("id")
     if not isinstance(account_id, str) or not account_id:
         raise _fault(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "no_id")
-    return Match(Account(account_id), found_by, _observation(account_id, account))
+    return Match(Account(account_id, known_keys=held), found_by, _observation(account_id, account))
 
 
 def _observation(account_id: str, account: dict[str, Any]) -> Observation:

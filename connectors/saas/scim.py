@@ -6,8 +6,8 @@ SCIM knows neither sessions nor tokens, so a read-back carries a residual for th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import httpx
 
@@ -19,9 +19,14 @@ from connectors.base import (
     Transcript,
 )
 from connectors.http import Dialect, VendorHttp
+from connectors.kit import steps
 from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import KIND, ScimClient, active, fault, together
-from connectors.saas.scim_wire import Profile, Search
+from connectors.saas.scim_client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
+from connectors.saas.scim_groups import JustSeen, ScimGroups
+from connectors.saas.scim_leaving import Leaving
+from connectors.saas.scim_search import ScimSearch
+from connectors.saas.scim_sign_in import SignIn
+from connectors.saas.scim_wire import Profile
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -30,18 +35,17 @@ from lockstep.domain.access import (
     Category,
     Health,
     Location,
-    Match,
     Observation,
     Problem,
     ProblemSeverity,
     Residual,
+    Unread,
 )
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from lockstep.domain.leavers import LeaverKeys
 
-_SESSION_BOUND_S = 86_400
+UNKNOWN = "unknown"
 _DISABLE = ("deactivate", "delete")
-_Found = dict[str, tuple[dict[str, Any], KeyKind]]
 
 
 class ScimConnector:
@@ -61,10 +65,9 @@ class ScimConnector:
         settings, token = options.settings, options.secrets.get("token", "")
         if not token:
             raise ValueError("token: a bearer token is required")
-        self._system = options.system
-        self._deletes = _choice(settings, "disable", _DISABLE) == "delete"
+        deletes = _choice(settings, "disable", _DISABLE) == "delete"
         self._strips_groups = _flag(settings, "strip_groups", default=True)
-        self._session_bound_s = _seconds(settings, "session_bound_s", default=_SESSION_BOUND_S)
+        self._residuals = _residuals(settings)
         http = VendorHttp(
             Dialect(KIND, error_code=("scimType",)),
             str(settings.get("base_url", "")),
@@ -76,9 +79,13 @@ class ScimConnector:
             timeout=options.timeout,
             transport=transport,
         )
-        self._client = ScimClient(
-            http, profile=Profile(_choice(settings, "profile", tuple(Profile)))
-        )
+        profile = Profile(_choice(settings, "profile", tuple(Profile)))
+        self._client = client = ScimClient(http)
+        self._search = ScimSearch(client, system=options.system, groups=self._strips_groups)
+        self._groups = ScimGroups(client)
+        self._sign_in = SignIn(client, profile=profile, deletes=deletes)
+        self._leaving = Leaving(client, self._groups)
+        self._held = JustSeen()
 
     @property
     def kind(self) -> str:
@@ -90,34 +97,27 @@ class ScimConnector:
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
         """Search by id, employee number, externalId, userName and e-mail address.
 
-        A server that refuses an attribute, or ignores filters, is listed instead, unless the
-        person was found by another key. An account id given for this system is a person's word on
-        whose account it is: it settles what would otherwise be ambiguous.
+        Where filters find nobody and are not proved to find anybody, everybody is listed.
         """
-        found: _Found = {}
-        given = keys.account_ids(self._system)
-        tried = {KeyKind.ACCOUNT_ID} if given else set()
-        for user_id in given:
-            if (answer := await self._client.get_user(user_id, transcript)) is not None:
-                found[user_id] = (answer.data, KeyKind.ACCOUNT_ID)
-        unanswered = []
-        for search in wire.searches_for(keys):
-            filters = await self._client.supports("filter", transcript)
-            users = await self._client.search(search, transcript) if filters else None
-            if users is None:
-                unanswered.append(search)
-                continue
-            tried.add(search.kind)
-            _pin(search, users, found)
-        if unanswered and not found:
-            everybody = await self._client.everybody(transcript)
-            for search in unanswered:
-                tried.add(search.kind)
-                _pin(search, everybody, found)
-        matches = tuple(
-            Match(wire.account_of(user), kind) for user, kind in _settled(found, keys).values()
-        )
-        return Location(matches, tuple(kind for kind in KeyKind if kind in tried))
+        return await self._search.locate(keys, transcript)
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        """Read the user by id."""
+        user = await self._client.get_user(account.id, transcript)
+        if user is None:
+            return Observation(account.id, exists=False, standing=())
+        # What is not said to be closed is open: the door is shut before anything is argued.
+        stands = wire.is_active(user.data) is not False
+        return wire.observed(user.data, active=stands, groups=self._strips_groups)
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """End sign-in. The user is read again first: it gives the version for If-Match."""
+        if not before.signs_in:
+            return ()
+        user = await self._client.get_user(account.id, transcript)
+        return await self._sign_in.end(account.id, user, transcript)
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         """Read the user by id, and the groups that hold it.
@@ -125,105 +125,88 @@ class ScimConnector:
         ``off_since`` stays empty: meta.lastModified moves with every later change.
         """
         user = await self._client.get_user(account.id, transcript)
-        standing: list[Access] = []
-        if user is not None:
-            if active(user):
-                standing.append(Access(AccessKind.SIGN_IN, account.id))
-            groups = await self._groups_of(account.id, transcript)
-            standing += [Access(AccessKind.GROUP, group_id) for group_id in groups]
-        signs_in = any(way.kind is AccessKind.SIGN_IN for way in standing)
-        outlives = self._session_bound_s and not signs_in
-        residuals = (Residual("session", self._session_bound_s),) if outlives else ()
-        return Observation(account.id, user is not None, tuple(standing), residuals=residuals)
+        if user is None:
+            return Observation(account.id, exists=False, standing=(), residuals=self._residuals)
+        signs_in = wire.is_active(user.data)
+        if signs_in is None:
+            raise fault(FaultCategory.UNEXPECTED_ANSWER, "users.get", "active")
+        standing = [Access(AccessKind.SIGN_IN, account.id)] if signs_in else []
+        unread: tuple[Unread, ...] = ()
+        if self._strips_groups:
+            held = await self._groups.of(user.data, transcript)
+            self._held.keep(account.id, held.found)
+            standing += [Access(AccessKind.GROUP, one.group_id) for one in held.found]
+            unread = (held.unread,) if held.unread is not None else ()
+        return Observation(
+            account.id,
+            exists=True,
+            standing=tuple(standing),
+            residuals=() if signs_in else self._residuals,
+            unread=unread,
+        )
 
-    async def revoke(
+    async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """End sign-in, then leave every group, several groups at a time.
+        """Leave every group; those that hold the user through another one are left with that one.
 
-        State is read again first: it gives the version for If-Match, and a repetition after a
-        crash finds what is closed already.
+        Unless they were just looked at, the memberships are read first: what is left already
+        yields nothing.
         """
-        if before.is_closed:
+        asked = {way.ref for way in before.standing if way.kind is AccessKind.GROUP}
+        if not asked:
             return ()
-        user = await self._client.get_user(account.id, transcript)
-        if user is None:
-            return ()
-        actions: list[Action] = []
-        asked = {(way.kind, way.ref) for way in before.standing}
-        if (AccessKind.SIGN_IN, account.id) in asked:
-            actions += await self._client.end_sign_in(
-                account.id, user, transcript, delete=self._deletes
-            )
-        if any(kind is AccessKind.GROUP for kind, _ in asked):
-            groups = await self._groups_of(account.id, transcript)
-            left = await together(
-                self._client.leave(group_id, account.id, transcript)
-                for group_id in groups
-                if (AccessKind.GROUP, group_id) in asked
-            )
-            actions += [action for one in left for action in one]
-        return tuple(actions)
+        found = self._held.take(account.id)
+        if found is None:
+            user = await self._client.get_user(account.id, transcript)
+            if user is None:
+                return ()
+            found = (await self._groups.of(user.data, transcript)).found
+        direct = [one for one in found if one.direct and one.group_id in asked]
+        return await steps.carry_out(
+            *(partial(self._leaving.leave, account.id, one, transcript) for one in direct),
+            at_once=steps.AT_ONCE,
+        )
 
     async def health(self, transcript: Transcript) -> Health:
-        """Read one user and one group; SCIM has no way to ask what the token may write."""
+        """Read one user and one group, and prove the searches.
+
+        SCIM has no way to ask what the token may write.
+        """
+        for part in (self._client, self._groups):
+            part.forget()
         problems: list[Problem] = []
         try:
             await self._client.probe("/Users", transcript)
-            if not await self._client.supports("filter", transcript):
+            await self._client.learn(transcript)
+            if not self._client.supports("filter"):
                 problems.append(_NO_FILTER)
+            elif unproved := await self._search.unproved(transcript):
+                problems.append(_unproved(unproved))
         except ConnectorFault as told:
             lost = {FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT}
             return Health(told.category not in lost, (*problems, _problem(told)))
         if self._strips_groups:
-            try:
-                await self._client.probe("/Groups", transcript)
-            except ConnectorFault as told:
-                problems.append(_problem(told, fix=_GROUPS_FIX))
+            problems += await self._groups_health(transcript)
         return Health(reachable=True, problems=tuple(problems))
 
-    async def _groups_of(self, user_id: str, transcript: Transcript) -> tuple[str, ...]:
-        return await self._client.groups_of(user_id, transcript) if self._strips_groups else ()
-
-
-def _pin(search: Search, users: Iterable[dict[str, Any]], found: _Found) -> None:
-    """Take over the users that really hold the searched value.
-
-    Raises:
-        ConnectorFault: several users hold it, and nobody said which is the leaver's.
-    """
-    hits = {str(user["id"]): user for user in users if search.hits(user)}
-    if len(hits) > 1 and not _is_pinned(found):
-        raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", search.kind.value)
-    for user_id, user in hits.items():
-        found.setdefault(user_id, (user, search.kind))
-
-
-def _settled(found: _Found, keys: LeaverKeys) -> _Found:
-    """The leaver's accounts among those found.
-
-    Raises:
-        ConnectorFault: one is somebody else's by its employee number, or was found beside another
-            one by a name or an address only, which may have been recycled.
-    """
-    if _is_pinned(found):
-        return {
-            user_id: (user, kind)
-            for user_id, (user, kind) in found.items()
-            if kind is KeyKind.ACCOUNT_ID or (kind.is_strong and not wire.contradicts(user, keys))
-        }
-    if any(wire.contradicts(user, keys) for user, _ in found.values()):
-        raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", "employee_number")
-    if len(found) > 1 and not all(kind.is_strong for _, kind in found.values()):
-        raise fault(FaultCategory.AMBIGUOUS_MATCH, "users.search", "several_users")
-    return found
-
-
-def _is_pinned(found: _Found) -> bool:
-    return any(kind is KeyKind.ACCOUNT_ID for _, kind in found.values())
+    async def _groups_health(self, transcript: Transcript) -> list[Problem]:
+        try:
+            await self._client.probe("/Groups", transcript)
+        except ConnectorFault as told:
+            if await self._groups.are_none(told, transcript):
+                return []
+            return [_problem(told, fix=_GROUPS_FIX)]
+        return [] if await self._groups.show_members(transcript) else [_NO_MEMBERS]
 
 
 _GROUPS_FIX = "Let the token read and write /Groups, or set strip_groups = false."
+_NO_MEMBERS = Problem(
+    "members_not_seen",
+    "no group that was looked at shows a member, so leaving groups cannot be proved",
+    "Let the token see the members of groups, or set strip_groups = false.",
+    ProblemSeverity.LIMITS,
+)
 _NO_FILTER = Problem(
     "no_filter",
     "the server does not filter: every search lists all users",
@@ -232,8 +215,38 @@ _NO_FILTER = Problem(
 )
 
 
+_ADDRESS_FIX = (
+    "Check the address and the version segment in base_url: the SCIM service answers at "
+    "base_url/Users, and base_url often ends in /scim/v2 or /v2."
+)
+
+
 def _problem(told: ConnectorFault, fix: str = "") -> Problem:
+    if WRONG_ADDRESS in told.code or told.code in NO_LIST:
+        fix = fix or _ADDRESS_FIX
     return Problem(told.category.value, str(told), fix or rule_for(told.category).suggestion)
+
+
+def _unproved(attributes: Sequence[str]) -> Problem:
+    named = ", ".join(attributes)
+    return Problem(
+        "search_not_proved",
+        f"a filter on {named} does not find an account that is known to be there",
+        "Nothing to do in a small directory: who is not found is looked for in a list of all users."
+        " Else ask the vendor for filters that heed no case, or give account ids with each leaver.",
+        ProblemSeverity.LIMITS,
+    )
+
+
+def _residuals(settings: Mapping[str, object]) -> tuple[Residual, ...]:
+    """Sessions outlive the account for as long as somebody has stated; else for who knows how long.
+
+    0 says that the product ends them itself.
+    """
+    if settings.get("session_bound_s") in {None, "", UNKNOWN}:
+        return (Residual("session", None),)
+    bound_s = _seconds(settings, "session_bound_s")
+    return (Residual("session", bound_s),) if bound_s else ()
 
 
 def _choice(settings: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
@@ -253,10 +266,10 @@ def _flag(settings: Mapping[str, object], name: str, *, default: bool) -> bool:
     return said
 
 
-def _seconds(settings: Mapping[str, object], name: str, *, default: int) -> int:
-    value = str(settings.get(name, default))
+def _seconds(settings: Mapping[str, object], name: str) -> int:
+    value = str(settings[name])
     if not (value.isascii() and value.isdigit()):
-        raise ValueError(f"{name}: whole seconds, 0 or more")
+        raise ValueError(f"{name}: whole seconds, 0 or more, or {UNKNOWN}")
     return int(value)
 
 
@@ -290,10 +303,10 @@ MANIFEST = ConnectorManifest(
         ),
         OptionSpec(
             "session_bound_s",
-            "longest life of a session that was open at the cutoff, in seconds; 0 if the "
-            "product ends sessions itself",
+            "longest life of a session that was open at the cutoff, in seconds, as the vendor "
+            "states it; 0 if the product ends sessions itself",
             required=False,
-            default=_SESSION_BOUND_S,
+            default=UNKNOWN,
         ),
     ),
     permissions=(
@@ -302,6 +315,6 @@ MANIFEST = ConnectorManifest(
         "delete /Users: only with disable = delete",
     ),
     proves="GET /Users/{id} says active=false, or 404 for an id located earlier; "
-    "no group of GET /Groups holds the id",
-    residual_s={"session": _SESSION_BOUND_S},
+    "neither the user's own groups nor the members of any group of GET /Groups name the user",
+    residual_s={"session": None},
 )

@@ -14,10 +14,10 @@ https://tailscale.com/kb/1145/remove-team-members and /kb/1623/trust-credentials
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import httpx
@@ -30,13 +30,15 @@ from connectors.base import (
     Transcript,
 )
 from connectors.http import Answer, Dialect, VendorHttp, require_safe_url
+from connectors.kit.steps import attempt, fault_of, in_order, unread
 from connectors.vpn.tailscale_health import SCOPES, expiry_problems, problem_of, ungranted
 from connectors.vpn.tailscale_oauth import oauth_client
 from connectors.vpn.tailscale_records import (
     Item,
     UserState,
-    account_of,
     is_named,
+    match_of,
+    seen_of,
     state_of,
 )
 from lockstep.domain.access import (
@@ -50,7 +52,10 @@ from lockstep.domain.access import (
     Match,
     Observation,
     Problem,
+    Proof,
     Residual,
+    Search,
+    Unread,
 )
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind, LeaverKeys
@@ -59,7 +64,6 @@ KIND: Final = "tailscale"
 UNBOUNDED_S: Final = 10 * 365 * 86_400
 """Ten years stand for "the vendor sets no end", because a residual carries a number."""
 
-_AT_ONCE: Final = 4
 _DEVICES: Final = ("expire", "deauthorize", "delete")
 _DISABLE: Final = ("suspend", "delete")
 
@@ -107,20 +111,34 @@ class Tailscale:
             return Location((), ())
         users = await self._list("users", transcript)
         found: dict[str, Match] = {}
-        found_by_id = False
         for kind, value in wanted:
-            hits = [user for user in users if is_named(user, kind, value)]
-            # An id that was given outweighs an address, which may belong to somebody else by now.
-            stray = found_by_id and any(user["id"] not in found for user in hits)
-            if len(hits) > 1 or (stray and kind is not KeyKind.ACCOUNT_ID):
-                raise self._fault(FaultCategory.AMBIGUOUS_MATCH, "users.list", kind.value)
-            for user in hits:
-                found.setdefault(user["id"], Match(account_of(user), kind))
-            found_by_id = found_by_id or (kind is KeyKind.ACCOUNT_ID and bool(hits))
-        return Location(tuple(found.values()), tuple(dict.fromkeys(kind for kind, _ in wanted)))
+            for user in users:
+                if is_named(user, kind, value):
+                    found.setdefault(user["id"], match_of(user, kind))
+        searches = (Search(kind, value, Proof.LISTED) for kind, value in wanted)
+        return Location(tuple(found.values()), tuple(searches), listed=len(users))
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        """The user alone: one call."""
+        return seen_of(account.id, await self._user(account.id, transcript))
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Suspend or delete the user; deleting takes devices and keys along (kb/1145)."""
+        if not before.signs_in:
+            return ()
+        user = await self._user(account.id, transcript)
+        now = seen_of(account.id, user)
+        if user is None or not now.signs_in:
+            return ()
+        if user.get("role") == "owner":
+            raise self._fault(FaultCategory.PROTECTED_ACCOUNT, f"users.{self._disable}")
+        closed = before.standing if self._disable == "delete" else now.standing
+        return tuple(_actions(closed, await self._shut_out(account, transcript)))
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
-        state = await self._look(account, transcript)
+        state, unread = await self._look(account, transcript)
         residuals = [Residual("wireguard_peers", self._netmap_bound_s)]
         if state.has_tagged_devices:
             residuals.append(Residual("tagged_devices", UNBOUNDED_S))
@@ -131,34 +149,35 @@ class Tailscale:
             exists=state.user is not None,
             standing=state.standing(account.id),
             residuals=tuple(residuals),
+            unread=unread,
         )
 
-    async def revoke(
+    async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        state = await self._look(account, transcript)
+        """Delete the user's keys, then cut off the devices: a key can bring new devices in."""
+        state, missing = await self._look(account, transcript)
         still = set(state.standing(account.id))
         due = [access for access in before.standing if access in still]
-        is_on = any(access.kind is AccessKind.SIGN_IN for access in due)
-        if is_on and state.user and state.user.get("role") == "owner":
-            raise self._fault(FaultCategory.PROTECTED_ACCOUNT, f"users.{self._disable}")
-        if is_on and self._disable == "delete":
-            # Devices and keys go with the user (kb/1145). Whatever lags behind, the read-back
-            # shows, and the next attempt closes it by itself.
-            done = await self._shut_out(account, transcript)
-            return tuple(_actions(due, done))
-        actions: list[Action] = []
-        # One step after the other: whoever can still sign in can still make keys and add devices.
-        for kind, close in (
-            (AccessKind.SIGN_IN, lambda _: self._shut_out(account, transcript)),
-            (AccessKind.SECRET, lambda key: self._delete_key(key.ref, transcript)),
-            (AccessKind.DEVICE, lambda device: self._cut_off(state, device.ref, transcript)),
-        ):
-            chosen = [access for access in due if access.kind is kind]
-            answers = await _each(partial(close, access) for access in chosen)
-            for access, answer in zip(chosen, answers, strict=True):
-                actions += _actions([access], answer)
-        return tuple(actions)
+
+        async def close(access: Access) -> list[Action]:
+            if access.kind is AccessKind.SECRET:
+                return _actions([access], await self._delete_key(access.ref, transcript))
+            return _actions([access], await self._cut_off(state, access.ref, transcript))
+
+        return await in_order(
+            [partial(close, access) for access in due if access.kind is AccessKind.SECRET],
+            [partial(close, access) for access in due if access.kind is AccessKind.DEVICE],
+            [
+                partial(self._cannot, row)
+                for row in missing
+                if any(access.kind is row.kind for access in before.standing)
+            ],
+        )
+
+    async def _cannot(self, row: Unread) -> tuple[Action, ...]:
+        """What stood in a list that cannot be read now is neither closed nor gone."""
+        raise fault_of(row, connector=KIND)
 
     async def health(self, transcript: Transcript) -> Health:
         problems: list[Problem] = []
@@ -179,35 +198,51 @@ class Tailscale:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _look(self, account: Account, transcript: Transcript) -> UserState:
-        """Read user, devices and keys at once."""
-        users, devices, keys = await _each(
-            (
-                partial(self._user, account.id, transcript),
-                partial(self._list, "devices", transcript, user=account.locator or _NOBODY),
-                partial(self._list, "keys", transcript),
-            )
+    async def _look(
+        self, account: Account, transcript: Transcript
+    ) -> tuple[UserState, tuple[Unread, ...]]:
+        """Read user, devices and keys at once; a list that cannot be read is unread.
+
+        Raises:
+            ConnectorFault: the user cannot be read.
+        """
+        user, devices, keys = await asyncio.gather(
+            attempt(self._user(account.id, transcript)),
+            attempt(self._list("devices", transcript, user=account.locator or _NOBODY)),
+            attempt(self._list("keys", transcript)),
         )
-        user = users[0] if users else None
+        if isinstance(user, ConnectorFault):
+            raise user
         login = str(user.get("loginName", "")) if user else account.locator
         if login != account.locator:
             # Renamed since the account was pinned: the devices go by the new name.
-            devices = await self._list("devices", transcript, user=login)
-        return state_of(
-            user, login, account_id=account.id, devices=devices, keys=keys, now=datetime.now(UTC)
+            devices = await attempt(self._list("devices", transcript, user=login))
+        unread_lists = tuple(
+            unread(kind, told)
+            for kind, told in ((AccessKind.DEVICE, devices), (AccessKind.SECRET, keys))
+            if isinstance(told, ConnectorFault)
         )
+        state = state_of(
+            user,
+            login,
+            account_id=account.id,
+            devices=() if isinstance(devices, ConnectorFault) else devices,
+            keys=() if isinstance(keys, ConnectorFault) else keys,
+            now=datetime.now(UTC),
+        )
+        return state, unread_lists
 
-    async def _user(self, account_id: str, transcript: Transcript) -> list[Item]:
+    async def _user(self, account_id: str, transcript: Transcript) -> Item | None:
         """The user by id; a 404 counts only once the list of users agrees."""
         answer = await self._call(
             "GET", f"/users/{quote(account_id, safe='')}", "users.get", "users", transcript
         )
         if answer.status == httpx.codes.NOT_FOUND:
             users = await self._list("users", transcript)
-            return [user for user in users if user["id"] == account_id]
+            return next((user for user in users if user["id"] == account_id), None)
         if not isinstance(answer.data, dict) or str(answer.data.get("id")) != account_id:
             raise self._fault(FaultCategory.UNEXPECTED_ANSWER, "users.get", "other_user")
-        return [answer.data]
+        return answer.data
 
     async def _list(self, area: str, transcript: Transcript, *, user: str = "") -> list[Item]:
         """One area, whole; of the devices, which can be many thousands, only one user's."""
@@ -296,33 +331,6 @@ _LIST_PARAMS: Final[Mapping[str, Mapping[str, str | int]]] = {
     "users": {"type": "all"},
     "keys": {"all": "true"},
 }
-
-
-async def _each(jobs: Iterable[Callable[[], Awaitable[Any]]]) -> list[Any]:
-    """Run a few at a time, results in order; after a fault nothing new starts.
-
-    What runs is left to finish, so that every answer that a vendor gave is in the transcript.
-
-    Raises:
-        ConnectorFault: the first one.
-    """
-    gate = asyncio.Semaphore(_AT_ONCE)
-    faults: list[ConnectorFault] = []
-
-    async def run(job: Callable[[], Awaitable[Any]]) -> Any:
-        async with gate:
-            if faults:
-                return None
-            try:
-                return await job()
-            except ConnectorFault as fault:
-                faults.append(fault)
-                return None
-
-    results = await asyncio.gather(*(run(job) for job in jobs))
-    if faults:
-        raise faults[0]
-    return results
 
 
 def _actions(closed: Iterable[Access], answer: Answer) -> list[Action]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lockstep.domain.access import Access, AccessKind, Account
+from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
+from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind
 
 Item = dict[str, Any]
@@ -61,7 +62,28 @@ def state_of(
     )
 
 
-def account_of(user: Item) -> Account:
+def match_of(user: Item, found_by: KeyKind) -> Match:
+    """A user as the list shows it, with everything by which it can be told from another."""
+    return Match(
+        _account_of(user),
+        found_by,
+        seen_of(user["id"], user),
+        name=str(user.get("displayName") or ""),
+        created_at=instant_of(user.get("created")),
+        last_used_at=instant_of(user.get("lastSeen")),
+    )
+
+
+def seen_of(account_id: str, user: Item | None) -> Observation:
+    """What the user's own record says; devices and keys are lists of their own."""
+    if user is None:
+        return Observation(account_id, exists=False, standing=())
+    state = UserState(user, {}, (), has_tagged_devices=False, has_oauth_clients=False)
+    lists = (Unread(AccessKind.SECRET), Unread(AccessKind.DEVICE))
+    return Observation(account_id, True, state.standing(account_id), unread=lists)
+
+
+def _account_of(user: Item) -> Account:
     login = str(user.get("loginName", ""))
     known = [Key(KeyKind.USERNAME, login)]
     # An identity provider without addresses signs people in as "name@github" and the like.
@@ -73,7 +95,7 @@ def account_of(user: Item) -> Account:
 def is_named(user: Item, kind: KeyKind, value: str) -> bool:
     if kind is KeyKind.ACCOUNT_ID:
         return bool(user["id"] == value)
-    return str(user.get("loginName", "")).casefold() == value.strip().casefold()
+    return comparable(kind, str(user.get("loginName", ""))) == comparable(kind, value)
 
 
 def _is_owned(device: Item, login: str) -> bool:

@@ -11,7 +11,7 @@ from rich.table import Table
 from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import RevocationState
-from lockstep.storage.records import CaseView
+from lockstep.storage.records import CaseView, RevocationRow
 from lockstep.storage.stalled import Stalled, StalledCase
 
 NONE = "–"
@@ -109,9 +109,16 @@ def system_table(view: CaseView) -> Table:
             str(row.actions),
             spent,
             row.grade or NONE,
-            f"≤ {duration(row.residual_s * 1000)}" if row.residual_s else NONE,
+            residual_words(row),
         )
     return table
+
+
+def residual_words(row: RevocationRow) -> str:
+    """How long something outlives the revocation; the longest, and unknown is longer than any."""
+    if row.residual_unknown:
+        return "unknown"
+    return f"≤ {duration(row.residual_s * 1000)}" if row.residual_s else NONE
 
 
 def stuck_lines(views: list[CaseView]) -> list[str]:

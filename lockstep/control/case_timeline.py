@@ -75,14 +75,15 @@ class Told:
     """One system.
 
     Args:
-        residuals: what runs down, and when at the latest, in milliseconds.
+        residuals: what runs down, and when at the latest, in milliseconds; None where nobody has
+            stated a bound.
         stands: whether a look in this opening saw access; None before any look.
         had: whether access was ever seen here.
     """
 
     events: list[Event] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
-    residuals: list[tuple[str, int]] = field(default_factory=list)
+    residuals: list[tuple[str, int | None]] = field(default_factory=list)
     removed: dict[str, int] = field(default_factory=dict)
     open_since: int | None = None
     stands: bool | None = None
@@ -181,7 +182,8 @@ def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None
     lane.events.append(Event(off, Mark.OFF, data["outcome"], leaf))
     lane.events.append(Event(at, Mark.READ_BACK, f"grade {data['grade']}", leaf))
     lane.residuals = [
-        (item["what"], off + item["bound_s"] * 1000) for item in data.get("residuals", ())
+        (item["what"], off + bound * 1000 if (bound := item.get("bound_s")) is not None else None)
+        for item in data.get("residuals", ())
     ]
     lane.removed = {}
     for item in data.get("removed", ()):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind
 
 
@@ -93,18 +94,43 @@ class Action:
 class Residual:
     """Access that the vendor cannot end at once, with its upper bound.
 
-    ``what`` is a stable code ("access_token", "offline_reader_cache"); ``bound_s`` whole seconds.
+    ``what`` is a stable code ("access_token", "offline_reader_cache"); ``bound_s`` whole seconds,
+    or None where nobody has stated a bound: then it is unknown, and said to be.
     """
 
     what: str
-    bound_s: int
+    bound_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A list of ways in that could not be read: it is neither empty nor known.
+
+    Args:
+        kind: what the list holds.
+        category: why it could not be read; None where nobody has asked yet.
+        operation: our name of the call that failed.
+        code: the vendor's code, bounded and cleaned.
+        retry_after: the vendor's own waiting time.
+        missing: the permission that is missing, where the answer tells.
+        request_id: the vendor's id of the failed call.
+    """
+
+    kind: AccessKind
+    category: FaultCategory | None = None
+    operation: str = ""
+    code: str = ""
+    retry_after: timedelta | None = None
+    missing: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An independent look at one account by its immutable id.
+    """A look at one account by its immutable id.
 
-    ``standing`` is every way in that still works; empty means that nothing stands.
+    ``standing`` is every way in that still works; together with an empty ``unread`` an empty one
+    means that nothing stands. ``unread`` names the lists that were not read, each with its reason.
     ``off_since`` is the vendor's own record of when sign-in ended (UTC), where it keeps one.
     """
 
@@ -113,10 +139,17 @@ class Observation:
     standing: tuple[Access, ...]
     off_since: datetime | None = None
     residuals: tuple[Residual, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def is_closed(self) -> bool:
-        return not self.standing
+        """Whether it is known that nothing stands: an unread list is not an empty one."""
+        return not self.standing and not self.unread
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether the front door stands open."""
+        return any(way.kind is AccessKind.SIGN_IN for way in self.standing)
 
 
 class ProblemSeverity(StrEnum):
@@ -126,28 +159,70 @@ class ProblemSeverity(StrEnum):
     LIMITS = "limits"
 
 
+class Proof(StrEnum):
+    """How it is known that a search would have found the account, had there been one."""
+
+    BY_ID = "by_id"
+    """A read by immutable id, answered by an endpoint that is alive."""
+    PROVED = "proved"
+    """The very same search found a known account, written in another case."""
+    LISTED = "listed"
+    """Every account was listed, and compared."""
+    NOT_HELD = "not_held"
+    """The system was not seen to hold such a key for anybody: nothing was searched."""
+    UNPROVED = "unproved"
+    """It found nobody, and nothing says that it could have: no answer at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One account, and the key that found it.
+    """One account that a search returned, and what the vendor says of whose it is.
 
-    ``seen`` is what stands in it, where the search's own answer says so in full: it spares the
-    first look, never the read-back, which is by id.
+    A connector tells; `lockstep.domain.finding` decides. ``account.known_keys`` is every identity
+    key that the vendor itself holds, so that the key that found it can be judged.
+
+    Args:
+        found_by: the strongest key that found it.
+        seen: what stands in it as far as the search's own answer says so; its ``unread`` names
+            what the answer does not say. It spares the first look, never the read-back by id.
+        name: the person's name at the vendor, for people to compare.
+        created_at: when the account was made (UTC), where the vendor says so.
+        last_used_at: when it was last used (UTC), where the vendor says so.
     """
 
     account: Account
     found_by: KeyKind
     seen: Observation | None = field(default=None, repr=False)
+    name: str = field(default="", repr=False)
+    created_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One key that was searched for, and how it is known that the search can find."""
+
+    kind: KeyKind
+    value: str = field(repr=False)
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What a search by every usable key found.
+    """What the searches by every usable key returned. Nothing is decided here.
 
-    ``keys_tried`` names kinds, not values, so that it can stand in evidence.
+    ``listed`` is how many accounts were listed and compared, where a list answered.
     """
 
     matches: tuple[Match, ...]
-    keys_tried: tuple[KeyKind, ...]
+    searches: tuple[Search, ...]
+    listed: int | None = None
+
+    @property
+    def keys_tried(self) -> tuple[KeyKind, ...]:
+        """Kinds of the keys that were searched, strongest first; without values."""
+        tried = {search.kind for search in self.searches}
+        return tuple(kind for kind in KeyKind if kind in tried)
 
 
 @dataclass(frozen=True, slots=True)

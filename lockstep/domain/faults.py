@@ -138,7 +138,8 @@ _RULES: dict[FaultCategory, FaultRule] = {
         False,
         Audience.OPERATIONS,
         "The settings of this system are wrong.",
-        "Run lockstep doctor and correct the settings, then retry.",
+        "Run lockstep doctor; check the address and the version segment, and the other settings, "
+        "then retry.",
     ),
     FaultCategory.MANUAL: FaultRule(
         False,

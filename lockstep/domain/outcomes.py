@@ -9,7 +9,6 @@ from enum import StrEnum
 
 from lockstep.domain.access import Access, AccessKind, Action, Observation, Residual
 from lockstep.domain.clocks import UNKNOWN_CLOCK, VendorClock, whole_ms
-from lockstep.domain.leavers import KeyKind
 
 
 class Outcome(StrEnum):
@@ -133,13 +132,3 @@ def reckon(
         grade=EvidenceGrade.A if has_records and is_told else EvidenceGrade.B,
         residuals=tuple(residuals.values()),
     )
-
-
-def not_found_is_clean(keys_tried: Sequence[KeyKind], *, accept_single_key: bool) -> bool:
-    """Whether "no account" may settle a system.
-
-    One key can be misspelt or renamed; two independent ones that both find nobody are evidence
-    (reference: connectors, rule 3). A system that can be searched in one way only may be
-    accepted by policy.
-    """
-    return len(set(keys_tried)) > 1 or (accept_single_key and bool(keys_tried))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from lockstep.domain.access import Access, Account, Exchange, Residual
+from lockstep.domain.access import Access, Account, Action, Exchange, Location, Residual, Unread
+from lockstep.domain.finding import Finding, Judged
 from lockstep.evidence.canonical import canonical_bytes, instant_text, leaf_hash, reference
 
 FORMAT_VERSION = 1
@@ -149,5 +150,61 @@ def exchange_data(exchanges: Sequence[Exchange], *, dropped: int = 0) -> dict[st
 
 
 def residual_data(residuals: Sequence[Residual]) -> list[dict[str, object]]:
-    """What outlives the revocation, with its bound in seconds."""
-    return [{"what": residual.what, "bound_s": residual.bound_s} for residual in residuals]
+    """What outlives the revocation, with its bound in seconds where somebody has stated one."""
+    return [
+        {"what": residual.what}
+        if residual.bound_s is None
+        else {"what": residual.what, "bound_s": residual.bound_s}
+        for residual in residuals
+    ]
+
+
+def accepted_data(actions: Sequence[Action]) -> list[dict[str, str]]:
+    """What the vendor accepted from us: the kind of access, the call, and when it answered."""
+    rows = []
+    for action in actions:
+        row = {
+            "kind": action.access.kind.value,
+            "op": action.operation,
+            "at": instant_text(action.accepted_at),
+        }
+        if action.request_id:
+            row["request_id"] = action.request_id
+        rows.append(row)
+    return rows
+
+
+def search_data(location: Location) -> dict[str, object]:
+    """How the leaver was searched for, and how it is known that each search can find."""
+    rows = [{"by": search.kind.value, "proof": search.proof.value} for search in location.searches]
+    return {
+        "keys_tried": [kind.value for kind in location.keys_tried],
+        **({"searches": rows} if rows else {}),
+        **({"listed": location.listed} if location.listed is not None else {}),
+    }
+
+
+def aside_data(salt: bytes, system: str, finding: Finding) -> dict[str, object]:
+    """Accounts that a search found and nobody touched, with the reason; left out where none is."""
+
+    def rows(judged: Sequence[Judged]) -> list[dict[str, str]]:
+        return [
+            {
+                "account": reference(salt, system, "account", one.match.account.id),
+                "by": one.match.found_by.value,
+                "why": one.reason.value,
+            }
+            for one in judged
+        ]
+
+    said = {"set_aside": rows(finding.set_aside), "in_doubt": rows(finding.in_doubt)}
+    return {name: found for name, found in said.items() if found}
+
+
+def unread_data(unread: Sequence[Unread]) -> dict[str, object]:
+    """Lists that could not be read, with the category of the fault; left out where none is."""
+    rows = [
+        {"kind": row.kind.value, **({"category": row.category.value} if row.category else {})}
+        for row in unread
+    ]
+    return {"unread": rows} if rows else {}

@@ -396,6 +396,18 @@ class Cases:
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one() is None
 
+    async def doubt(self, case_id: str, system: str, *, entry: Entry) -> None:
+        """An account turned up that may be the leaver's: people are told, nothing is reopened."""
+        finding = {
+            "finding_id": f"{case_id}:{system}:doubt:{entry.key.rpartition(':')[2]}",
+            "case_id": case_id,
+            "system": system,
+            "kind": "account_in_doubt",
+            "raised_at": whole_ms(entry.occurred_at),
+        }
+        async with self._engine.begin() as connection:
+            await append_all(connection, [Append(entry, (Change(FINDING, finding),))])
+
     async def _write_keys(
         self,
         connection: AsyncConnection,

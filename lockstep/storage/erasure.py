@@ -239,7 +239,9 @@ class Erasure:
             .values(wrapped_key=None, private=None, erased_at=now)
         )
         await connection.execute(
-            update(revocations).where(revocations.c.case_id.in_(case_ids)).values(private=None)
+            update(revocations)
+            .where(revocations.c.case_id.in_(case_ids))
+            .values(private=None, candidates=None, picks=None)
         )
         await connection.execute(
             update(holds).where(holds.c.case_id.in_(case_ids)).values(private=b"")

@@ -62,6 +62,7 @@ class RevocationRow:
     outcome: str | None
     grade: str | None
     residual_s: int
+    residual_unknown: bool
     needs_person_since: datetime | None
     fault: str | None
     fault_text: str | None
@@ -73,6 +74,8 @@ class RevocationRow:
     confirmed_at: datetime | None
     rehearsed_at: datetime | None
     rehearsal_problems: list[dict[str, str]] | None
+    contained_at: datetime | None = None
+    """Since when nobody signs in with its accounts, as a look confirmed; no more is claimed."""
 
 
 @dataclass(frozen=True, slots=True)

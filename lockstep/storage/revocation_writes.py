@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, text, update
+from sqlalchemy import DateTime, LargeBinary, bindparam, case, func, or_, text, update
 
 from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.ledger import ArrayUpdate
@@ -41,6 +41,8 @@ REOPEN = _touch(
     accepted_at=None,
     revoked_at=None,
     confirmed_at=None,
+    contained_at=None,
+    candidates=None,
 )
 
 
@@ -74,12 +76,23 @@ FAULT = _touch(
     fault_text=bindparam("n_text"),
     fault_at=bindparam("n_at"),
     retry_at=bindparam("n_retry_at"),
+    # What an attempt has found stays, also where the next one fails before it finds anything.
+    private=func.coalesce(bindparam("n_private", type_=LargeBinary), revocations.c.private),
+    contained_at=func.coalesce(
+        bindparam("n_contained", type_=DateTime(timezone=True)), revocations.c.contained_at
+    ),
+    candidates=func.coalesce(
+        bindparam("n_candidates", type_=LargeBinary), revocations.c.candidates
+    ),
 )
+SAW = _touch(accounts=bindparam("n_accounts"), private=bindparam("n_private"))
 SETTLE = _by_arrays(
     """
     state = 'settled', outcome = v.n_outcome, grade = v.n_grade, accounts = v.n_accounts,
-    actions = v.n_actions, residual_s = v.n_residual, accepted_at = v.n_accepted,
+    actions = v.n_actions, residual_s = v.n_residual,
+    residual_unknown = v.n_residual_unknown, accepted_at = v.n_accepted,
     revoked_at = v.n_revoked, confirmed_at = v.n_confirmed, private = v.n_private,
+    contained_at = coalesce(v.n_contained, r.contained_at), candidates = null,
     fault = null, fault_text = null, retry_at = null, needs_person_since = null
     """,
     n_outcome="text",
@@ -87,10 +100,12 @@ SETTLE = _by_arrays(
     n_accounts="int",
     n_actions="int",
     n_residual="int",
+    n_residual_unknown="boolean",
     n_accepted="timestamptz",
     n_revoked="timestamptz",
     n_confirmed="timestamptz",
     n_private="bytea",
+    n_contained="timestamptz",
 )
 NEEDS_PERSON = _touch(
     state=RevocationState.NEEDS_PERSON.value,

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Row, Text, bindparam, column, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.access import Action, Exchange, Location
+from lockstep.domain.access import Exchange, Location, Unread
 from lockstep.domain.clocks import time_to_revocation, whole_ms
 from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.finding import Finding, Picks
 from lockstep.domain.outcomes import Closing, RevocationState
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import (
     Entry,
     EntryKind,
+    accepted_data,
     access_data,
     account_data,
+    aside_data,
     exchange_data,
     residual_data,
+    search_data,
+    unread_data,
 )
 from lockstep.storage.batching import Batcher
+from lockstep.storage.candidates import open_picks, seal_candidates
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger
 from lockstep.storage.revocation_writes import (
@@ -32,6 +38,7 @@ from lockstep.storage.revocation_writes import (
     NEEDS_PERSON,
     REHEARSED,
     REOPEN,
+    SAW,
     SETTLE,
 )
 from lockstep.storage.snapshots import Snapshot, open_snapshot, seal_snapshot
@@ -78,6 +85,7 @@ class Revocation:
     fault: str | None = None
     fault_at: datetime | None = None
     paused: SystemPause | None = None
+    picks: Picks = field(default_factory=Picks)
 
     @property
     def is_settled(self) -> bool:
@@ -86,6 +94,28 @@ class Revocation:
     def key(self, *parts: object) -> str:
         """An idempotency key within this revocation and its present opening."""
         return ":".join([self.case_id, self.system, str(self.opening), *map(str, parts)])
+
+
+_NOT_SEARCHED = Location((), ())
+_NOTHING_FOUND = Finding(())
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one attempt has found and done so far; it outlives the fault that ends the attempt.
+
+    Args:
+        snapshot: accounts, everything that ever stood, and what the vendor accepted in all
+            attempts of this opening.
+        contained_at: since when no account signs in, once a look has confirmed it (UTC).
+        unread: the lists that could not be read.
+    """
+
+    snapshot: Snapshot
+    location: Location = _NOT_SEARCHED
+    finding: Finding = _NOTHING_FOUND
+    contained_at: datetime | None = None
+    unread: tuple[Unread, ...] = ()
 
 
 _WANTED = (
@@ -165,15 +195,13 @@ class Revocations:
             fault=row.fault,
             fault_at=row.fault_at,
             paused=SystemPause(row.paused_at, row.paused_until) if row.paused_until else None,
+            picks=open_picks(row.picks, subject, case_id=case_id, system=system),
         )
 
-    async def attempt(
-        self, item: Revocation, *, round_: int, attempt: int, location: Location, snapshot: Snapshot
-    ) -> bool:
+    async def attempt(self, item: Revocation, *, round_: int, attempt: int, work: Progress) -> bool:
         """Write ATTEMPT before the first effect; False if this attempt stands already."""
         now = whole_ms(datetime.now(UTC))
-        standing = snapshot.all_standing()
-        salt = item.subject.salt
+        snapshot, salt = work.snapshot, item.subject.salt
         entry = self._entry(
             item,
             EntryKind.REVOCATION_ATTEMPT,
@@ -182,9 +210,10 @@ class Revocations:
             {
                 "round": round_,
                 "attempt": attempt,
-                "keys_tried": [kind.value for kind in location.keys_tried],
+                **search_data(work.location),
                 "accounts": account_data(salt, item.system, snapshot.accounts),
-                "standing": access_data(salt, item.system, standing),
+                "standing": access_data(salt, item.system, snapshot.all_standing()),
+                **aside_data(salt, item.system, work.finding),
             },
         )
         change = self._change(
@@ -197,6 +226,14 @@ class Revocations:
         )
         return await self._ledger.append(Append(entry, (*self._reopen(item), change)))
 
+    async def saw(self, item: Revocation, snapshot: Snapshot) -> None:
+        """Keep what a look has found before it is closed; no ledger entry, because none was."""
+        change = self._change(
+            SAW, item, n_accounts=len(snapshot.accounts), n_private=sealed_snapshot(item, snapshot)
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(SAW, [change.values])
+
     async def fault(
         self,
         item: Revocation,
@@ -207,9 +244,14 @@ class Revocations:
         text: str,
         retry_at: datetime | None,
         exchanges: Sequence[Exchange],
+        work: Progress | None = None,
     ) -> None:
-        """Write what went wrong in an attempt: Temporal's history keeps only the last one."""
+        """Write what went wrong in an attempt: Temporal's history keeps only the last one.
+
+        What the attempt has done before it failed (``work``) is written with it.
+        """
         now = whole_ms(datetime.now(UTC))
+        work = work or Progress(item.snapshot)
         entry = self._entry(
             item,
             EntryKind.REVOCATION_FAULT,
@@ -220,6 +262,7 @@ class Revocations:
                 "attempt": attempt,
                 "category": category.value,
                 "transient": rule_for(category).transient,
+                **self._done_data(item, work),
                 **exchange_data(exchanges),
             },
         )
@@ -230,8 +273,25 @@ class Revocations:
             n_text=text[:300],
             n_at=now,
             n_retry_at=retry_at,
+            n_private=sealed_snapshot(item, work.snapshot) if work.snapshot.accounts else None,
+            n_contained=work.contained_at,
+            n_candidates=seal_candidates(
+                work.finding, item.subject, case_id=item.case_id, system=item.system
+            ),
         )
         await self._ledger.append(Append(entry, (*self._reopen(item), change)))
+
+    def _done_data(self, item: Revocation, work: Progress) -> dict[str, object]:
+        """What an attempt that failed has done and seen all the same."""
+        data = {
+            **aside_data(item.subject.salt, item.system, work.finding),
+            **unread_data(work.unread),
+        }
+        if work.snapshot.done:
+            data["accepted"] = accepted_data(work.snapshot.done)
+        if work.contained_at is not None:
+            data["contained_at"] = instant_text(work.contained_at)
+        return data
 
     async def outcome(
         self,
@@ -240,23 +300,22 @@ class Revocations:
         round_: int,
         attempt: int,
         closing: Closing,
-        snapshot: Snapshot,
-        location: Location,
-        actions: Sequence[Action],
+        work: Progress,
         exchanges: Sequence[Exchange],
         dropped: int,
     ) -> bool:
         """Write OUTCOME after the read-back; False if one stands already for this opening."""
-        salt = item.subject.salt
+        snapshot, salt = work.snapshot, item.subject.salt
         data: dict[str, object] = {
             "round": round_,
             "attempt": attempt,
             "outcome": closing.outcome.value,
             "grade": closing.grade.value,
-            "keys_tried": [kind.value for kind in location.keys_tried],
+            **search_data(work.location),
             "accounts": account_data(salt, item.system, snapshot.accounts),
+            **aside_data(salt, item.system, work.finding),
             "removed": access_data(salt, item.system, closing.removed),
-            "accepted": _accepted_data(actions),
+            "accepted": accepted_data(snapshot.done),
             "residuals": residual_data(closing.residuals),
             "cutoff_at": instant_text(item.cutoff),
             "revoked_at": instant_text(closing.revoked_at),
@@ -266,6 +325,8 @@ class Revocations:
         }
         if closing.accepted_at is not None:
             data["accepted_at"] = instant_text(closing.accepted_at)
+        if work.contained_at is not None:
+            data["contained_at"] = instant_text(work.contained_at)
         entry = self._entry(
             item,
             EntryKind.REVOCATION_OUTCOME,
@@ -280,11 +341,13 @@ class Revocations:
             n_grade=closing.grade.value,
             n_accounts=len(snapshot.accounts),
             n_actions=len(closing.removed),
-            n_residual=max((residual.bound_s for residual in closing.residuals), default=0),
+            n_residual=max((residual.bound_s or 0 for residual in closing.residuals), default=0),
+            n_residual_unknown=any(one.bound_s is None for one in closing.residuals),
             n_accepted=closing.accepted_at,
             n_revoked=closing.revoked_at,
             n_confirmed=closing.confirmed_at,
             n_private=sealed_snapshot(item, snapshot),
+            n_contained=work.contained_at,
         )
         return await self._ledger.append(Append(entry, (change,)))
 
@@ -363,20 +426,6 @@ class Revocations:
 
     def _change(self, statement: Any, item: Revocation, **values: object) -> Change:
         return Change(statement, {"k_case": item.case_id, "k_system": item.system, **values})
-
-
-def _accepted_data(actions: Sequence[Action]) -> list[dict[str, str]]:
-    rows = []
-    for action in actions:
-        row = {
-            "kind": action.access.kind.value,
-            "op": action.operation,
-            "at": instant_text(action.accepted_at),
-        }
-        if action.request_id:
-            row["request_id"] = action.request_id
-        rows.append(row)
-    return rows
 
 
 def sealed_snapshot(item: Revocation, snapshot: Snapshot) -> bytes:

@@ -1,29 +1,63 @@
-"""What stood in a system when it was first seen, kept under the leaver's key."""
+"""What stood in a system when first seen, and what was closed; kept under the leaver's key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lockstep.domain.access import Access, AccessKind, Account
+from lockstep.domain.access import Access, AccessKind, Account, Action, Observation
+from lockstep.evidence.canonical import instant_text
 from lockstep.storage.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Accounts pinned by immutable id, and everything that stood when they were first seen.
+    """Accounts pinned by immutable id, everything that ever stood in them, and what was closed.
 
-    ``stood_at`` says of an account when its sign-in was last seen standing, by our clock (UTC).
+    ``done`` holds what the vendor accepted in all attempts of one opening, so that an attempt that
+    fails half way has done what it did, at the instant at which it did it. ``stood_at`` says of an
+    account when its sign-in was last seen standing, by our clock (UTC).
     """
 
     accounts: tuple[Account, ...] = field(default=(), repr=False)
     standing: Mapping[str, tuple[Access, ...]] = field(default_factory=dict, repr=False)
+    done: tuple[Action, ...] = field(default=(), repr=False)
     stood_at: Mapping[str, datetime] = field(default_factory=dict, repr=False)
 
     def all_standing(self) -> tuple[Access, ...]:
         return tuple(item for items in self.standing.values() for item in items)
+
+    def with_accounts(self, accounts: Iterable[Account]) -> Snapshot:
+        """Pin more accounts; of one that is pinned the newest locator counts."""
+        pinned = {account.id: account for account in (*self.accounts, *accounts)}
+        return replace(self, accounts=tuple(pinned.values()))
+
+    def with_standing(self, looks: Iterable[Observation], *, at: datetime) -> Snapshot:
+        """Add what stands now, seen after ``at``, to what stood before."""
+        stood, stood_at = dict(self.standing), dict(self.stood_at)
+        for look in looks:
+            before = stood.get(look.account_id, ())
+            stood[look.account_id] = tuple(dict.fromkeys((*before, *look.standing)))
+            if look.signs_in:
+                stood_at[look.account_id] = at
+        return replace(self, standing=stood, stood_at=stood_at)
+
+    def with_actions(self, actions: Iterable[Action]) -> Snapshot:
+        return replace(self, done=tuple(dict.fromkeys((*self.done, *actions))))
+
+    def merged(self, other: Snapshot) -> Snapshot:
+        """Add what an overlapping attempt saw in the accounts that we see too, and what it did."""
+        stood = {
+            account: tuple(dict.fromkeys((*other.standing.get(account, ()), *standing)))
+            for account, standing in self.standing.items()
+        }
+        done = tuple(dict.fromkeys((*other.done, *self.done)))
+        stood_at = dict(self.stood_at)
+        for account, at in other.stood_at.items():
+            stood_at[account] = max(at, stood_at.get(account, at))
+        return Snapshot(self.accounts, stood, done, stood_at)
 
 
 def seal_snapshot(
@@ -37,6 +71,16 @@ def seal_snapshot(
             account: [[access.kind.value, access.ref] for access in items]
             for account, items in snapshot.standing.items()
         },
+        "done": [
+            [
+                action.access.kind.value,
+                action.access.ref,
+                instant_text(action.accepted_at),
+                action.operation,
+                action.request_id or "",
+            ]
+            for action in snapshot.done
+        ],
         "stood_at": {account: at.isoformat() for account, at in snapshot.stood_at.items()},
     }
     return subject.encrypt(document, context=f"{case_id}/{system}")
@@ -61,5 +105,14 @@ def open_snapshot(
             account: tuple(Access(AccessKind(kind), ref) for kind, ref in items)
             for account, items in document["standing"].items()
         },
+        done=tuple(
+            Action(
+                Access(AccessKind(kind), ref),
+                datetime.fromisoformat(at),
+                operation,
+                request_id or None,
+            )
+            for kind, ref, at, operation, request_id in document.get("done", ())
+        ),
         stood_at=stood_at,
     )

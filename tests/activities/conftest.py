@@ -37,14 +37,24 @@ class Probe(MemoryConnector):
         await self._hook("read_back")
         return await super().read_back(account, transcript)
 
-    async def revoke(self, account, before, transcript):
-        await self._hook("revoke")
-        if "mid_revoke" in self.hooks:
+    async def look(self, account, transcript):
+        await self._hook("look")
+        return await super().look(account, transcript)
+
+    async def contain(self, account, before, transcript):
+        await self._hook("contain")
+        actions = await super().contain(account, before, transcript)
+        await self._hook("contained")
+        return actions
+
+    async def strip(self, account, before, transcript):
+        await self._hook("strip")
+        if "mid_strip" in self.hooks:
             for gone in sorted(self.standing[account.id], key=lambda access: access.kind)[:1]:
                 self.standing[account.id].discard(gone)
-            await self._hook("mid_revoke")
-        actions = await super().revoke(account, before, transcript)
-        await self._hook("revoked")
+            await self._hook("mid_strip")
+        actions = await super().strip(account, before, transcript)
+        await self._hook("stripped")
         return actions
 
     async def _hook(self, operation: str) -> None:
@@ -84,8 +94,12 @@ class Bench:
         return result.outcome
 
     async def outcomes(self) -> list[dict[str, Any]]:
+        return await self.datas("revocation:outcome")
+
+    async def datas(self, kind: str) -> list[dict[str, Any]]:
+        """What the entries of one kind say."""
         entries = await self.work.entries(self.case.case_id)
-        return [entry["data"] for entry in entries if entry["kind"] == "revocation:outcome"]
+        return [entry["data"] for entry in entries if entry["kind"] == kind]
 
     async def kinds(self) -> list[str]:
         """What was written about the revocation."""

@@ -35,7 +35,7 @@ def as_stored(error: BaseException) -> str:
     return str(failure)
 
 
-@pytest.mark.parametrize("operation", ["locate", "read_back", "revoke"])
+@pytest.mark.parametrize("operation", ["locate", "look", "contain", "read_back", "strip"])
 @pytest.mark.parametrize("category", list(FaultCategory))
 async def test_the_category_alone_decides_on_retry(bench: Bench, category, operation):
     """Each category, at each call, arrives as its own type and is written down once."""
@@ -55,11 +55,11 @@ async def test_the_category_alone_decides_on_retry(bench: Bench, category, opera
 
 async def limited(bench: Bench) -> ApplicationError:
     """Let the vendor refuse one attempt until a reset time."""
-    bench.connector.faults["revoke"] = [
+    bench.connector.faults["contain"] = [
         ConnectorFault(
             FaultCategory.RATE_LIMITED,
             connector="memory",
-            operation="revoke",
+            operation="contain",
             code="429",
             retry_after=timedelta(seconds=777),
             request_id="req-9",
@@ -111,29 +111,68 @@ def test_the_next_try_that_people_see_is_temporals(attempt, seconds):
 
 
 async def test_after_transient_faults_the_work_is_finished(bench: Bench):
-    """Three faults in a row, three entries, then one outcome with everything in it."""
-    for operation in ("locate", "read_back", "revoke"):
+    """A fault at each step, an entry for each, then one outcome with everything in it."""
+    steps = ("locate", "look", "contain", "read_back", "strip")
+    for operation in steps:
         bench.connector.fail(operation, FaultCategory.UNREACHABLE)
-    for attempt in (1, 2, 3):
+    for attempt, _ in enumerate(steps, start=1):
         with pytest.raises(ApplicationError):
             await bench.revoke(attempt)
 
-    assert await bench.revoke(4) == "revoked"
-    assert (await bench.kinds()).count("revocation:fault") == 3
+    assert await bench.revoke(6) == "revoked"
+    assert (await bench.kinds()).count("revocation:fault") == len(steps)
     [outcome] = await bench.outcomes()
     assert len(outcome["removed"]) == 3
 
 
 async def test_a_reply_lost_after_the_change_is_counted_once(bench: Bench):
     """The vendor applied the change, we never heard: the next look proves it."""
-    bench.connector.fail("revoked", FaultCategory.TIMEOUT)
+    bench.connector.losing = 1
     with pytest.raises(ApplicationError):
         await bench.revoke(1)
 
     assert await bench.revoke(2) == "revoked"
     [outcome] = await bench.outcomes()
     assert len(outcome["removed"]) == 3
-    assert outcome["accepted"] == []
+    assert outcome["accepted"] == [] or "sign_in" not in {
+        row["kind"] for row in outcome["accepted"]
+    }
+
+
+async def test_what_was_done_before_a_fault_stays_done(bench: Bench):
+    """The sign-in was shut, then a list failed: it stays shut at that instant, and is said so."""
+    bench.connector.fail("strip", FaultCategory.PERMISSION_MISSING)
+    with pytest.raises(ApplicationError):
+        await bench.revoke(1)
+    row = await bench.work.row(bench.case.case_id)
+    shut_at = row.contained_at
+    [fault] = await bench.datas("revocation:fault")
+
+    assert shut_at is not None
+    assert [done["kind"] for done in fault["accepted"]] == ["sign_in"]
+    assert fault["contained_at"] == fault["accepted"][0]["at"]
+    assert await bench.revoke(2) == "revoked"
+    [outcome] = await bench.outcomes()
+    assert (outcome["contained_at"], outcome["accepted_at"]) == (fault["contained_at"],) * 2
+    row = await bench.work.row(bench.case.case_id)
+    assert (row.contained_at, row.accepted_at) == (shut_at, shut_at)
+    assert row.revoked_at > shut_at
+
+
+@pytest.mark.parametrize("category", [FaultCategory.PERMISSION_MISSING, FaultCategory.VENDOR_ERROR])
+async def test_a_list_that_cannot_be_read_keeps_the_case_open_only(bench: Bench, category):
+    """Sign-in is shut whatever else fails; the list keeps the system open with its own fault."""
+    bench.connector.unreadable = category
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke(1)
+    row = await bench.work.row(bench.case.case_id)
+
+    assert caught.value.type == category
+    assert bench.connector.effects[0] == f"{WORKER}:sign_in"
+    assert row.contained_at is not None
+    assert row.outcome is None
+    bench.connector.unreadable = None
+    assert await bench.revoke(2) == "revoked"
 
 
 async def test_a_database_that_is_away_is_tried_again_and_says_nothing(bench: Bench, ring):
@@ -169,10 +208,10 @@ async def test_a_database_lost_midway_repeats_and_settles(bench: Bench, database
                 " where datname = current_database() and pid <> pg_backend_pid()"
             )
 
-    bench.connector.hooks["revoked"] = cut
+    bench.connector.hooks["stripped"] = cut
     with pytest.raises(ApplicationError) as caught:
         await bench.revoke(1)
-    del bench.connector.hooks["revoked"]
+    del bench.connector.hooks["stripped"]
 
     assert caught.value.type == "internal"
     assert await bench.revoke(2) == "revoked"

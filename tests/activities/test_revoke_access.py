@@ -10,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from lockstep.contracts.payloads import RevokeInput
-from lockstep.domain.access import Account, Location, Match
+from lockstep.domain.access import Account, Location, Match, Proof, Search
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind
@@ -59,7 +59,7 @@ def on_record(bench: Bench, *, off_by: timedelta = timedelta(0)) -> None:
         bench.connector.off_since[WORKER] = datetime.now(UTC) + off_by
 
     bench.connector.skew = off_by
-    bench.connector.hooks["revoked"] = record
+    bench.connector.hooks["contained"] = record
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
@@ -102,8 +102,8 @@ async def test_a_record_from_before_an_earlier_attempt_saw_it_stand_counts_for_n
     bench: Bench,
 ):
     """The first attempt saw sign-in stand and was lost; a record of an hour ago is no end of it."""
-    bench.connector.hooks["revoke"] = bench.connector.standing[WORKER].clear
-    bench.connector.fail("revoke", FaultCategory.TIMEOUT)
+    bench.connector.hooks["contain"] = bench.connector.standing[WORKER].clear
+    bench.connector.fail("contain", FaultCategory.TIMEOUT)
     began = datetime.now(UTC)
     with pytest.raises(ApplicationError):
         await bench.revoke()
@@ -119,7 +119,7 @@ async def test_an_account_without_access_is_already_absent(bench: Bench):
     bench.connector.standing[WORKER] = set()
 
     assert await bench.revoke() == "already_absent"
-    assert "revoke" not in bench.connector.calls
+    assert not {"contain", "strip"} & set(bench.connector.calls)
 
 
 async def test_nobody_by_two_independent_keys_is_not_found(bench: Bench):
@@ -154,7 +154,7 @@ def one_key(bench: Bench) -> None:
     bench.connector.standing.clear()
 
     async def locate(keys, transcript):
-        return Location((), (KeyKind.EMAIL,))
+        return Location((), (Search(KeyKind.EMAIL, EMAIL, Proof.PROVED),))
 
     bench.connector.locate = locate
 
@@ -166,7 +166,7 @@ async def test_attempt_is_durable_before_the_first_effect(bench: Bench):
     async def look() -> None:
         seen.append(await bench.kinds())
 
-    bench.connector.hooks["revoke"] = look
+    bench.connector.hooks["contain"] = look
     await bench.revoke()
 
     assert seen == [["revocation:attempt"]]
@@ -182,8 +182,17 @@ async def test_outcome_is_written_after_the_read_back(bench: Bench):
     bench.connector.hooks["read_back"] = look
     await bench.revoke()
 
-    assert seen == [[], ["revocation:attempt"]]
-    assert bench.connector.calls == ["locate", "read_back", "revoke", "revoked", "read_back"]
+    assert seen == [["revocation:attempt"], ["revocation:attempt"]]
+    assert bench.connector.calls == [
+        "locate",
+        "look",
+        "contain",
+        "contained",
+        "read_back",
+        "strip",
+        "stripped",
+        "read_back",
+    ]
 
 
 async def test_an_accepted_change_that_did_not_happen_is_not_revoked(bench: Bench):
@@ -204,7 +213,8 @@ def known_as(bench: Bench, *keys: Key) -> None:
 
     async def locate(_, transcript):
         account = Account(WORKER, known_keys=keys)
-        return Location((Match(account, KeyKind.EMAIL),), (KeyKind.WORKER_ID, KeyKind.EMAIL))
+        searches = (Search(KeyKind.EMAIL, EMAIL, Proof.PROVED),)
+        return Location((Match(account, KeyKind.EMAIL),), searches)
 
     bench.connector.locate = locate
 
@@ -261,11 +271,11 @@ async def test_two_attempts_at_once_settle_once(bench: Bench):
     both = asyncio.Event()
 
     def meet() -> object:
-        if bench.connector.calls.count("revoke") == 2:
+        if bench.connector.calls.count("contain") == 2:
             both.set()
         return asyncio.wait_for(both.wait(), 30)
 
-    bench.connector.hooks["revoke"] = meet
+    bench.connector.hooks["contain"] = meet
     done = await asyncio.gather(bench.revoke(1), bench.revoke(2))
     [outcome] = await bench.outcomes()
     row = await bench.work.row(bench.case.case_id)
@@ -277,7 +287,7 @@ async def test_two_attempts_at_once_settle_once(bench: Bench):
 
 async def test_what_somebody_else_closed_meanwhile_is_read_back(bench: Bench):
     """Standing at our look, gone at our call: the proof is a new look, not the old one."""
-    bench.connector.hooks["revoke"] = bench.connector.standing[WORKER].clear
+    bench.connector.hooks["strip"] = bench.connector.standing[WORKER].clear
 
     assert await bench.revoke() == "revoked"
     assert bench.connector.calls.count("read_back") == 2
@@ -292,7 +302,7 @@ async def test_a_cancelled_attempt_claims_nothing(bench: Bench):
         started.set()
         await asyncio.Event().wait()
 
-    bench.connector.hooks["revoke"] = wait_for_ever
+    bench.connector.hooks["contain"] = wait_for_ever
     given = RevokeInput(bench.case.case_id, SYSTEM, 1)
     task = asyncio.create_task(env.run(bench.activities().revoke_access, given))
     await asyncio.wait_for(started.wait(), 30)
@@ -308,7 +318,7 @@ async def test_a_long_call_beats_and_then_stops(bench: Bench):
     env = environment()
     beaten = asyncio.Event()
     env.on_heartbeat = lambda *_: beaten.set()
-    bench.connector.hooks["revoke"] = lambda: asyncio.wait_for(beaten.wait(), 60)
+    bench.connector.hooks["contain"] = lambda: asyncio.wait_for(beaten.wait(), 60)
     given = RevokeInput(bench.case.case_id, SYSTEM, 1)
     result = await env.run(bench.activities().revoke_access, given)
 

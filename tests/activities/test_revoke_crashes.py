@@ -43,7 +43,9 @@ async def proved_once(bench: Bench) -> None:
     assert bench.connector.standing[WORKER] == set()
 
 
-@pytest.mark.parametrize("point", ["locate", "read_back", "revoke", "mid_revoke", "revoked"])
+@pytest.mark.parametrize(
+    "point", ["locate", "look", "contain", "read_back", "strip", "mid_strip", "stripped"]
+)
 async def test_killed_around_a_call_to_the_vendor(bench: Bench, point):
     """Before, within and after each call: the next attempt finishes the work and counts it once."""
     bench.connector.hooks[point] = die
@@ -87,7 +89,7 @@ async def test_killed_around_a_commit(bench: Bench, number, moment):
 
 async def test_killed_again_and_again(bench: Bench):
     """Eight workers die at eight points in turn; the ninth finishes."""
-    points = ["locate", "read_back", "revoke", "mid_revoke", "revoked"]
+    points = ["locate", "look", "contain", "read_back", "strip", "mid_strip", "stripped"]
     for number, point in enumerate([*points, *points[2:]], start=1):
         bench.connector.hooks = {point: die}
         with pytest.raises(Killed):

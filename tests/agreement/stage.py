@@ -22,7 +22,7 @@ from lockstep.storage.case_rows import Opening, Said
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseView
-from lockstep.storage.revocations import Revocation
+from lockstep.storage.revocations import Progress, Revocation
 from lockstep.storage.sequencer import heartbeat
 from lockstep.storage.snapshots import Snapshot
 from lockstep.storage.views import CaseViews
@@ -321,7 +321,7 @@ class Stage:
 
     async def _attempt(self, item: Revocation, number: int, accounts: int) -> None:
         await self.work.revocations.attempt(
-            item, round_=1, attempt=number, location=LOCATION, snapshot=_standing(accounts)
+            item, round_=1, attempt=number, work=Progress(_standing(accounts), LOCATION)
         )
 
     async def _fault(self, item: Revocation, number: int) -> None:
@@ -343,9 +343,7 @@ class Stage:
             round_=1,
             attempt=number,
             closing=_closing(act, off_at),
-            snapshot=_standing(act.accounts, stood=act.stood),
-            location=LOCATION,
-            actions=(),
+            work=Progress(_standing(act.accounts, stood=act.stood), LOCATION),
             exchanges=(),
             dropped=0,
         )

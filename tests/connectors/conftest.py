@@ -90,6 +90,8 @@ class Scene:
         self.harness.script.clock_off = None
         self.harness.script.pending.clear()
         self.harness.script.effects.clear()
+        self.harness.script.calls.clear()
+        self.harness.script.instead = None
 
 
 @pytest.fixture

@@ -49,7 +49,10 @@ def page_with(text: str, page: str) -> str:
 
 
 def _residuals(manifest: ConnectorManifest) -> str:
-    bounds = (f"`{what}` ({seconds} s)" for what, seconds in manifest.residual_s.items())
+    bounds = (
+        f"`{what}` ({'unknown' if seconds is None else f'{seconds} s'})"
+        for what, seconds in manifest.residual_s.items()
+    )
     return ", ".join(bounds) or "none"
 
 

@@ -39,12 +39,14 @@ class FaultKind(StrEnum):
 class Injected:
     """One fault, for the next ``times`` calls.
 
-    ``effects_only`` spares reads; ``after`` spares that many of the calls it could hit.
+    ``effects_only`` spares reads, ``reads_only`` effects; ``after`` spares that many of the calls
+    it could hit.
     """
 
     kind: FaultKind
     times: int = 1
     effects_only: bool = False
+    reads_only: bool = False
     wait_s: int = 7
     after: int = 0
 
@@ -58,7 +60,11 @@ class FaultScript:
 
     pending: list[Injected] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
+    calls: list[bool] = field(default_factory=list)
+    """Of every call, whether it was an effect; in the order of the transcript's exchanges."""
     clock_off: timedelta | None = None
+    instead: Callable[[httpx.Request], httpx.Response | None] | None = None
+    """Answers in the peer's place where it returns something."""
 
     def inject(self, fault: Injected) -> None:
         self.pending.extend([fault] * fault.times)
@@ -71,7 +77,7 @@ class FaultScript:
 
     def next_for(self, *, is_effect: bool) -> Injected | None:
         for index, fault in enumerate(self.pending):
-            if is_effect or not fault.effects_only:
+            if not (fault.reads_only if is_effect else fault.effects_only):
                 if fault.after:
                     self.pending[index] = replace(fault, after=fault.after - 1)
                     return None
@@ -98,6 +104,9 @@ class FaultTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         effect = self._is_effect(request)
+        self._script.calls.append(effect)
+        if self._script.instead is not None and (answer := self._script.instead(request)):
+            return answer
         fault = self._script.next_for(is_effect=effect)
         if fault is not None and (answer := self._before(fault, request)) is not None:
             return answer
@@ -166,7 +175,11 @@ class Harness(Protocol):
         """The peer's own truth, asked without the connector: can the person still get in?"""
 
     async def give_back(self, keys: LeaverKeys) -> None:
-        """Give access back, as a directory sync would."""
+        """Give access back, as a directory sync would.
+
+        A harness whose vendor searches has ``blind(request) -> httpx.Response | None`` beside
+        this: the empty answer to a search, None for everything that is no search.
+        """
 
 
 class HarnessFactory(Protocol):

@@ -124,6 +124,7 @@ class FaultWire:
         operation = event_name.split(".")[2]
         effect = not operation.startswith(_READS)
         with self._lock:
+            self._script.calls.append(effect)
             fault = self._script.next_for(is_effect=effect)
         if fault is not None and (said := self._before(fault, request, event_name)) is not None:
             return said

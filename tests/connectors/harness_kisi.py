@@ -62,6 +62,11 @@ class KisiHarness:
     async def give_back(self, keys: LeaverKeys) -> None:
         await self._post("restore", user=keys.emails[0])
 
+    @staticmethod
+    def blind(request: httpx.Request) -> httpx.Response | None:
+        """A search that finds nobody, although lists show them."""
+        return httpx.Response(200, json=[]) if "query" in request.url.params else None
+
     async def state(self, keys: LeaverKeys) -> dict[str, Any]:
         """Everything that the simulator knows of the person."""
         answer = await self._peer.get(f"/sandbox/state/{keys.emails[0]}")

@@ -84,6 +84,17 @@ class OktaHarness:
     async def give_back(self, keys: LeaverKeys) -> None:
         await self._post("restore", {"user": keys.employee_numbers[0]})
 
+    @staticmethod
+    def blind(request: httpx.Request) -> httpx.Response | None:
+        """An index that finds nobody, and reads by login that find nobody."""
+        path = request.url.path.removeprefix("/api/v1/users")
+        if "search" in request.url.params:
+            return httpx.Response(200, json=[], request=request)
+        is_name = path.startswith("/") and "/" not in path[1:] and not path.startswith("/00u")
+        if request.method == "GET" and is_name:
+            return httpx.Response(404, json={"errorCode": "E0000007"}, request=request)
+        return None
+
     async def accounts(self, keys: LeaverKeys) -> list[dict[str, Any]]:
         """Everything that the simulator knows of the person's accounts."""
         answer = await self._control.get(f"/sandbox/state/{keys.employee_numbers[0]}")

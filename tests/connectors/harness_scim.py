@@ -82,6 +82,12 @@ class ScimHarness:
             )
         )
 
+    def blind(self, request: httpx.Request) -> httpx.Response | None:
+        """A filter that finds nobody; lists and everything else are the server's own."""
+        if not (request.url.path.endswith("/Users") and "filter" in request.url.params):
+            return None
+        return httpx.Response(200, json={"totalResults": 0, "Resources": []}, request=request)
+
     async def still_in(self, keys: LeaverKeys) -> bool:
         user_id = keys.account_ids("scim-test")[0]
         user = await self.peer.get(f"/Users/{user_id}")

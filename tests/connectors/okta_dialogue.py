@@ -11,6 +11,7 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.identity.okta import OktaConnector
 from lockstep.domain.access import Access, AccessKind, Account, Observation
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from tests.connectors.revoking import revoke
 
 BASE = "https://example.okta.test"
 TOKEN = "a-token-that-must-not-show"
@@ -65,7 +66,7 @@ def lists(**found: object) -> dict[str, Any]:
     return {f"{USER}/{name}": found.get(name, answer([])) for name in LISTS}
 
 
-def connect(dialogue: Dialogue, **settings: object) -> OktaConnector:
+def connect(dialogue: httpx.AsyncBaseTransport, **settings: object) -> OktaConnector:
     options = ConnectorOptions("okta", {"base_url": BASE, **settings}, {"token": TOKEN})
     return OktaConnector(options, transport=dialogue)
 
@@ -76,7 +77,7 @@ async def read(dialogue: Dialogue, **settings: object) -> Observation:
 
 async def revoke_fault(dialogue: Dialogue, **settings: object) -> ConnectorFault:
     with pytest.raises(ConnectorFault) as caught:
-        await connect(dialogue, **settings).revoke(Account(ID), OPEN, Transcript())
+        await revoke(connect(dialogue, **settings), Account(ID), OPEN, Transcript())
     return caught.value
 
 

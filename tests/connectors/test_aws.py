@@ -7,23 +7,28 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.saas.aws import MANIFEST, AwsConnector
-from lockstep.domain.access import AccessKind, Account, Action, Location, Observation
+from lockstep.domain.access import AccessKind, Account, Action, Location, Observation, Proof
 from lockstep.domain.faults import FaultCategory
+from lockstep.domain.finding import Absence, absence, judge
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness import FaultKind, Injected
 from tests.connectors.harness_aws import (
     ACCESS_KEY_ID,
+    ACCOUNT,
     DENY_ALL,
     SECRET,
     AwsHarness,
     aws_harness,
+    says_xml,
 )
+from tests.connectors.revoking import revoke
 
 _numbers = itertools.count(1)
 
@@ -62,7 +67,7 @@ async def both(connector: Connector, keys: LeaverKeys) -> tuple[Account, Account
 
 async def close(connector: Connector, account: Account) -> tuple[Action, ...]:
     before = await connector.read_back(account, Transcript())
-    return await connector.revoke(account, before, Transcript())
+    return await revoke(connector, account, before, Transcript())
 
 
 def kinds(observation: Observation) -> list[AccessKind]:
@@ -84,7 +89,7 @@ async def test_locate_finds_both_users_once(aws, worker):
     assert Key(KeyKind.EMPLOYEE_NUMBER, f"E-{worker}") in iam.known_keys
 
 
-async def _locate(aws: AwsHarness, *keys: Key, **settings: object) -> Location:
+async def _locate(aws: AwsHarness, *keys: Key, **settings: Any) -> Location:
     async with opened(aws.connector(**settings)) as connector:
         return await connector.locate(LeaverKeys(keys), Transcript())
 
@@ -118,12 +123,12 @@ async def test_email_may_be_the_user_name(aws, worker):
 
 
 async def test_local_part_only_on_request(aws, worker):
-    """The part before the @ is taken for a user name only where the option says so."""
+    """The part before the @ is looked for only on request, and then a person decides."""
     await aws.hire(worker)
     email = Key(KeyKind.EMAIL, f"{worker.upper()}@elsewhere.test")
     assert not (await _locate(aws, email)).matches
     location = await _locate(aws, email, match_email_local_part=True)
-    assert [match.account.locator for match in location.matches] == [worker]
+    assert _judged(location, email) == {worker: "in_doubt.name_in_part"}
 
 
 async def test_locate_without_keys_makes_no_call(aws):
@@ -134,33 +139,114 @@ async def test_locate_without_keys_makes_no_call(aws):
     assert (location.matches, location.keys_tried, transcript.exchanges) == ((), (), [])
 
 
-async def test_unknown_person_is_not_found(aws):
-    """Nobody found is no fault: the kinds of keys tried are told."""
+async def test_nobody_is_proved_by_listing_all(aws, worker):
+    """Nobody found is no fault: how many were compared is told, and how each key was searched."""
+    await aws.hire(worker)
     location = await _locate(
         aws, Key(KeyKind.USERNAME, "nobody"), Key(KeyKind.EMAIL, "nobody@example.test")
     )
-    assert location == Location((), (KeyKind.USERNAME, KeyKind.EMAIL))
+    iam = len(aws.iam.list_users()["Users"])
+    store = len(aws.store.list_users(IdentityStoreId=aws.store_id)["Users"])
+    assert location.matches == ()
+    assert [(one.kind, one.proof) for one in location.searches] == [
+        (KeyKind.USERNAME, Proof.LISTED),
+        (KeyKind.EMAIL, Proof.LISTED),
+    ]
+    assert location.listed == iam + store  # moto minds case, so its look-ups are not proved
+    assert absence(location, accept_single_key=False) is Absence.PROVED
 
 
-async def test_two_users_with_one_number_are_ambiguous(aws, worker):
-    """Two users that bear the leaver's employee number are for a person to tell apart."""
+async def test_identity_center_minds_case_and_the_list_finds(aws, worker):
+    """Where a look-up is blind for another case, the user is found in the list all the same."""
+    await aws.hire(worker)
+    name = Key(KeyKind.USERNAME, worker.upper())
+    location = await _locate(aws, name, users="identity_center")
+    assert [match.account.locator for match in location.matches] == [worker]
+    assert [one.proof for one in location.searches] == [Proof.LISTED]
+
+
+async def test_a_tag_that_nobody_has_is_no_search(aws):
+    """A tag that no user bears, and addresses where no user is named so, prove nothing."""
+    keys = (Key(KeyKind.EMPLOYEE_NUMBER, "E-0"), Key(KeyKind.EMAIL, "nobody@example.test"))
+    settings = {"employee_number_tag": "nobody_has_this", "email_tag": "nor_this", "users": "iam"}
+    users = says_xml(
+        "<UserDetailList><member><UserName>somebody</UserName><UserId>AIDASYNTHETIC</UserId>"
+        f"<Arn>arn:aws:iam::{ACCOUNT}:user/somebody</Arn></member></UserDetailList>"
+        "<IsTruncated>false</IsTruncated>"
+    )
+    replies = {"GetAccountAuthorizationDetails": [users]}
+    location = await _locate(aws, *keys, replies=replies, **settings)
+    assert [one.proof for one in location.searches] == [Proof.NOT_HELD, Proof.NOT_HELD]
+    assert absence(location, accept_single_key=False) is Absence.TOO_FEW_KEYS
+
+
+def _judged(location: Location, *keys: Key) -> dict[str, str]:
+    cutoff = datetime.now(UTC) + timedelta(days=1)
+    found = judge(location.matches, LeaverKeys(keys), system="aws-test", cutoff=cutoff)
+    return {one.match.account.locator: f"{one.verdict}.{one.reason}" for one in found.judged}
+
+
+async def test_two_users_with_one_number_are_both_told(aws, worker):
+    """Of two users that bear the leaver's number, who also bears the address is the leaver."""
     keys = await aws.hire(worker)
     tag = {"Key": "employee_number", "Value": f"E-{worker}"}
     aws.iam.create_user(UserName=f"{worker}-twin", Tags=[tag])
-    async with opened(aws.connector()) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await connector.locate(keys, Transcript())
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
+    location = await _locate(aws, *keys.keys, users="iam")
+    assert _judged(location, *keys.keys) == {
+        worker: "leavers.number",
+        f"{worker}-twin": "in_doubt.several",
+    }
 
 
-async def test_recycled_user_name_is_ambiguous(aws, worker):
-    """A user of the right name who bears another employee number is somebody else's."""
+async def test_a_recycled_user_name_is_in_doubt(aws, worker):
+    """A user of the right name who bears another employee number is for a person to decide."""
     await aws.hire(worker)
-    with pytest.raises(ConnectorFault) as caught:
-        await _locate(
-            aws, Key(KeyKind.USERNAME, worker), Key(KeyKind.EMPLOYEE_NUMBER, "E-of-another")
-        )
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
+    keys = (Key(KeyKind.USERNAME, worker), Key(KeyKind.EMPLOYEE_NUMBER, "E-of-another"))
+    location = await _locate(aws, *keys, users="iam")
+    assert _judged(location, *keys) == {worker: "in_doubt.other_number"}
+
+
+async def test_a_pinned_user_sets_the_new_owner_of_the_address_aside(aws, worker):
+    """HR's id decides; who bears the address now is told and not touched."""
+    await aws.hire(worker)
+    tags = [
+        {"Key": "email", "Value": f"{worker}@example.test"},
+        {"Key": "employee_number", "Value": "E-newer"},
+    ]
+    aws.iam.untag_user(UserName=worker, TagKeys=["email"])
+    aws.iam.create_user(UserName=f"{worker}-newer", Tags=tags)
+    pinned = aws.iam.get_user(UserName=worker)["User"]["UserId"]
+    keys = (
+        Key(KeyKind.ACCOUNT_ID, pinned, "aws-test"),
+        Key(KeyKind.EMAIL, f"{worker}@example.test"),
+    )
+    location = await _locate(aws, *keys, users="iam")
+    assert _judged(location, *keys) == {
+        worker: "leavers.pinned",
+        f"{worker}-newer": "set_aside.other_account",
+    }
+
+
+async def test_what_aws_holds_is_told(aws, worker):
+    """Keys, name and day of making are told of both users, for the law and for people."""
+    keys = await aws.hire(worker)
+    location = await _locate(aws, *keys.keys)
+    iam, user = location.matches
+    assert iam.account.known_keys == (
+        Key(KeyKind.EMPLOYEE_NUMBER, f"E-{worker}"),
+        Key(KeyKind.USERNAME, worker),
+        Key(KeyKind.EMAIL, f"{worker}@example.test"),
+    )
+    assert iam.created_at is not None
+    assert iam.created_at.tzinfo is not None
+    assert iam.seen is None
+    assert user.name == worker
+    assert user.account.known_keys == (
+        Key(KeyKind.USERNAME, worker),
+        Key(KeyKind.EMAIL, f"{worker}@example.test"),
+    )
+    assert user.seen is not None
+    assert user.seen.signs_in
 
 
 async def test_revoke_closes_every_door(aws, worker):
@@ -169,14 +255,17 @@ async def test_revoke_closes_every_door(aws, worker):
     async with opened(aws.connector()) as connector:
         for account in await both(connector, keys):
             before = await connector.read_back(account, Transcript())
-            actions = await connector.revoke(account, before, Transcript())
-            assert {action.access for action in actions} == set(before.standing)
+            actions = await revoke(connector, account, before, Transcript())
+            closed = {action.access for action in actions}
+            ended = [way for way in before.standing if way not in closed]
+            # A membership ends with the Identity Center user, who is deleted first.
+            assert [way.kind for way in ended] in ([], [AccessKind.GROUP])
             assert (await connector.read_back(account, Transcript())).is_closed
     assert not await aws.still_in(keys)
 
 
 async def test_order_of_an_iam_revocation(aws, worker):
-    """Sign-in and sessions end before secrets, secrets before factors, factors before grants."""
+    """Both doors are shut before secrets, secrets before factors, factors before grants."""
     keys = await aws.hire(worker)
     async with opened(aws.connector()) as connector:
         iam, _ = await both(connector, keys)
@@ -184,7 +273,6 @@ async def test_order_of_an_iam_revocation(aws, worker):
     order = list(dict.fromkeys(action.access.kind for action in actions))
     assert order == [
         AccessKind.SIGN_IN,
-        AccessKind.SESSION,
         AccessKind.SECRET,
         AccessKind.FACTOR,
         AccessKind.ROLE,
@@ -194,26 +282,39 @@ async def test_order_of_an_iam_revocation(aws, worker):
     assert all(action.request_id and action.accepted_at.tzinfo for action in actions)
 
 
-async def test_identity_center_user_goes_last(aws, worker):
-    """Assignments and memberships are removed while the user exists to list them by."""
+async def test_identity_center_user_goes_first(aws, worker):
+    """The user is deleted at once; what AWS still lists under the id is removed afterwards."""
     keys = await aws.hire(worker)
     async with opened(aws.connector()) as connector:
         _, user = await both(connector, keys)
-        assert aws.assignments(user.id)
-        await close(connector, user)
-    assert aws.script.effects[-1] == "DeleteUser"
+        door = await connector.look(user, Transcript())
+        (shut,) = await connector.contain(user, door, Transcript())
+        left = await connector.read_back(user, Transcript())
+        await connector.strip(user, left, Transcript())
+        after = await connector.read_back(user, Transcript())
+    assert shut.access.kind is AccessKind.SIGN_IN
+    assert (left.exists, kinds(left)) == (False, [AccessKind.ASSIGNMENT])
+    assert aws.script.effects == ["DeleteUser", "DeleteAccountAssignment"]
+    assert after.is_closed
     assert not aws.assignments(user.id)
 
 
 async def test_revoking_twice_acts_once(aws, worker):
-    """A second revocation, even with the first one's snapshot, changes nothing."""
+    """A second revocation, even with the first one's snapshot, closes nothing and tells nothing.
+
+    Whether there is a login profile is not asked before it is deleted: the answer says it.
+    """
     keys = await aws.hire(worker)
     async with opened(aws.connector()) as connector:
         for account in await both(connector, keys):
             before = await connector.read_back(account, Transcript())
-            await connector.revoke(account, before, Transcript())
+            await revoke(connector, account, before, Transcript())
+            after = await connector.read_back(account, Transcript())
             aws.script.effects.clear()
-            assert await connector.revoke(account, before, Transcript()) == ()
+            assert await revoke(connector, account, before, Transcript()) == ()
+            assert set(aws.script.effects) <= {"DeleteLoginProfile"}
+            aws.script.effects.clear()
+            assert await revoke(connector, account, after, Transcript()) == ()
             assert aws.script.effects == []
 
 
@@ -223,10 +324,12 @@ async def test_only_what_the_snapshot_shows_is_closed(aws, worker):
     async with opened(aws.connector()) as connector:
         iam, _ = await both(connector, keys)
         before = await connector.read_back(iam, Transcript())
-        sign_in = [access for access in before.standing if access.kind is AccessKind.SIGN_IN]
-        narrow = Observation(iam.id, exists=True, standing=tuple(sign_in))
-        await connector.revoke(iam, narrow, Transcript())
-    assert aws.script.effects == ["DeleteLoginProfile"]
+        await connector.contain(iam, before, Transcript())
+        aws.script.effects.clear()
+        factors = [access for access in before.standing if access.kind is AccessKind.FACTOR]
+        narrow = Observation(iam.id, exists=True, standing=tuple(factors))
+        await revoke(connector, iam, narrow, Transcript())
+    assert aws.script.effects == ["DeactivateMFADevice"]
 
 
 async def test_lost_replies_end_closed(aws, worker):
@@ -235,10 +338,11 @@ async def test_lost_replies_end_closed(aws, worker):
     async with opened(aws.connector()) as connector:
         for account in await both(connector, keys):
             before = await connector.read_back(account, Transcript())
-            for _ in before.standing:
-                aws.script.inject(Injected(FaultKind.LOST_AFTER, effects_only=True))
+            for place, _ in enumerate(before.standing):
+                lost = Injected(FaultKind.LOST_AFTER, effects_only=True, after=place)
+                aws.script.inject(lost)
                 try:
-                    await connector.revoke(account, before, Transcript())
+                    await revoke(connector, account, before, Transcript())
                 except ConnectorFault as fault:
                     assert fault.category is FaultCategory.TIMEOUT  # noqa: PT017 - each of many
                 aws.script.pending.clear()
@@ -253,7 +357,7 @@ async def test_accepted_is_not_proven(aws, worker):
         for account in await both(connector, keys):
             before = await connector.read_back(account, Transcript())
             aws.script.inject(Injected(FaultKind.DONE_NOT, times=20, effects_only=True))
-            assert await connector.revoke(account, before, Transcript())
+            assert await revoke(connector, account, before, Transcript())
             aws.script.pending.clear()
             assert (await connector.read_back(account, Transcript())) == before
 
@@ -274,16 +378,20 @@ async def test_access_given_back_is_seen(aws, worker):
 
 
 async def test_deleted_users_are_gone(aws, worker):
-    """A pinned id that exists no more is absent with nothing standing."""
+    """A pinned id that exists no more is absent; what AWS still lists under it is removed."""
     keys = await aws.hire(worker)
     async with opened(aws.connector()) as connector:
         iam, user = await both(connector, keys)
         bare = Account("AIDASYNTHETICGONE0001", "never-was")
         aws.store.delete_user(IdentityStoreId=aws.store_id, UserId=user.id)
-        for account in (bare, user):
+        left = {bare: [], user: [AccessKind.ASSIGNMENT]}
+        for account, found in left.items():
             observation = await connector.read_back(account, Transcript())
-            assert (observation.exists, observation.standing) == (False, ())
-            assert await connector.revoke(account, observation, Transcript()) == ()
+            assert (observation.exists, kinds(observation)) == (False, found)
+            assert not (await connector.look(account, Transcript())).exists
+            actions = await revoke(connector, account, observation, Transcript())
+            assert [action.access.kind for action in actions] == found
+            assert (await connector.read_back(account, Transcript())).is_closed
         assert (await connector.read_back(iam, Transcript())).exists
 
 
@@ -297,7 +405,7 @@ async def test_renamed_user_is_followed_by_id(aws, worker):
         aws.iam.create_login_profile(UserName=f"{worker}-newcomer", Password="Synthetic-1-Pass")
         recycled = Account(iam.id, f"{worker}-newcomer", iam.known_keys)
         assert (await connector.read_back(recycled, Transcript())) == before
-        await connector.revoke(recycled, before, Transcript())
+        await revoke(connector, recycled, before, Transcript())
     assert not aws.iam_open(worker)
     assert aws.iam_open(f"{worker}-newcomer")
 
@@ -405,7 +513,7 @@ async def test_faults_are_classified(aws, worker, kind, effects_only, half):
         before = await connector.read_back(account, Transcript())
         aws.script.inject(Injected(kind, times=30, effects_only=effects_only))
         with pytest.raises(ConnectorFault) as caught:
-            await connector.revoke(account, before, Transcript())
+            await revoke(connector, account, before, Transcript())
     fault = caught.value
     timed = kind is FaultKind.RATE_LIMITED_WITH_TIME
     assert (fault.category, fault.retry_after) == (
@@ -443,13 +551,16 @@ async def test_wrong_secret_is_said_everywhere(aws, worker):
     assert not health.is_ready
 
 
-async def test_health_of_a_working_system(aws):
+async def test_health_of_a_working_system(aws, worker):
     """A working credential is ready; what moto cannot tell, and what we do not look at, is said."""
+    await aws.hire(worker)
     async with opened(aws.connector()) as connector:
         health = await connector.health(Transcript())
     assert health.is_ready
     assert [problem.code for problem in health.problems] == [
         "permissions_not_simulated",
+        "search_not_proved.userName",
+        "search_not_proved.emails.value",
         "service_credentials_not_checked",
         "applications_not_checked",
     ]

@@ -13,8 +13,10 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.aws import AwsConnector
+from connectors.saas.aws_iam_ways import ANY_REQUEST, LOGIN_PROFILE
 from lockstep.domain.access import Access, AccessKind, Account, Observation
 from lockstep.domain.faults import FaultCategory
+from lockstep.domain.finding import Reason, Verdict, judge
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_aws import (
     ACCOUNT,
@@ -27,6 +29,7 @@ from tests.connectors.harness_aws import (
     says_json,
     says_xml,
 )
+from tests.connectors.revoking import revoke
 from tests.connectors.test_aws import both, close, kinds, opened
 
 USER_ID = "11111111-2222-4333-8444-555555555555"
@@ -104,7 +107,7 @@ async def test_application_assignments_are_closed(aws):
     async with opened(aws.connector(replies=replies, applications=True)) as connector:
         _, user = await both(connector, keys)
         before = await connector.read_back(user, Transcript())
-        await connector.revoke(user, before, Transcript())
+        await revoke(connector, user, before, Transcript())
     applications = [one.ref for one in before.standing if one.ref.startswith("arn:")]
     assert applications == [arn]
     assert [(one["ApplicationArn"], one["PrincipalId"]) for one in asked] == [(arn, user.id)]
@@ -126,8 +129,8 @@ async def test_deny_waits_for_room(aws):
         iam, _ = await both(connector, keys)
         actions = await close(connector, iam)
         assert (await connector.read_back(iam, Transcript())).is_closed
-    assert actions[-1].access.kind is AccessKind.SESSION
-    assert actions[0].access.kind is AccessKind.SIGN_IN
+    assert actions[-1].access == ANY_REQUEST
+    assert actions[0].access == LOGIN_PROFILE
 
 
 async def test_external_id_is_searched_and_known(aws):
@@ -153,8 +156,8 @@ async def test_external_id_is_searched_and_known(aws):
     assert Key(KeyKind.EMPLOYEE_NUMBER, "E-1") in location.matches[0].account.known_keys
 
 
-async def test_other_employee_number_is_ambiguous(aws):
-    """A user of the right name whose enterprise employee number is another's is not taken."""
+async def test_other_employee_number_is_in_doubt(aws):
+    """A user of the right name whose enterprise employee number is another's: a person decides."""
     extensions = {"Extensions": {"aws:identitystore:enterprise": {"employeeNumber": "E-2"}}}
     replies = {
         "GetUserId": [says_json({"UserId": USER_ID})],
@@ -162,9 +165,34 @@ async def test_other_employee_number_is_ambiguous(aws):
     }
     keys = LeaverKeys((Key(KeyKind.EMPLOYEE_NUMBER, "E-1"), Key(KeyKind.USERNAME, "leaver")))
     async with opened(aws.connector(replies=replies, users="identity_center")) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await connector.locate(keys, Transcript())
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
+        location = await connector.locate(keys, Transcript())
+    cutoff = datetime(2026, 11, 1, tzinfo=UTC)
+    (judged,) = judge(location.matches, keys, system="aws-test", cutoff=cutoff).judged
+    assert (judged.verdict, judged.reason) == (Verdict.IN_DOUBT, Reason.OTHER_NUMBER)
+
+
+async def test_a_look_up_that_answers_with_anybody_is_not_believed(aws):
+    """A user who does not bear the key is no match, and the list is asked instead."""
+    theirs = "99999999-2222-4333-8444-555555555555"
+    users = {
+        USER_ID: store_user(),
+        theirs: {**store_user(), "UserId": theirs, "UserName": "nobody.else"},
+    }
+
+    def described(request, _):
+        wanted = json.loads(request.body)["UserId"]
+        return answer(request, 200, json.dumps(users[wanted]))
+
+    replies = {
+        "GetUserId": [says_json({"UserId": theirs})],
+        "DescribeUser": [described],
+        "ListUsers": [says_json({"Users": list(users.values())})],
+    }
+    keys = LeaverKeys((Key(KeyKind.USERNAME, "leaver"),))
+    async with opened(aws.connector(replies=replies, users="identity_center")) as connector:
+        location = await connector.locate(keys, Transcript())
+    assert [match.account.id for match in location.matches] == [USER_ID]
+    assert location.listed == 2
 
 
 @pytest.mark.parametrize(("status", "stands"), [("DISABLED", False), ("ENABLED", True)])
@@ -242,7 +270,7 @@ async def test_codes_decide(aws, code, status, category):
         iam, _ = await both(connector, keys)
         if category is None:
             actions = await close(connector, iam)
-            assert AccessKind.SIGN_IN not in [action.access.kind for action in actions]
+            assert LOGIN_PROFILE not in [action.access for action in actions]
             return
         with pytest.raises(ConnectorFault) as caught:
             await close(connector, iam)
@@ -256,10 +284,12 @@ async def test_a_failed_sign_in_still_leaves_the_deny(aws):
     replies = {"DeleteLoginProfile": [refused]}
     async with opened(aws.connector(replies=replies)) as connector:
         iam, _ = await both(connector, keys)
-        with pytest.raises(ConnectorFault):
+        with pytest.raises(ConnectorFault) as caught:
             await close(connector, iam)
         after = await connector.read_back(iam, Transcript())
-    assert AccessKind.SESSION not in kinds(after)
+    assert [action.access for action in caught.value.actions] == [ANY_REQUEST]
+    assert ANY_REQUEST not in after.standing
+    assert LOGIN_PROFILE in after.standing
 
 
 async def test_missing_deny_policy_is_a_fault(aws):
@@ -445,8 +475,11 @@ async def test_excluded_half_is_misconfigured(aws):
     """An account of a kind that the settings exclude is never silently taken for closed."""
     async with opened(aws.connector(users="iam")) as connector:
         with pytest.raises(ConnectorFault) as caught:
-            await connector.revoke(
-                Account(USER_ID), Observation(USER_ID, exists=True, standing=()), Transcript()
+            await revoke(
+                connector,
+                Account(USER_ID),
+                Observation(USER_ID, exists=True, standing=()),
+                Transcript(),
             )
     assert caught.value.category is FaultCategory.MISCONFIGURED
 

@@ -33,11 +33,11 @@ class SaysClosed(InstantConnector):
 class BelievesItself(InstantConnector):
     believed = False
 
-    async def revoke(
+    async def contain(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         self.believed = True
-        return await super().revoke(account, before, transcript)
+        return await super().contain(account, before, transcript)
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         seen = await super().read_back(account, transcript)
@@ -45,7 +45,7 @@ class BelievesItself(InstantConnector):
 
 
 class DoesNothing(InstantConnector):
-    async def revoke(
+    async def _off(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         now = await self._http.call("GET", "/accounts?key=x", operation="x", transcript=transcript)
@@ -53,16 +53,16 @@ class DoesNothing(InstantConnector):
 
 
 class BelievesTheClock(InstantConnector):
-    async def revoke(
+    async def _off(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        actions = await super().revoke(account, before, transcript)
+        actions = await super()._off(account, before, transcript)
         told = transcript.exchanges[-1].at_by_vendor
         return tuple(replace(action, accepted_at=told) for action in actions)
 
 
 class RevokesAgain(InstantConnector):
-    async def revoke(
+    async def contain(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         path = f"/accounts/{account.id}/off"
@@ -73,7 +73,7 @@ class RevokesAgain(InstantConnector):
 class RevokesWhileLooking(RevokesAgain):
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         seen = await super().read_back(account, transcript)
-        await self.revoke(account, seen, transcript)
+        await self.contain(account, seen, transcript)
         return seen
 
 
@@ -86,13 +86,18 @@ class FindsNobodyInTrouble(InstantConnector):
 
 
 class ClosedInTrouble(InstantConnector):
-    async def revoke(
+    async def _off(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         try:
-            return await super().revoke(account, before, transcript)
+            return await super()._off(account, before, transcript)
         except ConnectorFault:
             return ()
+
+    async def strip(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        return ()
 
 
 class TellsSecret(InstantConnector):
@@ -123,15 +128,15 @@ class TellsWorker(InstantConnector):
 
 class NamesNoKeys(InstantConnector):
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
-        return replace(await super().locate(keys, transcript), keys_tried=())
+        return replace(await super().locate(keys, transcript), searches=())
 
 
 class NeverTransient(InstantConnector):
-    async def revoke(
+    async def _off(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         try:
-            return await super().revoke(account, before, transcript)
+            return await super()._off(account, before, transcript)
         except ConnectorFault as fault:
             raise ConnectorFault(
                 FaultCategory.UNEXPECTED_ANSWER, connector=self.kind, operation=fault.operation

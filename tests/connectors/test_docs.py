@@ -15,6 +15,7 @@ from connectors.base import Connector, ConnectorManifest, ConnectorOptions
 from connectors.registry import MANIFESTS
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors import test_conformance as suite
+from tests.connectors import test_conformance_law as law
 from tests.connectors.conftest import HARNESSES, Scene
 from tests.connectors.connector_docs import PAGE, PEERS, described, page_with
 from tests.connectors.harness import FaultScript, FaultTransport
@@ -33,8 +34,8 @@ class Desk:
             return httpx.Response(401)
         _, _, *rest = request.url.path.split("/")
         if not rest:
-            email = request.url.params["email"]
-            found = [one for one in self.people.values() if one["email"] == email]
+            email = request.url.params.get("email", "").lower()
+            found = [one for one in self.people.values() if email in {one["email"], ""}]
             return httpx.Response(200, json={"people": found})
         person = self.people.get(rest[0])
         if person is None:
@@ -77,6 +78,11 @@ class DeskHarness:
     async def give_back(self, keys: LeaverKeys) -> None:
         self._of(keys)["blocked"] = False
 
+    @staticmethod
+    def blind(request: httpx.Request) -> httpx.Response | None:
+        """A search that finds nobody, although the list shows them."""
+        return httpx.Response(200, json={"people": []}) if request.url.params.get("email") else None
+
     def _of(self, keys: LeaverKeys) -> dict[str, Any]:
         return next(one for one in self._desk.people.values() if one["email"] == keys.emails[0])
 
@@ -104,7 +110,7 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
 def checks() -> list[Any]:
     """Every check of the suite, with every argument that the suite gives it."""
     found = []
-    for name, check in vars(suite).items():
+    for name, check in {**vars(suite), **vars(law)}.items():
         if not name.startswith("test_") or "scene" not in check.__annotations__:
             continue
         cases: list[dict[str, object]] = [{}]

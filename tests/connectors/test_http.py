@@ -14,6 +14,7 @@ import pytest
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import (
     MAX_ANSWER_BYTES,
+    TOO_LARGE,
     Answer,
     Dialect,
     VendorHttp,
@@ -334,12 +335,75 @@ async def test_status_and_code_decide_the_category(
     assert str(fault).startswith("vendor things.list: ")
 
 
-@pytest.mark.parametrize("status", [400, 403])
-async def test_only_a_busy_vendor_sets_the_waiting_time(status: int) -> None:
+async def test_only_a_busy_vendor_sets_the_waiting_time() -> None:
     """Retry-After beside a refusal that lasts means nothing."""
-    fault = await fault_of(always(status, headers={"Retry-After": "7"}))
+    fault = await fault_of(always(400, headers={"Retry-After": "7"}))
 
     assert fault.retry_after is None
+
+
+IN_A_MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"Retry-After": "60"}, IN_A_MINUTE),
+        ({"Retry-After": "1.5"}, timedelta(seconds=1.5)),
+        ({"Retry-After": "60s"}, IN_A_MINUTE),
+        ({"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}, timedelta(hours=1)),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, IN_A_MINUTE),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4102444800"}, timedelta(hours=1)),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4102444800000"}, timedelta(hours=1)),
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": "60"}, IN_A_MINUTE),
+        ({"X-Rate-Limit-Remaining": "0"}, None),
+        ({"RateLimit-Reset": "60"}, IN_A_MINUTE),
+    ],
+)
+async def test_403_for_a_limit_is_a_wait(headers: dict[str, str], wait: timedelta | None) -> None:
+    """A refusal that names its end, or a spent budget, is no missing permission."""
+    fault = await fault_of(always(403, headers=headers))
+
+    assert fault.category is FaultCategory.RATE_LIMITED
+    assert fault.retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"X-RateLimit-Remaining": "4999", "X-RateLimit-Reset": "4102444800"}, ""),
+        ({"X-RateLimit-Reset": "soon"}, ""),
+        ({"Retry-After": "soon"}, ""),
+        ({"Retry-After": "7"}, "needs_scope"),
+    ],
+)
+async def test_403_with_budget_left_is_a_missing_permission(
+    headers: dict[str, str], code: str
+) -> None:
+    """Many vendors name their window on every answer; a code of the vendor's own says more."""
+    fault = await fault_of(always(403, headers=headers, json={"error": {"code": code}}))
+
+    assert fault.category is FaultCategory.PERMISSION_MISSING
+    assert fault.retry_after is None
+
+
+async def test_429_reads_every_spelling_of_the_reset() -> None:
+    """The usual names of the header count, as seconds to go and as an instant."""
+    headers = {"X-RateLimit-Reset": str(int(datetime.now(UTC).timestamp()) + 60)}
+    fault = await fault_of(always(429, headers=headers))
+
+    assert fault.retry_after is not None
+    assert timedelta(seconds=58) <= fault.retry_after <= IN_A_MINUTE
+
+
+async def test_a_caller_may_bound_an_answer_by_itself() -> None:
+    """A long list has a bound of its own; what passes it is not read."""
+    http = vendor(always(200, json=["x" * 200]))
+    with pytest.raises(ConnectorFault, match=TOO_LARGE):
+        await http.call(
+            "GET", "/things", operation="things.list", transcript=Transcript(), most=100
+        )
+    await http.aclose()
 
 
 @pytest.mark.parametrize(

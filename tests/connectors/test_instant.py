@@ -37,18 +37,18 @@ def connect(dialogue: Dialogue) -> InstantConnector:
     return InstantConnector(options, transport=dialogue.transport)
 
 
-async def test_a_revocation_is_four_calls() -> None:
-    """Locate, snapshot, off and read-back cost one call each, whatever keys there are."""
+async def test_a_revocation_is_three_calls() -> None:
+    """The search says what stands; then off and read-back cost one call each."""
     with Dialogue(
         Turn("GET /accounts?key=w1", answer={"accounts": [account(off=False)]}),
-        Turn("GET /accounts/acc-w1", answer=account(off=False)),
         Turn("POST /accounts/acc-w1/off", answer=account(off=True)),
         Turn("GET /accounts/acc-w1", answer=account(off=True)),
     ) as dialogue:
         connector, transcript = connect(dialogue), Transcript()
-        found = (await connector.locate(KEYS, transcript)).matches[0].account
-        before = await connector.read_back(found, transcript)
-        actions = await connector.revoke(found, before, transcript)
+        match = (await connector.locate(KEYS, transcript)).matches[0]
+        found, before = match.account, match.seen
+        assert before is not None
+        actions = await connector.contain(found, before, transcript)
         after = await connector.read_back(found, transcript)
         await connector.aclose()
 

@@ -21,6 +21,7 @@ from tests.connectors.okta_dialogue import (
     lists,
     user,
 )
+from tests.connectors.okta_people import People
 
 
 @pytest.fixture
@@ -79,6 +80,7 @@ async def test_a_token_that_may_only_read_is_a_problem() -> None:
     dialogue = Dialogue(
         {
             SEARCH: answer([user()]),
+            "GET /api/v1/users/LEA@CORP.EXAMPLE.TEST": answer(user()),
             "GET /api/v1/groups": answer([]),
             "GET /api/v1/users/me": answer(user()),
             **lists(roles=answer([{"id": "r1", "type": "READ_ONLY_ADMIN"}])),
@@ -89,6 +91,20 @@ async def test_a_token_that_may_only_read_is_a_problem() -> None:
 
     assert [problem.code for problem in health.problems] == ["token_cannot_change_users"]
     assert health.problems[0].severity is ProblemSeverity.BLOCKS
+
+
+async def test_a_search_that_does_not_find_a_known_user_is_a_problem() -> None:
+    """Health asks for a listed user by each key; an attribute that finds nobody is named."""
+    people = People(
+        {"00u1": {"login": "a@a.example", "email": "a@a.example", "employeeNumber": "1"}},
+        unknown=frozenset({"employeeNumber"}),
+    )
+
+    health = await connect(people).health(Transcript())
+
+    named = [one for one in health.problems if one.code.startswith("search_not_proved")]
+    assert [one.code for one in named] == ["search_not_proved.profile.employeeNumber"]
+    assert named[0].severity is ProblemSeverity.LIMITS
 
 
 async def test_no_answer_at_all_is_not_reachable() -> None:

@@ -19,6 +19,7 @@ from lockstep.domain.access import Account
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_okta import SYSTEM, TOKEN, OktaHarness
 from tests.connectors.okta_dialogue import OPEN, Dialogue, answer, connect, user
+from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Dialogue as Exchanged
 from tests.connectors.vendor_spec import Operation, Recorder, undocumented
 
@@ -86,7 +87,7 @@ async def revocation(
     before = await connector.read_back(account, transcript)
     for _ in range(2):
         try:
-            await connector.revoke(account, before, transcript)
+            await revoke(connector, account, before, transcript)
         except ConnectorFault as fault:
             assert (status, disable) == ("LOCKED_OUT", "suspend"), fault  # noqa: PT017
     await connector.read_back(account, transcript)
@@ -161,6 +162,6 @@ async def test_ids_are_one_path_segment_each() -> None:
     dialogue = Dialogue({f"GET /api/v1/users/{odd}": answer(user())})
 
     with pytest.raises(ConnectorFault):
-        await connect(dialogue).revoke(Account(odd), OPEN, Transcript())
+        await revoke(connect(dialogue), Account(odd), OPEN, Transcript())
 
     assert dialogue.requests[0].url.raw_path == b"/api/v1/users/00u1%2F..%2Fx%3Fy"

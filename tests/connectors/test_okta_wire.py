@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -14,6 +16,7 @@ from lockstep.domain.faults import FaultCategory
 from tests.connectors.okta_dialogue import (
     BASE,
     ID,
+    LISTS,
     OPEN,
     TOKEN,
     USER,
@@ -26,6 +29,7 @@ from tests.connectors.okta_dialogue import (
     revoke_fault,
     user,
 )
+from tests.connectors.revoking import revoke
 
 
 async def test_a_running_transition_still_stands() -> None:
@@ -43,9 +47,9 @@ async def test_a_running_deactivation_is_not_asked_for_again() -> None:
     moving = user("ACTIVE", transitioningToStatus="DEPROVISIONED")
     dialogue = Dialogue({USER: answer(moving), f"DELETE /api/v1/users/{ID}/sessions": answer()})
 
-    await connect(dialogue).revoke(Account(ID), OPEN, Transcript())
+    await revoke(connect(dialogue), Account(ID), OPEN, Transcript())
 
-    assert dialogue.calls == [USER, f"DELETE /api/v1/users/{ID}/sessions"]
+    assert dialogue.calls == [USER, USER, f"DELETE /api/v1/users/{ID}/sessions"]
 
 
 async def test_an_unknown_status_counts_as_open() -> None:
@@ -91,10 +95,12 @@ async def test_a_list_that_is_no_list_is_not_empty(body: object) -> None:
     """200 with something else than a list of objects with ids is no proof of absence."""
     dialogue = Dialogue({USER: answer(user("DEPROVISIONED")), **lists(clients=answer(body))})
 
-    with pytest.raises(ConnectorFault) as caught:
-        await read(dialogue)
+    seen = await read(dialogue)
 
-    assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
+    assert not seen.is_closed
+    assert [(row.kind, row.category) for row in seen.unread] == [
+        (AccessKind.TOKEN, FaultCategory.UNEXPECTED_ANSWER)
+    ]
 
 
 async def test_what_is_not_the_users_own_is_left_out() -> None:
@@ -133,14 +139,28 @@ async def test_every_page_is_read_and_the_token_follows_no_link() -> None:
 
 async def test_endless_pages_are_an_unexpected_answer() -> None:
     """A list that never ends is not taken for complete."""
+    numbers = itertools.count()
+
+    def endless(_: httpx.Request) -> httpx.Response:
+        return answer([], link=f'<{BASE}/x?after={next(numbers)}>; rel="next"')
+
+    dialogue = Dialogue({USER: answer(user("DEPROVISIONED")), **lists(groups=endless)})
+
+    seen = await read(dialogue)
+
+    assert [row.code for row in seen.unread] == ["too_many_pages"]
+    assert len(dialogue.requests) == 50 + 4
+
+
+async def test_a_page_that_follows_itself_is_asked_for_once_more() -> None:
+    """A list whose next page is the same page for ever ends at once, and is not complete."""
     again = answer([], link=f'<{BASE}/x?after=again>; rel="next"')
     dialogue = Dialogue({USER: answer(user("DEPROVISIONED")), **lists(groups=again)})
 
-    with pytest.raises(ConnectorFault) as caught:
-        await read(dialogue)
+    seen = await read(dialogue)
 
-    assert caught.value.code == "too_many_pages"
-    assert len(dialogue.requests) == 50 + 4
+    assert [row.code for row in seen.unread] == ["too_many_pages"]
+    assert len(dialogue.requests) == 2 + 4
 
 
 async def test_off_since_is_oktas_own_record() -> None:
@@ -213,9 +233,10 @@ async def test_our_own_refusal_ends_a_run_at_once() -> None:
     suspend = f"POST /api/v1/users/{ID}/lifecycle/suspend"
     dialogue = Dialogue({USER: answer(user()), suspend: error(401, "E0000011")})
 
-    fault = await revoke_fault(dialogue)
+    with pytest.raises(ConnectorFault) as caught:
+        await connect(dialogue).contain(Account(ID), OPEN, Transcript())
 
-    assert fault.category is FaultCategory.CREDENTIALS_REJECTED
+    assert caught.value.category is FaultCategory.CREDENTIALS_REJECTED
     assert dialogue.calls == [USER, suspend]
 
 
@@ -224,19 +245,19 @@ async def test_a_status_that_changed_under_way_is_read_again() -> None:
     path = f"POST /api/v1/users/{ID}/lifecycle"
     dialogue = Dialogue(
         {
-            USER: [answer(user()), answer(user("LOCKED_OUT"))],
+            USER: [answer(user()), answer(user("LOCKED_OUT")), answer(user("DEPROVISIONED"))],
             f"{path}/suspend": error(400, "E0000001"),
             f"{path}/deactivate": answer({}),
             f"DELETE /api/v1/users/{ID}/sessions": answer(),
         }
     )
 
-    actions = await connect(dialogue).revoke(Account(ID), OPEN, Transcript())
+    actions = await revoke(connect(dialogue), Account(ID), OPEN, Transcript())
 
     assert [action.operation for action in actions] == [
         "users.deactivate",
-        "users.sessions.clear",
         "users.deactivate",
+        "users.sessions.clear",
     ]
 
 
@@ -249,7 +270,7 @@ async def test_a_directorys_user_goes_to_a_person_when_asked() -> None:
     fault = await revoke_fault(dialogue, ad_mastered="person")
 
     assert fault.category is FaultCategory.MANAGED_ELSEWHERE
-    assert dialogue.calls == [USER, sessions]
+    assert dialogue.calls == [USER, USER, sessions]
 
 
 async def test_a_refused_change_of_a_directorys_user_is_the_directorys() -> None:
@@ -268,3 +289,88 @@ async def test_a_refused_change_of_a_directorys_user_is_the_directorys() -> None
     fault = await revoke_fault(dialogue)
 
     assert fault.category is FaultCategory.MANAGED_ELSEWHERE
+
+
+LISTING_FAULTS = {
+    "forbidden": lambda _: error(403, "E0000006"),
+    "broken": lambda _: error(500, "E0000009"),
+    "missing": lambda _: error(404, "E0000007"),
+    "a proxy": lambda _: httpx.Response(404, text="nothing here"),
+    "silent": None,
+}
+
+
+def _silence(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadTimeout("hangs", request=request)
+
+
+@pytest.mark.parametrize("fault", LISTING_FAULTS)
+@pytest.mark.parametrize("name", LISTS)
+async def test_whatever_list_fails_the_sign_in_is_shut_and_the_rest_closed(
+    name: str, fault: str
+) -> None:
+    """The block is the first write, after the user's own record only; one list stays unread."""
+    path = f"POST /api/v1/users/{ID}/lifecycle"
+    suspended = answer(user("SUSPENDED"))
+    held = {
+        "clients": answer([{"client_id": "c1"}]),
+        "factors": answer([{"id": "f1", "status": "ACTIVE"}]),
+        "roles": answer([{"id": "r1"}]),
+        "groups": answer([{"id": "g1", "type": "OKTA_GROUP"}]),
+    }
+    dialogue = Dialogue(
+        {
+            USER: [answer(user()), answer(user()), suspended],
+            f"{path}/suspend": answer({}),
+            f"{path}/deactivate": answer({}),
+            f"{path}/reset_factors": answer({}),
+            **lists(**{**held, name: LISTING_FAULTS[fault] or _silence}),
+            f"DELETE /api/v1/users/{ID}/sessions": answer(),
+            f"DELETE /api/v1/users/{ID}/grants": answer(),
+            f"DELETE /api/v1/users/{ID}/clients/c1/tokens": answer(),
+            f"DELETE /api/v1/users/{ID}/roles/r1": answer(),
+            f"DELETE /api/v1/groups/g1/users/{ID}": answer(),
+        }
+    )
+    connector, account = connect(dialogue), Account(ID)
+
+    door = await connector.look(account, Transcript())
+    shut = await connector.contain(account, door, Transcript())
+    assert dialogue.calls == [USER, USER, f"{path}/suspend"]
+    seen = await connector.read_back(account, Transcript())
+    due = replace(seen, standing=(*door.standing[1:], *seen.standing))
+    done = await connector.strip(account, due, Transcript())
+
+    assert [action.access.kind for action in shut] == [AccessKind.SIGN_IN]
+    (row,) = seen.unread
+    assert row.kind is dict(zip(LISTS, KINDS, strict=True))[name]
+    assert row.operation == f"users.{name}.list"
+    closed = {action.access.kind for action in done}
+    assert closed == {AccessKind.SESSION, AccessKind.ASSIGNMENT, *KINDS} - {row.kind}
+
+
+KINDS = (AccessKind.TOKEN, AccessKind.FACTOR, AccessKind.ROLE, AccessKind.GROUP)
+
+
+async def test_a_refusal_half_way_says_what_was_closed() -> None:
+    """One group that cannot be left stops nothing, and its fault carries all that was done."""
+    groups = [{"id": one, "type": "OKTA_GROUP"} for one in ("g1", "g2", "g3")]
+    leave = f"DELETE /api/v1/groups/%s/users/{ID}"
+    dialogue = Dialogue(
+        {
+            USER: answer(user("SUSPENDED")),
+            **lists(groups=answer(groups)),
+            f"DELETE /api/v1/users/{ID}/sessions": answer(),
+            leave % "g1": answer(),
+            leave % "g2": error(500, "E0000009"),
+            leave % "g3": answer(),
+        }
+    )
+    connector = connect(dialogue, disable="suspend")
+    before = await connector.read_back(Account(ID), Transcript())
+
+    with pytest.raises(ConnectorFault) as caught:
+        await connector.strip(Account(ID), before, Transcript())
+
+    assert caught.value.category is FaultCategory.VENDOR_ERROR
+    assert {action.access.ref for action in caught.value.actions} == {"all", "g1", "g3"}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.scim import ScimConnector
-from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.access import AccessKind, ProblemSeverity, Proof
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.dialogue import Turn
 from tests.connectors.harness_scim import ScimHarness
 from tests.connectors.harness_scim import harness as scim_server
+from tests.connectors.revoking import revoke
 from tests.connectors.scim_script import (
     CONFIG,
     EMPLOYEE,
@@ -27,6 +29,8 @@ from tests.connectors.scim_script import (
     talking,
     user,
 )
+
+MADE = {"created": "2020-01-02T03:04:05Z"}
 
 
 async def test_filter_values_are_json_strings() -> None:
@@ -41,7 +45,7 @@ async def test_filter_values_are_json_strings() -> None:
 
 
 async def test_one_accepted_attribute_is_enough() -> None:
-    """Refused attributes are not called tried, and nobody is listed once the person is found."""
+    """Nobody is listed once the person is found; what was refused is not called proved."""
     refused = {**ERROR, "scimType": "invalidFilter"}
     async with talking(
         CONFIG,
@@ -56,141 +60,62 @@ async def test_one_accepted_attribute_is_enough() -> None:
         )
 
     assert [match.found_by for match in location.matches] == [KeyKind.USERNAME]
-    assert location.keys_tried == (KeyKind.USERNAME, KeyKind.EMAIL)
-
-
-async def test_a_server_that_refuses_every_filter_is_listed() -> None:
-    """All pages are read, and the person is found in the second."""
-    refused = [
-        search(f'{name} eq "ann@example.test"', 400) for name in ("emails.value", "userName")
+    assert [search.proof for search in location.searches] == [
+        Proof.UNPROVED,
+        Proof.PROVED,
+        Proof.UNPROVED,
     ]
-    wanted = user(emails=[{"value": "Ann@Example.test"}])
+
+
+async def test_the_search_spares_the_first_look() -> None:
+    """What the answer says of the sign-in is told, and that nobody has read the groups yet."""
+    found = search('userName eq "ann"', answer=listed(user(displayName="Ann Lee", meta=MADE)))
+    off = search('userName eq "ann"', answer=listed(user(active=False)))
+    silent = search('userName eq "ann"', answer=listed({"id": "u1", "userName": "ann"}))
+    async with talking(CONFIG, found, off, silent, strip_groups=True) as connector:
+        told = [await connector.locate(keys(username="ann"), Transcript()) for _ in range(3)]
+
+    on, inactive, unsaid = (location.matches[0] for location in told)
+    assert (on.name, on.created_at) == ("Ann Lee", datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert on.seen is not None
+    assert on.seen.signs_in
+    assert [(row.kind, row.category) for row in on.seen.unread] == [(AccessKind.GROUP, None)]
+    assert inactive.seen is not None
+    assert not inactive.seen.signs_in
+    assert unsaid.seen is None, "a list that leaves out `active` says nothing of it"
+
+
+async def test_every_account_is_told() -> None:
+    """Two users for one key, an old number, a second page: nothing is dropped or decided."""
+    first, second = user(externalId="w1"), user(id="u2", externalId="w1")
+    only = 'filter=externalId eq "w1"'
     async with talking(
         CONFIG,
-        *refused,
-        Turn(f"GET /v2/Users?{FIRST_PAGE}", answer=listed({"id": "u0"}, total=2)),
-        Turn("GET /v2/Users?startIndex=2&count=100", answer=listed(wanted, total=2)),
+        search('externalId eq "w1"', answer=listed(first, total=2)),
+        Turn(f"GET /v2/Users?startIndex=2&count=100&{only}", answer=listed(second, total=2)),
+        Turn(f"GET /v2/Users?startIndex=3&count=100&{only}", answer=listed(total=2)),
     ) as connector:
-        location = await connector.locate(keys(email="ann@example.test"), Transcript())
+        location = await connector.locate(keys(external_id="w1"), Transcript())
 
-    assert [match.account.id for match in location.matches] == ["u1"]
-    assert location.keys_tried == (KeyKind.EMAIL,)
+    assert [match.account.id for match in location.matches] == ["u1", "u2"]
 
 
-async def test_a_server_without_filters_is_not_asked_for_one() -> None:
-    """filter.supported = false in /ServiceProviderConfig is believed, and read once."""
-    config = {"filter": {"supported": False}, "patch": {"supported": True}}
-    everybody = Turn(f"GET /v2/Users?{FIRST_PAGE}", answer=listed(user()))
+async def test_an_account_stands_under_its_strongest_key() -> None:
+    """HR's id comes first; the same account found by a name is not told twice."""
+    given = LeaverKeys((Key(KeyKind.ACCOUNT_ID, "u1", "scim-test"), Key(KeyKind.USERNAME, "ann")))
+    other = user(id="u2", userName="ANN")
     async with talking(
-        Turn("GET /v2/ServiceProviderConfig", answer=config), everybody, everybody
-    ) as connector:
-        for _ in range(2):
-            location = await connector.locate(keys(username="ann"), Transcript())
-
-    assert len(location.matches) == 1
-
-
-async def test_a_server_that_ignores_filters_finds_nobody_else() -> None:
-    """Somebody else in a filtered answer is never taken for the leaver."""
-    other = {"id": "u9", "userName": "bob"}
-    async with talking(
+        Turn("GET /v2/Users/u1", answer=user()),
         CONFIG,
-        search('userName eq "ann"', answer=listed(other)),
-        Turn(f"GET /v2/Users?{FIRST_PAGE}", answer=listed(other)),
-    ) as connector:
-        location = await connector.locate(keys(username="ann"), Transcript())
-
-    assert location.matches == ()
-    assert location.keys_tried == (KeyKind.USERNAME,)
-
-
-@pytest.mark.parametrize(
-    "turns",
-    [
-        [
-            search(
-                'externalId eq "w1"',
-                answer=listed(user(externalId="w1"), user(id="u2", externalId="w1")),
-            )
-        ],
-        [
-            search('externalId eq "w1"', answer=listed(user(externalId="w1"), total=2)),
-            search('externalId eq "w1"', answer=listed(user(externalId="w1"), total=2)),
-            Turn(
-                'GET /v2/Users?startIndex=2&count=100&filter=externalId eq "w1"',
-                answer=listed(user(id="u2", externalId="w1"), total=2),
-            ),
-        ],
-    ],
-    ids=["one page", "two pages"],
-)
-async def test_two_users_for_one_key_are_ambiguous(turns: list[Turn]) -> None:
-    """A person decides which of two accounts is the leaver's, also when the second is on page 2."""
-    async with talking(CONFIG, *turns) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await connector.locate(keys(external_id="w1"), Transcript())
-
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
-
-
-async def test_a_foreign_employee_number_is_ambiguous() -> None:
-    """An address that was recycled to somebody else does not revoke that person."""
-    recycled = user(emails=[{"value": "ann@example.test"}], **{ENTERPRISE: {"employeeNumber": "8"}})
-    async with talking(
-        CONFIG,
-        search(f'{EMPLOYEE} eq "7"', answer=listed()),
-        search('externalId eq "7"', answer=listed()),
-        search('emails.value eq "ann@example.test"', answer=listed(recycled)),
-        search('userName eq "ann@example.test"', answer=listed()),
-    ) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await connector.locate(
-                keys(employee_number="7", email="ann@example.test"), Transcript()
-            )
-
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
-
-
-async def test_a_second_account_by_address_only_is_ambiguous() -> None:
-    """The employee number finds one account, the address another: a person decides."""
-    ours = user(**{ENTERPRISE: {"employeeNumber": "7"}})
-    other = user(id="u2", userName="ann@example.test")
-    async with talking(
-        CONFIG,
-        search(f'{EMPLOYEE} eq "7"', answer=listed(ours)),
-        search('externalId eq "7"', answer=listed()),
-        search('emails.value eq "ann@example.test"', answer=listed()),
-        search('userName eq "ann@example.test"', answer=listed(other)),
-    ) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await connector.locate(
-                keys(employee_number="7", email="ann@example.test"), Transcript()
-            )
-
-    assert caught.value.category is FaultCategory.AMBIGUOUS_MATCH
-
-
-async def test_a_given_account_id_settles_what_is_ambiguous() -> None:
-    """Once somebody named the account, others with the same address are left alone."""
-    ours = user(userName="ann", **{ENTERPRISE: {"employeeNumber": "old-7"}})
-    other = user(id="u2", userName="ann")
-    given = LeaverKeys(
-        (
-            Key(KeyKind.ACCOUNT_ID, "u1", "scim-test"),
-            Key(KeyKind.EMPLOYEE_NUMBER, "7"),
-            Key(KeyKind.USERNAME, "ann"),
-        )
-    )
-    async with talking(
-        Turn("GET /v2/Users/u1", answer=ours),
-        CONFIG,
-        search(f'{EMPLOYEE} eq "7"', answer=listed()),
-        search('externalId eq "7"', answer=listed()),
-        search('userName eq "ann"', answer=listed(ours, other)),
+        search('userName eq "ann"', answer=listed(user(), other)),
     ) as connector:
         location = await connector.locate(given, Transcript())
 
-    assert [match.account.id for match in location.matches] == ["u1"]
+    assert [(match.account.id, match.found_by) for match in location.matches] == [
+        ("u1", KeyKind.ACCOUNT_ID),
+        ("u2", KeyKind.USERNAME),
+    ]
+    assert location.searches[0].proof is Proof.BY_ID
 
 
 async def test_the_servers_keys_are_handed_on() -> None:
@@ -217,11 +142,11 @@ async def test_the_servers_keys_are_handed_on() -> None:
         {"id": "u1"},
         [],
         {"totalResults": 1, "Resources": [{"userName": "ann"}]},
-        {"totalResults": 3, "Resources": []},
+        {"totalResults": 1, "Resources": {"id": "u1"}},
     ],
 )
-async def test_a_list_that_hides_something_is_unexpected(answer: object) -> None:
-    """What is no list, has users without an id, or ends before its total proves nothing."""
+async def test_what_is_no_list_is_unexpected(answer: object) -> None:
+    """What is no list, or has users without an id, is told."""
     hidden = Turn(f"GET /v2/Users?{FIRST_PAGE}", answer=answer)
     config = Turn("GET /v2/ServiceProviderConfig", answer={"filter": {"supported": False}})
     async with talking(config, hidden) as connector:
@@ -312,7 +237,7 @@ async def test_every_way_closes_the_real_server(
     account = location.matches[0].account
     before = await connector.read_back(account, Transcript())
     assert not before.is_closed
-    await connector.revoke(account, before, Transcript())
+    await revoke(connector, account, before, Transcript())
     after = await connector.read_back(account, Transcript())
     await connector.aclose()
 

@@ -17,6 +17,7 @@ from lockstep.domain.access import Access, AccessKind, Account, Observation
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_tailscale import SYSTEM, TailscaleHarness, harness
+from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Operation, Recorder, judge, undocumented
 
 API = "/api/v2"
@@ -47,6 +48,9 @@ Answering = Callable[[httpx.Request], httpx.Response]
 async def tailnet() -> AsyncIterator[TailscaleHarness]:
     async with harness() as made:
         yield made
+
+
+CREATED = "2026-03-01T00:00:00+00:00"
 
 
 class Tailnet:
@@ -119,7 +123,7 @@ async def whole_revocation(
     keys = await tailnet.hire("-".join(["documented", *map(str, settings.values())]))
     connector = tailnet.connect(wire, {"api_key": tailnet.secret}, **settings)
     account, before = await look(connector, keys)
-    await connector.revoke(account, before, Transcript())
+    await revoke(connector, account, before, Transcript())
     assert (await connector.read_back(account, Transcript())).is_closed
     await connector.health(Transcript())
     await connector.aclose()
@@ -159,7 +163,7 @@ async def test_sign_in_goes_first_then_keys_then_devices(tailnet: TailscaleHarne
     wire = Recorder(httpx.AsyncHTTPTransport())
     connector = tailnet.connect(wire, {"api_key": tailnet.secret})
     account, before = await look(connector, keys)
-    actions = await connector.revoke(account, before, Transcript())
+    actions = await revoke(connector, account, before, Transcript())
     after = await connector.read_back(account, Transcript())
     effects = [each.path.split("/")[3] for each in wire.heard if each.method != "GET"]
     await connector.aclose()
@@ -177,9 +181,9 @@ async def test_a_repetition_after_a_crash_changes_nothing(tailnet: TailscaleHarn
     wire = Recorder(httpx.AsyncHTTPTransport())
     connector = tailnet.connect(wire, {"api_key": tailnet.secret})
     account, before = await look(connector, keys)
-    await connector.revoke(account, before, Transcript())
+    await revoke(connector, account, before, Transcript())
     wire.heard.clear()
-    again = await connector.revoke(account, before, Transcript())
+    again = await revoke(connector, account, before, Transcript())
     await connector.aclose()
 
     assert again == ()
@@ -193,7 +197,7 @@ async def test_deleting_is_proved_by_id_and_by_list(tailnet: TailscaleHarness) -
         httpx.AsyncHTTPTransport(), {"api_key": tailnet.secret}, disable="delete"
     )
     account, before = await look(connector, keys)
-    actions = await connector.revoke(account, before, Transcript())
+    actions = await revoke(connector, account, before, Transcript())
     transcript = Transcript()
     after = await connector.read_back(account, transcript)
     await connector.aclose()
@@ -213,7 +217,7 @@ async def test_what_a_deleted_user_leaves_behind_still_stands() -> None:
     peer.keys = [{"id": "k1", "keyType": "auth", "userId": "u1"}]
     connector = scripted(peer, disable="delete")
     left = await connector.read_back(pinned(), Transcript())
-    await connector.revoke(pinned(), left, Transcript())
+    await revoke(connector, pinned(), left, Transcript())
 
     assert not left.exists
     assert left.standing == (Access(AccessKind.SECRET, "k1"), Access(AccessKind.DEVICE, "n1"))
@@ -231,17 +235,21 @@ async def test_a_404_that_the_list_contradicts_is_not_gone() -> None:
 
 
 async def test_an_owner_needs_a_person(tailnet: TailscaleHarness) -> None:
-    """An owner cannot be suspended: nothing is changed until somebody takes over."""
+    """An owner cannot be suspended until somebody takes over; keys and devices go all the same."""
     keys = await tailnet.hire("owner", role="owner")
-    wire = Recorder(httpx.AsyncHTTPTransport())
-    connector = tailnet.connect(wire, {"api_key": tailnet.secret})
+    connector = tailnet.connector()
     account, before = await look(connector, keys)
     with pytest.raises(ConnectorFault) as caught:
-        await connector.revoke(account, before, Transcript())
+        await revoke(connector, account, before, Transcript())
+    after = await connector.read_back(account, Transcript())
     await connector.aclose()
 
     assert caught.value.category is FaultCategory.PROTECTED_ACCOUNT
-    assert {each.method for each in wire.heard} == {"GET"}
+    assert {action.access.kind for action in caught.value.actions} == {
+        AccessKind.SECRET,
+        AccessKind.DEVICE,
+    }
+    assert [way.kind for way in after.standing] == [AccessKind.SIGN_IN]
 
 
 async def test_a_tagged_device_is_left_alone_and_reported(tailnet: TailscaleHarness) -> None:
@@ -249,7 +257,7 @@ async def test_a_tagged_device_is_left_alone_and_reported(tailnet: TailscaleHarn
     keys = await tailnet.hire("tagged", tagged_device=True)
     connector = tailnet.connector()
     account, before = await look(connector, keys)
-    await connector.revoke(account, before, Transcript())
+    await revoke(connector, account, before, Transcript())
     after = await connector.read_back(account, Transcript())
     standing = (await tailnet.state(keys))["standing"]
     await connector.aclose()
@@ -283,7 +291,7 @@ async def test_a_device_whose_key_never_expires_is_really_expired() -> None:
     peer.device(1, keyExpiryDisabled=True, expires=NEVER)
     connector = scripted(peer)
     before = await connector.read_back(pinned(), Transcript())
-    await connector.revoke(pinned(), before, Transcript())
+    await revoke(connector, pinned(), before, Transcript())
 
     assert before.standing == (Access(AccessKind.DEVICE, "n1"),)
     assert peer.changes == ["POST /device/n1/key", "POST /device/n1/expire"]
@@ -351,23 +359,15 @@ async def test_matches_names_whatever_their_case() -> None:
     assert Key(KeyKind.EMAIL, "First@Corp.example.test") in by_mail.matches[0].account.known_keys
 
 
-async def test_two_users_of_one_name_are_ambiguous() -> None:
-    """Two users with one login name stop us, and the fault names neither."""
+async def test_every_user_of_a_name_is_told() -> None:
+    """Two users with one login name are both told, with all that tells them apart."""
     peer = Tailnet()
-    peer.users.append({"id": "u2", "loginName": "FIRST@corp.example.test"})
-    fault = await fault_of(scripted(peer), keys_of("first@corp.example.test"))
+    peer.users.append({"id": "u2", "loginName": "FIRST@corp.example.test", "created": CREATED})
+    found = await scripted(peer).locate(keys_of("first@corp.example.test"), Transcript())
 
-    assert fault.category is FaultCategory.AMBIGUOUS_MATCH
-    assert "first" not in str(fault)
-
-
-async def test_an_address_that_went_to_somebody_else_is_ambiguous() -> None:
-    """With a pinned id that is another user's, the address has been given to a new person."""
-    peer = Tailnet(loginName="renamed@corp.example.test")
-    peer.users.append({"id": "u2", "loginName": "first@corp.example.test"})
-    fault = await fault_of(scripted(peer), keys_of("first@corp.example.test", account_id="u1"))
-
-    assert fault.category is FaultCategory.AMBIGUOUS_MATCH
+    assert [match.account.id for match in found.matches] == ["u1", "u2"]
+    assert found.matches[1].created_at == datetime.fromisoformat(CREATED)
+    assert found.listed == 2
 
 
 async def test_an_unknown_id_falls_back_to_the_address() -> None:
@@ -411,7 +411,7 @@ async def test_a_missing_permission_is_named(
     await tailnet.limit_key(f"tskey-{area}", area)
     connector = tailnet.connect(httpx.AsyncHTTPTransport(), {"api_key": f"tskey-{area}"})
     with pytest.raises(ConnectorFault) as caught:
-        await connector.revoke(account, before, Transcript())
+        await revoke(connector, account, before, Transcript())
     await connector.aclose()
 
     assert caught.value.category is FaultCategory.PERMISSION_MISSING

@@ -17,6 +17,7 @@ from lockstep.domain.access import ProblemSeverity
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_tailscale import CREDENTIALS, SYSTEM, TailscaleHarness, harness
+from tests.connectors.revoking import revoke
 
 OAUTH = {
     "client_id": CREDENTIALS.tailscale_client_id,
@@ -134,7 +135,7 @@ async def test_the_token_request_is_in_no_transcript(tailnet: TailscaleHarness) 
     connector, transcript = tailnet.connect(httpx.AsyncHTTPTransport(), OAUTH), Transcript()
     (match,) = (await connector.locate(keys, transcript)).matches
     before = await connector.read_back(match.account, transcript)
-    await connector.revoke(match.account, before, transcript)
+    await revoke(connector, match.account, before, transcript)
     await connector.aclose()
 
     assert not await tailnet.still_in(keys)

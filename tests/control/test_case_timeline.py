@@ -139,6 +139,15 @@ def test_a_residual_runs_from_when_access_was_off():
     assert lane.open_since is None
 
 
+def test_a_residual_that_nobody_stated_has_no_end():
+    """An entry without a bound is not read as one that ends at once."""
+    body = json.loads(outcome(8, off=6))
+    body["data"]["residuals"] = [{"what": "session"}]
+    lane = read([json.dumps(body).encode()])["okta"]
+
+    assert lane.residuals == [("session", None)]
+
+
 def test_what_stands_is_drawn_to_the_present_and_beyond_the_sla_as_late():
     """An open lane has two bars once its SLA has passed."""
     seen = entry("revocation:attempt", 1, round=1, attempt=1, standing=[{"kind": "sign_in"}])

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from lockstep.domain.access import Access, AccessKind, Action, Observation, Residual
 from lockstep.domain.clocks import VendorClock
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import Closing, EvidenceGrade, Outcome, not_found_is_clean, reckon
+from lockstep.domain.outcomes import Closing, EvidenceGrade, Outcome, reckon
 
 T0 = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
 SIGN_IN = Access(AccessKind.SIGN_IN, "s1")
@@ -220,21 +219,3 @@ def test_no_clock_makes_a_time_shorter(ended: int, skew: int, *, acted: bool) ->
     )
     assert true - clock.tolerance <= closing.revoked_at <= _at(60)
     assert not acted or closing.revoked_at >= true
-
-
-@pytest.mark.parametrize(
-    ("tried", "accept_single_key", "clean"),
-    [
-        ((), False, False),
-        ((), True, False),
-        ((KeyKind.EMAIL,), False, False),
-        ((KeyKind.EMAIL, KeyKind.EMAIL), False, False),
-        ((KeyKind.EMAIL,), True, True),
-        ((KeyKind.EMAIL, KeyKind.WORKER_ID), False, True),
-    ],
-)
-def test_nobody_is_an_answer_only_after_two_kinds_of_key(
-    *, tried: tuple[KeyKind, ...], accept_single_key: bool, clean: bool
-) -> None:
-    """Unless policy accepts one; without any search nothing is ever clean."""
-    assert not_found_is_clean(tried, accept_single_key=accept_single_key) is clean

@@ -54,6 +54,13 @@ def digest_of(*parts: object) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
+def _residuals(bound_s: int | None) -> list[dict[str, object]]:
+    """None: something outlives the revocation for a time that nobody has stated."""
+    if bound_s is None:
+        return [{"what": "session"}]
+    return [{"what": "access_token", "bound_s": bound_s}] if bound_s else []
+
+
 class Tale:
     """One case; every method adds an entry. Times are given from the cutoff."""
 
@@ -161,7 +168,7 @@ class Tale:
         grade: str = "A",
         removed: Sequence[str] = REMOVED,
         accounts: int = 1,
-        residual_s: int = 0,
+        residual_s: int | None = 0,
     ) -> Tale:
         seen = off + SECOND / 5 if seen is None else seen
         refs = [
@@ -188,7 +195,7 @@ class Tale:
             "accounts": [digest_of(system, number)[:32] for number in range(accounts)],
             "removed": refs,
             "accepted": accepted,
-            "residuals": [{"what": "access_token", "bound_s": residual_s}] if residual_s else [],
+            "residuals": _residuals(residual_s),
             "cutoff_at": instant_text(CUTOFF),
             "revoked_at": instant_text(CUTOFF + off),
             "confirmed_at": instant_text(CUTOFF + seen),

@@ -111,8 +111,9 @@ def test_a_call_is_recorded_as_the_vendor_logged_it() -> None:
             }
         ]
     }
-    assert residual_data([Residual("access_token", 3600)]) == [
-        {"what": "access_token", "bound_s": 3600}
+    assert residual_data([Residual("access_token", 3600), Residual("session", None)]) == [
+        {"what": "access_token", "bound_s": 3600},
+        {"what": "session"},
     ]
 
 

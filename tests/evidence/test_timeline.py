@@ -206,6 +206,15 @@ def test_the_table_of_systems_has_every_clock_to_the_millisecond():
         assert words in text
 
 
+def test_a_residual_that_nobody_stated_is_called_unknown():
+    """An entry without a bound is drawn as such, and not as one that ends at once."""
+    tale = samples.fast().outcome("github", 5 * SECOND, residual_s=None)
+
+    text = text_of(drawn(tale))
+
+    assert "sessionforanunknowntime" in text
+
+
 def test_decisions_say_whether_a_second_person_agreed():
     """With the artefact's digest; never who it was."""
     text = text_of(drawn(samples.mixed()))

@@ -7,11 +7,22 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import Access, AccessKind, Account, Action, Location, Match, Observation
+from lockstep.domain.access import (
+    Access,
+    AccessKind,
+    Account,
+    Action,
+    Location,
+    Match,
+    Observation,
+    Proof,
+    Search,
+)
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.storage.case_rows import Opening
+from lockstep.storage.revocations import Progress
 from lockstep.storage.snapshots import Snapshot
 from tests.storage.test_case_endings import finding
 from tests.support.casework import OTHER, SYSTEM, revised, termination
@@ -46,9 +57,13 @@ async def revoke(work, case_id: str) -> None:
         round_=1,
         attempt=1,
         closing=closing,
-        snapshot=Snapshot((ACCOUNT,), {"a1": (ACCESS,)}),
-        location=Location((Match(ACCOUNT, KeyKind.WORKER_ID),), (KeyKind.WORKER_ID,)),
-        actions=[action],
+        work=Progress(
+            Snapshot((ACCOUNT,), {"a1": (ACCESS,)}, (action,)),
+            Location(
+                (Match(ACCOUNT, KeyKind.WORKER_ID),),
+                (Search(KeyKind.WORKER_ID, "W-1", Proof.PROVED),),
+            ),
+        ),
         exchanges=[],
         dropped=0,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,13 +18,17 @@ from lockstep.domain.access import (
     Location,
     Match,
     Observation,
+    Proof,
+    Search,
 )
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.finding import Finding, Judged, Reason, Verdict
+from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.holds import Holds
 from lockstep.storage.keyring import unseal
+from lockstep.storage.revocations import Progress
 from lockstep.storage.snapshots import Snapshot
 from tests.support.casework import (
     EMAIL,
@@ -49,9 +54,18 @@ async def a_full_life(work) -> str:
     """Use every column that a case can fill."""
     account = Account(VENDOR_ID, EMAIL)
     access = Access(AccessKind.DEVICE, f"{NAME}'s phone")
-    location = Location((Match(account, KeyKind.EMAIL),), (KeyKind.WORKER_ID, KeyKind.EMAIL))
-    snapshot = Snapshot((account,), {VENDOR_ID: (access,)})
     now = datetime.now(UTC)
+    match = Match(
+        replace(account, known_keys=(Key(KeyKind.EMAIL, EMAIL),)),
+        KeyKind.EMAIL,
+        name=NAME,
+        created_at=now,
+    )
+    location = Location((match,), (Search(KeyKind.EMAIL, EMAIL, Proof.PROVED),))
+    doubt = Finding((Judged(match, Verdict.IN_DOUBT, Reason.SEVERAL),))
+    done = Action(access, now, "memory.close")
+    snapshot = Snapshot((account,), {VENDOR_ID: (access,)}, (done,))
+    progress = Progress(snapshot, location, doubt, contained_at=now)
     calls = [Exchange("memory.revoke", 200, now, "req-1")]
     await work.inbox.store(
         tenant="acme",
@@ -65,7 +79,7 @@ async def a_full_life(work) -> str:
     keys = leaver_keys(email="m.married@example.com")
     case = await work.cases.amend(case, revised(termination(), 2, keys=keys), case.cutoff_at)
     item = await work.revocations.load(case.case_id, SYSTEM, 1)
-    await work.revocations.attempt(item, round_=1, attempt=1, location=location, snapshot=snapshot)
+    await work.revocations.attempt(item, round_=1, attempt=1, work=progress)
     await work.revocations.fault(
         item,
         round_=1,
@@ -74,6 +88,7 @@ async def a_full_life(work) -> str:
         text="memory revoke: timeout",
         retry_at=now,
         exchanges=calls,
+        work=progress,
     )
     await work.revocations.needs_person(
         item, round_=1, category=FaultCategory.TIMEOUT, overdue=True
@@ -89,9 +104,7 @@ async def a_full_life(work) -> str:
         round_=1,
         attempt=2,
         closing=closing,
-        snapshot=snapshot,
-        location=location,
-        actions=[Action(access, now, "memory.close")],
+        work=progress,
         exchanges=calls,
         dropped=0,
     )

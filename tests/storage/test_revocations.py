@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lockstep.cli.render import residual_words
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import Access, AccessKind, Account, Exchange, Location, Observation
+from lockstep.domain.access import (
+    Access,
+    AccessKind,
+    Account,
+    Exchange,
+    Location,
+    Observation,
+    Proof,
+    Residual,
+    Search,
+)
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import Closing, reckon
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import Revocation
+from lockstep.storage.revocations import Progress, Revocation
 from lockstep.storage.snapshots import Snapshot
 from tests.storage.test_case_endings import finding
 from tests.support.casework import OTHER, SYSTEM, Casework, termination
 
-LOCATION = Location((), (KeyKind.WORKER_ID, KeyKind.EMAIL))
+LOCATION = Location(
+    (),
+    (
+        Search(KeyKind.WORKER_ID, "W-1", Proof.PROVED),
+        Search(KeyKind.EMAIL, "maria@example.com", Proof.PROVED),
+    ),
+)
 SIGN_IN = Access(AccessKind.SIGN_IN, "sign_in-1")
 TOKEN = Access(AccessKind.TOKEN, "tok-1")
 ACCOUNT = Account("00u1", "maria@example.com")
@@ -38,7 +56,7 @@ async def attempt(
     work: Casework, item: Revocation, number: int = 1, snapshot: Snapshot = STOOD, round_: int = 1
 ) -> bool:
     return await work.revocations.attempt(
-        item, round_=round_, attempt=number, location=LOCATION, snapshot=snapshot
+        item, round_=round_, attempt=number, work=Progress(snapshot, LOCATION)
     )
 
 
@@ -81,9 +99,7 @@ async def settle(
         round_=1,
         attempt=number,
         closing=closing(*snapshot.all_standing()),
-        snapshot=snapshot,
-        location=LOCATION,
-        actions=(),
+        work=Progress(snapshot, LOCATION),
         exchanges=(),
         dropped=0,
     )
@@ -171,6 +187,32 @@ async def test_an_outcome_clears_what_was_asked_and_wrong(work, case):
     assert (row.state, row.fault, row.retry_at, row.needs_person_since) == ("settled",) + (
         None,
     ) * 3
+
+
+async def test_a_residual_that_nobody_stated_is_unknown(work, case):
+    """It is stored, and shown, as unknown beside the longest bound that was stated."""
+    item = await load(work, case)
+    kept = (Residual("session", None), Residual("access_token", 3600))
+    after = [Observation("00u1", exists=True, standing=(), residuals=kept)]
+    now = datetime.now(UTC)
+    await work.revocations.outcome(
+        item,
+        round_=1,
+        attempt=1,
+        closing=reckon(before=(), after=after, actions=(), confirmed_at=now),
+        work=Progress(STOOD, LOCATION),
+        exchanges=(),
+        dropped=0,
+    )
+    row = await work.row(case.case_id)
+    stated = replace(row, residual_unknown=False)
+
+    assert (row.residual_unknown, row.residual_s) == (True, 3600)
+    assert [residual_words(one) for one in (row, stated, replace(stated, residual_s=0))] == [
+        "unknown",
+        "≤ 1 h 00 min",
+        "–",
+    ]
 
 
 async def test_a_person_is_asked_once_and_it_stays_visible(work, case):

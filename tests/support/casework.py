@@ -153,14 +153,18 @@ class Row:
     attempts: int
     accounts: int
     actions: int
+    residual_s: int
+    residual_unknown: bool
     fault: str | None
     fault_text: str | None
     retry_at: datetime | None
     needs_person_since: datetime | None
     first_attempt_at: datetime | None
+    accepted_at: datetime | None
     revoked_at: datetime | None
     confirmed_at: datetime | None
     rehearsed_at: datetime | None
+    contained_at: datetime | None
     warn_at: datetime
     due_at: datetime
 

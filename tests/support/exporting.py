@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.export import Exporter, Pack, Requester
 from lockstep.control.export_making import Progress
 from lockstep.control.export_order import Order
-from lockstep.domain.access import Access, AccessKind, Account, Location, Observation
+from lockstep.domain.access import Access, AccessKind, Account, Location, Observation, Proof, Search
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.evidence.verify.check import verify_pack
@@ -36,7 +36,13 @@ STOOD = Snapshot(
     (ACCOUNT,),
     {"00u1": (Access(AccessKind.SIGN_IN, "sign_in-1"), Access(AccessKind.TOKEN, "tok-1"))},
 )
-LOCATION = Location((), (KeyKind.WORKER_ID, KeyKind.EMAIL))
+LOCATION = Location(
+    (),
+    (
+        Search(KeyKind.WORKER_ID, "W-1", Proof.PROVED),
+        Search(KeyKind.EMAIL, "maria@example.com", Proof.PROVED),
+    ),
+)
 
 
 class Packing:
@@ -71,7 +77,7 @@ class Packing:
         """Attempt and outcome of one system."""
         item = await self.work.revocations.load(case.case_id, system, 1)
         await self.work.revocations.attempt(
-            item, round_=1, attempt=1, location=LOCATION, snapshot=STOOD
+            item, round_=1, attempt=1, work=Progress(STOOD, LOCATION)
         )
         after = [Observation("00u1", exists=True, standing=())]
         closing = reckon(
@@ -82,9 +88,7 @@ class Packing:
             round_=1,
             attempt=1,
             closing=closing,
-            snapshot=STOOD,
-            location=LOCATION,
-            actions=(),
+            work=Progress(STOOD, LOCATION),
             exchanges=(),
             dropped=0,
         )

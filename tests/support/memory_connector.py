@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -19,9 +20,12 @@ from lockstep.domain.access import (
     Match,
     Observation,
     Problem,
+    Proof,
+    Search,
+    Unread,
 )
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 
 @dataclass
@@ -38,6 +42,10 @@ class MemoryConnector:
     """How far the vendor's clock is from ours."""
     ineffective: int = 0
     """So many revocations are accepted and not carried out."""
+    losing: int = 0
+    """So many changes are carried out, and their answer is lost."""
+    unreadable: FaultCategory | None = None
+    """Why nothing but the account's own record can be read."""
 
     def hire(self, worker_id: str) -> None:
         kinds = (AccessKind.SIGN_IN, AccessKind.SESSION, AccessKind.TOKEN)
@@ -50,24 +58,53 @@ class MemoryConnector:
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
         self._call("locate", transcript)
         found = [worker for worker in keys.worker_ids if worker in self.standing]
+        searched = [(KeyKind.WORKER_ID, value) for value in keys.worker_ids]
+        searched += [(KeyKind.EMAIL, value) for value in keys.emails or ("one@example.com",)]
         return Location(
-            tuple(Match(Account(worker), KeyKind.WORKER_ID) for worker in found),
-            (KeyKind.WORKER_ID, KeyKind.EMAIL),
+            tuple(Match(_account(worker), KeyKind.WORKER_ID) for worker in found),
+            tuple(Search(kind, value, Proof.PROVED) for kind, value in searched),
         )
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        self._call("look", transcript)
+        standing = self.standing.get(account.id, ())
+        return Observation(
+            account.id,
+            account.id in self.standing,
+            tuple(way for way in standing if way.kind is AccessKind.SIGN_IN),
+            self.off_since.get(account.id),
+            unread=(Unread(AccessKind.SESSION), Unread(AccessKind.TOKEN)),
+        )
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        doors = [way for way in before.standing if way.kind is AccessKind.SIGN_IN]
+        return await self._close("contain", account, doors, transcript)
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         self._call("read_back", transcript)
+        if self.unreadable is not None:
+            seen = await self.look(account, transcript)
+            rows = tuple(Unread(row.kind, self.unreadable, "memory.list") for row in seen.unread)
+            return replace(seen, unread=rows)
         standing = tuple(sorted(self.standing.get(account.id, ()), key=lambda a: a.kind))
         return Observation(
             account.id, account.id in self.standing, standing, self.off_since.get(account.id)
         )
 
-    async def revoke(
+    async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        self._call("revoke", transcript)
-        actions = []
-        for access in before.standing:
+        ways = [way for way in before.standing if way.kind is not AccessKind.SIGN_IN]
+        return await self._close("strip", account, ways, transcript)
+
+    async def _close(
+        self, operation: str, account: Account, ways: Sequence[Access], transcript: Transcript
+    ) -> tuple[Action, ...]:
+        self._call(operation, transcript)
+        actions: list[Action] = []
+        for access in ways:
             if access in self.standing[account.id]:
                 if self.ineffective:
                     self.ineffective -= 1
@@ -75,7 +112,9 @@ class MemoryConnector:
                     self.standing[account.id].discard(access)
                 self.effects.append(f"{account.id}:{access.kind}")
                 actions.append(Action(access, datetime.now(UTC), "memory.close"))
-        self._call("revoked", transcript)
+        if self.losing:
+            self.losing -= 1
+            raise ConnectorFault(FaultCategory.TIMEOUT, connector=self.kind, operation=operation)
         return tuple(actions)
 
     async def health(self, transcript: Transcript) -> Health:
@@ -92,3 +131,7 @@ class MemoryConnector:
         transcript.add(
             Exchange(f"memory.{operation}", 200, now, "req-1", date_header=date, skew=self.skew)
         )
+
+
+def _account(worker: str) -> Account:
+    return Account(worker, known_keys=(Key(KeyKind.WORKER_ID, worker),))

@@ -77,7 +77,7 @@ class SystemStory:
     decided: list[int] = field(default_factory=list)
     accepted_at: int | None = None
     removed: Counter[str] = field(default_factory=Counter)
-    residuals: dict[str, int] = field(default_factory=dict)
+    residuals: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ def _tell(story: SystemStory, entry: Mapping[str, Any], data: Mapping[str, Any])
             story.faults.append((at, data["category"]))
         case "revocation:outcome":
             story.removed.update(item["kind"] for item in data["removed"])
-            story.residuals = {item["what"]: item["bound_s"] for item in data["residuals"]}
+            story.residuals = {item["what"]: item.get("bound_s") for item in data["residuals"]}
             accepted = data.get("accepted_at")
             story.accepted_at = instant_ms(accepted) if accepted else None
         case "finding:raised" if data.get("finding") == ACCESS_RETURNED:

@@ -76,7 +76,8 @@ def _tries(story: SystemStory, *, openings: int) -> str:
     if openings > 1:
         parts.append(f"opened {openings} times")
     parts += [
-        f"residual {what.replace('_', ' ')} up to {bound} s"
+        f"residual {what.replace('_', ' ')} "
+        + ("for an unknown time" if bound is None else f"up to {bound} s")
         for what, bound in sorted(story.residuals.items())
     ]
     return "; ".join(parts)

@@ -79,7 +79,13 @@ class SystemDocument(Answer):
         description="Of the evidence, A to D."
     )
     residual_s: Count = Field(description="What runs out by itself does so within (seconds).")
+    residual_unknown: bool = Field(
+        description="Whether something outlives the revocation for a time that nobody has stated."
+    )
     first_attempt_at: Instant | None
+    contained_at: Instant | None = Field(
+        description="Since when nobody signs in, as a look confirmed; other access may stand."
+    )
     revoked_at: Instant | None = Field(description="When access was gone.")
     confirmed_at: Instant | None = Field(description="When the read-back proved it.")
     time_to_revocation_ms: Milliseconds | None = Field(

@@ -37,7 +37,7 @@ class SystemView:
         seen: what its forms carry.
         stood: what stood when it was first looked at, by kind.
         refs: the vendor's ids of these, for whoever sees names.
-        residuals: what still runs down, and until when.
+        residuals: what still runs down, and until when; None where nobody has stated it.
         sent: an act that got no answer yet.
     """
 
@@ -54,7 +54,7 @@ class SystemView:
     stood: Mapping[str, int]
     refs: tuple[tuple[str, str], ...] = field(repr=False)
     accounts: tuple[str, ...] = field(repr=False)
-    residuals: tuple[tuple[str, datetime], ...]
+    residuals: tuple[tuple[str, datetime | None], ...]
     asked: AskedView | None
     sent: HistoryLine | None
     needs_second: bool
@@ -249,7 +249,9 @@ def _system(
         refs=stood.access if named else (),
         accounts=stood.accounts if named else (),
         residuals=tuple(
-            (what, to_moment(until)) for what, until in lane.residuals if to_moment(until) > now
+            (what, until)
+            for what, end in lane.residuals
+            if (until := to_moment(end) if end is not None else None) is None or until > now
         ),
         asked=waits,
         sent=sent,

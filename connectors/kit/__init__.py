@@ -1,0 +1,1 @@
+"""What every connector would otherwise write again."""

@@ -1,0 +1,98 @@
+"""Proving that a search can find: an empty answer alone says nothing.
+
+Servers ignore filters, compare with regard to case, do not index an attribute, or hold it for
+nobody. So before a search that found nobody is believed, the very same search must find an account
+that is known to be there: one out of a list, asked for by what it holds, written in another case.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lockstep.domain.access import Match, Proof
+from lockstep.domain.leavers import KeyKind
+
+LIFE_S = 24 * 3600.0
+"""A proof is made anew once a day, and by every new process."""
+SAMPLE_S = 60.0
+"""The sample is personal data: it is kept as long as the searches of one leaver take."""
+
+Ask = Callable[[str], Awaitable[Sequence[Match]]]
+"""The very search that a leaver is looked for with: by one value."""
+Sample = Callable[[], Awaitable[Sequence[Match]]]
+
+
+@dataclass(slots=True)
+class Prover:
+    """Remembers for a day which searches of one system were seen to find; never that one was not.
+
+    Args:
+        now: a monotonic clock in seconds.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    _proved: dict[str, float] = field(default_factory=dict)
+    _sampled: tuple[float, Sequence[Match]] | None = field(default=None, repr=False)
+
+    async def proof_of(self, name: str, kind: KeyKind, *, sample: Sample, ask: Ask) -> Proof:
+        """Whether the search ``name`` was proved to find accounts by what they hold of ``kind``.
+
+        Args:
+            name: of the search, for instance the attribute that it looks at.
+            kind: the kind of key under which the vendor holds that attribute.
+            sample: a page of accounts as the vendor lists them, without any filter. An empty page
+                means that the system has no accounts at all.
+            ask: the very search that the leaver was looked for with.
+
+        Raises:
+            ConnectorFault: of the calls that the proof takes.
+        """
+        proved_at = self._proved.get(name)
+        if proved_at is not None and self.now() - proved_at < LIFE_S:
+            return Proof.PROVED
+        proof = await self._prove(kind, sample, ask)
+        if proof is Proof.PROVED:
+            self._proved[name] = self.now()
+        return proof
+
+    def forget(self) -> None:
+        """Prove anew; health does so, because people ask it after they changed something."""
+        self._proved.clear()
+        self._sampled = None
+
+    async def _prove(self, kind: KeyKind, sample: Sample, ask: Ask) -> Proof:
+        accounts = await self._sample(sample)
+        if not accounts:
+            return Proof.LISTED  # nobody is there, and the list says so
+        for match in accounts:
+            for key in match.account.known_keys:
+                if key.kind is kind and key.value:
+                    found = await ask(turned(key.value))
+                    hit = any(one.account.id == match.account.id for one in found)
+                    return Proof.PROVED if hit else Proof.UNPROVED
+        return Proof.NOT_HELD
+
+    async def _sample(self, sample: Sample) -> Sequence[Match]:
+        if self._sampled is None or self.now() - self._sampled[0] >= SAMPLE_S:
+            self._sampled = (self.now(), await sample())
+        return self._sampled[1]
+
+
+def turned(value: str) -> str:
+    """The same value in another case: a search that heeds case must not pass for one that finds."""
+    return value.swapcase() if value.isascii() else value
+
+
+def together(proofs: Iterable[Proof]) -> Proof:
+    """What the searches for one key, by several attributes, prove together.
+
+    One that is broken spoils it: the key may stand just there. One that nobody holds does not
+    count, and is enough for nothing by itself.
+    """
+    made = set(proofs)
+    for proof in (Proof.UNPROVED, Proof.PROVED, Proof.LISTED, Proof.BY_ID):
+        if proof in made:
+            return proof
+    return Proof.NOT_HELD if made else Proof.UNPROVED

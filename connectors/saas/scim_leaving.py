@@ -1,0 +1,152 @@
+"""Taking one member out of SCIM groups, and nobody else.
+
+There is no PUT here: it would write everybody's membership, not only the leaver's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from connectors.base import ConnectorFault, Transcript
+from connectors.http import Answer
+from connectors.kit import steps
+from connectors.saas import scim_wire as wire
+from connectors.saas.scim_client import (
+    DONE,
+    GONE,
+    NO_METHOD,
+    READ_ONLY,
+    REFUSED,
+    ScimClient,
+    action,
+    fault,
+    path_of,
+)
+from connectors.saas.scim_groups import ScimGroups
+from connectors.saas.scim_members import Membership, members_of
+from lockstep.domain.access import AccessKind, Action
+from lockstep.domain.faults import FaultCategory
+
+_OPERATION = "groups.remove_member"
+_REMEMBERED = 1000
+COLLEAGUES_REMOVED = "colleagues_removed"
+
+
+class Leaving:
+    """The exits of one server's groups."""
+
+    def __init__(self, client: ScimClient, groups: ScimGroups) -> None:
+        self._client = client
+        self._groups = groups
+        self._one_by_one = asyncio.Lock()
+        self._emptied = ""
+        self._sent: dict[tuple[str, str], None] = {}
+
+    async def leave(
+        self, user_id: str, membership: Membership, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Take the user out of one group; a member or group that is gone is left already."""
+        group_id = membership.group_id
+        self._stop_if_emptied()
+        answer = await self._ask(group_id, _path_form(membership), transcript)
+        if wire.scim_type(answer.data) == "noTarget":
+            return ()
+        if answer.status in DONE:
+            if await self._is_in_vain(user_id, membership, transcript):
+                return await self._by_value(membership, transcript)
+            return (action(AccessKind.GROUP, group_id, answer),)
+        if answer.status in NO_METHOD or wire.scim_type(answer.data) == READ_ONLY:
+            raise self._client.refusal(answer)
+        if answer.status == GONE:  # of the group, of the member, or of PATCH
+            members = await self._members(group_id, transcript)
+            if members is None or wire.text(membership.value) not in members:
+                return ()  # the read-back decides
+        return await self._by_value(membership, transcript)
+
+    async def _by_value(self, membership: Membership, transcript: Transcript) -> tuple[Action, ...]:
+        """The dialect of servers that refuse a filter in the path.
+
+        A server of the RFC ignores ``value`` and empties the group. So this is never sent first,
+        only where the members can be seen, one group at a time, and the group is looked at right
+        after: if colleagues went too, a person is told and no further group is touched.
+        """
+        group_id = membership.group_id
+        async with self._one_by_one:
+            self._stop_if_emptied()
+            before = await self._members(group_id, transcript)
+            if before is None:
+                return ()  # the group itself is gone
+            named = wire.text(membership.value)
+            if named not in before:
+                raise fault(FaultCategory.UNEXPECTED_ANSWER, _OPERATION, "members_unseen")
+            answer = await self._ask(group_id, _value_form(membership), transcript)
+            if answer.status not in DONE:
+                raise self._client.refusal(answer)
+            left = (action(AccessKind.GROUP, group_id, answer),)
+            try:
+                after = await self._looked_again(group_id, transcript)
+                if after is None or before - after - {named}:
+                    self._emptied = self._client.clean(f"{COLLEAGUES_REMOVED}.{group_id}")
+                self._stop_if_emptied()
+            except ConnectorFault as told:
+                raise steps.with_actions(told, left) from None
+            return left
+
+    async def _looked_again(self, group_id: str, transcript: Transcript) -> set[str] | None:
+        """The members after the change. It is looked twice, because nothing else would tell."""
+        with suppress(ConnectorFault):
+            return await self._members(group_id, transcript)
+        try:
+            return await self._members(group_id, transcript)
+        except ConnectorFault:
+            code = self._client.clean(f"colleagues_unseen.{group_id}")
+        raise fault(FaultCategory.UNEXPECTED_ANSWER, _OPERATION, code)
+
+    def _stop_if_emptied(self) -> None:
+        if self._emptied:
+            raise fault(FaultCategory.UNEXPECTED_ANSWER, _OPERATION, self._emptied)
+
+    async def _members(self, group_id: str, transcript: Transcript) -> set[str] | None:
+        """The members that the group shows, as it names them; None when the group is gone."""
+        group = await self._groups.read(group_id, transcript)
+        if group is None:
+            return None
+        return {wire.text(member.value) for member in members_of(group) or ()}
+
+    async def _ask(
+        self, group_id: str, body: Mapping[str, object], transcript: Transcript
+    ) -> Answer:
+        return await self._client.call(
+            "PATCH",
+            path_of("Groups", group_id),
+            _OPERATION,
+            transcript,
+            expect=(*DONE, REFUSED, GONE, *NO_METHOD, 422),
+            body=body,
+        )
+
+    async def _is_in_vain(
+        self, user_id: str, membership: Membership, transcript: Transcript
+    ) -> bool:
+        """Whether the server accepts the path form and does nothing; looked at the second time."""
+        key = (membership.group_id, user_id)
+        if key not in self._sent:
+            while len(self._sent) >= _REMEMBERED:
+                self._sent.pop(next(iter(self._sent)))
+            self._sent[key] = None
+            return False
+        members = await self._members(membership.group_id, transcript)
+        return members is not None and wire.text(membership.value) in members
+
+
+def _path_form(membership: Membership) -> dict[str, Any]:
+    """RFC 7644 section 3.5.2.2: the filter in the path selects the one member to remove."""
+    named = wire.equals("value", wire.text(membership.value))
+    return wire.patch({"op": "remove", "path": f"members[{named}]"})
+
+
+def _value_form(membership: Membership) -> dict[str, Any]:
+    return wire.patch({"op": "remove", "path": "members", "value": [{"value": membership.value}]})

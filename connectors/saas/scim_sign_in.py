@@ -1,0 +1,201 @@
+"""Ending a user's sign-in at a SCIM server, in whichever way the server takes.
+
+PATCH is optional in SCIM (RFC 7644 section 3.5.2), and servers without it say so with 405, 501,
+404 or a page of their framework; some apply it and answer 404 or 500. So an answer that says no is
+followed by a look at the user, and then by the next way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from connectors.base import ConnectorFault, Transcript
+from connectors.http import Answer
+from connectors.saas import scim_wire as wire
+from connectors.saas.scim_client import (
+    DONE,
+    GONE,
+    NO_METHOD,
+    READ_ONLY,
+    REFUSED,
+    ScimClient,
+    action,
+    fault,
+    path_of,
+)
+from connectors.saas.scim_wire import Profile
+from lockstep.domain.access import AccessKind, Action
+from lockstep.domain.faults import FaultCategory
+
+_BROKEN = 500
+_STALE = 412
+_MISSING = frozenset({*NO_METHOD, GONE, _BROKEN})
+_CONFLICT, _UNREADABLE = 409, 422
+_EXPECTED = (*DONE, REFUSED, GONE, *NO_METHOD, _CONFLICT, _STALE, _UNREADABLE, _BROKEN)
+_REMEMBERED = 1000
+
+
+class Way(NamedTuple):
+    """One way of writing ``active=false``."""
+
+    method: str
+    profile: Profile
+
+
+_DELETE = Way("DELETE", Profile.RFC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What came of one write: accepted, closed by whatever means, or refused."""
+
+    accepted: Answer | None = None
+    refused: Answer | None = None
+    user: Answer | None = None
+    """The user as a later look found it, for the next way."""
+
+    @property
+    def is_closed(self) -> bool:
+        return self.accepted is None and self.refused is None
+
+
+class SignIn:
+    """The door of one server.
+
+    Args:
+        profile: the configured dialect; it is tried first.
+        deletes: DELETE instead of deactivation, where the settings say so.
+    """
+
+    def __init__(self, client: ScimClient, *, profile: Profile, deletes: bool) -> None:
+        self._client = client
+        self._deletes = deletes
+        dialects = [profile, *(one for one in (Profile.RFC, Profile.NO_PATH) if one != profile)]
+        self._ways = [*(Way("PATCH", one) for one in dialects), Way("PUT", profile)]
+        self._sent: dict[str, None] = {}
+
+    async def end(
+        self, user_id: str, user: Answer | None, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Shut the sign-in of a user that was just read.
+
+        A second DELETE can be stronger than the first, so an inactive user is left alone.
+        """
+        if user is None or wire.is_active(user.data) is False:
+            return ()
+        if self._deletes:
+            return await self._delete(user_id, user, transcript)
+        content_type = self._client.content_type
+        try:
+            return await self._deactivate(user_id, user, transcript)
+        except ConnectorFault as told:
+            if not _is_unread(told) or content_type == wire.PLAIN_CONTENT_TYPE:
+                raise
+            refusal = told
+        # A few servers refuse the content type with a 400 instead of a 415.
+        self._client.content_type = wire.PLAIN_CONTENT_TYPE
+        try:
+            return await self._deactivate(user_id, user, transcript)
+        except ConnectorFault:
+            self._client.content_type = content_type
+        raise refusal
+
+    async def _deactivate(
+        self, user_id: str, user: Answer, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        refusals: list[Answer] = []
+        accepted: Answer | None = None
+        no_patch = not self._client.supports("patch")
+        doubted = user_id in self._sent  # a server accepted it before, and did nothing
+        for way in tuple(self._ways):
+            if way.method == "PATCH" and no_patch:
+                continue
+            made = await self._try(way, user_id, user, transcript)
+            if made.is_closed:
+                return (action(AccessKind.SIGN_IN, user_id, accepted),) if accepted else ()
+            user = made.user or user
+            if made.accepted is not None:
+                accepted = accepted or made.accepted
+                now = await self._client.get_user(user_id, transcript) if doubted else made.accepted
+                if now is None or not _still_active(now):
+                    self._learn(way, user_id)
+                    return (action(AccessKind.SIGN_IN, user_id, made.accepted),)
+            if made.refused is not None:
+                refusals.append(made.refused)
+                no_patch = no_patch or made.refused.status in _MISSING
+        if accepted is not None:
+            return (action(AccessKind.SIGN_IN, user_id, accepted),)
+        raise self._client.refusal(_telling(refusals))
+
+    def _learn(self, way: Way, user_id: str) -> None:
+        """What worked comes first from now on; whom it was sent for is looked at next time."""
+        self._ways.remove(way)
+        self._ways.insert(0, way)
+        while len(self._sent) >= _REMEMBERED:
+            self._sent.pop(next(iter(self._sent)))
+        self._sent[user_id] = None
+
+    async def _try(self, way: Way, user_id: str, user: Answer, transcript: Transcript) -> _Tried:
+        """One way, by its method; after a conflict with the new version, then without any."""
+        operation = "users.delete" if way.method == "DELETE" else "users.deactivate"
+        now: Answer | None = user
+        for versioned in (True, True, False):
+            if now is None or wire.is_active(now.data) is False:
+                return _Tried()
+            version = now.headers.get("etag") or wire.version_of(now.data)
+            answer = await self._client.call(
+                way.method,
+                path_of("Users", user_id),
+                operation,
+                transcript,
+                expect=_EXPECTED,
+                headers={"If-Match": version} if version and versioned else {},
+                **_body(way, now),
+            )
+            if answer.status in DONE:
+                return _Tried(accepted=answer, user=now)
+            if wire.scim_type(answer.data) == READ_ONLY:
+                raise self._client.refusal(answer)
+            if answer.status in {_STALE, GONE, _CONFLICT, _BROKEN}:  # it may have been applied
+                now = await self._client.get_user(user_id, transcript)
+                if now is None or wire.is_active(now.data) is False:
+                    return _Tried()
+            if answer.status != _STALE:
+                return _Tried(refused=answer, user=now)
+        raise fault(FaultCategory.VENDOR_ERROR, operation, f"{_STALE}.again")
+
+    async def _delete(
+        self, user_id: str, user: Answer, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        made = await self._try(_DELETE, user_id, user, transcript)
+        if made.refused is not None:
+            raise self._client.refusal(made.refused)
+        return (action(AccessKind.SIGN_IN, user_id, made.accepted),) if made.accepted else ()
+
+
+def _body(way: Way, now: Answer) -> dict[str, object]:
+    match way.method:
+        case "DELETE":
+            return {}
+        case "PUT":
+            return {"body": wire.deactivated(now.data, way.profile)}
+        case _:
+            return {"body": wire.deactivation(way.profile)}
+
+
+def _still_active(answer: Answer) -> bool:
+    """Whether the answer to a change, or a look after it, shows that nothing has changed."""
+    if not isinstance(answer.data, dict) or wire.attribute(answer.data, "active") is None:
+        return False
+    return wire.is_active(answer.data) is True
+
+
+def _telling(refusals: list[Answer]) -> Answer:
+    """The refusal that says most: one of what was sent, before one that knows no such method."""
+    read = (answer for answer in refusals if answer.status not in {*NO_METHOD, GONE})
+    return next(read, refusals[0])
+
+
+def _is_unread(told: ConnectorFault) -> bool:
+    return told.code in {str(REFUSED), str(_UNREADABLE), str(_BROKEN)}

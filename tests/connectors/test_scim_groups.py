@@ -1,0 +1,636 @@
+"""Groups at SCIM servers as they are: both sides, any naming, and colleagues who stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from connectors.base import ConnectorFault, Transcript
+from connectors.kit import steps
+from connectors.saas.scim_members import may_be_cut
+from lockstep.domain.access import Access, AccessKind, Account, Observation
+from lockstep.domain.faults import FaultCategory
+from tests.connectors.odd_scim import (
+    HTML,
+    Answer,
+    OddScim,
+    Thing,
+    connected,
+    end,
+    ended,
+    error,
+    group,
+    person,
+)
+
+ANN = Account("u1")
+PEOPLE = [person(), person("u2", "bob@example.test")]
+
+
+def unread(seen: Observation) -> list[tuple[FaultCategory | None, str]]:
+    assert {row.kind for row in seen.unread} <= {AccessKind.GROUP}
+    return [(row.category, row.code) for row in seen.unread]
+
+
+class NoMemberFilter(OddScim):
+    def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+        return error(400, "invalidFilter") if wanted else super().list_groups(None, start, count)
+
+
+class SilentFilter(OddScim):
+    """A filter on members is answered 200, and finds nobody."""
+
+    def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+        return self.listed([], start, count) if wanted else super().list_groups(None, start, count)
+
+
+class IgnoredFilter(OddScim):
+    def matching(self, things: list[Thing], wanted: str) -> list[Thing]:
+        return things if wanted.startswith("members") else super().matching(things, wanted)
+
+
+class NoAttributes(OddScim):
+    """Refuses the parameter ``attributes``."""
+
+    def refuses(self, request: httpx.Request) -> Answer | None:
+        return error(400) if "attributes" in request.url.params else None
+
+
+NAMED = {
+    "id": ["u1", "u2"],
+    "bare": None,
+    "user name": ["ANN@example.test", "bob@example.test"],
+    "$ref": [{"$ref": "https://x.test/v2/Users/u1"}, {"$ref": "../Users/u2"}],
+    "ref as value": ["https://x.test/v2/Users/u1", "https://x.test/v2/Users/u2"],
+}
+
+
+@pytest.mark.parametrize("kind", [OddScim, NoMemberFilter, SilentFilter, IgnoredFilter])
+@pytest.mark.parametrize("named", NAMED)
+async def test_the_person_leaves_however_members_are_named(kind: type[OddScim], named: str) -> None:
+    """By id, name in any case, ``$ref`` or bare string: the person goes, the colleague stays."""
+    held = NAMED[named]
+    one = group("g1", *held) if held else {"id": "g1", "members": ["u1", "u2"]}
+    server = kind(PEOPLE, [one, group("g2", "u2")])
+
+    seen, actions, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert len(server.members()) == 1
+    assert [action.access.kind for action in actions] == [AccessKind.SIGN_IN, AccessKind.GROUP]
+
+
+@pytest.mark.parametrize("kind", [OddScim, NoMemberFilter, NoAttributes])
+async def test_ids_are_compared_as_text(kind: type[OddScim]) -> None:
+    """A member 53 and a user "53", or the other way, are one."""
+    people = [person(53), person("54", "bob@example.test")]
+    server = kind(people, [group(7, 53, 54), group("8", "53", "54")])
+
+    seen, _, fault = await ended(server, Account("53"))
+
+    assert fault is None
+    assert seen.is_closed
+    assert server.members("7") == server.members("8") == ["54"]
+
+
+async def test_a_group_within_a_group_is_nobody() -> None:
+    """A member of type Group with the user's number is another thing, and stays."""
+    inner = {"value": "53", "type": "Group"}
+    people = [person(53), person("54", "bob@example.test")]
+    server = OddScim(people, [group("7", inner, "54"), group("53", "54")])
+
+    seen, _, fault = await ended(server, Account("53"))
+
+    assert fault is None
+    assert seen.is_closed
+    assert server.members("7") == ["53", "54"]
+
+
+async def test_a_name_that_is_anothers_id_is_not_the_persons() -> None:
+    """The user name u2 does not make the person the user of that id."""
+    people = [person(name="u2"), person("u2", "bob")]
+    server = NoMemberFilter(people, [group("g1", "u2"), group("g2", "u1")])
+
+    seen, _, _ = await ended(server, ANN)
+
+    assert seen.is_closed
+    assert server.members() == ["u2"]
+    assert server.members("g2") == []
+
+
+class Hidden(OddScim):
+    """Members are shown nowhere, and no filter finds them."""
+
+    def show_group(self, one: Thing, *, alone: bool) -> Thing:
+        return {**one, "members": []}
+
+    def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+        return self.listed([], start, count) if wanted else super().list_groups(None, start, count)
+
+
+class Absent(Hidden):
+    def show_group(self, one: Thing, *, alone: bool) -> Thing:
+        return {"id": one["id"]}
+
+
+class OwnEmpty(Hidden):
+    """The user's own ``groups`` is there, and always empty."""
+
+    def show(self, user: Thing) -> Thing:
+        return {**user, "groups": []}
+
+
+class Cut(NoMemberFilter):
+    """Only the first hundred members of a group are shown."""
+
+    def show_group(self, one: Thing, *, alone: bool) -> Thing:
+        return {**one, "members": one["members"][:100]}
+
+
+class ClaimsMore(NoMemberFilter):
+    def listed(self, things: list[Thing], start: int, count: int) -> Answer:
+        status, body = super().listed(things, start, count)
+        assert isinstance(body, dict)
+        return status, {**body, "totalResults": len(things) + 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (Hidden, "members_never_seen"),
+        (Absent, "members_never_seen"),
+        (OwnEmpty, "members_never_seen"),
+        (Cut, "members_may_be_cut"),
+        (ClaimsMore, "list_not_whole"),
+    ],
+)
+async def test_what_is_never_seen_is_not_proved(kind: type[OddScim], code: str) -> None:
+    """The sign-in is shut, and a person decides about groups that nobody shows us."""
+    crowd = [f"x{n}" for n in range(150)] if kind is Cut else ["u2"]
+    first = ["u2"] if kind is ClaimsMore else [*crowd, "u1"]
+    server = kind(PEOPLE, [group("g1", *first)])
+
+    seen, actions, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert not seen.is_closed
+    assert not seen.signs_in
+    assert unread(seen) == [(FaultCategory.UNEXPECTED_ANSWER, code)]
+    assert [action.operation for action in actions] == ["users.deactivate"]
+
+
+class Own(Hidden):
+    """Only the user's own record tells; by its spelling of the group."""
+
+    def groups_of(self, user: Thing) -> list[object]:
+        holds = [one for one in self.groups.values() if user["id"] in self.members(one["id"])]
+        return [{"value": one["id"], "display": one["displayName"]} for one in holds]
+
+    def show(self, user: Thing) -> Thing:
+        return {**user, "groups": self.groups_of(user)}
+
+
+class OwnByRef(Own):
+    def groups_of(self, user: Thing) -> list[object]:
+        return [{"$ref": f"../Groups/{one['value']}"} for one in super().groups_of(user)]  # type: ignore[index] - made above
+
+
+class OwnUpper(Own):
+    def show(self, user: Thing) -> Thing:
+        return {**user, "Groups": [{"Value": one["value"]} for one in self.groups_of(user)]}  # type: ignore[index] - made above
+
+
+@pytest.mark.parametrize("kind", [Own, OwnByRef, OwnUpper])
+async def test_the_users_own_groups_count(kind: type[OddScim]) -> None:
+    """Where members are hidden, what the user's record names stands, and is left."""
+    server = kind(PEOPLE, [group("g1", "u1", "u2"), group("g2", "u1")])
+
+    seen, actions, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert (server.members(), server.members("g2")) == (["u2"], [])
+    assert len(actions) == 3
+
+
+async def test_both_sides_are_looked_at() -> None:
+    """What only one side shows stands: here the user's record names a group that denies it."""
+
+    class Disagreeing(OddScim):
+        def show(self, user: Thing) -> Thing:
+            return {**user, "groups": [{"value": "g2"}]}
+
+    server = Disagreeing(PEOPLE, [group("g1", "u1", "u2"), group("g2", "u2")])
+    async with connected(server) as connector:
+        seen = await connector.read_back(ANN, Transcript())
+
+    assert {way.ref for way in seen.standing} == {"u1", "g1", "g2"}
+
+
+async def test_a_group_through_another_one_is_left_with_that_one() -> None:
+    """An indirect membership cannot be removed by itself, and is not tried."""
+
+    class Nested(OddScim):
+        def show(self, user: Thing) -> Thing:
+            direct = "u1" in self.members()
+            inner = {"value": "g1", "type": "direct"}
+            outer = {"value": "g2", "type": "indirect"}
+            return {**user, "groups": [inner, outer] if direct else []}
+
+    server = Nested(PEOPLE, [group("g1", "u1", "u2"), group("g2", "u2")])
+    seen, _, _ = await ended(server, ANN)
+
+    assert seen.is_closed
+    assert server.writes == ["PATCH /v2/Users/u1", "PATCH /v2/Groups/g1"]
+
+
+@pytest.mark.parametrize("shown", ["list", "alone"])
+async def test_members_may_be_shown_in_one_place_only(shown: str) -> None:
+    """A list without members is followed by the groups themselves; the other way needs no more."""
+
+    class Half(NoMemberFilter):
+        def show_group(self, one: Thing, *, alone: bool) -> Thing:
+            return one if alone == (shown == "alone") else {**one, "members": []}
+
+    server = Half(PEOPLE, [group("g1", "u1", "u2")])
+    seen, _, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert server.members() == ["u2"]
+
+
+@pytest.mark.parametrize("page", [None, HTML])
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [
+        (400, FaultCategory.UNEXPECTED_ANSWER),
+        (403, FaultCategory.PERMISSION_MISSING),
+        (404, FaultCategory.MISCONFIGURED),
+        (405, FaultCategory.MISCONFIGURED),
+        (500, FaultCategory.VENDOR_ERROR),
+        (501, FaultCategory.MISCONFIGURED),
+        (200, FaultCategory.UNEXPECTED_ANSWER),
+    ],
+)
+async def test_the_door_is_shut_whatever_groups_do(
+    status: int, category: FaultCategory, page: str | None
+) -> None:
+    """The first write shuts the sign-in; groups stay open with their own fault."""
+
+    class Broken(OddScim):
+        def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+            return (status, page) if page else error(status)
+
+    server = Broken(PEOPLE, [group("g1", "u1", "u2")])
+    seen, actions, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert not server.users["u1"]["active"]
+    assert [row[0] for row in unread(seen)] == [category]
+    assert [action.operation for action in actions] == ["users.deactivate"]
+    before = server.calls[: [method for method, _, _ in server.calls].index("PATCH")]
+    assert not [path for _, path, _ in before if "Groups" in path]
+
+
+async def test_groups_that_hang_keep_no_door_open() -> None:
+    """A list that does not answer in time is unread, and passes."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "Groups" in request.url.path:
+            raise httpx.ReadTimeout("slow", request=request)
+        return server.answer(request)
+
+    server = OddScim(PEOPLE)
+    async with connected(server) as connector:
+        connector._client._http._transport = httpx.MockTransport(answer)
+        seen, _, _ = await end(connector, ANN)
+
+    assert unread(seen) == [(FaultCategory.TIMEOUT, "ReadTimeout")]
+    assert not seen.signs_in
+
+
+@pytest.mark.parametrize("missing", [error(404), (404, HTML), error(501)])
+async def test_a_server_may_say_that_it_has_no_groups(missing: Answer) -> None:
+    """Groups are optional in SCIM: /ResourceTypes says so, a missing list alone does not."""
+
+    class NoGroups(OddScim):
+        def types(self) -> Answer:
+            return 200, {"totalResults": 1, "Resources": [{"id": "User", "name": "User"}]}
+
+        def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+            return missing
+
+    seen, _, _ = await ended(NoGroups(PEOPLE), ANN)
+    async with connected(NoGroups(PEOPLE)) as connector:
+        health = await connector.health(Transcript())
+
+    assert seen.is_closed
+    assert health.problems == ()
+
+
+class ByValue(OddScim):
+    """Refuses a filter in the path, and reads ``value``."""
+
+    def patch_group(self, group_id: str, body: Thing) -> Answer:
+        if body["Operations"][0]["path"] != "members":
+            return error(400, "invalidPath")
+        return super().patch_group(group_id, body)
+
+
+class Emptying(ByValue):
+    """As RFC 7644 has it: ``value`` means nothing, and all members go."""
+
+    def patch_group(self, group_id: str, body: Thing) -> Answer:
+        if body["Operations"][0]["path"] != "members":
+            return error(400, "invalidPath")
+        self.groups[group_id]["members"] = []
+        return 204, None
+
+
+class EmptyingUnseen(Emptying):
+    def show_group(self, one: Thing, *, alone: bool) -> Thing:
+        return {"id": one["id"]} if alone else one
+
+
+async def test_one_member_goes_by_value_where_the_path_is_refused() -> None:
+    """It is looked at right after: the colleague is still there."""
+    server = ByValue(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(3)])
+    seen, actions, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert [server.members(f"g{n}") for n in range(3)] == [["u2"]] * 3
+    assert len(actions) == 4
+
+
+async def test_colleagues_who_went_are_told_loudly() -> None:
+    """One group was emptied: a person is told which, and no further group is touched."""
+    server = Emptying(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(6)])
+    async with connected(server) as connector:
+        seen, actions, fault = await end(connector, ANN)
+        again, more, still = await end(connector, ANN)
+    emptied = [name for name in server.groups if not server.members(name)]
+
+    assert fault is not None
+    assert still is not None
+    assert len(emptied) == 1
+    assert fault.code == still.code == f"colleagues_removed.{emptied[0]}"
+    assert not fault.is_transient
+    assert [action.access.ref for action in actions] == ["u1", emptied[0]]
+    assert more == ()
+    assert not seen.is_closed
+    assert not again.is_closed
+
+
+async def test_a_group_is_not_emptied_where_nobody_could_see_it() -> None:
+    """Without a look afterwards the dangerous form is not sent."""
+    server = EmptyingUnseen(PEOPLE, [group("g1", "u1", "u2")])
+    _, _, fault = await ended(server, ANN)
+
+    assert fault is not None
+    assert fault.code == "members_unseen"
+    assert server.members() == ["u1", "u2"]
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+async def test_the_look_afterwards_is_made_twice(looks: int) -> None:
+    """Nothing else would tell; if it cannot be made, a person is told."""
+
+    class Failing(ByValue):
+        failures = looks
+
+        def get_group(self, group_id: str) -> Answer:
+            if "u1" not in self.members() and self.failures:
+                self.failures -= 1
+                return error(503)
+            return super().get_group(group_id)
+
+    _, actions, fault = await ended(Failing(PEOPLE, [group("g1", "u1", "u2")]), ANN)
+
+    assert (fault is None) == (looks == 1)
+    assert fault is None or (fault.code == "colleagues_unseen.g1" and not fault.is_transient)
+    assert [action.access.ref for action in actions] == ["u1", "g1"]
+
+
+async def test_one_group_that_refuses_keeps_no_other() -> None:
+    """The others are left, and the fault says what was done."""
+
+    class OneRefuses(OddScim):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            return error(403) if group_id == "g0" else super().patch_group(group_id, body)
+
+    server = OneRefuses(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(4)])
+    seen, actions, fault = await ended(server, ANN)
+
+    assert fault is not None
+    assert fault.category is FaultCategory.PERMISSION_MISSING
+    assert {action.access.ref for action in actions} == {"u1", "g1", "g2", "g3"}
+    assert [way.ref for way in seen.standing] == ["g0"]
+
+
+async def test_a_path_that_does_nothing_is_followed_by_the_other_form() -> None:
+    """Accepted and still a member: the second time it is looked at, and the value is sent."""
+
+    class InVain(OddScim):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            if body["Operations"][0]["path"] != "members":
+                return 204, None
+            return super().patch_group(group_id, body)
+
+    server = InVain(PEOPLE, [group("g1", "u1", "u2")])
+    async with connected(server) as connector:
+        first, _, _ = await end(connector, ANN)
+        second, _, _ = await end(connector, ANN)
+
+    assert not first.is_closed
+    assert second.is_closed
+    assert server.members() == ["u2"]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_a_group_that_lets_go_and_says_no_is_left(status: int) -> None:
+    """The read-back decides, not the answer."""
+
+    class SaysNo(OddScim):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            super().patch_group(group_id, body)
+            return error(status)
+
+    server = SaysNo(PEOPLE, [group("g1", "u1", "u2")])
+    seen, _, fault = await ended(server, ANN)
+
+    assert seen.is_closed
+    assert fault is None or fault.is_transient
+
+
+@pytest.mark.parametrize(
+    ("answer", "category"),
+    [
+        (error(400, "mutability"), FaultCategory.MANAGED_ELSEWHERE),
+        (error(501), FaultCategory.MISCONFIGURED),
+        (error(405), FaultCategory.MISCONFIGURED),
+        (error(400), FaultCategory.UNEXPECTED_ANSWER),
+        (error(400, "invalidSyntax"), FaultCategory.MISCONFIGURED),
+    ],
+)
+async def test_a_group_that_cannot_be_left_is_for_people(
+    answer: Answer, category: FaultCategory
+) -> None:
+    """A directory's group, a server without PATCH, one that reads neither form: no PUT is tried."""
+
+    class Refusing(OddScim):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            return answer
+
+    server = Refusing(PEOPLE, [group("g1", "u1", "u2")])
+    seen, _, fault = await ended(server, ANN)
+
+    assert fault is not None
+    assert (fault.category, fault.operation) == (category, "groups.remove_member")
+    assert [way.ref for way in seen.standing] == ["g1"]
+    assert not [write for write in server.writes if write.startswith("PUT")]
+
+
+async def test_no_target_is_left_already() -> None:
+    """RFC 7644: a path that selects nobody; the read-back decides."""
+
+    class NoTarget(OddScim):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            super().patch_group(group_id, body)
+            return error(400, "noTarget")
+
+    seen, actions, fault = await ended(NoTarget(PEOPLE, [group("g1", "u1", "u2")]), ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert len(actions) == 1
+
+
+async def test_the_other_member_filter_is_tried() -> None:
+    """A server that knows ``members`` only is searched by it."""
+
+    class Other(OddScim):
+        def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+            if wanted and wanted.startswith("members.value"):
+                return error(400, "invalidFilter")
+            return super().list_groups(wanted, start, count)
+
+    server = Other(PEOPLE, [group("g1", "u1", "u2")])
+    seen, _, _ = await ended(server, ANN)
+
+    assert seen.is_closed
+    assert [query["filter"] for _, _, query in server.calls if "filter" in query][-1] == (
+        'members eq "u1"'
+    )
+
+
+async def test_an_old_snapshot_yields_nothing_twice() -> None:
+    """What is left already is no action."""
+    server = OddScim(PEOPLE, [group("g1", "u1", "u2")])
+    old = Observation("u1", exists=True, standing=(Access(AccessKind.GROUP, "g1"),))
+    async with connected(server) as connector:
+        first = await connector.strip(ANN, old, Transcript())
+        second = await connector.strip(ANN, old, Transcript())
+
+    assert [action.access.ref for action in first] == ["g1"]
+    assert second == ()
+
+
+async def test_a_large_group_is_read() -> None:
+    """A group of 50,000 is no fault of the vendor's, with a filter on members and without."""
+    everybody = [
+        {"value": f"x{n}", "$ref": f"https://x.test/v2/Users/x{n}", "display": f"Person {n} of all"}
+        for n in range(50_000)
+    ]
+    server = NoMemberFilter(PEOPLE, [group("g1", *everybody, "u1"), group("g2", "u1", "u2")])
+    async with connected(server) as connector:
+        seen = await connector.read_back(ANN, Transcript())
+
+    assert {way.ref for way in seen.standing} == {"u1", "g1", "g2"}
+    assert seen.unread == ()
+
+
+async def test_a_page_too_large_for_us_is_asked_for_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Our bound is met by fewer groups per page, and named as ours where one group passes it."""
+    monkeypatch.setattr("connectors.saas.scim_pages.LONG_ANSWER_BYTES", 40_000)
+    large = [group(f"g{n}", *(f"x{m}" for m in range(333)), "u1") for n in range(9)]
+    async with connected(NoMemberFilter(PEOPLE, large)) as connector:
+        seen = await connector.read_back(ANN, Transcript())
+    async with connected(
+        NoMemberFilter(PEOPLE, [group("g1", *(f"x{m}" for m in range(3333)))])
+    ) as connector:
+        too_large = await connector.read_back(ANN, Transcript())
+
+    assert len(seen.standing) == 10
+    assert unread(too_large) == [(FaultCategory.UNEXPECTED_ANSWER, "answer_too_large")]
+
+
+async def test_a_usual_leaver_costs_few_calls() -> None:
+    """Once a filter was proved, a whole revocation of two groups takes ten calls."""
+    server = OddScim(
+        [person("u0", "cay"), *PEOPLE], [group("g1", "u0", "u1", "u2"), group("g2", "u0", "u1")]
+    )
+    async with connected(server) as connector:
+        await end(connector, Account("u0"))
+        server.calls.clear()
+        door = Observation("u1", exists=True, standing=(Access(AccessKind.SIGN_IN, "u1"),))
+        await connector.contain(ANN, door, Transcript())
+        inside = await connector.read_back(ANN, Transcript())
+        await connector.strip(ANN, inside, Transcript())
+        assert (await connector.read_back(ANN, Transcript())).is_closed
+
+    assert len(server.calls) == 8
+
+
+@pytest.mark.parametrize(
+    ("size", "cut"), [(0, False), (1, False), (33, False), (20, True), (100, True), (1000, True)]
+)
+def test_round_numbers_may_be_cut(*, size: int, cut: bool) -> None:
+    """A list of exactly so many may be the start of a longer one."""
+    assert may_be_cut(size) is cut
+
+
+async def test_health_says_that_members_are_not_seen() -> None:
+    """Who sets a system up hears it before the first leaver."""
+    async with connected(Hidden(PEOPLE, [group("g1", "u1")])) as connector:
+        health = await connector.health(Transcript())
+
+    assert health.is_ready
+    assert [problem.code for problem in health.problems] == ["members_not_seen"]
+
+
+async def test_health_proves_the_searches() -> None:
+    """A filter that does not find is named, with what follows."""
+
+    class Blind(OddScim):
+        def matching(self, things: list[Any], wanted: str) -> list[Any]:
+            return [] if wanted.startswith("emails") else super().matching(things, wanted)
+
+    async with connected(Blind(PEOPLE), strip_groups=False) as connector:
+        health = await connector.health(Transcript())
+
+    assert health.is_ready
+    [problem] = health.problems
+    assert problem.code == "search_not_proved"
+    assert "emails.value" in problem.summary
+
+
+def test_a_fault_of_a_list_keeps_its_reason() -> None:
+    """What could not be read says why, for the person who mends it."""
+    told = ConnectorFault(
+        FaultCategory.PERMISSION_MISSING,
+        connector="scim",
+        operation="groups.list",
+        code="403",
+        missing="read access to users and groups",
+    )
+
+    row = steps.unread(AccessKind.GROUP, told)
+
+    assert (row.category, row.missing) == (told.category, told.missing)
