@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -36,6 +36,8 @@ _FOLLOWS = "follow-amendments"
 """Patch: a case that has begun reads the database again when HR has said something new."""
 _HEARS = "rehired-ends-watch"
 """Patch: whoever was hired again is watched no more."""
+_GUARDS = "guard-while-open"
+"""Patch: a settled system is looked at again while others are open, and before the case closes."""
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -63,7 +65,10 @@ class CaseWorkflow:
         following = asyncio.create_task(self._follow())
         work = {name: asyncio.create_task(self._settle(door)) for name, door in self._doors.items()}
         required = [work[name] for name, door in self._doors.items() if door.plan.required]
+        guard = asyncio.create_task(self._guard())
         await asyncio.gather(*required)
+        await guard
+        await self._look_before_closing()
         await self._close()
         await self._watch()
         await asyncio.gather(*work.values())
@@ -220,7 +225,77 @@ class CaseWorkflow:
                 await self._attempt(door)
             door.take_decision()
         door.needs_person = False
+        door.settled_at = workflow.now()
         self._show_progress()
+
+    async def _guard(self) -> None:
+        """While a required system is open, watch those that are settled, from their own settling.
+
+        Ends with all required systems settled. Costs nothing where all settle together.
+        """
+        while True:
+            await workflow.wait_condition(lambda: self._is_settled() or bool(self._next_looks()))
+            if self._is_settled() or not workflow.patched(_GUARDS):
+                return
+            due, doors = min(self._next_looks().items())
+            wait = due - workflow.now()
+            if wait > timedelta(0):
+                with contextlib.suppress(TimeoutError):  # it is time to look
+                    await workflow.wait_condition(
+                        lambda due=due: (
+                            self._is_settled()  # type: ignore[misc]
+                            or min(self._next_looks(), default=due) < due
+                        ),
+                        timeout=wait,
+                    )
+                    continue
+            await self._look_again(doors, policies.WATCH_PATIENCE)
+
+    def _is_settled(self) -> bool:
+        """Whether nothing keeps the case from closing."""
+        return all(door.is_settled for door in self._doors.values() if door.plan.required)
+
+    def _next_looks(self) -> dict[datetime, list[Door]]:
+        """When which settled systems are due to be looked at again, while others are open."""
+        looks: dict[datetime, list[Door]] = {}
+        for door in self._doors.values():
+            if (
+                door.was_closed_by_us
+                and door.settled_at
+                and door.guarded < len(self._given.watch_s)
+            ):
+                delay = timedelta(seconds=self._given.watch_s[door.guarded])
+                looks.setdefault(door.settled_at + delay, []).append(door)
+        return looks
+
+    async def _look_before_closing(self) -> None:
+        """Read every required system back once more whose own read-back is not from just now."""
+        while True:
+            stale = [
+                door
+                for door in self._doors.values()
+                if door.plan.required
+                and door.was_closed_by_us
+                and door.settled_at is not None
+                and workflow.now() - door.settled_at > policies.FRESH
+            ]
+            if not stale or not workflow.patched(_GUARDS):
+                return
+            await self._look_again(stale, policies.LAST_LOOK_PATIENCE)
+            for door in stale:
+                door.settled_at = workflow.now()  # also where the look could not be had
+
+    async def _look_again(self, doors: Sequence[Door], patience: timedelta) -> None:
+        """Look at settled systems while the case is open; revoke again what came back."""
+        for door in doors:
+            door.guarded += 1
+        returned = await asyncio.gather(
+            *(self._look(door, door.guarded, patience=patience) for door in doors)
+        )
+        reopened = [door for door, back in zip(doors, returned, strict=True) if back]
+        for door in reopened:
+            door.reopen()
+        await asyncio.gather(*(self._settle(door) for door in reopened))
 
     async def _try_at_home(self, door: Door) -> None:
         """The first round, in the workflow task that is under way: most systems answer at once.
@@ -360,9 +435,11 @@ class CaseWorkflow:
                     await workflow.wait_condition(lambda: self._rehired, timeout=wait)
             doors = [door for door in self._doors.values() if door.was_closed_by_us]
             if self._rehired:
-                await asyncio.gather(*(self._look(door, look, last=True) for door in doors))
+                last = (self._look(door, look + door.guarded, last=True) for door in doors)
+                await asyncio.gather(*last)
                 return
-            returned = await asyncio.gather(*(self._look(door, look) for door in doors))
+            looks = (self._look(door, look + door.guarded) for door in doors)
+            returned = await asyncio.gather(*looks)
             reopened = [door for door, back in zip(doors, returned, strict=True) if back]
             if not reopened:
                 continue
@@ -372,7 +449,14 @@ class CaseWorkflow:
             await asyncio.gather(*(self._settle(door) for door in reopened))
             await self._close()
 
-    async def _look(self, door: Door, look: int, *, last: bool = False) -> bool:
+    async def _look(
+        self,
+        door: Door,
+        look: int,
+        *,
+        last: bool = False,
+        patience: timedelta = policies.WATCH_PATIENCE,
+    ) -> bool:
         """Whether access stands again; a look that cannot be had ends neither case nor watch."""
         try:
             seen = await workflow.execute_activity(
@@ -380,9 +464,7 @@ class CaseWorkflow:
                 p.WatchInput(self._given.case_id, door.plan.system, look, door.opening, last),
                 task_queue=names.system_queue(door.plan.system),
                 start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
-                schedule_to_close_timeout=(
-                    policies.LAST_LOOK_PATIENCE if last else policies.WATCH_PATIENCE
-                ),
+                schedule_to_close_timeout=policies.LAST_LOOK_PATIENCE if last else patience,
                 retry_policy=policies.VENDOR_RETRY,
             )
         except ActivityError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from lockstep.contracts.payloads import Decision, DecisionKind, SystemPlan
 from lockstep.domain.outcomes import Outcome
@@ -21,6 +22,9 @@ class Door:
     decision: Decision | None = None
     is_deciding: bool = False
     """A decision is being written; it is in ``decision`` when it stands."""
+    settled_at: datetime | None = None
+    guarded: int = 0
+    """Looks at it after it had settled and before the case closed; the watch numbers on from it."""
 
     @property
     def is_settled(self) -> bool:

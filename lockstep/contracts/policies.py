@@ -59,6 +59,9 @@ WATCH_PATIENCE = timedelta(hours=24)
 LAST_LOOK_PATIENCE = timedelta(minutes=2)
 """How long the look is tried that tells what stood when a rehire was said: later it tells less."""
 
+FRESH = timedelta(seconds=5)
+"""A system whose read-back is older when its case would close is read back once more."""
+
 CLOCK_SKEW_PAUSE = timedelta(seconds=1)
 """Between two questions whether a case may begin, when two clocks disagree about the cutoff."""
 

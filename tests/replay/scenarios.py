@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
-from lockstep.contracts import names
+from lockstep.contracts import names, policies
 from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import Outcome
@@ -142,6 +143,12 @@ async def _rehire(stage: Stage) -> None:
     await stage.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
 
 
+async def _attest_late(stage: Stage) -> None:
+    await stage.world.until_asked(p.RevokeInput, "okta", times=2)
+    await asyncio.sleep(policies.FRESH.total_seconds() + 1)
+    await stage.decide("vpn", p.DecisionKind.ATTEST)
+
+
 NOBODY = {"okta": [Outcome.NOT_FOUND], "vpn": [Outcome.NOT_FOUND]}
 SCENARIOS = {
     "immediate": Scenario("begins at once, three systems, two looks", ALL, watch_s=(1, 2)),
@@ -209,6 +216,13 @@ SCENARIOS = {
         OKTA_VPN,
         watch_s=(1, 600, 1200),
         act=_rehire,
+    ),
+    "guarded": Scenario(
+        "watched while another system is open, revoked again, and read once more before closing",
+        (_plan("okta"), _plan("vpn", manual=True)),
+        watch_s=(1,),
+        script={"returned": {"okta": {1}}},
+        act=_attest_late,
     ),
     "at-home": Scenario(
         "the first tries within the workflow task: one settles, one goes on in its queue",

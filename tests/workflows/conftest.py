@@ -134,9 +134,9 @@ class Case:
         scheduled: set[int] = set()
         answered = 0
         async for event in self.handle.fetch_history_events():
-            # Closing is a local activity: the only thing that leaves a marker.
+            # Closing is a local activity, which leaves a marker; so does a patch, of another name.
             marker = event.marker_recorded_event_attributes.marker_name
-            answered += asked is p.CloseInput and bool(marker)
+            answered += asked is p.CloseInput and marker == "core_local_activity"
             ask = event.activity_task_scheduled_event_attributes
             is_meant = not system or ask.task_queue.name == names.system_queue(system)
             if ask.activity_type.name == ACTIVITY_OF[asked] and is_meant:

@@ -116,9 +116,62 @@ async def test_a_rehiring_ends_the_watch_with_one_last_look(clinic: Clinic) -> N
 @pytest.mark.real_server
 async def test_a_late_word_while_access_is_revoked_leaves_no_watch(clinic: Clinic) -> None:
     """What was begun is carried through; after that nobody is watched."""
-    case = await clinic.open(plan("okta", manual=True), plan("vpn"), watch_s=WATCH)
+    watch_s = (clinic.hour, 24 * clinic.hour)
+    case = await clinic.open(plan("okta", manual=True), plan("vpn"), watch_s=watch_s)
     await case.done(p.NeedsPersonInput)
     await case.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
     await case.decide("okta", DecisionKind.ATTEST)
     assert await case.result() == CaseStatus.CLOSED
     assert [(row.look, row.last) for row in case.world.of(p.WatchInput)] == [(1, True)]
+
+
+@pytest.mark.real_server
+async def test_a_settled_system_is_watched_while_another_is_open(clinic: Clinic) -> None:
+    """One system waits a day for a person; access that returns in another is taken meanwhile."""
+    case = await clinic.open(
+        plan("okta"), plan("vpn", manual=True), watch_s=(clinic.hour,), returned={"okta": {1}}
+    )
+    await case.done(p.NeedsPersonInput)
+    await case.sleep(hours=2)
+    revoked = [(row.opening, row.round) for row in case.world.of(p.RevokeInput, "okta")]
+    assert revoked == [(1, 1), (2, 2)]
+    assert not case.world.of(p.CloseInput)
+    await case.decide("vpn", DecisionKind.ATTEST)
+    await case.done(p.CloseInput)
+    looks = [(row.look, row.opening) for row in case.world.of(p.WatchInput, "okta")]
+    assert looks[0] == (1, 1)
+    assert len(set(looks)) == len(looks), "no look has the number of another"
+
+
+@pytest.mark.real_server
+async def test_a_case_closes_on_looks_that_are_fresh(clinic: Clinic) -> None:
+    """Access given back while another system was open is seen before the case closes."""
+    case = await clinic.open(
+        plan("okta"), plan("vpn", manual=True), watch_s=(), returned={"okta": {1}}
+    )
+    await case.done(p.NeedsPersonInput)
+    await case.done(p.RevokeInput, "okta")
+    await case.sleep(hours=7)
+    await case.decide("vpn", DecisionKind.ATTEST)
+    assert await case.result() == CaseStatus.CLOSED
+    assert [row.opening for row in case.world.of(p.RevokeInput, "okta")] == [1, 2]
+    assert [row.closing for row in case.world.of(p.CloseInput)] == [1]
+
+
+async def test_a_system_that_settled_just_now_is_not_read_twice(clinic: Clinic) -> None:
+    """Where all settle together nothing is looked at again before closing."""
+    case = await clinic.open(plan("okta"), plan("vpn"))
+    assert await case.result() == CaseStatus.CLOSED
+    assert not case.world.of(p.WatchInput)
+
+
+@pytest.mark.real_server
+async def test_a_last_look_that_cannot_be_had_keeps_no_case_open(clinic: Clinic) -> None:
+    """The vendor is gone when the case would close: it closes, and the watch goes on."""
+    case = await clinic.open(
+        plan("okta"), plan("vpn", manual=True), watch_s=(), blind={"okta": {1}}
+    )
+    await case.done(p.NeedsPersonInput)
+    await case.sleep(hours=7)
+    await case.decide("vpn", DecisionKind.ATTEST)
+    assert await case.result() == CaseStatus.CLOSED
