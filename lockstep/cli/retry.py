@@ -27,9 +27,10 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.afterwards import WORDS, After, Became, after, mark_of
+from lockstep.control.afterwards import UNDER_WAY, WORDS, After, Became, after
 from lockstep.control.desk import Person
 from lockstep.storage.records import CaseView, RevocationRow
+from lockstep.storage.tries import Pick, Tries
 
 _TRY_LOOKS, _TRY_PAUSE_S = 25, 0.2
 
@@ -52,10 +53,11 @@ def retry(
 
     async def work() -> After:
         async with opened(settings, temporal=True) as context:
-            row = _row(await context.desk.find(case_id), system)
-            mark = mark_of(row) if row else ""
+            view = await context.desk.find(case_id)
+            pick = (view.case.case_id, system)
+            marks = await Tries(context.engine).marks([pick])
             await context.desk.decide(case_id, system, DecisionKind.RETRY, person)
-            return await _await_try(context, case_id, system, mark)
+            return await _await_try(context, pick, marks[pick])
 
     found = run(work())
     if as_json:
@@ -75,12 +77,13 @@ def _row(view: CaseView, system: str) -> RevocationRow | None:
     return next((row for row in view.revocations if row.system == system), None)
 
 
-async def _await_try(context: Context, case_id: str, system: str, mark: str) -> After:
+async def _await_try(context: Context, pick: Pick, mark: int) -> After:
     """Wait a little, so that the answer can say what became of the try."""
-    known = After(Became.UNDER_WAY, "")
+    known, tries = UNDER_WAY, Tries(context.engine)
     for _ in range(_TRY_LOOKS):
-        row = _row(await context.desk.find(case_id), system)
-        known = after(row, mark) if row else known
+        said = (await tries.since({pick: mark})).get(pick)
+        row = _row(await context.desk.find(pick[0]), pick[1])
+        known = after(row, said) if row else known
         if known.is_over:
             break
         await asyncio.sleep(_TRY_PAUSE_S)

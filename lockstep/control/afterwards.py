@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lockstep.control.wording import reason_of
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.outcomes import Outcome, RevocationState
+from lockstep.evidence.entries import EntryKind
 from lockstep.storage.records import RevocationRow
+from lockstep.storage.tries import Said
+
+_DOUBTFUL_S = 3.0
+"""So long a person may still be asked because no system knew the leaver."""
 
 
 class Became(StrEnum):
@@ -43,17 +48,16 @@ class After:
         return self.became in {Became.SETTLED, Became.FAILED}
 
 
-def mark_of(row: RevocationRow) -> str:
-    """What a system's last fault was, to tell a new one from it; clocks are not compared."""
-    return row.fault_at.isoformat() if row.fault_at else "none"
+UNDER_WAY = After(Became.UNDER_WAY, "")
 
 
-def after(row: RevocationRow, mark: str) -> After:
-    """What became of a system since its last fault was ``mark``."""
-    if row.state == RevocationState.SETTLED:
-        return After(Became.SETTLED, (row.outcome or "").replace("_", " "))
-    if mark_of(row) == mark or not row.fault:
-        return After(Became.UNDER_WAY, "")
-    if row.state == RevocationState.NEEDS_PERSON:
-        return After(Became.FAILED, reason_of(row))
-    return After(Became.FAILED_TRYING, reason_of(row))
+def after(row: RevocationRow, said: Said | None) -> After:
+    """What became of a system, by how it stands and what was last written of it since."""
+    if said is not None and said.kind != EntryKind.REVOCATION_OUTCOME:
+        rule = rule_for(FaultCategory(said.category))
+        return After(Became.FAILED_TRYING if rule.transient else Became.FAILED, rule.reason)
+    if row.state != RevocationState.SETTLED:
+        return UNDER_WAY
+    if said is not None and said.outcome == Outcome.NOT_FOUND and said.age_s < _DOUBTFUL_S:
+        return UNDER_WAY
+    return After(Became.SETTLED, (row.outcome or "").replace("_", " "))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from lockstep.control.afterwards import Became, after, mark_of
+from lockstep.control.afterwards import Became, after
 from lockstep.control.case_dates import CaseDates
 from lockstep.control.casework import CaseDesk, NotThereError
 from lockstep.control.desk import RefusedError, UnansweredError
@@ -16,6 +16,7 @@ from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.storage.bulk import BulkReads, Picked
+from lockstep.storage.tries import Pick, Said, Tries
 
 MOST = 500
 STEP = 10
@@ -54,7 +55,7 @@ class Item:
     Args:
         seen: what a preview showed of it.
         note: why it is skipped, or what became of it.
-        mark: the last fault before it was tried again; "" where it was not.
+        mark: where the ledger was before it was tried again; "" where it was not.
     """
 
     case_id: str
@@ -73,6 +74,10 @@ class Item:
         return self.fate not in {Fate.ASKED, Fate.TRYING}
 
     @property
+    def pick(self) -> Pick:
+        return self.case_id, self.system
+
+    @property
     def key(self) -> str:
         """How forms name it."""
         return f"{self.case_id}/{self.system}"
@@ -81,10 +86,11 @@ class Item:
 class Bulk:
     """Previews, and carries out."""
 
-    def __init__(self, reads: BulkReads, desk: CaseDesk, dates: CaseDates) -> None:
+    def __init__(self, reads: BulkReads, desk: CaseDesk, dates: CaseDates, tries: Tries) -> None:
         self._reads = reads
         self._desk = desk
         self._dates = dates
+        self._tries = tries
 
     async def preview(self, me: Principal, action: BulkAction, picks: Sequence[str]) -> list[Item]:
         """What would happen to each pick, in their order, each once.
@@ -114,7 +120,8 @@ class Bulk:
         A retry is only asked for by that: `became` tells what came of it.
         """
         found = await self._found(me, items)
-        named = [_named(item, found, action) for item in items]
+        marks = await self._tries.marks(found) if action is BulkAction.RETRY and found else {}
+        named = [_named(item, found, marks) for item in items]
         return list(
             await asyncio.gather(*(self._one(me, action, item, reason, give_to) for item in named))
         )
@@ -122,10 +129,12 @@ class Bulk:
     async def became(self, me: Principal, items: Sequence[Item]) -> list[Item]:
         """What is known by now of ``items`` that were tried again."""
         found = await self._found(me, items)
-        return [_became(item, found.get((item.case_id, item.system))) for item in items]
+        marks = {item.pick: int(item.mark) for item in items if item.pick in found}
+        said = await self._tries.since(marks) if marks else {}
+        return [_became(item, found.get(item.pick), said.get(item.pick)) for item in items]
 
-    async def _found(self, me: Principal, items: Sequence[Item]) -> dict[tuple[str, str], Picked]:
-        picks = [(item.case_id, item.system) for item in items if item.system]
+    async def _found(self, me: Principal, items: Sequence[Item]) -> dict[Pick, Picked]:
+        picks = [item.pick for item in items if item.system]
         return await self._reads.picked(picks, me.scope, named=me.sees_names) if picks else {}
 
     async def _one(
@@ -147,19 +156,19 @@ class Bulk:
         return _with(item, Fate.ASKED if action is BulkAction.RETRY else Fate.DONE, "")
 
 
-def _named(item: Item, found: Mapping[tuple[str, str], Picked], action: BulkAction) -> Item:
-    """With whose it is, and with the fault that a new one is told from."""
-    picked = found.get((item.case_id, item.system))
+def _named(item: Item, found: Mapping[Pick, Picked], marks: Mapping[Pick, int]) -> Item:
+    """With whose it is, and with the place that what is written later is told from."""
+    picked = found.get(item.pick)
     if picked is None:
         return item
-    mark = mark_of(picked.row) if action is BulkAction.RETRY else ""
+    mark = str(marks[item.pick]) if item.pick in marks else ""
     return replace(item, leaver=picked.leaver, partner=picked.partner, mark=mark)
 
 
-def _became(item: Item, picked: Picked | None) -> Item:
+def _became(item: Item, picked: Picked | None, said: Said | None) -> Item:
     if picked is None:
         return _with(item, Fate.SKIPPED, _GONE)
-    known = after(picked.row, item.mark)
+    known = after(picked.row, said)
     named = replace(item, leaver=picked.leaver, partner=picked.partner, state=picked.row.state)
     return _with(named, _FATES[known.became], known.note)
 

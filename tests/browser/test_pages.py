@@ -93,7 +93,7 @@ async def test_what_became_of_many_can_be_read(window, administrator, axe, scene
     await look.open(f"/console/bulk?action=reassign&pick={scene.stuck}/okta-sandbox")
     await look.page.get_by_label("Why").fill("the day shift takes over")
     await look.page.get_by_role("button", name="Reassign 1").click()
-    await expect(look.page.get_by_role("status")).to_contain_text("All 1 were dealt with")
+    await expect(look.page.get_by_role("status")).to_contain_text("1 case was dealt with")
 
     assert await complaints(look.page) == []
 

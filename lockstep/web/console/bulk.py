@@ -20,6 +20,7 @@ from lockstep.control.casework import text_of
 from lockstep.control.desk import RefusedError
 from lockstep.domain.rights import Permission
 from lockstep.storage.bulk import BulkReads
+from lockstep.storage.tries import Tries
 from lockstep.web.console.case import CaseRoom, field, room_form
 from lockstep.web.console.gate import Refusal
 
@@ -31,13 +32,14 @@ _NO_MORE = 286
 _LONGEST = 200_000
 """Characters of what a form carries from step to step: 500 items."""
 _LONGEST_ROW = 200
+_MOST_DIGITS = 19
 
 
 def router(room: CaseRoom) -> APIRouter:
     """Retrying and reassigning many at once."""
     routes = room.console.gate.router(Permission.ACT)
     reads = BulkReads(room.console.engine, room.console.ring)
-    bulk = Bulk(reads, room.desk, room.dates)
+    bulk = Bulk(reads, room.desk, room.dates, Tries(room.console.engine))
 
     @routes.get(PATH)
     async def preview(request: Request) -> Response:
@@ -113,7 +115,7 @@ def _known(items: Sequence[Item], *, look: int) -> dict[str, Any]:
 
 
 def _asked(given: Sequence[str]) -> list[Item]:
-    """What a page tells of its rows: case, system, and the fault that was known before."""
+    """What a page tells of its rows: case, system, and where the ledger was before."""
     wrong = Refusal(422, "Cannot be read", "Go back to the list of cases and select again.")
     items = []
     for text in given:
@@ -121,6 +123,8 @@ def _asked(given: Sequence[str]) -> list[Item]:
         if len(parts) != 3 or len(text) > _LONGEST_ROW or not text.isprintable():  # noqa: PLR2004
             raise wrong
         case_id, system, mark = parts
+        if not (mark.isascii() and mark.isdecimal() and len(mark) < _MOST_DIGITS):
+            raise wrong
         items.append(Item(case_id, system, Fate.ASKED, mark=mark))
     if not 0 < len(items) <= MOST:
         raise wrong
