@@ -208,17 +208,23 @@ class AccessActivities:
             ConnectorFault: once everything that can be closed is closed.
         """
         refused = await work_on.contain(doors)
+        if work.snapshot.done and any(door.unread for door in doors.values()):
+            # A list that hangs may end this attempt: what was shut, and when, is kept before.
+            work.snapshot = await self._revocations.saw(item, work.snapshot)
         looks = await work_on.look(doors)
         open_after_all = {account for account, look in looks.items() if look.signs_in} - {
             account for account, door in doors.items() if door.signs_in
         }
         if open_after_all:  # the search knew an older state
-            refused = refused or await work_on.contain(looks, open_after_all)
+            refused = await work_on.contain(looks, open_after_all) or refused
         due = work_on.due(doors, looks)
         if due:
             # What is to be closed stands in the database before it is closed (docs/decisions).
-            await self._revocations.saw(item, work.snapshot)
+            work.snapshot = await self._revocations.saw(item, work.snapshot)
             refused = await work_on.strip(due) or refused
+        elif any(door.unread for door in doors.values()):
+            # A run that overlaps ours may have closed what we never saw standing.
+            work.snapshot = await self._revocations.saw(item, work.snapshot)
         is_proof = not due and not open_after_all and len(looks) == len(doors)
         after = list(looks.values())
         if not is_proof or standing_of(after):

@@ -226,13 +226,33 @@ class Revocations:
         )
         return await self._ledger.append(Append(entry, (*self._reopen(item), change)))
 
-    async def saw(self, item: Revocation, snapshot: Snapshot) -> None:
-        """Keep what a look has found before it is closed; no ledger entry, because none was."""
-        change = self._change(
-            SAW, item, n_accounts=len(snapshot.accounts), n_private=sealed_snapshot(item, snapshot)
+    async def saw(self, item: Revocation, snapshot: Snapshot) -> Snapshot:
+        """Keep what a look has found before it is closed; no ledger entry, because none was.
+
+        Returns:
+            It, with what an overlapping run had kept meanwhile: neither writes over the other.
+        """
+        kept = select(revocations.c.private).where(
+            revocations.c.case_id == item.case_id, revocations.c.system == item.system
         )
         async with self._engine.begin() as connection:
+            row = (await connection.execute(kept.with_for_update())).one()
+            earlier = open_snapshot(
+                row.private,
+                item.subject,
+                case_id=item.case_id,
+                system=item.system,
+                opening=item.opening,
+            )
+            merged = snapshot.merged(earlier)
+            change = self._change(
+                SAW,
+                item,
+                n_accounts=len(merged.accounts),
+                n_private=sealed_snapshot(item, merged),
+            )
             await connection.execute(SAW, [change.values])
+        return merged
 
     async def fault(
         self,

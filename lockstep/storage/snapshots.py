@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lockstep.domain.access import Access, AccessKind, Account, Action, Observation
+from lockstep.domain.clocks import whole_ms
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.subjects import Subject
 
@@ -45,13 +46,19 @@ class Snapshot:
         return replace(self, standing=stood, stood_at=stood_at)
 
     def with_actions(self, actions: Iterable[Action]) -> Snapshot:
-        return replace(self, done=tuple(dict.fromkeys((*self.done, *actions))))
+        """Add what the vendor accepted, to the millisecond: as it is stored and compared."""
+        made = (replace(action, accepted_at=whole_ms(action.accepted_at)) for action in actions)
+        return replace(self, done=tuple(dict.fromkeys((*self.done, *made))))
 
     def merged(self, other: Snapshot) -> Snapshot:
         """Add what an overlapping attempt saw in the accounts that we see too, and what it did."""
         stood = {
-            account: tuple(dict.fromkeys((*other.standing.get(account, ()), *standing)))
-            for account, standing in self.standing.items()
+            account.id: tuple(
+                dict.fromkeys(
+                    (*other.standing.get(account.id, ()), *self.standing.get(account.id, ()))
+                )
+            )
+            for account in self.accounts
         }
         done = tuple(dict.fromkeys((*other.done, *self.done)))
         stood_at = dict(self.stood_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -157,6 +158,32 @@ async def test_what_was_done_before_a_fault_stays_done(bench: Bench):
     row = await bench.work.row(bench.case.case_id)
     assert (row.contained_at, row.accepted_at) == (shut_at, shut_at)
     assert row.revoked_at > shut_at
+
+
+async def test_what_was_shut_before_a_list_hung_keeps_its_instant(bench: Bench):
+    """The attempt is given up while a list hangs: the next one does not date the sign-in anew."""
+
+    async def hang() -> None:
+        raise asyncio.CancelledError
+
+    bench.connector.hooks["read_back"] = hang
+    with pytest.raises(asyncio.CancelledError):
+        await bench.revoke(1)
+    ended = datetime.now(UTC)
+    bench.connector.hooks.clear()
+
+    assert await bench.revoke(2) == "revoked"
+    [outcome] = await bench.outcomes()
+    [shut] = [row for row in outcome["accepted"] if row["kind"] == "sign_in"]
+    assert datetime.fromisoformat(shut["at"]) <= ended
+
+
+async def test_an_account_that_the_search_knew_as_shut_is_contained_all_the_same(bench: Bench):
+    """The search's index lagged: the full look finds the sign-in open, and it is shut."""
+    bench.connector.stale = 1
+
+    assert await bench.revoke() == "revoked"
+    assert bench.connector.standing[WORKER] == set()
 
 
 @pytest.mark.parametrize("category", [FaultCategory.PERMISSION_MISSING, FaultCategory.VENDOR_ERROR])

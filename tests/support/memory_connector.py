@@ -44,6 +44,8 @@ class MemoryConnector:
     """So many revocations are accepted and not carried out."""
     losing: int = 0
     """So many changes are carried out, and their answer is lost."""
+    stale: int = 0
+    """So many looks at the account's own record show an older state: no sign-in."""
     unreadable: FaultCategory | None = None
     """Why nothing but the account's own record can be read."""
 
@@ -67,7 +69,10 @@ class MemoryConnector:
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         self._call("look", transcript)
-        standing = self.standing.get(account.id, ())
+        standing = self.standing.get(account.id, set())
+        if self.stale:
+            self.stale -= 1
+            standing = set()
         return Observation(
             account.id,
             account.id in self.standing,
