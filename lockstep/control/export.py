@@ -180,7 +180,8 @@ class Exporter:
         try:
             async with self._alive(export_id, progress):
                 head = await self._head(order.checkpoint)
-                summary, people = await self._maker.make(order, head, part, progress)
+                run_by = await self._run_by(export_id)
+                summary, people = await self._maker.make(order, head, part, progress, run_by=run_by)
                 sha256, size_bytes = await in_thread(progress, part.seal)
                 await self._record(
                     export_id, order, requested_by, summary, people=people, sha256=sha256
@@ -214,6 +215,14 @@ class Exporter:
         except (KeyringError, KeyError, ValueError):
             return {}
         return dict(json.loads(raw))
+
+    async def _run_by(self, export_id: str) -> str:
+        row = await self._exports.get(export_id)
+        if row is None:
+            return ""
+        kind, _, name = row.requested_by.partition(":")
+        said = self.who(export_id, row.parameters)
+        return said.get("person") or (f"token {name}" if kind == "token" else "")
 
     async def _head(self, size: int | None) -> StoredCheckpoint:
         if size is None:

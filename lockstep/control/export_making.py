@@ -23,6 +23,7 @@ from lockstep.evidence.pack.model import PackScope, PackSummary
 from lockstep.evidence.pack.reading import Basis, LedgerRead, LedgerReader, SignedHead
 from lockstep.evidence.pack.reconcile import Reconciliation
 from lockstep.evidence.pack.writer import Outside, PackWriter
+from lockstep.storage.actors import acting
 from lockstep.storage.checkpoints import Leaf, StoredCheckpoint, leaves
 from lockstep.storage.export_reads import (
     coming_cases,
@@ -94,14 +95,22 @@ class PackMaker:
         self._open_signer = open_signer
 
     async def make(
-        self, order: Order, head: StoredCheckpoint, part: PartFile, progress: Progress
+        self,
+        order: Order,
+        head: StoredCheckpoint,
+        part: PartFile,
+        progress: Progress,
+        *,
+        run_by: str = "",
     ) -> tuple[PackSummary, int]:
         """Write the pack into ``part``; what it claims, and how many leavers it names.
+
+        ``run_by``: who asked for it; it stands in a pack that names people, and in no other.
 
         Raises:
             ExportError: if the ledger cannot be exported, or has not what is asked for.
         """
-        basis = await self._basis(order, head, part.path.parent, progress)
+        basis = await self._basis(order, head, part.path.parent, progress, run_by)
         progress.total = head.size
         reader = LedgerReader(basis)
         try:
@@ -111,7 +120,7 @@ class PackMaker:
             try:
                 wanted = await in_thread(progress, writer.survey)
                 await self._tell(writer, wanted, head.size, progress)
-                people = await self._name(writer, wanted, progress)
+                people = await self._name(writer, wanted, head, progress)
                 outside = await self._outside(writer, basis)
                 signer = await in_thread(progress, self._signer, read, outside)
                 progress.stage = "packing"
@@ -123,7 +132,12 @@ class PackMaker:
         return summary, people
 
     async def _basis(
-        self, order: Order, head: StoredCheckpoint, folder: Path, progress: Progress
+        self,
+        order: Order,
+        head: StoredCheckpoint,
+        folder: Path,
+        progress: Progress,
+        run_by: str,
     ) -> Basis:
         scope = PackScope(
             tenant=self._tenant,
@@ -139,6 +153,7 @@ class PackMaker:
             ocsf=OCSF_VERSIONS[order.ocsf],
             # Whoever asked for a case may see it, and sees no other.
             coming=order.coming or bool(order.case_id),
+            run_by=run_by if order.identified else "",
         )
         asked = order.previous_head()
         async with self._engine.connect() as connection:
@@ -186,13 +201,18 @@ class PackMaker:
 
             await in_thread(progress, add)
 
-    async def _name(self, writer: PackWriter, wanted: Sequence[str], progress: Progress) -> int:
-        """Say who the leavers are, where that was asked for; how many are named."""
+    async def _name(
+        self, writer: PackWriter, wanted: Sequence[str], head: StoredCheckpoint, progress: Progress
+    ) -> int:
+        """Say who leavers and actors are, where that was asked for; how many leavers are named."""
         if writer.people is None:
             return 0
         async for person in disclose(self._engine, self._ring, wanted):
             progress.tick()
             writer.people.add(person)
+        async for act in acting(self._engine, self._ring, wanted, until=head.signed_at):
+            progress.tick()
+            writer.people.add_act(act)
         return writer.people.named
 
     async def _outside(self, writer: PackWriter, basis: Basis) -> Outside:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -10,10 +11,12 @@ import time
 from datetime import date
 from pathlib import Path
 
+import openpyxl
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
 from lockstep.control.export import Requester, new_export_id
 from lockstep.control.export_making import Progress
 from lockstep.control.export_order import Order, OrderError
@@ -26,6 +29,8 @@ from lockstep.storage.inbox import Disposition
 from tests.support.casework import (
     EMAIL,
     NAME,
+    OTHER,
+    SYSTEM,
     WORKER,
     everything_stored,
     revised,
@@ -123,6 +128,34 @@ async def test_named_people_are_confirmed_by_the_ledger(some):
     assert json.loads(proofs[0]["identity"])["display_name"] == NAME
     assert "3 " in report.steps[12].sentence
     assert (pack.people, pack.summary.counts["leavers"]) == (3, 5)
+
+
+async def test_who_did_what_and_who_asked_stands_in_a_pack_with_names(some):
+    """By name, up to the head; a pack without names has neither."""
+    case = await some.opened("W-attested")
+    said = {"decision_id": "d1", "actor": "Olga Ops", "second_person": "Sam", "reason": "seen"}
+    given = Decision(kind=DecisionKind.ATTEST, system=SYSTEM, **said)
+    await some.work.cases.decide(DecisionInput(case.case_id, 1, given))
+    await some.seal()
+    late = Decision(kind=DecisionKind.RETRY, system=OTHER, **{**said, "decision_id": "d2"})
+    await some.work.cases.decide(DecisionInput(case.case_id, 1, late))
+    options = {"identified": True, "reason": "sample"}
+    pack, again = await some.export(**options), await some.export(**options)
+    verified(pack, some)
+    files = Reader(pack.path).files
+
+    assert pack.sha256 == again.sha256
+    [row] = Reader(pack.path).rows("identified/actors.csv")
+    assert (row["case_id"], row["what"], row["system"]) == (case.case_id, "attest", SYSTEM)
+    assert (row["by"], row["second_person"], row["decision"]) == ("Olga Ops", "Sam", "d1")
+    assert b'"decision":"d1"' in files["ledger/entries.jsonl"]
+    book = openpyxl.load_workbook(io.BytesIO(files["population/population.xlsx"]))
+    assert {r[0]: r[1] for r in book["IPE"].iter_rows(values_only=True)}["Run by"] == "os:olivia"
+    plain = Reader((await some.export()).path)
+    assert not [name for name in plain.names if name.startswith("identified/")]
+    book = openpyxl.load_workbook(io.BytesIO(plain.files["population/population.xlsx"]))
+    made = {r[0]: r[1] for r in book["IPE"].iter_rows(values_only=True)}
+    assert made["Run by"] == "not named in a pack without names"
 
 
 async def test_a_pack_of_somebody_who_is_erased_meanwhile_is_withdrawn(some, monkeypatch):

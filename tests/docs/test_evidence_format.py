@@ -33,6 +33,7 @@ def listed(text: str) -> list[str]:
         ("population/not_in_population.csv", population_columns.EXCLUDED_COLUMNS),
         ("population/systems.csv", population_columns.POLICY_SYSTEM_COLUMNS),
         ("population/sample.csv", population_columns.SAMPLE_COLUMNS),
+        ("identified/actors.csv", population_columns.ACTOR_COLUMNS),
         ("identified/commitments.csv", population_columns.COMMITMENT_COLUMNS),
         ("identified/people.csv", population_columns.PEOPLE_COLUMNS),
     ],

@@ -24,6 +24,7 @@ from lockstep.evidence.verify.report import Report, Verdict
 from lockstep.storage.exports import Exports
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow
+from lockstep.storage.revocations import Progress as Work
 from lockstep.storage.sequencer import heartbeat
 from lockstep.storage.snapshots import Snapshot
 from tests.support.casework import OTHER, SYSTEM, TENANT, Casework, termination
@@ -76,9 +77,7 @@ class Packing:
     async def prove(self, case: CaseRow, system: str) -> None:
         """Attempt and outcome of one system."""
         item = await self.work.revocations.load(case.case_id, system, 1)
-        await self.work.revocations.attempt(
-            item, round_=1, attempt=1, work=Progress(STOOD, LOCATION)
-        )
+        await self.work.revocations.attempt(item, round_=1, attempt=1, work=Work(STOOD, LOCATION))
         after = [Observation("00u1", exists=True, standing=())]
         closing = reckon(
             before=STOOD.all_standing(), after=after, actions=(), confirmed_at=datetime.now(UTC)
@@ -88,7 +87,7 @@ class Packing:
             round_=1,
             attempt=1,
             closing=closing,
-            work=Progress(STOOD, LOCATION),
+            work=Work(STOOD, LOCATION),
             exchanges=(),
             dropped=0,
         )

@@ -88,7 +88,8 @@ def _source(summary: PackSummary) -> Iterator[_Line]:
         instant_text(scope.as_of),
         "when the checkpoint was signed: later facts are not in here, whenever it was exported",
     )
-    yield ("Run by", "see the entry evidence:exported", "in the ledger, after this checkpoint")
+    ordered = "the entry evidence:exported, in the ledger after this checkpoint, is committed to it"
+    yield ("Run by", scope.run_by or "not named in a pack without names", ordered)
     yield (
         "Dates",
         "in UTC, to the millisecond",

@@ -34,6 +34,7 @@ OSCAL = "oscal/assessment-results.json"
 OCSF = "ocsf/events.jsonl"
 MAPPING = "controls/mapping.csv"
 PEOPLE = "identified/people.csv"
+ACTORS = "identified/actors.csv"
 COMMITMENTS = "identified/commitments.csv"
 """What `PEOPLE` follows from; a pack without it has these columns in `PEOPLE` itself."""
 

@@ -15,6 +15,7 @@ class PackScope:
     """What was asked for. Instants in milliseconds since the epoch; ``end`` is not included.
 
     ``coming``: whether cases are shown whose cutoff was still to come when the pack was made.
+    ``run_by``: who asked for a pack that names people; "" in every other.
     """
 
     tenant: str
@@ -29,6 +30,7 @@ class PackScope:
     identified: bool = False
     ocsf: str = "1.9.0"
     coming: bool = True
+    run_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

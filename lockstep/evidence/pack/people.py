@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
+from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.archive import Part, Spool
 from lockstep.evidence.pack.people_rows import person_row
-from lockstep.evidence.pack.population_columns import COMMITMENT_COLUMNS, PEOPLE_COLUMNS
+from lockstep.evidence.pack.population_columns import (
+    ACTOR_COLUMNS,
+    COMMITMENT_COLUMNS,
+    PEOPLE_COLUMNS,
+)
 from lockstep.evidence.pack.population_files import Table
 from lockstep.evidence.pack.reading import Basis, LedgerRead
 
@@ -36,12 +42,32 @@ class Person(Protocol):
         ...
 
 
+class Act(Protocol):
+    """What somebody did to a case, as storage tells it."""
+
+    @property
+    def case_id(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def system(self) -> str: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def second_person(self) -> str: ...
+    @property
+    def decision(self) -> str: ...
+
+
 class PeopleFile:
     """One row per leaver; only what the ledger's commitment confirms is disclosed."""
 
     def __init__(self, read: LedgerRead, basis: Basis) -> None:
         self._committed = read.identities
         self._table = Table(Spool(basis.folder), PEOPLE_COLUMNS)
+        self._actors = Table(Spool(basis.folder), ACTOR_COLUMNS)
         self._proofs = Table(Spool(basis.folder), COMMITMENT_COLUMNS)
         self.named = 0
         """How many leavers it names."""
@@ -67,10 +93,29 @@ class PeopleFile:
             }
         )
 
+    def add_act(self, act: Act) -> None:
+        """Something that somebody did to a leaver's case."""
+        self._actors.add(
+            {
+                "case_id": act.case_id,
+                "at": instant_text(act.at),
+                "what": act.what,
+                "system": act.system,
+                "by": act.by,
+                "second_person": act.second_person,
+                "decision": act.decision,
+            }
+        )
+
     def parts(self) -> dict[str, Part]:
         """The files by name."""
-        return {layout.PEOPLE: self._table.part(), layout.COMMITMENTS: self._proofs.part()}
+        return {
+            layout.PEOPLE: self._table.part(),
+            layout.ACTORS: self._actors.part(),
+            layout.COMMITMENTS: self._proofs.part(),
+        }
 
     def close(self) -> None:
         self._table.close()
+        self._actors.close()
         self._proofs.close()

@@ -110,6 +110,7 @@ PEOPLE_COLUMNS = (
     "spell",
     "state",
 )
+ACTOR_COLUMNS = ("case_id", "at", "what", "system", "by", "second_person", "decision")
 COMMITMENT_COLUMNS = ("case_id", "subject", "identity", "opening", "state")
 
 REASONS: Mapping[str, str] = {

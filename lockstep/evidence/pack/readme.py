@@ -87,10 +87,8 @@ _ABOUT = (
     (layout.KEYS, "by which key each later signing key was appointed"),
     ("anchors/", "receipts of those outside who keep a copy of the head, or its time"),
     (layout.PEOPLE, "WHO the leavers are. Personal data: pass it on to nobody"),
-    (
-        layout.COMMITMENTS,
-        "the same, as the ledger was committed to it. Personal data",
-    ),
+    (layout.ACTORS, "who did what to the cases, by name, as the database has it. Personal data"),
+    (layout.COMMITMENTS, "the same, as the ledger was committed to it. Personal data"),
     (layout.STATEMENT, "the signature over every other file"),
 )
 
