@@ -131,8 +131,9 @@ NOT_CHECKED_BY_THIS = (
         " or you compare checkpoints with others."
     ),
     (
-        "What stands in PDF, XLSX, OSCAL, OCSF, control mapping, README, and receipts other than"
-        " time stamps: these files are as signed, but may say something else than the entries."
+        "What stands in PDF, XLSX, OSCAL, OCSF, control mapping, README, identified/actors.csv, and"
+        " receipts other than time stamps: these files are as signed, but may say something else"
+        " than the entries."
     ),
     (
         "That the key you gave is the operator's: it must have reached you by another way than the"
