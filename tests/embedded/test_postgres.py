@@ -34,7 +34,7 @@ def spec(postgres, home):
 
 
 def sleeping_as(uid: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    return child(["sleep", "60"], user=uid)
+    return child(["sleep", "60"], run_as=uid)
 
 
 def connect(postgres: EmbeddedPostgres, role: str) -> psycopg.Connection:
