@@ -45,6 +45,7 @@ from connectors.base import (
     Transcript,
 )
 from connectors.http import Answer, VendorHttp, vendor_instant
+from connectors.kit.bounds import UNKNOWN, residual, stated
 from connectors.kit.proving import Prover
 from connectors.kit.steps import attempt, carry_out, in_order, unread
 from lockstep.domain.access import (
@@ -59,7 +60,6 @@ from lockstep.domain.access import (
     Observation,
     Problem,
     Proof,
-    Residual,
     Search,
     Unread,
 )
@@ -84,7 +84,7 @@ class Kisi:
         self._system = options.system
         self._number_key = str(settings.get("employee_number_key") or "")
         self._prover = Prover()
-        self._cache_bound_s = _whole(settings, "offline_cache_bound_s", 86_400)
+        self._cache_bound_s = stated(settings, "offline_cache_bound_s")
         http = VendorHttp(
             DIALECT,
             str(settings.get("base_url") or "https://api.kisi.io"),
@@ -233,7 +233,7 @@ class Kisi:
 
     def _seen(self, account_id: str, user: Item | None) -> Observation:
         """What the user's own record says; all else is kept in lists of their own."""
-        residuals = (Residual("offline_reader_cache", self._cache_bound_s),)
+        residuals = residual("offline_reader_cache", self._cache_bound_s)
         if user is None:
             return Observation(account_id, exists=False, standing=(), residuals=residuals)
         standing = tuple(Access(AccessKind.SIGN_IN, flag) for flag in _flags_on(user))
@@ -326,9 +326,10 @@ MANIFEST = ConnectorManifest(
         ),
         OptionSpec(
             "offline_cache_bound_s",
-            "seconds for which a reader without network goes on opening",
+            "seconds for which a reader without network goes on opening, if you have measured it;"
+            " Kisi states none",
             required=False,
-            default="86400",
+            default=UNKNOWN,
         ),
         OptionSpec(
             "requests_per_second",
@@ -352,5 +353,5 @@ MANIFEST = ConnectorManifest(
     " pinned id); no login, activated card, role assignment or team membership of the user is"
     " left. The user's updated_at is the latest moment at which the doors can have been shut."
     " Group links and shares name no user and are not seen.",
-    residual_s={"offline_reader_cache": 86_400},
+    residual_s={"offline_reader_cache": None},
 )

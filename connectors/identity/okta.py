@@ -34,7 +34,7 @@ from connectors.identity.okta_lists import (
     known_refs,
 )
 from connectors.identity.okta_locate import Locating
-from connectors.identity.okta_options import ACCESS_TOKEN_S, APP_SESSION_S, SPECS, parse_options
+from connectors.identity.okta_options import ACCESS_TOKEN_S, SPECS, parse_options
 from connectors.identity.okta_revoke import Revocation
 from connectors.identity.okta_search import Searches
 from connectors.identity.okta_user import (
@@ -186,5 +186,5 @@ MANIFEST = ConnectorManifest(
     proves="GET /users/{id} by immutable id: status SUSPENDED or DEPROVISIONED and no transition "
     "under way; the user's own lists of clients, factors, roles and groups are empty of what can "
     "be removed.",
-    residual_s={ACCESS_TOKEN: ACCESS_TOKEN_S, APP_SESSION: APP_SESSION_S},
+    residual_s={ACCESS_TOKEN: ACCESS_TOKEN_S, APP_SESSION: None},
 )

@@ -9,11 +9,10 @@ from enum import StrEnum
 
 from connectors.base import ConnectorOptions, OptionSpec
 from connectors.http import require_safe_url
+from connectors.kit.bounds import UNKNOWN, stated
 
 ACCESS_TOKEN_S = 3600
 """Okta's default life of an access token: a resource server that checks it offline goes on."""
-APP_SESSION_S = 86_400
-"""Our assumption for sessions that apps behind Okta created themselves; set it per organisation."""
 
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
@@ -47,7 +46,8 @@ class OktaOptions:
     employee_number_attribute: str
     worker_id_attribute: str
     access_token_s: int
-    app_session_s: int
+    app_session_s: int | None
+    """Sessions that apps behind Okta made themselves; Okta cannot know, so None unless stated."""
 
 
 SPECS: tuple[OptionSpec, ...] = (
@@ -96,9 +96,9 @@ SPECS: tuple[OptionSpec, ...] = (
     ),
     OptionSpec(
         "app_session_s",
-        "Longest session of an app behind Okta, in seconds",
+        "Longest session of an app behind Okta, in seconds, as your apps are set; Okta knows none",
         required=False,
-        default=APP_SESSION_S,
+        default=UNKNOWN,
     ),
 )
 
@@ -129,7 +129,7 @@ def parse_options(options: ConnectorOptions) -> OktaOptions:
         ),
         worker_id_attribute=_attribute(settings, "worker_id_attribute", ""),
         access_token_s=_seconds(settings, "access_token_s", ACCESS_TOKEN_S),
-        app_session_s=_seconds(settings, "app_session_s", APP_SESSION_S),
+        app_session_s=stated(settings, "app_session_s"),
     )
 
 

@@ -194,7 +194,9 @@ def residuals(user: OktaUser, options: OktaOptions) -> tuple[Residual, ...]:
     return tuple(
         Residual(what, seconds)
         for what, seconds in bounds.items()
-        if off_since is None or user.seen_at < off_since + timedelta(seconds=seconds)
+        if seconds is None
+        or off_since is None
+        or user.seen_at < off_since + timedelta(seconds=seconds)
     )
 
 

@@ -116,7 +116,7 @@ MANIFEST = ConnectorManifest(
         "assumed_role_session": 43_200,
         "permission_set_session": 43_200,
         "identity_center_session": 3_600,
-        "iam_propagation": 60,
+        "iam_propagation": None,
         "temporary_credentials": 129_600,
     },
 )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
+from connectors.kit.bounds import residual
 from connectors.kit.steps import AT_ONCE, Step, carry_out, unread
 from connectors.saas import aws_iam_find
 from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of, brief, need
@@ -42,8 +43,6 @@ from lockstep.domain.access import (
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import LeaverKeys
 
-# AWS documents no bound for IAM's eventual consistency ("most changes are immediate"); ours.
-_PROPAGATION_S = 60
 # GetSessionToken and GetFederationToken: at most 36 hours (STS API reference).
 _TEMPORARY_CREDENTIALS_S = 129_600
 _STAGES: tuple[frozenset[AccessKind], ...] = (
@@ -269,7 +268,7 @@ class IamUsers:
     ) -> Observation:
         known = [
             Residual("assumed_role_session", self._settings.role_session_s),
-            Residual("iam_propagation", _PROPAGATION_S),
+            *residual("iam_propagation", self._settings.propagation_s),
         ]
         if not self._settings.deny_all:
             known.append(Residual("temporary_credentials", _TEMPORARY_CREDENTIALS_S))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from connectors.base import ConnectorOptions, OptionSpec
 from connectors.http import require_safe_url
+from connectors.kit.bounds import UNKNOWN, stated
 from lockstep.domain.leavers import KeyKind
 
 _TWELVE_HOURS = 43_200
@@ -98,6 +99,12 @@ OPTIONS = (
         required=False,
         default=_TWELVE_HOURS,
     ),
+    OptionSpec(
+        "propagation_bound_s",
+        "seconds until a change of IAM holds everywhere, if you have measured it; AWS states none",
+        required=False,
+        default=UNKNOWN,
+    ),
 )
 
 
@@ -127,6 +134,7 @@ class AwsSettings:
     external_id_holds: KeyKind
     applications: bool
     role_session_s: int
+    propagation_s: int | None
 
     @property
     def session_name(self) -> str:
@@ -171,6 +179,7 @@ def read_settings(options: ConnectorOptions) -> AwsSettings:
         ),
         applications=_flag(given, "applications", default=True),
         role_session_s=_seconds(given, "role_session_s"),
+        propagation_s=stated(given, "propagation_bound_s"),
     )
 
 

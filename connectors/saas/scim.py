@@ -20,6 +20,7 @@ from connectors.base import (
 )
 from connectors.http import Dialect, VendorHttp
 from connectors.kit import steps
+from connectors.kit.bounds import UNKNOWN, residual, stated
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
 from connectors.saas.scim_groups import JustSeen, ScimGroups
@@ -44,7 +45,6 @@ from lockstep.domain.access import (
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.leavers import LeaverKeys
 
-UNKNOWN = "unknown"
 _DISABLE = ("deactivate", "delete")
 
 
@@ -243,10 +243,7 @@ def _residuals(settings: Mapping[str, object]) -> tuple[Residual, ...]:
 
     0 says that the product ends them itself.
     """
-    if settings.get("session_bound_s") in {None, "", UNKNOWN}:
-        return (Residual("session", None),)
-    bound_s = _seconds(settings, "session_bound_s")
-    return (Residual("session", bound_s),) if bound_s else ()
+    return residual("session", stated(settings, "session_bound_s"))
 
 
 def _choice(settings: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
@@ -264,13 +261,6 @@ def _flag(settings: Mapping[str, object], name: str, *, default: bool) -> bool:
     if said is None:
         raise ValueError(f"{name}: true or false")
     return said
-
-
-def _seconds(settings: Mapping[str, object], name: str) -> int:
-    value = str(settings[name])
-    if not (value.isascii() and value.isdigit()):
-        raise ValueError(f"{name}: whole seconds, 0 or more, or {UNKNOWN}")
-    return int(value)
 
 
 MANIFEST = ConnectorManifest(

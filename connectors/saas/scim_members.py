@@ -16,9 +16,12 @@ from connectors.saas import scim_wire as wire
 from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import KeyKind
 
-_A_CAP = frozenset({10, 15, 20, 25, 30, 40})
-_EVERY = 50
-"""Sizes at which servers cut a list of members: these, and multiples of fifty."""
+_CAPS = frozenset({50, 250})
+_EVERY = 100
+"""Sizes at which servers cut a list of members: these, and multiples of a hundred.
+
+Smaller round numbers are left out: too many whole teams have ten or twenty members.
+"""
 _NUMBER = re.compile(
     r"[0-9]+|[0-9a-f]{24,40}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 )
@@ -108,7 +111,7 @@ def are_names(members: Sequence[Member]) -> bool:
 
 def may_be_cut(size: int) -> bool:
     """Whether a list of members of this size may be the start of a longer one."""
-    return size in _A_CAP or (size > 0 and size % _EVERY == 0)
+    return size in _CAPS or (size > 0 and size % _EVERY == 0)
 
 
 def _member(one: object) -> Member | None:

@@ -30,6 +30,7 @@ from connectors.base import (
     Transcript,
 )
 from connectors.http import Answer, Dialect, VendorHttp, require_safe_url
+from connectors.kit.bounds import UNKNOWN, residual, stated
 from connectors.kit.steps import attempt, fault_of, in_order, unread
 from connectors.vpn.tailscale_health import SCOPES, expiry_problems, problem_of, ungranted
 from connectors.vpn.tailscale_oauth import oauth_client
@@ -61,8 +62,6 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind, LeaverKeys
 
 KIND: Final = "tailscale"
-UNBOUNDED_S: Final = 10 * 365 * 86_400
-"""Ten years stand for "the vendor sets no end", because a residual carries a number."""
 
 _DEVICES: Final = ("expire", "deauthorize", "delete")
 _DISABLE: Final = ("suspend", "delete")
@@ -86,7 +85,7 @@ class Tailscale:
         self._tailnet = quote(str(settings.get("tailnet") or "-"), safe="")
         self._devices = _choice(settings, "devices", _DEVICES)
         self._disable = _choice(settings, "disable", _DISABLE)
-        self._netmap_bound_s = _seconds(settings, "netmap_bound_s", 60)
+        self._netmap_bound_s = stated(settings, "netmap_bound_s")
         self._api_key = secrets.get("api_key", "")
         self._oauth = oauth_client(base_url, secrets, _DIALECT)
         self._http = VendorHttp(
@@ -139,11 +138,11 @@ class Tailscale:
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         state, unread = await self._look(account, transcript)
-        residuals = [Residual("wireguard_peers", self._netmap_bound_s)]
+        residuals = [*residual("wireguard_peers", self._netmap_bound_s)]
         if state.has_tagged_devices:
-            residuals.append(Residual("tagged_devices", UNBOUNDED_S))
+            residuals.append(Residual("tagged_devices", None))
         if state.has_oauth_clients:
-            residuals.append(Residual("oauth_clients", UNBOUNDED_S))
+            residuals.append(Residual("oauth_clients", None))
         return Observation(
             account_id=account.id,
             exists=state.user is not None,
@@ -350,13 +349,6 @@ def _choice(settings: Mapping[str, object], name: str, allowed: tuple[str, ...])
     return value
 
 
-def _seconds(settings: Mapping[str, object], name: str, default: int) -> int:
-    text = str(settings.get(name, default)).strip()
-    if not text.isdigit():
-        raise ValueError(f"{name}: whole seconds")
-    return int(text)
-
-
 MANIFEST = ConnectorManifest(
     kind=KIND,
     title="Tailscale",
@@ -383,9 +375,10 @@ MANIFEST = ConnectorManifest(
         ),
         OptionSpec(
             "netmap_bound_s",
-            "seconds until every peer has dropped the user's devices",
+            "seconds until every peer has dropped the user's devices, where you have measured it;"
+            " Tailscale states none",
             required=False,
-            default="60",
+            default=UNKNOWN,
         ),
         OptionSpec("api_key", "API access token (tskey-api-)", required=False, secret=True),
         OptionSpec("client_id", "id of a trust credential", required=False, secret=True),
@@ -402,5 +395,5 @@ MANIFEST = ConnectorManifest(
     " untagged device of the user is authorized with an unexpired node key; no auth key that the"
     " user made is valid. Tailscale keeps no time of suspension on the user. Tagged devices and"
     " OAuth clients survive their maker and are reported as residuals.",
-    residual_s={"wireguard_peers": 60, "tagged_devices": UNBOUNDED_S, "oauth_clients": UNBOUNDED_S},
+    residual_s={"wireguard_peers": None, "tagged_devices": None, "oauth_clients": None},
 )

@@ -589,10 +589,14 @@ async def test_a_usual_leaver_costs_few_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "cut"), [(0, False), (1, False), (33, False), (20, True), (100, True), (1000, True)]
+    ("size", "cut"),
+    [
+        *((size, False) for size in (0, 1, 10, 15, 20, 25, 30, 40, 99, 101, 150)),
+        *((size, True) for size in (50, 100, 200, 250, 500, 1000)),
+    ],
 )
 def test_round_numbers_may_be_cut(*, size: int, cut: bool) -> None:
-    """A list of exactly so many may be the start of a longer one."""
+    """A list of exactly so many may be the start of a longer one; a team of ten is whole."""
     assert may_be_cut(size) is cut
 
 
