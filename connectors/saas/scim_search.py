@@ -7,7 +7,7 @@ else everybody is listed and compared. The law of whose account it is lies elsew
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,8 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind, LeaverKeys
 
 _UNSHOWN_AT_MOST = 3
-_ADDRESS_NAMES = "userName as address"
+_ADDRESSES, _WORDS = "userName as address", "userName as a word"
+"""Two shapes of user names: a search for one among the other finds nobody, whoever is there."""
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class ScimSearch:
         self._client = client
         self._system = system
         self._groups = groups
-        self._names_are_addresses = False
+        self._shapes: frozenset[str] = frozenset()
         self.prover = Prover()
 
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
@@ -178,7 +179,7 @@ class ScimSearch:
                 proofs[query] = Proof.UNPROVED
             else:
                 proofs[query] = await self._proof(query.attribute, transcript)
-                if _is_address_in_name(query) and not self._names_are_addresses:
+                if _finds_nobody(query, self._shapes):
                     proofs[query] = Proof.NOT_HELD
         return proofs
 
@@ -219,7 +220,7 @@ class ScimSearch:
             with suppress(ConnectorFault):
                 last = await self._users({"startIndex": total, "count": 1}, transcript)
                 users = [*users, *last.resources]
-        self._names_are_addresses = any("@" in _name_of(user) for user in users)
+        self._shapes = frozenset(map(_shape, filter(None, map(_name_of, users))))
         users = sorted(users, key=lambda user: -len(wire.values_of(user, wire.EMAIL)))
         if users:
             answer = await self._client.get_user(wire.id_of(users[0]), transcript)
@@ -254,8 +255,8 @@ class ScimSearch:
         hidden = await self._hidden(made, walk, shown, transcript)
         for query, proof in proofs.items():
             if proof is Proof.UNPROVED and query.attribute not in hidden:
-                name = _ADDRESS_NAMES if _is_address_in_name(query) else query.attribute
-                held = name in shown or not walk.seen
+                held = query.attribute in shown and not _finds_nobody(query, shown)
+                held = held or not walk.seen
                 proofs[query] = Proof.LISTED if held else Proof.NOT_HELD
         return made.location(proofs, len(walk.seen))
 
@@ -280,8 +281,8 @@ def _compare(made: _Round, users: list[dict[str, Any]], shown: set[str]) -> None
             if not held:
                 continue
             shown.add(name)
-            if name == wire.USER_NAME and _ADDRESS_NAMES not in shown and "@" in _name_of(user):
-                shown.add(_ADDRESS_NAMES)
+            if name == wire.USER_NAME:
+                shown.add(_shape(_name_of(user)))
             for folded in held & queries.keys():
                 for query in queries[folded]:
                     made.pin(query, [user])
@@ -291,9 +292,20 @@ def _name_of(user: Mapping[str, Any]) -> str:
     return wire.text(wire.attribute(user, wire.USER_NAME))
 
 
-def _is_address_in_name(query: Query) -> bool:
-    """An address that is looked for among user names: no search where these are no addresses."""
-    return query.kind is KeyKind.EMAIL and query.attribute == wire.USER_NAME
+def _shape(name: str) -> str:
+    return _ADDRESSES if "@" in name else _WORDS
+
+
+def _finds_nobody(query: Query, shapes: Collection[str]) -> bool:
+    """Whether it looks among user names for what no user name is, whoever is there.
+
+    An address where the names are words, or a word where all names are addresses.
+    """
+    if query.attribute != wire.USER_NAME:
+        return False
+    if query.kind is KeyKind.EMAIL:
+        return _ADDRESSES not in shapes
+    return "@" not in query.value and _ADDRESSES in shapes and _WORDS not in shapes
 
 
 def _sampled(user: Mapping[str, Any]) -> Match:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
-from lockstep.domain.keys import comparable
+from lockstep.domain.keys import comparable, local_part
 from lockstep.domain.leavers import Key, KeyKind
 
 Item = dict[str, Any]
@@ -93,9 +93,16 @@ def _account_of(user: Item) -> Account:
 
 
 def is_named(user: Item, kind: KeyKind, value: str) -> bool:
+    """Whether the key may name the user; a short name is looked for before the @.
+
+    Tailscale's login names always have one: compared whole, a short name could find nobody, and
+    would still count as a search that found nobody.
+    """
     if kind is KeyKind.ACCOUNT_ID:
         return bool(user["id"] == value)
-    return comparable(kind, str(user.get("loginName", ""))) == comparable(kind, value)
+    wanted, login = comparable(kind, value), comparable(kind, str(user.get("loginName", "")))
+    is_short = kind is KeyKind.USERNAME and "@" not in wanted
+    return wanted == (local_part(login) if is_short else login)
 
 
 def _is_owned(device: Item, login: str) -> bool:

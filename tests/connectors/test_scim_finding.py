@@ -26,7 +26,7 @@ from tests.connectors.odd_scim import (
 )
 from tests.connectors.scim_script import ENTERPRISE, keys
 
-NOBODY = keys(username="nobody", email="no.one@example.test")
+NOBODY = keys(username="nobody@example.test", email="no.one@example.test")
 CROWD = [person(f"u{n}", f"p{n}@example.test") for n in range(230)]
 LAST = keys(email="p229@example.test")
 
@@ -345,6 +345,18 @@ async def test_an_address_among_names_that_are_none_was_not_searched() -> None:
 
     location = await located(Hiding(PEOPLE), keys(username="no.one", email="ann@example.test"))
 
+    assert said(location) is Absence.TOO_FEW_KEYS
+
+
+@pytest.mark.parametrize("kind", [OddScim, Blind])
+async def test_a_short_name_among_names_that_are_addresses_was_not_searched(
+    kind: type[OddScim],
+) -> None:
+    """Where all user names are addresses a short name finds nobody: one key is left."""
+    people = [{**person(f"u{n}", f"p{n}"), "userName": f"p{n}@example.test"} for n in range(3)]
+    location = await located(kind(people), keys(username="p1", email="renamed@example.test"))
+
+    assert {one.kind: one.proof for one in location.searches}[KeyKind.USERNAME] is Proof.NOT_HELD
     assert said(location) is Absence.TOO_FEW_KEYS
 
 

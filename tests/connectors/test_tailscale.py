@@ -15,6 +15,7 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.vpn.tailscale import MANIFEST, Tailscale
 from lockstep.domain.access import Access, AccessKind, Account, Observation
 from lockstep.domain.faults import FaultCategory
+from lockstep.domain.finding import Reason, Verdict, judge
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_tailscale import SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
@@ -463,3 +464,15 @@ def test_a_wrong_option_is_named(
     """An option that cannot work is refused by its name."""
     with pytest.raises(ValueError, match=f"^{named}:"):
         MANIFEST.build(ConnectorOptions(SYSTEM, settings, secrets))
+
+
+async def test_a_short_name_finds_whoever_has_it_before_the_at() -> None:
+    """Compared whole it could find nobody, and would count as a search that did; a person picks."""
+    peer = Tailnet()
+    keys = LeaverKeys(
+        (Key(KeyKind.USERNAME, "First"), Key(KeyKind.EMAIL, "renamed@corp.example.test"))
+    )
+    location = await scripted(peer).locate(keys, Transcript())
+    [judged] = judge(location.matches, keys, system="any", cutoff=datetime.now(UTC)).judged
+
+    assert (judged.verdict, judged.reason) == (Verdict.IN_DOUBT, Reason.NAME_IN_PART)
