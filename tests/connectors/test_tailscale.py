@@ -15,7 +15,8 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.vpn.tailscale import MANIFEST, Tailscale
 from lockstep.domain.access import Access, AccessKind, Account, Observation
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Reason, Verdict, judge
+from lockstep.domain.finding import Reason, Verdict
+from lockstep.domain.finding import judge as whose
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_tailscale import SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
@@ -473,6 +474,6 @@ async def test_a_short_name_finds_whoever_has_it_before_the_at() -> None:
         (Key(KeyKind.USERNAME, "First"), Key(KeyKind.EMAIL, "renamed@corp.example.test"))
     )
     location = await scripted(peer).locate(keys, Transcript())
-    [judged] = judge(location.matches, keys, system="any", cutoff=datetime.now(UTC)).judged
+    [judged] = whose(location.matches, keys, system="any", cutoff=datetime.now(UTC)).judged
 
     assert (judged.verdict, judged.reason) == (Verdict.IN_DOUBT, Reason.NAME_IN_PART)
