@@ -264,6 +264,7 @@ CASE = {
     },
     ("GET", "/console/bulk"): To(ACT, 422),
     ("POST", "/console/bulk"): To(ACT, 422),
+    ("POST", "/console/bulk/became"): To(ACT, 422),
 }
 TABLE = {
     **PROCESS,
