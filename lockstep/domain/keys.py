@@ -8,12 +8,14 @@ what HR sent is what is stored and searched for.
 - Letters are folded one to one: A is a. ß stays ß, because strauß and strauss are two mailboxes.
 - What nobody can see (zero width, direction marks, soft hyphen) is left out.
 - The domain of an address is compared as its A-label: bücher.example is xn--bcher-kva.example.
+- An address that a system holds as ``Ana <ana@x>`` or ``mailto:ana@x`` is the address in it.
 - Account ids are compared exactly: some vendors tell two of them apart by case alone.
 - Numbers are text: 007 is not 7. A caller that reads 7 or 7.0 from JSON makes it text first.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -28,6 +30,10 @@ _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {
     chr(code) for code in (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 }
 """Letters without a shape that are not of category Cf: joiners, fillers, variation selectors."""
+
+
+_SHOWN = re.compile(r"[^<>]*<([^<>]+@[^<>]+)>\s*")
+_LINK = re.compile(r"(?:mailto:\s*)+")
 
 
 def is_unseen(letter: str) -> bool:
@@ -47,7 +53,11 @@ def comparable(kind: KeyKind, value: str) -> str:
         return value.strip()
     folded = _folded(value)
     if kind in _ADDRESS_KINDS and "@" in folded:
-        local, _, domain = folded.rpartition("@")
+        shown = _SHOWN.fullmatch(folded)
+        bare = (shown[1] if shown else folded).strip()
+        if link := _LINK.match(bare):
+            bare = bare[link.end() :]
+        local, _, domain = bare.rpartition("@")
         return f"{local.rstrip()}@{_domain(domain)}"
     return folded
 

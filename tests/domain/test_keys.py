@@ -18,6 +18,8 @@ NFD = unicodedata.normalize("NFD", "josé.núñez@example.com")
     ("one", "other"),
     [
         ("M.Santos@Example.COM", "m.santos@example.com"),
+        ("Maria Santos <m.santos@example.com>", "M.Santos@example.com"),
+        ("mailto:m.santos@example.com", "m.santos@example.com"),
         (" m.santos@example.com ", "m.santos@example.com"),
         ("m.santos@example.com.", "m.santos@example.com"),
         (NFD, "José.Núñez@example.com"),
