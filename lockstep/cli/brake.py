@@ -23,12 +23,12 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.render import duration, instant
-from lockstep.cli.system import CLI_USER, ActorOption
+from lockstep.cli.system import ActorOption
 from lockstep.control.brake import Approver, BrakeDesk, HeldEvent
 from lockstep.control.desk import RefusedError
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.counting import counted
-from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.domain.rights import CLI_USER, EVERYTHING, Scope
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brake_rows import BrakeView
 from lockstep.storage.brakes import Brakes

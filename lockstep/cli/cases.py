@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -29,19 +28,25 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.contracts.payloads import DecisionKind, DecisionResult
+from lockstep.cli.requests import tell_asked
+from lockstep.contracts.payloads import DecisionResult
+from lockstep.control.asking import Asked
 from lockstep.control.case_timeline import told
-from lockstep.control.desk import Person, RefusedError
+from lockstep.control.casework import CaseDesk
+from lockstep.control.command_line import CommandLine
+from lockstep.control.desk import RefusedError
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
+from lockstep.control.uploads import MOST_BYTES, checked_upload
 from lockstep.control.wording import reason_of, status_of, suggestion_of
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.settings import Settings
+from lockstep.storage.artefacts import Upload
 from lockstep.storage.holds import Hold, Holds
 from lockstep.storage.known import KnownNames
 from lockstep.storage.records import CaseView
 
-MAX_ARTEFACT = 50 * 1024 * 1024
 _TOLD_SKEW_MS = 1000
 CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]
 SystemArgument = Annotated[str, typer.Argument(help="System of the case, for instance okta-prod.")]
@@ -53,8 +58,15 @@ SealedOption = Annotated[
     bool,
     typer.Option("--sealed", help="Coming dismissals too; they are a secret until their cutoff."),
 ]
-SecondOption = Annotated[str, typer.Option("--second", help="The second person who agreed.")]
+SecondOption = Annotated[
+    str, typer.Option("--second", hidden=True, help="Not taken any more: it proved nobody.")
+]
 
+NO_SECOND = (
+    "--second is not taken any more: a name that you type proves nobody. Leave it out: where two"
+    " people are needed, the command asks, and somebody else who has signed in decides in the"
+    " console"
+)
 _VERDICTS = {
     "amend": "The case was amended.",
     "rescind": "The case was rescinded: it stops, nothing was revoked.",
@@ -225,21 +237,35 @@ def attest(
     reason: ReasonOption,
     artefact: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Proof; its SHA-256 goes on record."),
+        typer.Option(
+            exists=True, dir_okay=False, help="Proof; kept encrypted, its SHA-256 goes on record."
+        ),
     ] = None,
     second: SecondOption = "",
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say that access was ended by hand. Grade C with an artefact and a second person, else D."""
-    digest = ""
-    if artefact is not None:
-        if artefact.stat().st_size > MAX_ARTEFACT:
-            die(f"{artefact}: larger than 50 MiB")
-        digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
-    person = Person(actor or whoami(), reason, second)
-    _decide(config, case_id, system, DecisionKind.ATTEST, person, as_json=as_json, digest=digest)
+    """Say that access was ended by hand. Grade C with an artefact and a second person, else D.
+
+    With an artefact, and on tier 0, it asks: a second person decides in the console.
+    """
+    settings = _may_decide(config, reason, second)
+    upload = _upload(artefact) if artefact is not None else None
+
+    async def work() -> DecisionResult | Asked:
+        async with opened(settings, temporal=True) as context:
+            typed = _typed(context, actor)
+            return await typed.attest(case_id, system, reason=reason, upload=upload)
+
+    result = run(work())
+    if isinstance(result, Asked):
+        tell_asked(settings, result, f"the attestation of {system}", as_json=as_json)
+    elif as_json:
+        print_json({"decision": "attest", "outcome": result.outcome or None})
+    else:
+        out.print("attest recorded" + (f": {result.outcome}" if result.outcome else ""))
+    finish()
 
 
 def waive(
@@ -247,15 +273,23 @@ def waive(
     system: SystemArgument,
     reason: ReasonOption,
     until: Annotated[datetime, typer.Option(help="End of the waiver (UTC), 90 days at most.")],
-    second: SecondOption,
+    second: SecondOption = "",
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Leave a system open for a bounded time; before its deadline, with a second person."""
-    person = Person(actor or whoami(), reason, second)
+    """Ask that a system may stay open for a bounded time; a second person decides in the console.
+
+    Both before its deadline.
+    """
+    settings = _may_decide(config, reason, second)
     end = until.replace(tzinfo=UTC)
-    _decide(config, case_id, system, DecisionKind.WAIVE, person, as_json=as_json, until=end)
+
+    async def work() -> Asked:
+        async with opened(settings) as context:
+            return await _typed(context, actor).waive(case_id, system, reason=reason, until=end)
+
+    tell_asked(settings, run(work()), f"the waiver of {system}", as_json=as_json)
 
 
 def amend(
@@ -273,11 +307,13 @@ def amend(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Move the cutoff of a case that has not begun."""
-    settings = settings_or_die(config)
-    person = Person(actor or whoami(), reason, second)
+    """Move the cutoff of a case that has not begun.
 
-    async def work() -> str:
+    To later, for a dismissal, it asks: a second person decides in the console.
+    """
+    settings = _may_decide(config, reason, second)
+
+    async def work() -> str | Asked:
         async with opened(settings) as context:
             view = await context.desk.find(case_id)
             dates = make_dates(
@@ -285,10 +321,10 @@ def amend(
                 last_day=last_day.date() if last_day else None,
                 access_ends_at=access_ends_at,
             )
-            event = await context.desk.amend(case_id, dates, person, settings.console.pairs())
-            return await _await_event(context, event)
+            event = await _typed(context, actor).amend(case_id, dates, reason=reason)
+            return event if isinstance(event, Asked) else await _await_event(context, event)
 
-    _report(run(work()), as_json=as_json)
+    _report(settings, run(work()), "the later cutoff", as_json=as_json)
 
 
 def rescind(
@@ -299,16 +335,44 @@ def rescind(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Stop a case before its cutoff. Afterwards nothing is ever re-enabled by us."""
-    settings = settings_or_die(config)
-    person = Person(actor or whoami(), reason, second)
+    """Stop a case before its cutoff. Afterwards nothing is ever re-enabled by us.
 
-    async def work() -> str:
+    For a dismissal it asks: a second person decides in the console.
+    """
+    settings = _may_decide(config, reason, second)
+
+    async def work() -> str | Asked:
         async with opened(settings) as context:
-            event = await context.desk.rescind(case_id, person, settings.console.pairs())
-            return await _await_event(context, event)
+            event = await _typed(context, actor).rescind(case_id, reason=reason)
+            return event if isinstance(event, Asked) else await _await_event(context, event)
 
-    _report(run(work()), as_json=as_json)
+    _report(settings, run(work()), "the calling off", as_json=as_json)
+
+
+def _may_decide(config: Path | None, reason: str, second: str) -> Settings:
+    """The settings; ends the command where nobody says why, or a second person was typed."""
+    if second:
+        die(NO_SECOND, code=UNUSABLE)
+    settings = settings_or_die(config)
+    check_reason(reason)
+    return settings
+
+
+def _typed(context: Context, actor: str) -> CommandLine:
+    tenant = context.settings.tenant
+    pairs = context.settings.console.pairs()
+    cases = CaseDesk(context.engine, context.ring, context.desk, tenant=tenant, pairs=pairs)
+    return CommandLine(cases, context.ring, tenant=tenant, given=actor, user=whoami())
+
+
+def _upload(file: Path) -> Upload:
+    """The proof, as the console takes it: whoever is to agree must be able to look at it."""
+    if file.stat().st_size > MOST_BYTES:
+        die(f"{file}: larger than {MOST_BYTES // 1024 // 1024} MiB")
+    try:
+        return checked_upload(file.name, file.read_bytes())
+    except RefusedError as error:
+        die(f"{file}: {error}")
 
 
 async def _await_event(context: Context, event_id: str) -> str:
@@ -321,42 +385,16 @@ async def _await_event(context: Context, event_id: str) -> str:
     return "stored; it is carried out as soon as a worker runs"
 
 
-def _report(verdict: str, *, as_json: bool) -> None:
-    if as_json:
+def _report(settings: Settings, verdict: str | Asked, wish: str, *, as_json: bool) -> None:
+    if isinstance(verdict, Asked):
+        tell_asked(settings, verdict, wish, as_json=as_json)
+    elif as_json:
         print_json({"verdict": verdict})
     else:
         out.print(_VERDICTS.get(verdict, verdict.replace("_", " ")))
 
 
-def check_reason(person: Person) -> None:
+def check_reason(reason: str) -> None:
     """End the command where nobody says why."""
-    if not person.reason.strip():
+    if not reason.strip():
         die("give a reason with --reason: it is kept with the decision", code=UNUSABLE)
-
-
-def _decide(
-    config: Path | None,
-    case_id: str,
-    system: str,
-    kind: DecisionKind,
-    person: Person,
-    *,
-    as_json: bool,
-    digest: str = "",
-    until: datetime | None = None,
-) -> None:
-    settings = settings_or_die(config)
-    check_reason(person)
-
-    async def work() -> DecisionResult:
-        async with opened(settings, temporal=True) as context:
-            return await context.desk.decide(
-                case_id, system, kind, person, artefact_digest=digest, until=until
-            )
-
-    result = run(work())
-    if as_json:
-        print_json({"decision": kind.value, "outcome": result.outcome or None})
-    else:
-        out.print(f"{kind.value} recorded" + (f": {result.outcome}" if result.outcome else ""))
-    finish()

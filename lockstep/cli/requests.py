@@ -18,7 +18,9 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
+from lockstep.control.asking import Asked
 from lockstep.domain.rights import EVERYTHING
+from lockstep.settings import Settings
 from lockstep.storage.requests import RequestRow, Requests
 
 
@@ -41,6 +43,27 @@ def list_requests(
         out.print(_table(rows))
     else:
         out.print("Nothing waits for a second person.")
+
+
+def tell_asked(settings: Settings, asked: Asked, wish: str, *, as_json: bool) -> None:
+    """Say that nothing is decided yet, and who decides."""
+    if as_json:
+        print_json({"requested": asked.request_id, "expires_at": asked.expires_at})
+        return
+    out.print(
+        f"[bold]asked[/]: a second person decides: {escape(wish)}. Nothing is decided yet.\n"
+        f"Request {asked.request_id} runs out {render.instant(asked.expires_at)}. Somebody else,"
+        f" who has signed in and may approve, decides it at"
+        f" {escape(settings.origin)}/console/cases/{asked.case_id}\n"
+        "That you are who you are here is not proved: they are told so.",
+        soft_wrap=True,
+    )
+    if settings.oidc is None and not settings.one_time_links:
+        out.print(
+            "[yellow]Nobody can sign in here[/]: without \\[oidc], and on an address that others"
+            " reach, the request runs out. See docs/console.md",
+            soft_wrap=True,
+        )
 
 
 def _data(row: RequestRow) -> dict[str, object]:

@@ -49,7 +49,7 @@ def retry(
     """
     person = Person(actor or whoami(), reason)
     settings = settings_or_die(config)
-    check_reason(person)
+    check_reason(reason)
 
     async def work() -> After:
         async with opened(settings, temporal=True) as context:

@@ -27,7 +27,7 @@ from lockstep.cli.context import (
 from lockstep.cli.render import duration, instant
 from lockstep.control.pauses import Operator, PauseDesk
 from lockstep.control.systems import SystemsDesk, SystemView, connected
-from lockstep.domain.rights import EVERYTHING
+from lockstep.domain.rights import CLI_USER, EVERYTHING
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.health import SystemHealth
 from lockstep.storage.pauses import Pause, Pauses
@@ -38,8 +38,6 @@ SystemArgument = Annotated[str, typer.Argument(help="Name of the system, as in t
 ActorOption = Annotated[
     str, typer.Option("--as", help="Who asks \\[default: the operating system's user].")
 ]
-CLI_USER = "cli"
-"""Stands in the ledger for whoever acts at the command line."""
 _SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h|d)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 

@@ -83,7 +83,7 @@ heartbeat = "24h"                     # sign at least so often, so that a cut en
 # origin = "https://lockstep.example.com"   # as browsers see it, behind your TLS proxy
 # idle = "30m"
 # lifetime = "10h"
-# attest_in_pairs = ["0"]                   # tiers that nobody attests alone
+# attest_in_pairs = ["0"]                   # tiers that nobody attests alone; 0 always
 # prolong_in_pairs = ["involuntary"]        # whose access nobody prolongs alone
 
 # [oidc]

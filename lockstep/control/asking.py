@@ -28,6 +28,7 @@ class Asked:
 
     request_id: str
     expires_at: datetime
+    case_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Ask
             "name": me.name,
             "reason": wish.reason,
             "own_keys": sorted(index.hex() for index in me.own_keys),
+            "typed": list(me.typed),
         },
         wish.upload,
     )
@@ -80,7 +82,7 @@ async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Ask
         await desk.acts.ask(act, request, living(found))
     except RequestStandsError:
         raise already_asked(wish.system) from None
-    return Asked(request.request_id, request.expires_at)
+    return Asked(request.request_id, request.expires_at, act.case_id)
 
 
 def already_asked(system: str) -> ConflictError:

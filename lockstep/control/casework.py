@@ -20,7 +20,7 @@ from lockstep.control.desk import Desk, Person, RefusedError, UnansweredError, c
 from lockstep.control.pairs import Pairs
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
-from lockstep.domain.rights import Principal
+from lockstep.domain.rights import CLI_USER, Principal
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.artefacts import Artefacts
 from lockstep.storage.case_acts import (
@@ -213,8 +213,8 @@ def decision_id_of(act_id: str) -> str:
 
 
 def named(me: Principal) -> str:
-    """How a decision names somebody."""
-    return f"{me.name} ({me.user_id})"
+    """How a decision names somebody; the user id of the command line is everybody's there."""
+    return me.name if me.user_id == CLI_USER else f"{me.name} ({me.user_id})"
 
 
 def text_of(given: str, *, what: str = "reason") -> str:

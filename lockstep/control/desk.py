@@ -39,6 +39,7 @@ from lockstep.domain.key_cleaning import usable
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.zones import WITHOUT_PLACE
@@ -216,9 +217,7 @@ class Desk:
         """
         check_decision(kind, person, until)
         view = await self.find(case_id)
-        if system not in {row.system for row in view.revocations}:
-            known = ", ".join(row.system for row in view.revocations)
-            raise RefusedError(f"case {view.case.case_id} has no system {system!r}: it has {known}")
+        _check_system(view, system, kind, person)
         if self._client is None:
             raise RefusedError("this needs Temporal, which is not configured here")
         decision = Decision(
@@ -326,6 +325,16 @@ def _check_people(person: Person) -> None:
         raise RefusedError("give a reason: it is kept with the decision")
     if person.second and person.second.casefold() == person.actor.casefold():
         raise RefusedError("the second person must be somebody else")
+
+
+def _check_system(view: CaseView, system: str, kind: DecisionKind, person: Person) -> None:
+    tiers = {row.system: row.tier for row in view.revocations}
+    if system not in tiers:
+        raise RefusedError(
+            f"case {view.case.case_id} has no system {system!r}: it has {', '.join(tiers)}"
+        )
+    if kind is DecisionKind.ATTEST and tiers[system] == Tier.ZERO and not person.second:
+        raise RefusedError(f"{system} is of tier 0: nobody attests it alone")
 
 
 def check_decision(kind: DecisionKind, person: Person, until: datetime | None) -> None:

@@ -14,10 +14,11 @@ from lockstep.domain.terminations import TerminationKind
 class Pairs:
     """When a person needs a second one.
 
-    For a waiver always, and for an attestation with an artefact: grade C is two people's word.
+    For a waiver always, for an attestation with an artefact (grade C is two people's word), and for
+    an attestation of tier 0, whatever the settings say.
 
     Args:
-        attest: tiers of systems that nobody attests alone, artefact or not.
+        attest: further tiers of systems that nobody attests alone, artefact or not.
         prolong: kinds of leaver whose access nobody prolongs alone, by a later cutoff or by calling
             the case off: a friend of the dismissed could.
     """
@@ -33,7 +34,7 @@ class Pairs:
             case DecisionKind.WAIVE:
                 return True
             case DecisionKind.ATTEST:
-                return has_artefact or tier in self.attest
+                return has_artefact or tier == Tier.ZERO or tier in self.attest
 
     def need_second_to_prolong(self, kind: str) -> bool:
         """Whether somebody else has to agree before access lasts longer than HR said."""

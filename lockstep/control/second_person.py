@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +47,7 @@ from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import RequestRow, RequestState
 from lockstep.storage.subjects import Subject
 
-_OWN = "the second person is somebody else: you asked for this yourself"
+_OWN = "the second person is somebody else: as far as is known, you asked for this yourself"
 
 
 class SecondPerson:
@@ -169,11 +169,17 @@ class SecondPerson:
         return await self._desk.requests.pending(scope, limit=limit)
 
     async def is_own(self, me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
-        """Whether ``me`` asked for it: as themselves, by a token of theirs, or as another user."""
+        """Whether ``me`` asked for it: as themselves, by a token of theirs, or as another user.
+
+        Of the command line only a name is known that nobody proved: it is compared with all names
+        of ``me``, and tells nothing where somebody is called otherwise there.
+        """
         if me.user_id == request.asked_by:
             return True
         keys = {index.hex() for index in me.own_keys}
         if not keys.isdisjoint(asked.get("own_keys", ())):
+            return True
+        if goes_by(me, asked.get("typed", ())):
             return True
         return await self._desk.requests.maker_of(request.asked_by) == me.user_id
 
@@ -224,6 +230,13 @@ class SecondPerson:
     def _plain(self, me: Principal, request: RequestRow, kind: ActKind, reason: str) -> NewAct:
         document = {"name": me.name, "reason": reason, "request": request.request_id}
         return NewAct(request.case_id, request.system, kind, me.user_id, document, token=me.token)
+
+
+def goes_by(me: Principal, typed: Iterable[str]) -> bool:
+    """Whether one of the names given on the command line is that of ``me``, or of their address."""
+    mine = me.name.strip().casefold()
+    names = {name.casefold() for name in typed}
+    return not names.isdisjoint({mine, mine.partition("@")[0]})
 
 
 def opened(request: RequestRow, subject: Subject) -> Mapping[str, Any]:

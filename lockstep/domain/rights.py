@@ -113,10 +113,15 @@ class Scope:
 EVERYTHING = Scope(partners=None, sealed=True)
 """For whoever holds the keyring itself: the command line and our own processes."""
 
+CLI_USER = "cli"
+"""The user id of whoever acts on the command line: nobody has proved who that is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Somebody who has proved who they are, with what they may do.
+
+    On the command line, `CLI_USER`, nobody has proved it.
 
     Args:
         user_id: random, stable, never personal; stands in the ledger.
@@ -124,6 +129,7 @@ class Principal:
         roles: for showing; what counts is ``permissions``.
         partners: see `Scope`.
         token: whether a program asks by an API token, not a person in a browser.
+        typed: on the command line, the names that somebody went by; nobody proved them.
     """
 
     user_id: str
@@ -133,6 +139,7 @@ class Principal:
     partners: frozenset[str] | None = frozenset()
     own_keys: frozenset[bytes] = field(default=frozenset(), repr=False)
     token: bool = False
+    typed: tuple[str, ...] = field(default=(), repr=False)
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions

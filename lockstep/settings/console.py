@@ -27,7 +27,8 @@ class ConsoleTable(Table):
     """How browsers reach us, and how long a session lasts.
 
     ``origin``: scheme, host and port in the browser's address bar; default the bind address.
-    ``attest_in_pairs``: tiers of systems that nobody attests alone, artefact or not.
+    ``attest_in_pairs``: tiers of systems that nobody attests alone, artefact or not; tier 0 always
+    is one of them.
     ``prolong_in_pairs``: kinds of leaver whose cutoff nobody moves to later, and whose case nobody
     calls off, alone; what HR sends is not concerned.
     """
@@ -48,6 +49,11 @@ class ConsoleTable(Table):
     def pairs(self) -> Pairs:
         """When a person may not decide alone."""
         return Pairs(frozenset(self.attest_in_pairs), frozenset(self.prolong_in_pairs))
+
+    @field_validator("attest_in_pairs")
+    @classmethod
+    def _with_tier_0(cls, value: list[Tier]) -> list[Tier]:
+        return value if Tier.ZERO in value else [Tier.ZERO, *value]
 
     @field_validator("origin")
     @classmethod

@@ -31,12 +31,16 @@ def test_the_default_rules(kind, tier, has_artefact, needed):
 
 
 def test_the_settings_say_which_tiers_are_attested_in_pairs():
-    """None, or all of them."""
-    alone = ConsoleTable.model_validate({"attest_in_pairs": []}).pairs()
+    """Tier 0 alone, or more: no setting lets one person attest tier 0."""
+    none = ConsoleTable.model_validate({"attest_in_pairs": []}).pairs()
     pairs = ConsoleTable.model_validate({"attest_in_pairs": ["0", "1", "manual"]}).pairs()
     for tier in Tier:
-        assert not alone.need_second(DecisionKind.ATTEST, tier, has_artefact=False)
+        is_zero = tier is Tier.ZERO
+        assert none.need_second(DecisionKind.ATTEST, tier, has_artefact=False) is is_zero
         assert pairs.need_second(DecisionKind.ATTEST, tier, has_artefact=False)
+    bare = Pairs(attest=frozenset())
+    assert bare.need_second(DecisionKind.ATTEST, Tier.ZERO, has_artefact=False)
+    assert ConsoleTable.model_validate({"attest_in_pairs": []}).attest_in_pairs == [Tier.ZERO]
 
 
 def test_the_settings_say_whose_access_is_prolonged_in_pairs():

@@ -69,7 +69,7 @@ UserId = Annotated[
     text(
         pattern="^[a-z0-9][a-z0-9-]{0,39}$",
         description="The id of a user or of a token made in the console; of a token of the "
-        "settings its name.",
+        "settings its name; `cli` on the command line, where nobody has proved who they are.",
     ),
 ]
 Name = Annotated[str, text(most=200)]

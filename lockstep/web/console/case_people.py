@@ -13,7 +13,7 @@ from lockstep.control.case_words import asked_words, did, is_approval, state_wor
 from lockstep.control.casework import decision_id_of
 from lockstep.control.desk import RefusedError
 from lockstep.control.second_person import opened
-from lockstep.domain.rights import Principal
+from lockstep.domain.rights import CLI_USER, Principal
 from lockstep.evidence.entries import EntryKind
 from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_acts import ActKind, ActState
@@ -37,6 +37,7 @@ class AskedView:
     Args:
         wish: what, as a noun.
         cutoff: the later one that was asked for.
+        is_unproved: whether it came by the command line: ``who`` is a name that nobody proved.
     """
 
     row: RequestRow
@@ -49,6 +50,7 @@ class AskedView:
     decided_by: str = field(repr=False)
     artefact: ArtefactRow | None
     is_own: bool
+    is_unproved: bool
 
     @property
     def waits(self) -> bool:
@@ -104,13 +106,22 @@ def asked_view(
         state=state,
         wish=asked_words(row.kind),
         words=state_words(state),
-        who=who(row.asked_by, users, named=named),
+        who=_asker(row, document, users, named=named),
         reason=str(document.get("reason", "")) if named else "",
         cutoff=datetime.fromisoformat(cutoff) if cutoff else None,
         decided_by=who(row.decided_by, users, named=named) if row.decided_by else "",
         artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
         is_own=row.asked_by == me.user_id,
+        is_unproved=row.asked_by == CLI_USER,
     )
+
+
+def _asker(
+    row: RequestRow, document: Mapping[str, Any], users: Mapping[str, str], *, named: bool
+) -> str:
+    if row.asked_by == CLI_USER and named:
+        return str(document.get("name") or CLI_USER)
+    return who(row.asked_by, users, named=named)
 
 
 def history_of(

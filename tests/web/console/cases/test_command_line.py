@@ -1,0 +1,183 @@
+"""What the command line may not decide alone is decided by somebody who has signed in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from lockstep.cli import cases as commands
+from lockstep.cli.main import app
+from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.desk import Desk, Person, RefusedError
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.rights import Permission, Role
+from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.views import CaseViews
+from tests.support.casework import TENANT
+from tests.web.console.conftest import text_of
+from tests.web.console.ward import (
+    BADGE,
+    DOOR,
+    HOUR,
+    PDF,
+    VAULT,
+    WHY,
+    page,
+    request_of,
+    soon,
+    ward_settings,
+    write_tokens,
+)
+
+SEALED = (Permission.SEALED,)
+
+
+@pytest.fixture
+def site_settings(temporal, tmp_path, database) -> str:
+    write_tokens(tmp_path)
+    (tmp_path / "db").write_text(database.app_url)
+    return f'{ward_settings(temporal.address)}\n[database]\nmode = "external"\nurl = "file:db"\n'
+
+
+@pytest.fixture
+def type_in(site, monkeypatch):
+    """The command as somebody types it; it must not end the process of the tests."""
+    monkeypatch.setattr(commands, "finish", lambda: None)
+    monkeypatch.setattr(commands, "whoami", lambda: "os:ana")
+
+    async def run(*words: str) -> tuple[int, str]:
+        given = [*words, "--config", str(site.folder / "lockstep.toml")]
+        env = {"COLUMNS": "200", "NO_COLOR": "1"}
+        result = await asyncio.to_thread(CliRunner(env=env).invoke, app, given)
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.fixture
+async def paula(site):
+    return await site.sign_in(Role.APPROVER, more=SEALED, name="Paula Approver")
+
+
+async def approve(browser, request_id: str):
+    return await browser.post(f"/console/requests/{request_id}/approve", {"reason": "I looked"})
+
+
+async def test_a_proof_is_agreed_to_by_somebody_who_has_signed_in(ward, paula, type_in):
+    """Asked is not done: grade C stands once another person has looked at the proof."""
+    case = await ward.stuck()
+    proof = ward.site.folder / "proof.pdf"
+    proof.write_bytes(PDF)
+    words = ("attest", case.case_id, BADGE, "-r", WHY)
+    code, said = await type_in(*words, "--artefact", str(proof), "--as", "bea", "--json")
+    asked = json.loads(said)
+    assert (code, asked["requested"]) == (0, await request_of(ward, case))
+    assert (await ward.work.row(case.case_id, BADGE)).outcome is None
+    assert (await type_in(*words))[0] == 1, "a word alone must not overtake the request"
+
+    shown = text_of(await paula.get(page(case)))
+    assert "asked for by cli:bea, typed by ana" in shown
+    assert "nobody proved this name" in shown
+    assert (await approve(paula, asked["requested"])).status_code == 303
+    row = await ward.work.row(case.case_id, BADGE)
+    assert (row.outcome, row.grade) == ("attested", "C")
+    assert await ward.acts(case.case_id) == ["case.ask_attest", "case.attest"]
+    assert "ana" not in json.dumps([one["actor"] for one in await ward.work.entries(case.case_id)])
+
+
+async def test_nobody_attests_tier_0_alone(ward, paula, type_in):
+    """Not by command, nor by what the command calls; a system of another tier they do."""
+    case = await ward.stuck()
+    code, said = await type_in("attest", case.case_id[:10], VAULT, "-r", WHY)
+    assert code == 0
+    assert "asked: a second person decides: the attestation of vault. Nothing is decided" in said
+    assert f"{ward.site.settings.origin}{page(case)}" in said
+    assert (await ward.work.row(case.case_id, VAULT)).outcome is None
+    code, said = await type_in("attest", case.case_id, BADGE, "-r", WHY, "--json")
+    assert (code, json.loads(said)) == (0, {"decision": "attest", "outcome": "attested"})
+    assert (await ward.work.row(case.case_id, BADGE)).grade == "D"
+
+    await approve(paula, await request_of(ward, case))
+    row = await ward.work.row(case.case_id, VAULT)
+    assert (row.outcome, row.grade) == ("attested", "D")
+
+
+async def test_whoever_typed_it_does_not_agree_to_it(ward, site, type_in):
+    """As far as is known: by the key, the name or the address of the operating system's user."""
+    case = await ward.stuck()
+    code, _ = await type_in("waive", case.case_id, DOOR, "-r", WHY, "--until", soon(days=2))
+    assert code == 0
+    request_id = await request_of(ward, case)
+    ana = [
+        await site.sign_in(Role.APPROVER, name="A. Cruz", keys=[Key(KeyKind.USERNAME, "ana")]),
+        await site.sign_in(Role.APPROVER, name="Ana"),
+        await site.sign_in(Role.APPROVER, name="ana@example.com"),
+    ]
+    for browser in ana:
+        assert (await approve(browser, request_id)).status_code == 403
+    bea = await site.sign_in(Role.APPROVER, name="Bea")
+    assert (await approve(bea, request_id)).status_code == 303
+    assert (await ward.work.row(case.case_id, DOOR)).outcome == "waived"
+    [decision] = await ward.decisions(case.case_id)
+    assert decision["data"]["second_person"] not in {"", decision["actor"]["ref"]}
+
+
+async def test_a_dismissal_is_prolonged_by_a_request(ward, paula, type_in):
+    """To later, and off: asked; sooner: done by one."""
+    case = await ward.open(due=2 * HOUR, kind=TerminationKind.INVOLUNTARY)
+
+    async def settle():
+        while await ward.dispatcher.drain_once():
+            pass
+        return await ward.work.case(case.case_id)
+
+    later = f"{soon(days=5)}Z"
+    code, said = await type_in(
+        "amend", case.case_id, "--access-ends-at", later, "-r", WHY, "--json"
+    )
+    assert (code, (await settle())["cutoff_at"]) == (0, case.cutoff_at)
+    assert (await approve(paula, json.loads(said)["requested"])).status_code == 303
+    assert (await settle())["cutoff_at"] > case.cutoff_at + timedelta(days=4)
+    code, said = await type_in("rescind", case.case_id, "-r", WHY)
+    assert (code, (await settle())["status"]) == (0, "scheduled")
+    assert "Nothing is decided yet" in said
+    assert (await approve(paula, await request_of(ward, case))).status_code == 303
+    assert (await settle())["status"] == "rescinded"
+
+
+@pytest.mark.parametrize("command", ["attest", "waive", "amend", "rescind"])
+async def test_a_typed_second_person_is_refused(site, type_in, command):
+    """With what to do instead."""
+    more = {"attest": [DOOR], "waive": [DOOR, "--until", "2027-01-01"]}.get(command, [])
+    code, said = await type_in(command, "c1", *more, "-r", WHY, "--second", "bea")
+    assert code == 2
+    assert "proves nobody. Leave it out" in said
+
+
+async def test_a_leaver_decides_nothing_about_themselves(ward, type_in):
+    """As far as is known: by the user's name."""
+    keys = LeaverKeys((Key(KeyKind.WORKER_ID, "W-9"), Key(KeyKind.USERNAME, "ana")))
+    case = await ward.open("W-9", due=2 * HOUR, keys=keys)
+    code, said = await type_in("rescind", case.case_id, "-r", WHY)
+    assert code == 1
+    assert "nobody decides in a case about themselves" in said
+    assert await ward.sql("select 1 from requests") == []
+
+
+async def test_the_desk_itself_refuses_one_person_for_tier_0(ward):
+    """Whichever way leads there, and whatever the settings say."""
+    case = await ward.stuck()
+    desk = Desk(
+        tenant=TENANT,
+        views=CaseViews(ward.site.engine, ward.site.ring),
+        inbox=Inbox(ward.site.engine, ward.site.ring),
+        rule=ward.site.settings.to_policy().cutoff,
+        client=ward.client,
+    )
+    with pytest.raises(RefusedError, match="nobody attests it alone"):
+        await desk.decide(case.case_id, VAULT, DecisionKind.ATTEST, Person("os:ana", WHY))
