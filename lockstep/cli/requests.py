@@ -58,10 +58,10 @@ def tell_asked(settings: Settings, asked: Asked, wish: str, *, as_json: bool) ->
         "That you are who you are here is not proved: they are told so.",
         soft_wrap=True,
     )
-    if settings.oidc is None and not settings.one_time_links:
+    if settings.oidc is None:
         out.print(
-            "[yellow]Nobody can sign in here[/]: without \\[oidc], and on an address that others"
-            " reach, the request runs out. See docs/console.md",
+            "[yellow]Nobody signs in here as somebody else[/]: that takes \\[oidc]. A link made on"
+            " this machine proves nobody either, and cannot agree to this. See docs/console.md",
             soft_wrap=True,
         )
 

@@ -38,6 +38,7 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import Requests, RequestState
 from lockstep.storage.subjects import Subject
+from lockstep.storage.users import Users
 
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -91,6 +92,7 @@ class CaseDesk:
         self.artefacts = Artefacts(engine)
         self.log = ActsLog(engine, tenant)
         self.sight = CaseSight(engine)
+        self.users = Users(engine, ring)
         self._colleagues = Colleagues(engine, ring)
         self.desk = desk
 

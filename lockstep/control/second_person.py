@@ -30,8 +30,9 @@ from lockstep.control.casework import (
     writable,
 )
 from lockstep.control.desk import LONGEST_WAIVER, Person, RefusedError
+from lockstep.control.sessions import LOCAL_ADMINISTRATOR
 from lockstep.domain.clocks import whole_ms
-from lockstep.domain.rights import EVERYTHING, Principal, Scope
+from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.artefacts import Upload
 from lockstep.storage.case_acts import (
     ActKind,
@@ -179,9 +180,15 @@ class SecondPerson:
         keys = {index.hex() for index in me.own_keys}
         if not keys.isdisjoint(asked.get("own_keys", ())):
             return True
-        if goes_by(me, asked.get("typed", ())):
+        if request.asked_by == CLI_USER and await self._may_have_typed(me, asked):
             return True
         return await self._desk.requests.maker_of(request.asked_by) == me.user_id
+
+    async def _may_have_typed(self, me: Principal, asked: Mapping[str, Any]) -> bool:
+        """Whether ``me`` has one of the names, or signed in by a link made on a command line."""
+        local = LOCAL_ADMINISTRATOR
+        by_link = await self._desk.users.known(local.issuer, local.subject)
+        return me.user_id == by_link or goes_by(me, asked.get("typed", ()))
 
     async def _find(self, me: Principal, request_id: str) -> tuple[RequestRow, CaseFile]:
         request = await self._desk.requests.one(checked_id(request_id), me.scope)

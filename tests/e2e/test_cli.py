@@ -22,7 +22,7 @@ from tests.e2e.installation import Installation, lockstep
 from tests.e2e.leavers import full_name, new_people, new_person
 from tests.e2e.processes import PATIENCE_S, ROOT, eventually
 from tests.e2e.vendors import Vendors, still_open
-from tests.e2e.walk import STUCK, Walk, assert_plain
+from tests.e2e.walk import APPROVER, STUCK, Walk, assert_plain
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +37,10 @@ async def walk(home: Path) -> AsyncIterator[Walk]:
     file = home / "lockstep.toml"
     usual = {str(port): str(free_port()) for port in (*DEFAULT_PORTS.values(), 7233, 8080)}
     # In one go: a new port may have an old one in it.
-    file.write_text(re.sub("|".join(usual), lambda found: usual[found[0]], file.read_text()))
+    text = re.sub("|".join(usual), lambda found: usual[found[0]], file.read_text())
+    (home / "paula.token").write_text(APPROVER)
+    token = '[tokens.paula]\nsecret = "file:paula.token"\nrights = ["approve", "sealed"]\n'
+    file.write_text(f"{text}\n{token}")
     installation = Installation(home, "")
     table = installation.settings.sandbox
     ports = {name: getattr(table, f"{name}_port") for name in DEFAULT_PORTS}
@@ -237,31 +240,32 @@ async def test_a_stuck_case_is_seen_mended_and_closed(walk: Walk) -> None:
 
 
 async def test_attesting_is_graded_by_its_proof(walk: Walk) -> None:
-    """An artefact and a second person make grade C, a word alone D; nobody is two persons."""
+    """An artefact and a second person make grade C, a word alone D; nobody types a second one."""
     (_, strong), (_, weak) = await asyncio.gather(walk.stuck_case(), walk.stuck_case())
     proof = walk.installation.home / "proof.png"
-    proof.write_bytes(b"a screenshot")
-    alone = await walk.run(
-        *("attest", strong, STUCK, "--reason", "by hand", "--as", "ana", "--second", "Ana")
-    )
+    proof.write_bytes(b"\x89PNG\r\n\x1a\n a screenshot")
+    words = ("--reason", "by hand", "--as", "ana")
+    typed = await walk.run("attest", strong, STUCK, *words, "--second", "bea")
     with_proof, without = await asyncio.gather(
-        walk.run(
-            *("attest", strong, STUCK, "--reason", "by hand", "--as", "ana"),
-            *("--artefact", str(proof), "--second", "bea", "--json"),
-        ),
+        walk.run("attest", strong, STUCK, *words, "--artefact", str(proof), "--json"),
         walk.run("attest", weak, STUCK, "--reason", "by hand", "--json"),
     )
+    waiting = await walk.run("requests", "--json")
 
-    assert_plain(alone, 1, "the second person must be somebody else")
-    assert with_proof.json() == without.json() == {"decision": "attest", "outcome": "attested"}
+    assert_plain(typed, 2, "proves nobody")
+    asked = {strong: with_proof.json()["requested"], weak: without.json()["requested"]}
+    assert set(asked.values()) <= {row["request_id"] for row in waiting.json()}
     for case_id, grade in ((strong, "C"), (weak, "D")):
+        door = (await walk.installation.books.doors(case_id))[STUCK]
+        assert door["state"] == "needs_person", "asked is not done"
+        assert await walk.agree(asked[case_id]) == 200
         await walk.status(case_id, "closed")
         door = (await walk.installation.books.doors(case_id))[STUCK]
         assert (door["outcome"], door["grade"]) == ("attested", grade)
 
 
 async def test_waiving_has_rules(walk: Walk) -> None:
-    """Before the deadline, with a second person, for ninety days at most; else it is refused."""
+    """Before the deadline, for ninety days at most, and once somebody else agrees."""
     long_ago = datetime.now(UTC) - timedelta(hours=5)
     late_dates = {"zone": "UTC", "access_ends_at": long_ago.isoformat()}
     late_words = {"dates": late_dates, "recorded_at": long_ago.isoformat()}
@@ -273,21 +277,19 @@ async def test_waiving_has_rules(walk: Walk) -> None:
             *("waive", case, STUCK, "--reason", "migrating", "--as", "ana", "--until", until), *more
         )
 
-    nobody, herself, long, past, overdue = await asyncio.gather(
-        waive(case_id, 10),
-        waive(case_id, 10, "--second", "ANA"),
-        waive(case_id, 100, "--second", "bea"),
-        waive(case_id, -2, "--second", "bea"),
-        waive(late, 10, "--second", "bea"),
+    typed, long, past, overdue = await asyncio.gather(
+        waive(case_id, 10, "--second", "bea"),
+        waive(case_id, 100),
+        waive(case_id, -2),
+        waive(late, 10),
     )
-    good = await waive(case_id, 10, "--second", "bea", "--json")
+    good = await waive(case_id, 10, "--json")
 
-    assert_plain(nobody, 2, "--second")
-    assert_plain(herself, 1, "somebody else")
+    assert_plain(typed, 2, "proves nobody")
     assert_plain(long, 1, "90 days")
     assert_plain(past, 1, "90 days")
     assert_plain(overdue, 1, "before the deadline")
-    assert good.json() == {"decision": "waive", "outcome": "waived"}
+    assert await walk.agree(good.json()["requested"]) == 200
     await walk.status(case_id, "closed")
     assert (await walk.installation.books.doors(late))[STUCK]["state"] == "needs_person"
 
@@ -320,7 +322,7 @@ async def test_a_future_case_moves_and_stops(walk: Walk) -> None:
 
 
 async def test_a_dismissal_is_prolonged_by_two(walk: Walk) -> None:
-    """Later, or called off: not by one person, nor by one under two spellings; sooner, by one."""
+    """Later, or called off: once somebody else agrees; sooner, by one."""
     person = new_person()
     now = datetime.now(UTC)
     ends, sooner, later = (f"{now + timedelta(days=n):%Y-%m-%dT12:00:00Z}" for n in (20, 10, 30))
@@ -330,21 +332,24 @@ async def test_a_dismissal_is_prolonged_by_two(walk: Walk) -> None:
     )
     case_id = await walk.case_with(sent.json()["reported"][0], "scheduled")
     ana = ("-r", "told by HR", "--as", "ana", "--json")
-    alone = await walk.run("amend", case_id, "--access-ends-at", later, *ana)
-    herself = await walk.run("rescind", case_id, "--second", "Ana", *ana)
-    stopped_alone = await walk.run("rescind", case_id, *ana)
-    as_both = await walk.run("amend", case_id, "--access-ends-at", sooner, "--second", "Ana", *ana)
+    query = "select cutoff_at from cases where case_id = %(c)s"
     shortened = await walk.run("amend", case_id, "--access-ends-at", sooner, *ana)
-    both = ("--second", "bea", *ana)
-    prolonged = await walk.run("amend", case_id, "--access-ends-at", later, *both)
-    stopped = await walk.run("rescind", case_id, *both)
+    typed = await walk.run("rescind", case_id, "--second", "bea", *ana)
+    prolonged = await walk.run("amend", case_id, "--access-ends-at", later, *ana)
+    [unmoved] = await walk.installation.books.ask(query, c=case_id)
 
-    assert_plain(alone, 1, "a second person")
-    assert_plain(herself, 1, "somebody else")
-    assert_plain(as_both, 1, "somebody else")
-    assert_plain(stopped_alone, 1, "a second person")
-    assert shortened.json() == prolonged.json() == {"verdict": "amend"}
-    assert stopped.json() == {"verdict": "rescind"}
+    assert_plain(typed, 2, "proves nobody")
+    assert shortened.json() == {"verdict": "amend"}
+    assert f"{unmoved['cutoff_at']:%Y-%m-%dT%H:%M:%SZ}" == sooner, "asked is not done"
+    assert await walk.agree(prolonged.json()["requested"]) == 200
+
+    async def moved() -> bool:
+        [row] = await walk.installation.books.ask(query, c=case_id)
+        return f"{row['cutoff_at']:%Y-%m-%dT%H:%M:%SZ}" == later
+
+    await eventually(moved, what="the later cutoff")
+    stopped = await walk.run("rescind", case_id, *ana)
+    assert await walk.agree(stopped.json()["requested"]) == 200
     await walk.status(case_id, "rescinded")
 
 
@@ -370,7 +375,11 @@ async def test_somebody_whom_nobody_knows_needs_a_person(walk: Walk) -> None:
     assert case["status"] == "needs_person"
     assert {row["fault"] for row in case["systems"] if row["fault"]} == {"unknown_worker"}
     assert len(waiting) == 1
-    await walk.run("attest", case["case_id"], waiting[0], "--reason", "never started work")
+    said = await walk.run(
+        *("attest", case["case_id"], waiting[0], "--reason", "never started work", "--json")
+    )
+    if "requested" in said.json():  # of tier 0
+        assert await walk.agree(said.json()["requested"]) == 200
     await walk.status(case["case_id"], "closed")
 
 

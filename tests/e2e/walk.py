@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from sandbox.people import Person
 from tests.e2e.installation import Installation, Said
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import eventually
 from tests.e2e.vendors import Vendors
 
+APPROVER = "paula-0123456789-0123456789-0123456789"
+"""The API token of a second person."""
 STUCK = "okta-sandbox"
-"""The system that refuses to help with a stuck case."""
+"""The system that refuses to help with a stuck case; of tier 0."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,17 @@ class Walk:
             return case_id if state in {door["state"] for door in doors.values()} else ""
 
         return await eventually(there, what=f"{event_id} {state}")
+
+    async def agree(self, request_id: str) -> int:
+        """Somebody else approves what was asked for, by API; the status of the answer."""
+        port = self.installation.settings.web.port
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            answer = await client.post(
+                f"http://127.0.0.1:{port}/api/requests/{request_id}/approve",
+                headers={"Authorization": f"Bearer {APPROVER}"},
+                json={},
+            )
+        return answer.status_code
 
     async def someone_asked(self, case_id: str) -> None:
         """Wait until a system of the case waits for a person."""

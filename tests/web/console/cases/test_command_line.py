@@ -19,7 +19,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.views import CaseViews
 from tests.support.casework import TENANT
-from tests.web.console.conftest import text_of
+from tests.web.console.conftest import COOKIE, Browser, text_of
 from tests.web.console.ward import (
     BADGE,
     DOOR,
@@ -62,6 +62,15 @@ def type_in(site, monkeypatch):
 @pytest.fixture
 async def paula(site):
     return await site.sign_in(Role.APPROVER, more=SEALED, name="Paula Approver")
+
+
+async def by_link(site) -> Browser:
+    """Whoever sits at the command line makes one for themselves."""
+    cookie = await site.sessions.use_link(await site.sessions.make_link())
+    signed = await site.sessions.read(cookie)
+    client = await site.visitor()
+    client.cookies.set(COOKIE, cookie)
+    return Browser(client, signed.principal, signed.csrf)
 
 
 async def approve(browser, request_id: str):
@@ -108,7 +117,7 @@ async def test_nobody_attests_tier_0_alone(ward, paula, type_in):
 
 
 async def test_whoever_typed_it_does_not_agree_to_it(ward, site, type_in):
-    """As far as is known: by the key, the name or the address of the operating system's user."""
+    """As far as is known: by key, name or address of the system's user, or by a link made there."""
     case = await ward.stuck()
     code, _ = await type_in("waive", case.case_id, DOOR, "-r", WHY, "--until", soon(days=2))
     assert code == 0
@@ -118,6 +127,7 @@ async def test_whoever_typed_it_does_not_agree_to_it(ward, site, type_in):
         await site.sign_in(Role.APPROVER, name="Ana"),
         await site.sign_in(Role.APPROVER, name="ana@example.com"),
     ]
+    ana.append(await by_link(site))
     for browser in ana:
         assert (await approve(browser, request_id)).status_code == 403
     bea = await site.sign_in(Role.APPROVER, name="Bea")
