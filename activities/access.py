@@ -19,7 +19,8 @@ from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.finding import Absence, absence
 from lockstep.domain.outcomes import RevocationState, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
-from lockstep.evidence.fold import ACCESS_RETURNED, RETURNED_BEFORE_REHIRE
+from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
+from lockstep.storage.candidates import seal_candidates
 from lockstep.storage.cases import Cases
 from lockstep.storage.revocations import Progress, Revocation, Revocations, sealed_snapshot
 
@@ -108,12 +109,8 @@ class AccessActivities:
             standing = standing_of(looks)
             entry = self._watch_entry(item, given, standing, work, transcript)
             if not standing:
-                if work.finding.in_doubt:
-                    await self._cases.doubt(given.case_id, given.system, entry=entry)
-                    log.error("account_in_doubt", case_id=given.case_id, system=given.system)
-                else:
-                    await self._revocations.note(entry)
-                return p.WatchResult(returned=False)
+                doubts = await self._note_doubts(item, given, work, entry)
+                return p.WatchResult(returned=False, in_doubt=doubts)
             if given.last:
                 await self._cases.note_return(
                     given.case_id, given.system, look=given.look, entry=entry
@@ -133,6 +130,23 @@ class AccessActivities:
                 "access_returned", case_id=given.case_id, system=given.system, look=given.look
             )
             return p.WatchResult(returned=True)
+
+    async def _note_doubts(
+        self, item: Revocation, given: p.WatchInput, work: Progress, entry: Entry
+    ) -> bool:
+        """Note a look at which nothing stands; whether a person must pick accounts."""
+        if not work.finding.in_doubt:
+            await self._revocations.saw_nothing(item, entry)
+            return False
+        if entry.kind is EntryKind.WATCH_LOOK:  # people know already
+            await self._revocations.note(entry)
+            return not given.last
+        sealed = seal_candidates(
+            work.finding, item.subject, case_id=item.case_id, system=item.system
+        )
+        await self._cases.doubt(given.case_id, given.system, entry=entry, candidates=sealed)
+        log.error("account_in_doubt", case_id=given.case_id, system=given.system)
+        return not given.last
 
     async def _watched(
         self, item: Revocation, work: Progress, transcript: Transcript
@@ -319,9 +333,10 @@ class AccessActivities:
         work: Progress,
         transcript: Transcript,
     ) -> Entry:
-        doubts = work.finding.in_doubt
+        doubts = {one.match.account.id for one in work.finding.in_doubt}
+        known = {one.account_id for one in item.candidates if one.in_doubt}
         returned = RETURNED_BEFORE_REHIRE if given.last else ACCESS_RETURNED
-        found = returned if standing else "account_in_doubt" if doubts else ""
+        found = returned if standing else ACCOUNT_IN_DOUBT if doubts - known else ""
         kind = EntryKind.FINDING_RAISED if found else EntryKind.WATCH_LOOK
         data: dict[str, object] = {
             "look": given.look,

@@ -38,6 +38,8 @@ _HEARS = "rehired-ends-watch"
 """Patch: whoever was hired again is watched no more."""
 _GUARDS = "guard-while-open"
 """Patch: a settled system is looked at again while others are open, and before the case closes."""
+_DOUBTS = "watch-until-picked"
+"""Patch: the watch does not end while a person has to pick accounts."""
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -113,6 +115,9 @@ class CaseWorkflow:
         # to decide, least of all about a later opening.
         if door.opening == opening and not door.is_settled:
             door.decision = decision
+        elif decision.kind is p.DecisionKind.PICK and door.is_settled:
+            door.in_doubt = False
+            door.is_picked = bool(decision.accounts)
         return result
 
     @decide.validator
@@ -123,7 +128,7 @@ class CaseWorkflow:
             raise ApplicationError(f"no system {decision.system!r} in this case", type="refused")
         if door.round == 0:
             raise ApplicationError("the cutoff has not come yet", type="refused")
-        if door.is_settled:
+        if door.is_settled and not (decision.kind is p.DecisionKind.PICK and door.in_doubt):
             raise ApplicationError(f"already settled: {door.outcome}", type="refused")
         if door.is_deciding or door.decision is not None:
             raise ApplicationError("another decision is being carried out", type="refused")
@@ -259,11 +264,11 @@ class CaseWorkflow:
         """When which settled systems are due to be looked at again, while others are open."""
         looks: dict[datetime, list[Door]] = {}
         for door in self._doors.values():
-            if (
-                door.was_closed_by_us
-                and door.settled_at
-                and door.guarded < len(self._given.watch_s)
-            ):
+            if not door.was_closed_by_us or door.settled_at is None:
+                continue
+            if door.is_picked:
+                looks.setdefault(door.settled_at, []).append(door)
+            elif door.guarded < len(self._given.watch_s):
                 delay = timedelta(seconds=self._given.watch_s[door.guarded])
                 looks.setdefault(door.settled_at + delay, []).append(door)
         return looks
@@ -277,7 +282,7 @@ class CaseWorkflow:
                 if door.plan.required
                 and door.was_closed_by_us
                 and door.settled_at is not None
-                and workflow.now() - door.settled_at > policies.FRESH
+                and (workflow.now() - door.settled_at > policies.FRESH or door.is_picked)
             ]
             if not stale or not workflow.patched(_GUARDS):
                 return
@@ -289,6 +294,7 @@ class CaseWorkflow:
         """Look at settled systems while the case is open; revoke again what came back."""
         for door in doors:
             door.guarded += 1
+            door.is_picked = False
         returned = await asyncio.gather(
             *(self._look(door, door.guarded, patience=patience) for door in doors)
         )
@@ -426,28 +432,88 @@ class CaseWorkflow:
         self._show(CaseStatus.CLOSED)
 
     async def _watch(self) -> None:
-        """Read back after one sync cycle, a day, a week, a month; reopen what came back."""
+        """Read back after one sync cycle, a day, a week, a month; reopen what came back.
+
+        What a person picks meanwhile is looked at at once; the watch does not end before they have.
+        """
         closed_at = workflow.now()
         for look, delay_s in enumerate(self._given.watch_s, start=1):
-            wait = closed_at + timedelta(seconds=delay_s) - workflow.now()
-            if wait > timedelta(0):
-                with contextlib.suppress(TimeoutError):  # it is time to look
-                    await workflow.wait_condition(lambda: self._rehired, timeout=wait)
+            await self._wait_for_look(closed_at + timedelta(seconds=delay_s), look - 1)
             doors = [door for door in self._doors.values() if door.was_closed_by_us]
             if self._rehired:
                 last = (self._look(door, look + door.guarded, last=True) for door in doors)
                 await asyncio.gather(*last)
                 return
-            looks = (self._look(door, look + door.guarded) for door in doors)
-            returned = await asyncio.gather(*looks)
-            reopened = [door for door, back in zip(doors, returned, strict=True) if back]
-            if not reopened:
+            for door in doors:
+                door.is_picked, door.blind_until = False, None
+            await self._look_and_take(doors, look)
+        if self._in_doubt() and workflow.patched(_DOUBTS):
+            end = workflow.now() + policies.DOUBT_PATIENCE
+            await self._wait_for_look(end, len(self._given.watch_s), only_doubts=True)
+
+    async def _wait_for_look(self, due: datetime, looks: int, *, only_doubts: bool = False) -> None:
+        """Wait until ``due`` or a rehiring, and look at once at what a person picks meanwhile.
+
+        ``looks``: how many the watch has had by now. ``only_doubts``: nothing else is to come, so
+        end as soon as nothing is in doubt.
+        """
+        while workflow.now() < due and not self._rehired:
+            picked = self._picked()
+            if picked:
+                await self._look_at_picks(picked, looks)
                 continue
-            for door in reopened:
-                door.reopen()
-            self._show(CaseStatus.REVOKING)
-            await asyncio.gather(*(self._settle(door) for door in reopened))
-            await self._close()
+            if only_doubts and not self._in_doubt():
+                return
+            again = min(
+                (door.blind_until for door in self._doors.values() if door.blind_until), default=due
+            )
+            with contextlib.suppress(TimeoutError):  # it is time to look
+                await workflow.wait_condition(
+                    lambda: (
+                        self._rehired
+                        or bool(self._picked())
+                        or (only_doubts and not self._in_doubt())
+                    ),
+                    timeout=min(due, again) - workflow.now(),
+                )
+
+    async def _look_at_picks(self, doors: Sequence[Door], looks: int) -> None:
+        """Look at what was picked; where no look can be had, again after a pause."""
+        for door in doors:
+            door.guarded += 1
+            door.is_picked, door.blind_until = False, None
+        await self._look_and_take(doors, looks)
+        for door in doors:
+            if door.is_blind and door.was_closed_by_us:
+                door.is_picked = True
+                door.blind_until = workflow.now() + policies.PICK_PAUSE
+
+    async def _look_and_take(self, doors: Sequence[Door], look: int) -> None:
+        """Look at settled systems of a closed case; what stands again reopens it."""
+        returned = await asyncio.gather(*(self._look(door, look + door.guarded) for door in doors))
+        reopened = [door for door, back in zip(doors, returned, strict=True) if back]
+        if not reopened:
+            return
+        for door in reopened:
+            door.reopen()
+        self._show(CaseStatus.REVOKING)
+        await asyncio.gather(*(self._settle(door) for door in reopened))
+        await self._close()
+
+    def _in_doubt(self) -> bool:
+        """Whether a person has not spoken yet of accounts, or was not heeded yet."""
+        return any(door.in_doubt or door.is_picked for door in self._doors.values())
+
+    def _picked(self) -> list[Door]:
+        """What was picked in the watch and is due to be looked at."""
+        now = workflow.now()
+        return [
+            door
+            for door in self._doors.values()
+            if door.is_picked
+            and door.was_closed_by_us
+            and (door.blind_until is None or door.blind_until <= now)
+        ]
 
     async def _look(
         self,
@@ -476,8 +542,11 @@ class CaseWorkflow:
                 look,
                 category_of(error),
             )
+            door.is_blind = True
             return False
-        return ours(p.WatchResult, seen).returned
+        found = ours(p.WatchResult, seen)
+        door.in_doubt, door.is_blind = found.in_doubt, False
+        return found.returned
 
     def _show_progress(self) -> None:
         if self._status is CaseStatus.CLOSED:

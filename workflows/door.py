@@ -23,6 +23,14 @@ class Door:
     is_deciding: bool = False
     """A decision is being written; it is in ``decision`` when it stands."""
     settled_at: datetime | None = None
+    in_doubt: bool = False
+    """A look at it, settled, has found an account that may be the leaver's: a person picks."""
+    is_picked: bool = False
+    """A person has picked since: it is looked at as soon as can be."""
+    is_blind: bool = False
+    """The last look could not be had."""
+    blind_until: datetime | None = None
+    """When it is tried again to look at what was picked."""
     guarded: int = 0
     """Looks at it after it had settled and before the case closed; the watch numbers on from it."""
 
@@ -41,6 +49,8 @@ class Door:
         self.needs_person = False
         self.overdue = False  # else nobody is told when it hangs again
         self.decision = None
+        self.in_doubt = self.is_picked = self.is_blind = False
+        self.blind_until = None
 
     def take_decision(self) -> None:
         """Settle by a person's decision, unless the connector was faster or a retry is meant."""
@@ -51,5 +61,5 @@ class Door:
                 self.outcome = Outcome.ATTESTED
             case DecisionKind.WAIVE:
                 self.outcome = Outcome.WAIVED
-            case DecisionKind.RETRY:
+            case DecisionKind.RETRY | DecisionKind.PICK:
                 pass

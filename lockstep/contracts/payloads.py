@@ -174,9 +174,10 @@ class WatchInput:
 
 @dataclass(frozen=True, slots=True)
 class WatchResult:
-    """``returned`` says that access stands again."""
+    """``returned`` says that access stands again; ``in_doubt`` that a person must pick accounts."""
 
     returned: bool
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,8 @@ class DecisionKind(StrEnum):
     RETRY = "retry"
     ATTEST = "attest"
     WAIVE = "waive"
+    PICK = "pick"
+    """Said which accounts in doubt are the leaver's; then the system is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,9 @@ class Decision:
         reason: free text; encrypted in payloads and at rest, never in the ledger.
         artefact_digest: SHA-256 (hex) of the artefact that an attestation rests on.
         until: end of a waiver (UTC).
+        accounts: of a pick: the vendor's ids of the leaver's accounts; may be none.
+        others: of a pick: those that were shown and are not the leaver's. What was never shown is
+            in neither, and stays in doubt.
     """
 
     decision_id: str
@@ -218,6 +224,8 @@ class Decision:
     second_person: str = ""
     artefact_digest: str = ""
     until: datetime | None = None
+    accounts: list[str] = field(default_factory=list, repr=False)
+    others: list[str] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +238,7 @@ class DecisionInput:
 
 @dataclass(frozen=True, slots=True)
 class DecisionResult:
-    """``outcome`` is empty for a retry, else the value of `Outcome` that now stands."""
+    """``outcome`` is the value of `Outcome` that now stands; empty while the system is open."""
 
     outcome: str = ""
 

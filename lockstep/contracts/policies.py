@@ -59,6 +59,12 @@ WATCH_PATIENCE = timedelta(hours=24)
 LAST_LOOK_PATIENCE = timedelta(minutes=2)
 """How long the look is tried that tells what stood when a rehire was said: later it tells less."""
 
+DOUBT_PATIENCE = timedelta(days=90)
+"""How long a watch that is over waits for a person to pick accounts; the finding stays after it."""
+
+PICK_PAUSE = timedelta(minutes=10)
+"""After a look at picked accounts that could not be had."""
+
 FRESH = timedelta(seconds=5)
 """A system whose read-back is older when its case would close is read back once more."""
 

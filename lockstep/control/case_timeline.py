@@ -150,7 +150,7 @@ def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: i
             _tell_outcome(lane, data, at, leaf)
         case "revocation:needs_person":
             add(Mark.ASKED, data["category"])
-        case "decision:retry" | "decision:attest" | "decision:waive":
+        case "decision:retry" | "decision:attest" | "decision:waive" | "decision:pick":
             kind = entry["kind"].partition(":")[2]
             add(Mark.DECISION, kind)
             if kind == "attest":

@@ -35,6 +35,7 @@ class EntryKind(StrEnum):
     DECISION_RETRY = "decision:retry"
     DECISION_ATTEST = "decision:attest"
     DECISION_WAIVE = "decision:waive"
+    DECISION_PICK = "decision:pick"
     WATCH_LOOK = "watch:look"
     FINDING_RAISED = "finding:raised"
     LEDGER_KEY_ADOPTED = "ledger:key_adopted"
@@ -199,6 +200,17 @@ def aside_data(salt: bytes, system: str, finding: Finding) -> dict[str, object]:
 
     said = {"set_aside": rows(finding.set_aside), "in_doubt": rows(finding.in_doubt)}
     return {name: found for name, found in said.items() if found}
+
+
+def picks_data(
+    salt: bytes, system: str, *, accounts: Sequence[str], others: Sequence[str]
+) -> dict[str, object]:
+    """Which of the accounts that were shown a person called the leaver's, and which not."""
+    given = {"accounts": accounts, "others": others}
+    return {
+        name: sorted(reference(salt, system, "account", account) for account in ids)
+        for name, ids in given.items()
+    }
 
 
 def unread_data(unread: Sequence[Unread]) -> dict[str, object]:

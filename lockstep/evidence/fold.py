@@ -16,6 +16,8 @@ from lockstep.evidence.plain import instant_ms
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 
 ACCESS_RETURNED = "access_returned"
+ACCOUNT_IN_DOUBT = "account_in_doubt"
+"""A later look found an account that may be the leaver's: a person picks."""
 RETURNED_BEFORE_REHIRE = "returned_before_rehire"
 """Access stood when HR said that they work here again: told, and changes no fact."""
 NOT_AS_ITS_KIND = "it does not say what its kind must say"

@@ -6,13 +6,14 @@ Pure, and with the standard library alone; see `lockstep.evidence.fold`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lockstep.evidence.case_book import CaseBook
 from lockstep.evidence.feeds import FeedBook
 from lockstep.evidence.fold import (
+    ACCOUNT_IN_DOUBT,
     CHANGES,
     MALFORMED,
     OPENINGS,
@@ -47,7 +48,6 @@ _SILENT = frozenset(
         "revocation:fault",
         "revocation:needs_person",
         "decision:retry",
-        "watch:look",
         "ledger:heartbeat",
         "metric:reported",
         "hold:placed",
@@ -72,7 +72,8 @@ class History:
         cases: facts by case id, in the order of opening.
         policies: documents of adopted policies by digest (SHA-256 of their RFC 8785 bytes).
         metrics: documents of adopted metric definitions by digest, likewise.
-        findings: in the order in which they were raised; closing a case resolves its own.
+        findings: in the order in which they were raised; closing a case resolves its own, and
+            what is said of accounts in doubt resolves those about them.
         feeds: which sources of HR are expected, and when each was heard.
         erased: subjects whose personal data were shredded.
         keys: verifier keys of the ledger, oldest first.
@@ -163,8 +164,31 @@ class History:
         self.findings.append(finding)
 
     def _resolve(self, entry: Document) -> None:
+        """A case that closes has dealt with its findings; whose an account is it cannot say."""
+        places = self._standing.pop(entry["case"], [])
+        doubts = [p for p in places if self.findings[p].kind == ACCOUNT_IN_DOUBT]
+        self._resolve_places(entry, [p for p in places if p not in doubts])
+        if doubts:
+            self._standing[entry["case"]] = doubts
+
+    def _resolve_doubts(self, entry: Document) -> None:
+        """A person has picked; or the system was worked, or looked at, and nothing was in doubt."""
+        if entry["kind"] == "watch:look" and {"in_doubt", "category"} & set(entry.get("data", ())):
+            return
+        places = self._standing.get(entry.get("case", ""), [])
+        doubts = [
+            place
+            for place in places
+            if self.findings[place].kind == ACCOUNT_IN_DOUBT
+            and self.findings[place].system == entry.get("system")
+        ]
+        self._resolve_places(entry, doubts)
+        for place in doubts:
+            places.remove(place)
+
+    def _resolve_places(self, entry: Document, places: Sequence[int]) -> None:
         at = instant_ms(entry["occurred_at"])
-        for place in self._standing.pop(entry["case"], ()):
+        for place in places:
             self.findings[place] = replace(self.findings[place], resolved_at=at)
 
 
@@ -179,6 +203,9 @@ _NOTES: Mapping[str, Callable[[History, Document], None]] = {
     "subject:erased": History._erase,  # noqa: SLF001
     "finding:raised": History._raise_finding,  # noqa: SLF001
     "case:closed": History._resolve,  # noqa: SLF001
+    "decision:pick": History._resolve_doubts,  # noqa: SLF001
+    "revocation:outcome": History._resolve_doubts,  # noqa: SLF001
+    "watch:look": History._resolve_doubts,  # noqa: SLF001
 }
 """What an entry changes beside the facts of one case."""
 

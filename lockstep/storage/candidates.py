@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from lockstep.domain.finding import Finding, Judged, Picks
-from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.canonical import canonical_bytes, instant_text
 from lockstep.storage.subjects import Subject
 
 
@@ -22,6 +23,7 @@ class Candidate:
         found_by: kind of the key that found it.
         held: the identity keys that the vendor holds: kind and value.
         signs_in: whether it can sign in; None where the search did not say.
+        in_doubt: or else set aside.
     """
 
     account_id: str = field(repr=False)
@@ -32,6 +34,7 @@ class Candidate:
     created_at: datetime | None = None
     last_used_at: datetime | None = None
     signs_in: bool | None = None
+    in_doubt: bool = True
 
 
 def seal_candidates(
@@ -40,7 +43,10 @@ def seal_candidates(
     """The accounts in doubt and those set aside as they are stored; None where none is in doubt."""
     if not finding.in_doubt:
         return None
-    rows = [_row(one) for one in (*finding.in_doubt, *finding.set_aside)]
+    rows = [
+        *(_row(one, in_doubt=True) for one in finding.in_doubt),
+        *(_row(one, in_doubt=False) for one in finding.set_aside),
+    ]
     return subject.encrypt({"candidates": rows}, context=f"{case_id}/{system}/candidates")
 
 
@@ -52,6 +58,18 @@ def open_candidates(
         return ()
     document: Any = subject.decrypt(sealed, context=f"{case_id}/{system}/candidates")
     return tuple(_candidate(row) for row in document["candidates"])
+
+
+def shown_as(candidates: Sequence[Candidate]) -> str:
+    """What a pick says that it was shown, so that other candidates are not decided by it."""
+    told = sorted((one.account_id, one.why) for one in candidates)
+    return sha256(canonical_bytes([list(row) for row in told])).hexdigest()[:16]
+
+
+def picked(before: Picks, *, accounts: Collection[str], others: Collection[str]) -> Picks:
+    """What people have said by now; the newest word about an account counts."""
+    theirs = (before.theirs - set(others)) | set(accounts)
+    return Picks(theirs, (before.others | set(others)) - theirs)
 
 
 def seal_picks(picks: Picks, subject: Subject, *, case_id: str, system: str) -> bytes:
@@ -68,7 +86,7 @@ def open_picks(sealed: bytes | None, subject: Subject, *, case_id: str, system: 
     return Picks(frozenset(document["theirs"]), frozenset(document["others"]))
 
 
-def _row(one: Judged) -> dict[str, object]:
+def _row(one: Judged, *, in_doubt: bool) -> dict[str, object]:
     match = one.match
     signs_in = match.seen.signs_in if match.seen is not None else None
     return {
@@ -80,6 +98,7 @@ def _row(one: Judged) -> dict[str, object]:
         "created_at": _text(match.created_at),
         "last_used_at": _text(match.last_used_at),
         "signs_in": signs_in,
+        "in_doubt": in_doubt,
     }
 
 
@@ -94,6 +113,7 @@ def _candidate(row: dict[str, Any]) -> Candidate:
         created_at=_instant(row["created_at"]),
         last_used_at=_instant(row["last_used_at"]),
         signs_in=row["signs_in"],
+        in_doubt=row["in_doubt"],
     )
 
 

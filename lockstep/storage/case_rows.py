@@ -14,14 +14,18 @@ from sqlalchemy import bindparam, func, insert, update
 
 from lockstep.contracts.payloads import DecisionInput, DecisionKind
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.finding import Picks
 from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.terminations import Termination
 from lockstep.evidence.canonical import canonical_bytes, instant_text, reference
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.evidence.entries import Actor, Entry, EntryKind, picks_data
+from lockstep.storage.candidates import picked, seal_picks
+from lockstep.storage.case_writes import RESOLVE_DOUBT
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change
 from lockstep.storage.records import CaseRow
+from lockstep.storage.revocation_writes import PICKED, PICKED_OPEN
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import revocations
 from lockstep.storage.tables.casework import decisions
@@ -233,8 +237,13 @@ def spoken(case_id: str, kind: EntryKind, number: str, *, said: Said, subject: S
     return Change(_DECIDED, row)
 
 
-def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Append:
-    """A person's decision: its entry, its row, and the outcome that it gives the system."""
+def decision_append(
+    given: DecisionInput, case: CaseRow, subject: Subject, before: Picks | None = None
+) -> Append:
+    """A person's decision: its entry, its row, and the outcome that it gives the system.
+
+    ``before``: what people have said of accounts in doubt until now.
+    """
     choice = given.decision
     now = whole_ms(datetime.now(UTC))
     grade = None
@@ -256,7 +265,9 @@ def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Ap
         "private": private,
     }
     changes = [Change(_DECIDED, row)]
-    if (outcome := _outcome_of(choice.kind)) is not None:
+    if choice.kind is DecisionKind.PICK:
+        changes += _pick_changes(given, subject, before or Picks(), now)
+    elif (outcome := _outcome_of(choice.kind)) is not None:
         settled = {
             "k_case": given.case_id,
             "k_system": choice.system,
@@ -268,6 +279,20 @@ def decision_append(given: DecisionInput, case: CaseRow, subject: Subject) -> Ap
     else:  # now, whatever the vendor's waiting time was
         changes.append(Change(_DECIDED_RETRY, {"k_case": given.case_id, "k_system": choice.system}))
     return Append(_decision_entry(given, case, subject, grade, now), tuple(changes))
+
+
+def _pick_changes(
+    given: DecisionInput, subject: Subject, before: Picks, now: datetime
+) -> list[Change]:
+    choice = given.decision
+    key = {"k_case": given.case_id, "k_system": choice.system}
+    picks = picked(before, accounts=choice.accounts, others=choice.others)
+    sealed = seal_picks(picks, subject, case_id=given.case_id, system=choice.system)
+    return [
+        Change(PICKED, {**key, "n_picks": sealed}),
+        Change(PICKED_OPEN, key),
+        Change(RESOLVE_DOUBT, {**key, "n_at": now}),
+    ]
 
 
 def _decision_entry(
@@ -287,6 +312,10 @@ def _decision_entry(
         data["second_person"] = reference(subject.salt, "person", choice.second_person)
     if choice.until:
         data["until"] = instant_text(choice.until)
+    if choice.kind is DecisionKind.PICK:
+        data |= picks_data(
+            subject.salt, choice.system, accounts=choice.accounts, others=choice.others
+        )
     return Entry(
         kind=EntryKind(f"decision:{choice.kind.value}"),
         key=f"{given.case_id}:{choice.system}:decision:{choice.decision_id}",
@@ -309,7 +338,7 @@ def _outcome_of(kind: DecisionKind) -> Outcome | None:
             return Outcome.ATTESTED
         case DecisionKind.WAIVE:
             return Outcome.WAIVED
-        case DecisionKind.RETRY:
+        case DecisionKind.RETRY | DecisionKind.PICK:
             return None
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.tables.case import cases, findings
 
 CLOSE = (
@@ -24,8 +25,16 @@ CLOSE = (
 RESOLVE = (
     update(findings)
     .where(findings.c.case_id == bindparam("k_case"), findings.c.resolved_at.is_(None))
+    .where(findings.c.kind != ACCOUNT_IN_DOUBT)
     .values(resolved_at=bindparam("n_at"))
 )
+RESOLVE_DOUBT = (
+    update(findings)
+    .where(findings.c.case_id == bindparam("k_case"), findings.c.system == bindparam("k_system"))
+    .where(findings.c.kind == ACCOUNT_IN_DOUBT, findings.c.resolved_at.is_(None))
+    .values(resolved_at=bindparam("n_at"))
+)
+"""A person has picked, or nothing is in doubt any more. Takes ``k_system`` too."""
 FINDING = insert(findings).on_conflict_do_nothing()
 REOPEN_CASE = (
     update(cases)

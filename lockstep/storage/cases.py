@@ -10,16 +10,17 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput
+from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput, DecisionKind
 from lockstep.domain.amendments import amended
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.finding import Picks
 from lockstep.domain.keys import joined
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.fold import ACCESS_RETURNED, RETURNED_BEFORE_REHIRE
+from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 from lockstep.storage.amendments import (
     amend_rows,
     amendment_data,
@@ -27,6 +28,7 @@ from lockstep.storage.amendments import (
     system_times,
 )
 from lockstep.storage.batching import Batcher
+from lockstep.storage.candidates import open_picks
 from lockstep.storage.case_entries import case_entry, say
 from lockstep.storage.case_keys import bar, key_indexes, write_keys
 from lockstep.storage.case_reads import (
@@ -54,7 +56,7 @@ from lockstep.storage.case_writes import CLOSE, FINDING, REOPEN_CASE, RESOLVE
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocation_writes import REOPEN, SEEN_STANDING
+from lockstep.storage.revocation_writes import DOUBTS, REOPEN, SEEN_STANDING
 from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases, policies, revocations
 from lockstep.storage.tables.leavers import subjects
@@ -330,8 +332,22 @@ class Cases:
             subject = await subject_of(connection, current, ring=self._ring)
             if subject is None:
                 raise SubjectErasedError(f"the data of case {given.case_id} were erased")
-            await append_all(connection, [decision_append(given, current, subject)])
+            before = await self._picks(connection, given, subject)
+            await append_all(connection, [decision_append(given, current, subject, before)])
             return await connection.scalar(standing) or ""
+
+    async def _picks(
+        self, connection: AsyncConnection, given: DecisionInput, subject: Subject
+    ) -> Picks:
+        """What people have said before of accounts of the system that is decided about."""
+        if given.decision.kind is not DecisionKind.PICK:
+            return Picks()
+        query = select(revocations.c.picks).where(
+            revocations.c.case_id == given.case_id,
+            revocations.c.system == given.decision.system,
+        )
+        stored = await connection.scalar(query)
+        return open_picks(stored, subject, case_id=given.case_id, system=given.decision.system)
 
     async def raise_finding(
         self,
@@ -396,17 +412,28 @@ class Cases:
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one() is None
 
-    async def doubt(self, case_id: str, system: str, *, entry: Entry) -> None:
-        """An account turned up that may be the leaver's: people are told, nothing is reopened."""
+    async def doubt(
+        self, case_id: str, system: str, *, entry: Entry, candidates: bytes | None
+    ) -> None:
+        """An account turned up that may be the leaver's: people are told, nothing is reopened.
+
+        ``candidates``: what they are shown, sealed.
+        """
         finding = {
             "finding_id": f"{case_id}:{system}:doubt:{entry.key.rpartition(':')[2]}",
             "case_id": case_id,
             "system": system,
-            "kind": "account_in_doubt",
+            "kind": ACCOUNT_IN_DOUBT,
             "raised_at": whole_ms(entry.occurred_at),
+            "resolved_at": None,
         }
+        row = {"k_case": case_id, "k_system": system}
+        changes = (
+            Change(FINDING, finding),
+            Change(DOUBTS, {**row, "n_candidates": candidates}),
+        )
         async with self._engine.begin() as connection:
-            await append_all(connection, [Append(entry, (Change(FINDING, finding),))])
+            await append_all(connection, [Append(entry, changes)])
 
     async def _write_keys(
         self,

@@ -114,6 +114,13 @@ NEEDS_PERSON = _touch(
     needs_person_since=func.coalesce(revocations.c.needs_person_since, bindparam("n_at")),
 ).where(revocations.c.state != RevocationState.SETTLED.value)
 """A late question must not undo what a person or a proof has settled meanwhile."""
+DOUBTS = _touch(candidates=bindparam("n_candidates", type_=LargeBinary))
+"""Whose accounts are in doubt after a look at a settled system; None where none is."""
+PICKED = _touch(picks=bindparam("n_picks", type_=LargeBinary), candidates=None)
+PICKED_OPEN = _touch(
+    state=RevocationState.REVOKING.value, needs_person_since=None, retry_at=None
+).where(revocations.c.state != RevocationState.SETTLED.value)
+"""A system that is open is tried again now; one that is settled stays so until it is looked at."""
 SEEN_STANDING = _touch(private=bindparam("n_private"))
 REHEARSED = _touch(
     rehearsed_at=bindparam("n_at"),

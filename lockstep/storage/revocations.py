@@ -29,11 +29,18 @@ from lockstep.evidence.entries import (
     unread_data,
 )
 from lockstep.storage.batching import Batcher
-from lockstep.storage.candidates import open_picks, seal_candidates
+from lockstep.storage.candidates import (
+    Candidate,
+    open_candidates,
+    open_picks,
+    seal_candidates,
+)
+from lockstep.storage.case_writes import RESOLVE_DOUBT
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger
 from lockstep.storage.revocation_writes import (
     ATTEMPT,
+    DOUBTS,
     FAULT,
     NEEDS_PERSON,
     REHEARSED,
@@ -86,6 +93,8 @@ class Revocation:
     fault_at: datetime | None = None
     paused: SystemPause | None = None
     picks: Picks = field(default_factory=Picks)
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
+    """What people were last shown because accounts are in doubt."""
 
     @property
     def is_settled(self) -> bool:
@@ -196,6 +205,7 @@ class Revocations:
             fault_at=row.fault_at,
             paused=SystemPause(row.paused_at, row.paused_until) if row.paused_until else None,
             picks=open_picks(row.picks, subject, case_id=case_id, system=system),
+            candidates=open_candidates(row.candidates, subject, case_id=case_id, system=system),
         )
 
     async def attempt(self, item: Revocation, *, round_: int, attempt: int, work: Progress) -> bool:
@@ -369,7 +379,7 @@ class Revocations:
             n_private=sealed_snapshot(item, snapshot),
             n_contained=work.contained_at,
         )
-        return await self._ledger.append(Append(entry, (change,)))
+        return await self._ledger.append(Append(entry, (change, *self._no_doubt(item, entry))))
 
     async def needs_person(
         self, item: Revocation, *, round_: int, category: FaultCategory, overdue: bool
@@ -389,6 +399,16 @@ class Revocations:
     async def note(self, entry: Entry) -> None:
         """Append an entry that changes no projection."""
         await self._ledger.append(Append(entry))
+
+    async def saw_nothing(self, item: Revocation, entry: Entry) -> None:
+        """Note a look that found neither access nor an account in doubt."""
+        gone = (self._change(DOUBTS, item, n_candidates=None),) if item.candidates else ()
+        await self._ledger.append(Append(entry, (*gone, *self._no_doubt(item, entry))))
+
+    def _no_doubt(self, item: Revocation, entry: Entry) -> tuple[Change, ...]:
+        if not item.candidates:
+            return ()
+        return (self._change(RESOLVE_DOUBT, item, n_at=whole_ms(entry.occurred_at)),)
 
     async def rehearsed(
         self, item: Revocation, *, accounts: int, problems: Sequence[Mapping[str, str]]

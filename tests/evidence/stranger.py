@@ -56,15 +56,27 @@ def facts(entries: list[tuple[int, dict[str, Any]]]) -> tuple[dict[str, Any], li
                     "resolved": None,
                 }
             )
-        if kind == "case:closed":
-            for finding in findings:
-                if finding["case"] == name and finding["resolved"] is None:
-                    finding["resolved"] = at
+        resolve(findings, entry, at)
         if kind == "case:opened" or (kind == "case:rescinded" and name not in cases):
             cases[name] = opened(leaf, entry, policies)
         elif name in cases:
             change(cases[name], entry, at, policies)
     return cases, findings
+
+
+def resolve(findings: list[dict[str, Any]], entry: dict[str, Any], at: int) -> None:
+    """What an entry resolves: a closing all but doubts, what is said of doubts the doubts."""
+    kind, data = entry["kind"], entry.get("data", {})
+    look = kind == "watch:look" and not {"in_doubt", "category"} & set(data)
+    of_doubts = look or kind in {"decision:pick", "revocation:outcome"}
+    for finding in findings:
+        is_doubt = finding["kind"] == "account_in_doubt"
+        if finding["case"] != entry.get("case") or finding["resolved"] is not None:
+            continue
+        if kind == "case:closed" and not is_doubt:
+            finding["resolved"] = at
+        if of_doubts and is_doubt and finding["system"] == entry.get("system"):
+            finding["resolved"] = at
 
 
 def feeds(entries: list[tuple[int, dict[str, Any]]]) -> list[tuple[str, int, int | None]]:

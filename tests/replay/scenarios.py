@@ -143,6 +143,12 @@ async def _rehire(stage: Stage) -> None:
     await stage.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
 
 
+async def _pick_in_the_watch(stage: Stage) -> None:
+    await stage.world.until_asked(p.WatchInput, "vpn", times=2)
+    await stage.decide("vpn", p.DecisionKind.PICK, others=["a-1"])
+    await stage.decide("okta", p.DecisionKind.PICK, accounts=["a-2"], others=["a-3"])
+
+
 async def _attest_late(stage: Stage) -> None:
     await stage.world.until_asked(p.RevokeInput, "okta", times=2)
     await asyncio.sleep(policies.FRESH.total_seconds() + 1)
@@ -223,6 +229,13 @@ SCENARIOS = {
         watch_s=(1,),
         script={"returned": {"okta": {1}}},
         act=_attest_late,
+    ),
+    "picked": Scenario(
+        "accounts in doubt at the last look: the watch waits, one is picked, looked at and taken",
+        OKTA_VPN,
+        watch_s=(1, 2),
+        script={"doubtful": {"okta": {2}, "vpn": {2}}, "returned": {"okta": {3}}},
+        act=_pick_in_the_watch,
     ),
     "at-home": Scenario(
         "the first tries within the workflow task: one settles, one goes on in its queue",

@@ -28,6 +28,9 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 
+MADE_AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
 @dataclass
 class MemoryConnector:
     """Knows every worker id in ``standing``; `faults` are raised by operation, one each time."""
@@ -46,6 +49,8 @@ class MemoryConnector:
     """So many changes are carried out, and their answer is lost."""
     stale: int = 0
     """So many looks at the account's own record show an older state: no sign-in."""
+    namesakes: list[Match] = field(default_factory=list)
+    """Accounts that an address finds too; give each one in `standing` as well."""
     unreadable: FaultCategory | None = None
     """Why nothing but the account's own record can be read."""
 
@@ -57,13 +62,21 @@ class MemoryConnector:
         fault = ConnectorFault(category, connector=self.kind, operation=operation, code="test")
         self.faults[operation].extend([fault] * times)
 
+    def meet(self, account_id: str, email: str) -> None:
+        """Let an account stand that an address of the leaver finds, and that has another number."""
+        self.hire(account_id)
+        known = (Key(KeyKind.EMAIL, email), Key(KeyKind.WORKER_ID, f"of-{account_id}"))
+        account = Account(account_id, email, known_keys=known)
+        made = Match(account, KeyKind.EMAIL, created_at=MADE_AT, name=f"Name of {account_id}")
+        self.namesakes.append(made)
+
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
         self._call("locate", transcript)
         found = [worker for worker in keys.worker_ids if worker in self.standing]
         searched = [(KeyKind.WORKER_ID, value) for value in keys.worker_ids]
         searched += [(KeyKind.EMAIL, value) for value in keys.emails or ("one@example.com",)]
         return Location(
-            tuple(Match(_account(worker), KeyKind.WORKER_ID) for worker in found),
+            (*(Match(_account(worker), KeyKind.WORKER_ID) for worker in found), *self.namesakes),
             tuple(Search(kind, value, Proof.PROVED) for kind, value in searched),
         )
 

@@ -75,6 +75,8 @@ class World:
     steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     returned: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     blind: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    doubtful: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Per system the looks that find an account of which nobody knows whose it is."""
     unseen: list[FaultCategory] = field(default_factory=list)
     """What every look before the last day meets; nothing if it is empty."""
     unwritable: set[str] = field(default_factory=set)
@@ -212,7 +214,10 @@ class Doubles:
         world = await self._world(given)
         if given.look in world.blind[given.system]:
             raise failure(FaultCategory.CREDENTIALS_REJECTED)
-        return p.WatchResult(returned=given.look in world.returned[given.system])
+        return p.WatchResult(
+            returned=given.look in world.returned[given.system],
+            in_doubt=given.look in world.doubtful[given.system],
+        )
 
     @activity.defn(name="record_needs_person")
     async def record_needs_person(self, given: p.NeedsPersonInput) -> p.Nothing:

@@ -21,6 +21,7 @@ OUTCOMES = {
     DecisionKind.RETRY: "",
     DecisionKind.ATTEST: Outcome.ATTESTED,
     DecisionKind.WAIVE: Outcome.WAIVED,
+    DecisionKind.PICK: "",
 }
 
 

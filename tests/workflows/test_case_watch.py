@@ -175,3 +175,67 @@ async def test_a_last_look_that_cannot_be_had_keeps_no_case_open(clinic: Clinic)
     await case.sleep(hours=7)
     await case.decide("vpn", DecisionKind.ATTEST)
     assert await case.result() == CaseStatus.CLOSED
+
+
+@pytest.mark.real_server
+async def test_what_is_picked_in_the_watch_is_looked_at_and_taken_at_once(clinic: Clinic) -> None:
+    """Long before the next look, and numbered like no other; the case closes a second time."""
+    watch_s = (clinic.hour, 100 * clinic.hour)
+    case = await clinic.open(
+        plan("okta"), plan("vpn"), watch_s=watch_s, doubtful={"okta": {1}}, returned={"okta": {2}}
+    )
+    await case.done(p.CloseInput)
+    await case.sleep(hours=2)
+    await case.decide("okta", DecisionKind.PICK, accounts=["a-1"], others=["a-2"])
+    await case.done(p.CloseInput, times=2)
+    looks = [(row.look, row.opening) for row in case.world.of(p.WatchInput, "okta")]
+    assert looks == [(1, 1), (2, 1)]
+    assert [row.opening for row in case.world.of(p.RevokeInput, "okta")] == [1, 2]
+    assert [row.look for row in case.world.of(p.WatchInput, "vpn")] == [1]
+
+
+@pytest.mark.real_server
+async def test_a_watch_ends_only_when_nothing_is_in_doubt(clinic: Clinic) -> None:
+    """The last look found an account: the case waits for a person; "none" ends the watch."""
+    case = await clinic.open(plan("okta"), watch_s=(clinic.hour,), doubtful={"okta": {1}})
+    await case.done(p.CloseInput)
+    await case.sleep(hours=5)
+    assert "already settled" in await case.refusal("okta", DecisionKind.RETRY)
+    await case.decide("okta", DecisionKind.PICK, others=["a-1"])
+    assert await case.result() == CaseStatus.CLOSED
+    assert len(case.world.of(p.WatchInput)) == 1
+
+
+async def test_nobody_picks_where_nothing_is_in_doubt(clinic: Clinic) -> None:
+    """A settled system takes a pick only after a look has found an account in doubt."""
+    case = await clinic.open(plan("okta"), plan("vpn"), watch_s=WATCH, doubtful={"vpn": {1}})
+    await case.done(p.CloseInput)
+    await case.sleep(hours=2)
+    assert "already settled" in await case.refusal("okta", DecisionKind.PICK)
+
+
+async def test_a_pick_of_a_system_that_is_open_tries_it_again(clinic: Clinic) -> None:
+    """As a retry does: the next attempt knows whose the accounts are."""
+    case = await clinic.open(plan("okta"), steps={"okta": [FaultCategory.AMBIGUOUS_MATCH]})
+    await case.done(p.NeedsPersonInput)
+    await case.decide("okta", DecisionKind.PICK, accounts=["a-1"])
+    assert await case.result() == CaseStatus.CLOSED
+    assert [row.round for row in case.world.of(p.RevokeInput)] == [1, 2]
+
+
+@pytest.mark.needs_skipped_time("the pause after a blind look is ten minutes")
+async def test_a_pick_whose_look_cannot_be_had_is_not_forgotten(clinic: Clinic) -> None:
+    """It is looked at again after a pause, although the watch has had its last look."""
+    case = await clinic.open(
+        plan("okta"),
+        watch_s=(HOUR,),
+        doubtful={"okta": {1}},
+        blind={"okta": {2}},
+        returned={"okta": {3}},
+    )
+    await case.done(p.CloseInput)
+    await case.sleep(hours=2)
+    await case.decide("okta", DecisionKind.PICK, accounts=["a-1"])
+    assert await case.result() == CaseStatus.CLOSED
+    assert [row.look for row in case.world.of(p.WatchInput)] == [1, 2, 3]
+    assert [row.opening for row in case.world.of(p.RevokeInput)] == [1, 2]

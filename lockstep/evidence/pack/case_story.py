@@ -130,7 +130,7 @@ def _tell(story: SystemStory, entry: Mapping[str, Any], data: Mapping[str, Any])
             story.accepted_at = instant_ms(accepted) if accepted else None
         case "finding:raised" if data.get("finding") == ACCESS_RETURNED:
             story.returned.append(at)
-        case "decision:attest" | "decision:waive" | "decision:retry":
+        case "decision:attest" | "decision:waive" | "decision:retry" | "decision:pick":
             story.decided.append(at)
         case _:
             pass
