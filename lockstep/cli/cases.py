@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from lockstep.cli import render
+from lockstep.cli.candidates import file_of, print_candidates
 from lockstep.cli.context import (
     UNUSABLE,
     ConfigOption,
@@ -38,11 +39,12 @@ from lockstep.control.desk import RefusedError
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
 from lockstep.control.uploads import MOST_BYTES, checked_upload
-from lockstep.control.wording import reason_of, status_of, suggestion_of
+from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.settings import Settings
 from lockstep.storage.artefacts import Upload
+from lockstep.storage.case_file import CaseFile
 from lockstep.storage.holds import Hold, Holds
 from lockstep.storage.known import KnownNames
 from lockstep.storage.records import CaseView
@@ -148,24 +150,33 @@ def show_case(
     """
     settings = settings_or_die(config)
 
-    async def work() -> tuple[CaseView, list[Hold], list[bytes]]:
+    async def work() -> tuple[CaseView, CaseFile, list[Hold], list[bytes]]:
         async with opened(settings) as context:
             view = await _found(context, case_id, sealed=sealed)
             held = await Holds(context.engine, context.ring).of([view.case.case_id])
-            return view, held, await context.ledger.entries(view.case.case_id)
+            file = await file_of(context, view.case.case_id)
+            return view, file, held, await context.ledger.entries(view.case.case_id)
 
-    view, held, entries = run(work())
+    view, file, held, entries = run(work())
     names = sorted(row.system for row in view.revocations)
     lanes = told(((None, entry) for entry in entries), names, cutoff=to_ms(view.case.cutoff_at))
     if as_json:
         data = render.as_data(view)
         data["holds"] = [asdict(hold) for hold in held]
+        data["candidates"] = {
+            name: list(map(asdict, rows)) for name, rows in file.candidates.items()
+        }
         data["clock_skew_ms"] = {name: lane.skew_ms for name, lane in lanes.items()}
         if ledger:
             data["ledger"] = [entry.decode() for entry in entries]
         print_json(data)
         return
     print_case(view, held)
+    for row in view.revocations:
+        if shut := contained_words(row, lanes[row.system].unread):
+            out.print(f"\n{row.system}: {shut} Everything else is not proved gone.", soft_wrap=True)
+    for name, candidates in file.candidates.items():
+        print_candidates(view.case.case_id, name, candidates)
     for name, lane in lanes.items():
         if abs(lane.skew_ms) >= _TOLD_SKEW_MS:
             way = "behind" if lane.skew_ms < 0 else "ahead of"

@@ -23,6 +23,7 @@ from lockstep.cli import (
     ledger,
     ledger_refold,
     notices,
+    pick,
     requests,
     retry,
     score,
@@ -61,6 +62,7 @@ app.command("events", rich_help_panel=_WORK)(events.events)
 app.command(rich_help_panel=_WORK)(stuck.stuck)
 app.command("requests", rich_help_panel=_WORK)(requests.list_requests)
 app.command(rich_help_panel=_WORK)(retry.retry)
+app.command(rich_help_panel=_WORK)(pick.pick)
 app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)
 app.command(rich_help_panel=_WORK)(cases.amend)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.markup import escape
 from rich.table import Table
 
-from lockstep.control.wording import reason_of, status_of, suggestion_of
+from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.records import CaseView, RevocationRow
@@ -136,6 +136,8 @@ def stuck_lines(views: list[CaseView]) -> list[str]:
             why = escape(" ".join([reason_of(row, view.case), row.fault_text or ""]).strip())
             lines.append(f"  {row.system}  {coloured(row.state)}  {due}  {why}")
             lines.append(f"    [dim]{suggestion_of(row)}[/]")
+            if shut := contained_words(row):
+                lines.append(f"    {shut} Everything else is not proved gone.")
     return lines
 
 

@@ -21,6 +21,7 @@ from lockstep.cli.context import (
 from lockstep.domain.counting import counted
 from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.brakes import Brakes
+from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.records import CaseView
 from lockstep.storage.stalled import Stalled, StalledCases
 
@@ -45,6 +46,7 @@ def stuck(
                 await views.of([row.case_id for row in known.cases]),
                 await views.stuck(),
                 await Brakes(context.engine, context.ring, settings.tenant).waiting(scope),
+                await Doubts(context.engine).standing(scope),
             )
 
     found = run(work())
@@ -54,11 +56,14 @@ def stuck(
         for line in found.lines():
             out.print(line, soft_wrap=True)
     beside = err if as_json else out
+    if as_json and found.doubts:
+        for row in found.doubts:
+            beside.print(_doubt_line(row), soft_wrap=True)
     if found.held.count:
         beside.print(_held_line(found.held), soft_wrap=True)
     if not found.known.is_known:
         beside.print(escape(render.unknown_line(found.known)), soft_wrap=True)
-    elif not (found.held.count or found.stalled or found.waiting or as_json):
+    elif not (found.held.count or found.stalled or found.waiting or found.doubts or as_json):
         out.print("Nothing is stuck.")
 
 
@@ -68,6 +73,7 @@ class _Stuck:
     stalled: list[CaseView]
     waiting: list[CaseView]
     held: HeldWait
+    doubts: list[Doubt]
 
     def lines(self) -> list[str]:
         why = {row.case_id: row for row in self.known.cases}
@@ -76,7 +82,7 @@ class _Stuck:
             for view in self.stalled
             for line in render.stalled_lines(view, why[view.case.case_id])
         ]
-        return told + render.stuck_lines(self.waiting)
+        return told + render.stuck_lines(self.waiting) + [_doubt_line(row) for row in self.doubts]
 
     def as_data(self) -> list[dict[str, object]]:
         """Each case once; ``stalled`` says why its workflow cannot go on, or is null."""
@@ -94,6 +100,14 @@ class _Stuck:
                 },
             }
         return list(told.values())
+
+
+def _doubt_line(row: Doubt) -> str:
+    """A settled system in which a later look found accounts of which nobody knows whose."""
+    return (
+        f"[bold]{row.case_id}[/]  {escape(row.system)}  [bold yellow]accounts in doubt[/] since"
+        f" {render.instant(row.since)}: `lockstep case show {row.case_id}`, then `lockstep pick`"
+    )
 
 
 def _held_line(held: HeldWait) -> str:

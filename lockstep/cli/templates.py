@@ -84,6 +84,7 @@ heartbeat = "24h"                     # sign at least so often, so that a cut en
 # idle = "30m"
 # lifetime = "10h"
 # attest_in_pairs = ["0"]                   # tiers that nobody attests alone; 0 always
+# pick_in_pairs = []                        # tiers where nobody picks accounts in doubt alone
 # prolong_in_pairs = ["involuntary"]        # whose access nobody prolongs alone
 
 # [oidc]

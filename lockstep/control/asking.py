@@ -17,6 +17,7 @@ LIFETIME = timedelta(hours=48)
 _ASKS = {
     ActKind.ATTEST: ActKind.ASK_ATTEST,
     ActKind.WAIVE: ActKind.ASK_WAIVE,
+    ActKind.PICK: ActKind.ASK_PICK,
     ActKind.RESCHEDULE: ActKind.ASK_RESCHEDULE,
     ActKind.RESCIND: ActKind.ASK_RESCIND,
 }
@@ -75,7 +76,7 @@ async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Ask
         wish.system,
         _ASKS[wish.kind],
         me.user_id,
-        {"name": me.name, "reason": wish.reason, "request": request.request_id},
+        {"name": me.name, "reason": wish.reason, "request": request.request_id, **_told(wish)},
         token=me.token,
     )
     try:
@@ -83,6 +84,11 @@ async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Ask
     except RequestStandsError:
         raise already_asked(wish.system) from None
     return Asked(request.request_id, request.expires_at, act.case_id)
+
+
+def _told(wish: Wish) -> dict[str, object]:
+    """What of a wish the history of the case tells."""
+    return {name: wish.more[name] for name in ("accounts", "others") if name in wish.more}
 
 
 def already_asked(system: str) -> ConflictError:

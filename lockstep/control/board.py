@@ -16,6 +16,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board import BoardCase, BoardReads, Standstill, Suggestions, Waiting, is_open
 from lockstep.storage.board_filter import NOBODY, BoardState, Place
 from lockstep.storage.brake_rows import HeldWait
+from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames, UnknownNameError
 from lockstep.storage.records import CaseRow, RevocationRow
@@ -131,6 +132,7 @@ class BoardPage:
         counts: cases of each state.
         held: people who wait at a brake: no case is open for them, and their clocks run.
         stalled: cases whose workflow cannot go on, whatever the filters.
+        doubts: settled systems in which a person has to pick accounts, whatever the filters.
     """
 
     lines: tuple[Line, ...]
@@ -139,6 +141,7 @@ class BoardPage:
     standstill: Standstill
     held: HeldWait
     stalled: Stalled
+    doubts: tuple[Doubt, ...] = ()
 
     def people(self, state: BoardState) -> int:
         """Cases of a state, and with those that are late whoever waits at a brake as late."""
@@ -190,7 +193,8 @@ class Board:
         stalled = await StalledCases(self._engine).read(me.scope)
         if after is None and not listing.rows:
             await self._check_names(me, filters)
-        return BoardPage(tuple(lines), counts, listing.more, standstill, held, stalled)
+        doubts = tuple(await Doubts(self._engine).standing(me.scope))
+        return BoardPage(tuple(lines), counts, listing.more, standstill, held, stalled, doubts)
 
     async def one(self, me: Principal, case_id: str) -> Line | None:
         """One case by its whole id; None if there is none, or it is not ``me``'s to see."""

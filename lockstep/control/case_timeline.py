@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from lockstep.evidence.fold import RETURNED_BEFORE_REHIRE
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 from lockstep.evidence.plain import instant_ms
 
 
@@ -25,6 +25,8 @@ class Mark(StrEnum):
     RETURNED = "returned"
     REHIRED = "rehired"
     """Access that stood when HR said that they work here again: it is theirs from then on."""
+    DOUBT = "doubt"
+    """An account that may be the leaver's: whose it is, is not known."""
     APPEARED = "appeared"
     """Access where none had been found before: nothing came back."""
     ASKED = "asked"
@@ -41,6 +43,7 @@ _NAMES = {
     Mark.LOOK_FAILED: "Watch: no look could be had",
     Mark.RETURNED: "Access came back",
     Mark.REHIRED: "Access had come back before HR said that they work here again",
+    Mark.DOUBT: "An account in doubt was found",
     Mark.APPEARED: "Access found where none had been",
     Mark.ASKED: "A person was asked",
     Mark.DECISION: "A person decided",
@@ -88,6 +91,11 @@ class Told:
     open_since: int | None = None
     stands: bool | None = None
     had: bool = False
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    """Lists that the last attempt could not read: kind, and the category of the fault or ""."""
+    searches: list[tuple[str, str]] = field(default_factory=list)
+    """By which kinds of key the last attempt searched, and how each search is proved."""
+    listed: int | None = None
     skew_ms: int = 0
     """By how much the vendor's clock lay behind (negative) or ahead of ours, at worst."""
 
@@ -142,10 +150,13 @@ def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: i
     match entry["kind"]:
         case "revocation:attempt":
             add(Mark.ATTEMPT, f"attempt {data['attempt']} of round {data['round']}")
+            _tell_searches(lane, data)
             lane.stands = lane.stands or bool(data.get("standing"))
             lane.had = lane.had or lane.stands
         case "revocation:fault":
             add(Mark.FAULT, data["category"])
+            lane.unread = [(row["kind"], row.get("category", "")) for row in data.get("unread", ())]
+            _tell_searches(lane, data)
         case "revocation:outcome":
             _tell_outcome(lane, data, at, leaf)
         case "revocation:needs_person":
@@ -167,6 +178,9 @@ def _tell_finding(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None
     if data.get("finding") == RETURNED_BEFORE_REHIRE:
         lane.events.append(Event(at, Mark.REHIRED, "", leaf))
         return
+    if data.get("finding") == ACCOUNT_IN_DOUBT:
+        lane.events.append(Event(at, Mark.DOUBT, "", leaf))
+        return
     mark = Mark.RETURNED if lane.had else Mark.APPEARED
     lane.events.append(Event(at, mark, data.get("finding", "") if lane.had else "", leaf))
     lane.had = lane.stands = True
@@ -174,7 +188,15 @@ def _tell_finding(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None
     lane.residuals = []
 
 
+def _tell_searches(lane: Told, data: Mapping[str, Any]) -> None:
+    if "searches" in data:
+        lane.searches = [(row["by"], row["proof"]) for row in data["searches"]]
+        lane.listed = data.get("listed")
+
+
 def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None) -> None:
+    lane.unread = []
+    _tell_searches(lane, data)
     off = instant_ms(data["revoked_at"])
     for action in data.get("accepted", ()):
         detail = action["kind"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from lockstep.domain.finding import Reason
 from lockstep.storage.case_acts import ActKind, ActRow, ActState
 from lockstep.storage.requests import RequestState
 
@@ -11,6 +13,8 @@ _DID = {
     ActKind.RETRY: "asked for a retry",
     ActKind.ATTEST: "attested it",
     ActKind.WAIVE: "waived it",
+    ActKind.PICK: "picked accounts",
+    ActKind.ASK_PICK: "asked that accounts be picked",
     ActKind.ASK_ATTEST: "asked for an attestation",
     ActKind.ASK_WAIVE: "asked for a waiver",
     ActKind.ASK_RESCHEDULE: "asked for a later cutoff",
@@ -24,9 +28,24 @@ _DID = {
     ActKind.NAMES: "looked at the leaver's name",
     ActKind.FETCH: "fetched an artefact",
 }
+_WHY = {
+    Reason.PICKED: "a person said that it is the leaver's",
+    Reason.PINNED: "HR named it for this system",
+    Reason.KNOWN: "it was found to be the leaver's before",
+    Reason.NUMBER: "it has the leaver's number",
+    Reason.ONLY_ONE: "the only one with an address or user name of the leaver",
+    Reason.NOT_PICKED: "a person said that it is not the leaver's",
+    Reason.OTHER_NUMBER: "it has another employee number or worker id",
+    Reason.OTHER_ACCOUNT: "a stronger key names another account",
+    Reason.MADE_AFTER_CUTOFF: "it was made after the cutoff",
+    Reason.NAME_IN_PART: "the user name agrees before the @ only",
+    Reason.OTHER_DOMAIN: "all its addresses are in domains where the leaver has none",
+    Reason.SEVERAL: "one of several with an address or user name of the leaver",
+}
 _ASKED = {
     ActKind.ATTEST: "attestation",
     ActKind.WAIVE: "waiver",
+    ActKind.PICK: "pick of accounts",
     ActKind.RESCHEDULE: "later cutoff",
     ActKind.RESCIND: "calling off",
 }
@@ -48,6 +67,17 @@ def instant_words(moment: datetime) -> str:
 def did(kind: str) -> str:
     """What somebody did, to go behind their name."""
     return _DID[ActKind(kind)]
+
+
+def why_words(why: str) -> str:
+    """Why an account is in doubt, or somebody else's."""
+    return _WHY[Reason(why)]
+
+
+def picked_words(accounts: Sequence[str], others: Sequence[str]) -> str:
+    """What a pick said, by the vendor's ids."""
+    theirs = f"picked {', '.join(accounts)}" if accounts else "picked none"
+    return f"{theirs}; not the leaver's: {', '.join(others)}" if others else theirs
 
 
 def asked_words(kind: str) -> str:

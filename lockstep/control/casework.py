@@ -42,7 +42,7 @@ from lockstep.storage.users import Users
 
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_DECIDING = frozenset({ActKind.RETRY.value, ActKind.ATTEST.value, ActKind.WAIVE.value})
+_DECIDING = frozenset(kind.value for kind in DecisionKind)
 
 
 class NotThereError(LookupError):
@@ -73,6 +73,8 @@ class Choice:
     reason: str = field(repr=False)
     digest: str = ""
     until: datetime | None = None
+    accounts: tuple[str, ...] = field(default=(), repr=False)
+    others: tuple[str, ...] = field(default=(), repr=False)
 
 
 class CaseDesk:
@@ -118,10 +120,16 @@ class CaseDesk:
         row = open_row(found, system, seen)
         if choice.kind is DecisionKind.RETRY and row.tier == Tier.MANUAL:
             raise RefusedError(f"{system} is worked by hand: attest it")
+        return await self.decide_found(me, found, system, choice)
+
+    async def decide_found(
+        self, me: Principal, found: CaseFile, system: str, choice: Choice
+    ) -> Done:
+        """Carry out what needs nobody else and was found to be possible."""
         person = Person(named(me), choice.reason)
         check_decision(choice.kind, person, choice.until)
         act = NewAct(
-            case_id,
+            found.view.case.case_id,
             system,
             ActKind(choice.kind.value),
             me.user_id,
@@ -154,6 +162,8 @@ class CaseDesk:
                 artefact_digest=data["digest"],
                 until=datetime.fromisoformat(until) if until else None,
                 decision_id=decision_id_of(act.act_id),
+                accounts=data.get("accounts", ()),
+                others=data.get("others", ()),
             )
         except UnansweredError as error:
             # It stays sent, and its slot taken, until it is sent again.
@@ -276,9 +286,9 @@ def open_row(found: CaseFile, system: str, seen: str) -> RevocationRow:
     if row.state == RevocationState.STOPPED:
         raise RefusedError("the case was called off")
     if row.state == RevocationState.SETTLED:
-        raise ConflictError(f"{system} is settled: {_settled_words(found, row)}")
+        raise ConflictError(f"{system} is settled: {settled_words(found, row)}")
     if seen and seen != position(found, system):
-        raise ConflictError(_since_then(found, system))
+        raise ConflictError(since_then(found, system))
     return row
 
 
@@ -306,10 +316,15 @@ def decision_data(choice: Choice, person: Person, *, request_id: str = "") -> Ma
         "digest": choice.digest,
         "until": choice.until.astimezone(UTC).isoformat() if choice.until else "",
         "request": request_id,
+        **(
+            {"accounts": list(choice.accounts), "others": list(choice.others)}
+            if choice.kind is DecisionKind.PICK
+            else {}
+        ),
     }
 
 
-def _settled_words(found: CaseFile, row: RevocationRow) -> str:
+def settled_words(found: CaseFile, row: RevocationRow) -> str:
     outcome = (row.outcome or "").replace("_", " ")
     last = _last_decision(found, row.system)
     by_person = row.outcome in {"attested", "waived"}
@@ -320,7 +335,7 @@ def _settled_words(found: CaseFile, row: RevocationRow) -> str:
     return f"{words}; {who_did(last)}" if last is not None else words
 
 
-def _since_then(found: CaseFile, system: str) -> str:
+def since_then(found: CaseFile, system: str) -> str:
     last = _last_decision(found, system)
     if last is None:
         return "it has changed since you looked at it: look again, then decide"

@@ -209,8 +209,12 @@ class Desk:
         artefact_digest: str = "",
         until: datetime | None = None,
         decision_id: str = "",
+        accounts: Sequence[str] = (),
+        others: Sequence[str] = (),
     ) -> DecisionResult:
-        """Retry, attest or waive one system of a case.
+        """Retry, attest or waive one system of a case, or pick accounts in it.
+
+        ``accounts`` and ``others``: those that were shown, see `lockstep.control.picking`.
 
         Raises:
             RefusedError: by our rules, by the workflow's, or because Temporal is away.
@@ -229,6 +233,8 @@ class Desk:
             second_person=person.second,
             artefact_digest=artefact_digest,
             until=until,
+            accounts=list(accounts),
+            others=list(others),
         )
         handle = self._client.get_workflow_handle(view.case.case_id)
         try:

@@ -19,12 +19,14 @@ class Pairs:
 
     Args:
         attest: further tiers of systems that nobody attests alone, artefact or not.
+        pick: tiers of systems of which nobody says alone whose accounts in doubt are.
         prolong: kinds of leaver whose access nobody prolongs alone, by a later cutoff or by calling
             the case off: a friend of the dismissed could.
     """
 
     attest: frozenset[Tier] = frozenset({Tier.ZERO})
     prolong: frozenset[TerminationKind] = frozenset({TerminationKind.INVOLUNTARY})
+    pick: frozenset[Tier] = frozenset()
 
     def need_second(self, kind: DecisionKind, tier: str, *, has_artefact: bool) -> bool:
         """Whether somebody else has to agree before a system is decided about."""
@@ -33,6 +35,8 @@ class Pairs:
                 return False
             case DecisionKind.WAIVE:
                 return True
+            case DecisionKind.PICK:
+                return tier in self.pick
             case DecisionKind.ATTEST:
                 return has_artefact or tier == Tier.ZERO or tier in self.attest
 

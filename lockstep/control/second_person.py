@@ -30,10 +30,12 @@ from lockstep.control.casework import (
     writable,
 )
 from lockstep.control.desk import LONGEST_WAIVER, Person, RefusedError
+from lockstep.control.picking import doubtful_row
 from lockstep.control.sessions import LOCAL_ADMINISTRATOR
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.artefacts import Upload
+from lockstep.storage.candidates import shown_as
 from lockstep.storage.case_acts import (
     ActKind,
     ActRow,
@@ -109,7 +111,12 @@ class SecondPerson:
         row = _fitting(found, request, asked)
         await self._check_asker(request, asked)
         choice = Choice(
-            DecisionKind(request.kind), str(asked["reason"]), str(asked["digest"]), request.until
+            DecisionKind(request.kind),
+            str(asked["reason"]),
+            str(asked["digest"]),
+            request.until,
+            tuple(asked.get("accounts", ())),
+            tuple(asked.get("others", ())),
         )
         person = Person(str(asked["actor"]), choice.reason, named(me))
         act = NewAct(
@@ -256,7 +263,12 @@ def opened(request: RequestRow, subject: Subject) -> Mapping[str, Any]:
 
 def _fitting(found: CaseFile, request: RequestRow, asked: Mapping[str, Any]) -> RevocationRow:
     """The system as it stands now; raises unless what was asked for still makes sense."""
-    row = open_row(found, request.system, "")
+    if request.kind == DecisionKind.PICK:
+        row = doubtful_row(found, request.system, "")
+        if shown_as(found.candidates[row.system]) != asked["shown"]:
+            raise ConflictError("other accounts are in doubt by now: it must be asked anew")
+    else:
+        row = open_row(found, request.system, "")
     if row.opening != asked["opening"]:
         raise ConflictError(
             f"access came back to {row.system} since this was asked for: it must be asked anew"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC
+
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
@@ -31,6 +34,23 @@ def reason_of(row: RevocationRow, case: CaseRow | None = None) -> str:
     if case is not None and case.status == CaseStatus.SCHEDULED:
         return "Waits for the cutoff."
     return _WITHOUT_FAULT[RevocationState(row.state)][0]
+
+
+def contained_words(row: RevocationRow, unread: Sequence[tuple[str, str]] = ()) -> str:
+    """That nobody signs in although not all is done; "" where that is not known to be so.
+
+    ``unread``: kinds of lists that could not be read, and why.
+    """
+    if row.contained_at is None or row.state == RevocationState.SETTLED:
+        return ""
+    text = f"Sign-in shut at {row.contained_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, read back."
+    whys: dict[str, list[str]] = {}
+    for kind, category in unread:
+        why = f": {rule_for(FaultCategory(category)).reason}" if category else "."
+        whys.setdefault(why, []).append(kind.replace("_", " "))
+    return " ".join(
+        [text, *(f"Could not be read: {', '.join(kinds)}{why}" for why, kinds in whys.items())]
+    ).replace("..", ".")
 
 
 def suggestion_of(row: RevocationRow) -> str:

@@ -113,8 +113,8 @@ _RULES: dict[FaultCategory, FaultRule] = {
     FaultCategory.AMBIGUOUS_MATCH: FaultRule(
         False,
         Audience.HR,
-        "The keys fit accounts of different people.",
-        "Confirm which account is the leaver's, amend the keys, then retry.",
+        "It is in doubt whose the accounts are that were found.",
+        "Pick which accounts are the leaver's: lockstep pick, or on the case's page.",
     ),
     FaultCategory.MANAGED_ELSEWHERE: FaultRule(
         False,
@@ -126,7 +126,7 @@ _RULES: dict[FaultCategory, FaultRule] = {
         False,
         Audience.HR,
         "No system knows this leaver.",
-        "Ask HR for the right keys, amend the case, then retry; or attest.",
+        "Ask HR for more keys and add them: lockstep case correct. Or attest.",
     ),
     FaultCategory.UNEXPECTED_ANSWER: FaultRule(
         False,

@@ -29,6 +29,7 @@ class ConsoleTable(Table):
     ``origin``: scheme, host and port in the browser's address bar; default the bind address.
     ``attest_in_pairs``: tiers of systems that nobody attests alone, artefact or not; tier 0 always
     is one of them.
+    ``pick_in_pairs``: tiers of systems of which nobody says alone whose accounts in doubt are.
     ``prolong_in_pairs``: kinds of leaver whose cutoff nobody moves to later, and whose case nobody
     calls off, alone; what HR sends is not concerned.
     """
@@ -45,10 +46,15 @@ class ConsoleTable(Table):
     prolong_in_pairs: list[TerminationKind] = Field(
         default_factory=lambda: [TerminationKind.INVOLUNTARY], max_length=len(TerminationKind)
     )
+    pick_in_pairs: list[Tier] = Field(default_factory=list, max_length=len(Tier))
 
     def pairs(self) -> Pairs:
         """When a person may not decide alone."""
-        return Pairs(frozenset(self.attest_in_pairs), frozenset(self.prolong_in_pairs))
+        return Pairs(
+            frozenset(self.attest_in_pairs),
+            frozenset(self.prolong_in_pairs),
+            frozenset(self.pick_in_pairs),
+        )
 
     @field_validator("attest_in_pairs")
     @classmethod

@@ -105,6 +105,7 @@ def _policy(settings: Settings) -> dict[str, Any]:
         "watch": [text_of(delay) for delay in policy.watch],
         "vendor_clock_tolerance": text_of(policy.vendor_clock_tolerance),
         "attest_in_pairs": [tier.value for tier in settings.console.attest_in_pairs],
+        "pick_in_pairs": [tier.value for tier in settings.console.pick_in_pairs],
         "prolong_in_pairs": [kind.value for kind in settings.console.prolong_in_pairs],
         "sla": {name: text_of(timedelta(seconds=limit)) for name, limit in limits.items()},
     }

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Scope
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.board_filter import (
     ASKED_ABOUT,
     RUNNING,
@@ -318,7 +319,9 @@ async def _about(
     """By case: systems where access came back, what waits for a second person, who took it."""
     back: dict[str, list[str]] = defaultdict(list)
     query: Select[Any] = select(findings.c.case_id, findings.c.system).where(
-        findings.c.case_id.in_(ids), findings.c.resolved_at.is_(None)
+        findings.c.case_id.in_(ids),
+        findings.c.resolved_at.is_(None),
+        findings.c.kind != ACCOUNT_IN_DOUBT,
     )
     for row in await connection.execute(query):
         back[row.case_id].append(row.system)

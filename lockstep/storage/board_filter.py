@@ -26,6 +26,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.terminations import TerminationKind
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, requests
 from lockstep.storage.tables.leavers import case_keys
@@ -267,7 +268,11 @@ def _today() -> ColumnElement[datetime]:
 
 
 def _is_back(system: str) -> ColumnElement[bool]:
-    query = exists().where(findings.c.case_id == cases.c.case_id, findings.c.resolved_at.is_(None))
+    query = exists().where(
+        findings.c.case_id == cases.c.case_id,
+        findings.c.resolved_at.is_(None),
+        findings.c.kind != ACCOUNT_IN_DOUBT,
+    )
     return query.where(findings.c.system == system) if system else query
 
 

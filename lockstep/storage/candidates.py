@@ -63,7 +63,7 @@ def open_candidates(
 def shown_as(candidates: Sequence[Candidate]) -> str:
     """What a pick says that it was shown, so that other candidates are not decided by it."""
     told = sorted((one.account_id, one.why) for one in candidates)
-    return sha256(canonical_bytes([list(row) for row in told])).hexdigest()[:16]
+    return sha256(canonical_bytes({"shown": [list(row) for row in told]})).hexdigest()[:16]
 
 
 def picked(before: Picks, *, accounts: Collection[str], others: Collection[str]) -> Picks:

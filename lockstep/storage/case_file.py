@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.rights import Scope
 from lockstep.storage.artefacts import ArtefactRow, artefacts_of
+from lockstep.storage.candidates import Candidate, open_candidates
 from lockstep.storage.case_acts import (
     ActKind,
     ActRow,
@@ -84,6 +85,7 @@ class CaseFile:
         assigned: who has taken it, and since when.
         stood: by system, as of the opening that is under way.
         paused: until when, by system.
+        candidates: by system, the accounts that a person is to tell apart.
     """
 
     view: CaseView
@@ -98,6 +100,7 @@ class CaseFile:
     assigned: tuple[str, datetime] | None = None
     stood: Mapping[str, Stood] = field(default_factory=dict, repr=False)
     paused: Mapping[str, datetime] = field(default_factory=dict)
+    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class CaseFiles:
                 return None
             case = CaseRow(**row)
             subject = await self._subject(connection, case)
-            rows, stood = await _doors(connection, case_id, subject)
+            rows, stood, candidates = await _doors(connection, case_id, subject)
             acts = await acts_of(connection, case_id, subject)
             moves = await acts_of(connection, case_id, subject, kinds=_DATES)
             return CaseFile(
@@ -146,6 +149,7 @@ class CaseFiles:
                 assigned=await _assigned(connection, case_id),
                 stood=stood,
                 paused=await _paused(connection, [row.system for row in rows]),
+                candidates=candidates,
             )
 
     async def entries(self, case_id: str, *, limit: int = 2000) -> list[PlacedEntry]:
@@ -186,14 +190,15 @@ def _names(subject: Subject | None) -> tuple[str, str]:
 
 async def _doors(
     connection: AsyncConnection, case_id: str, subject: Subject | None
-) -> tuple[tuple[RevocationRow, ...], dict[str, Stood]]:
+) -> tuple[tuple[RevocationRow, ...], dict[str, Stood], dict[str, tuple[Candidate, ...]]]:
     query = (
-        select(*_REVOCATION, revocations.c.private)
+        select(*_REVOCATION, revocations.c.private, revocations.c.candidates)
         .where(revocations.c.case_id == case_id)
         .order_by(revocations.c.system)
     )
     rows = []
     stood = {}
+    shown = {}
     for found in (await connection.execute(query)).mappings():
         row = RevocationRow(**{name: found[name] for name in RevocationRow.__slots__})
         rows.append(row)
@@ -201,7 +206,11 @@ async def _doors(
             document = subject.decrypt(found["private"], context=f"{case_id}/{row.system}")
             if document["opening"] == row.opening:
                 stood[row.system] = _stood(document)
-    return tuple(rows), stood
+        if subject is not None and found["candidates"]:
+            shown[row.system] = open_candidates(
+                found["candidates"], subject, case_id=case_id, system=row.system
+            )
+    return tuple(rows), stood, shown
 
 
 def _stood(document: Mapping[str, Any]) -> Stood:

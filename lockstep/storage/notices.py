@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.rights import Scope
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.brake_rows import visible_held
 from lockstep.storage.exports import ExportState
 from lockstep.storage.tables.case import cases, findings, revocations
@@ -299,7 +300,17 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
                 findings,
                 (findings.c.case_id == row.case_id) & (findings.c.system == row.system),
             )
-            .where(findings.c.resolved_at.is_(None)),
+            .where(findings.c.resolved_at.is_(None), findings.c.kind != ACCOUNT_IN_DOUBT),
+        ),
+        (
+            NoticeKind.STUCK,
+            _about(findings.c.finding_id, findings.c.raised_at)
+            .join(
+                findings,
+                (findings.c.case_id == row.case_id) & (findings.c.system == row.system),
+            )
+            .where(findings.c.resolved_at.is_(None), findings.c.kind == ACCOUNT_IN_DOUBT)
+            .where(cases.c.unwatched_at.is_(None)),
         ),
         (
             NoticeKind.BRAKE,

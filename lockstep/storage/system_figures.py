@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
 from lockstep.domain.rights import Scope
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.storage.visibility import visible
@@ -194,6 +195,7 @@ class SystemFigures:
             select(func.count())
             .select_from(findings.join(cases, cases.c.case_id == findings.c.case_id))
             .where(findings.c.system == system, findings.c.raised_at > now - WEEK, visible(scope))
+            .where(findings.c.kind != ACCOUNT_IN_DOUBT)
         )
         async with self._engine.connect() as connection:
             row = (await connection.execute(select(func.count(), failed).select_from(newest))).one()

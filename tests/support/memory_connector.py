@@ -27,7 +27,6 @@ from lockstep.domain.access import (
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
-
 MADE_AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 

@@ -22,6 +22,7 @@ from lockstep.control.casework import (
     NotThereError,
 )
 from lockstep.control.desk import RefusedError, UnansweredError
+from lockstep.control.picking import Picking
 from lockstep.control.second_person import SecondPerson
 from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
 from lockstep.domain.rights import Permission
@@ -53,8 +54,9 @@ class Reason(Body):
     seen: str = Field(
         default="",
         max_length=_LONGEST_SEEN,
-        description="What the caller looked at: `seen` of a system, or `dates_seen` of the case "
-        "where its dates are moved or it is called off, as `GET /api/cases/{case_id}` tells them. "
+        description="What the caller looked at: `seen` of a system, `pick_seen` of it for a pick, "
+        "or `dates_seen` of the case where its dates are moved or it is called off, as "
+        "`GET /api/cases/{case_id}` tells them. "
         "Refused where that has changed; left out, nothing is compared.",
     )
 
@@ -76,6 +78,16 @@ class Attestation(Reason):
     """With an artefact it waits for a second person, and is grade C then."""
 
     artefact: Artefact | None = None
+
+
+class Pick(Reason):
+    """Which of the accounts that `GET /api/cases/{case_id}` shows as ``candidates`` are theirs."""
+
+    accounts: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(
+        max_length=200,
+        repr=False,
+        description="`account_id` of each that is the leaver's; empty says that none is.",
+    )
 
 
 class Waiver(Reason):
@@ -142,6 +154,18 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         return await _told(
             seconds.attest(me, case_id, system, reason=said.reason, seen=said.seen, upload=upload)
         )
+
+    @routes.post(
+        f"{_SYSTEM}/pick",
+        summary="Say which accounts in doubt are the leaver's",
+        **_sent(Pick, 200, 202),
+    )
+    async def pick(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+        said, me = await read_body(request, Pick), await gate.asker(request)
+        work = Picking(desk).pick(
+            me, case_id, system, said.accounts, reason=said.reason, seen=said.seen
+        )
+        return await _told(work)
 
     @routes.post(
         f"{_SYSTEM}/waive",

@@ -10,15 +10,20 @@ from pydantic import Field, PlainSerializer
 from lockstep.control.board import BoardPage, Door, Line
 from lockstep.control.case_seen import CaseSeen
 from lockstep.control.filters import LONGEST, write_place
+from lockstep.control.picking import pick_seen
 from lockstep.domain.access import Category
 from lockstep.domain.clocks import time_to_revocation
 from lockstep.domain.faults import FaultCategory
+from lockstep.domain.finding import Reason
+from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.rights import Principal
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.board import MOST_ROWS
 from lockstep.storage.board_filter import BoardState
+from lockstep.storage.candidates import Candidate
 from lockstep.storage.case_acts import ActKind
+from lockstep.storage.case_file import CaseFile
 from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import MOST_ROWS as MOST_REQUESTS
 from lockstep.storage.requests import RequestState
@@ -47,10 +52,38 @@ Instant = Annotated[
 Status = Annotated[str, one_of(status for status in CaseStatus if status != "needs_person")]
 """As stored; that a system waits for a person is told by the systems and ``needs_person``."""
 AskedKind = Annotated[
-    str, one_of([ActKind.ATTEST, ActKind.WAIVE, ActKind.RESCHEDULE, ActKind.RESCIND])
+    str, one_of([ActKind.ATTEST, ActKind.WAIVE, ActKind.PICK, ActKind.RESCHEDULE, ActKind.RESCIND])
 ]
 OutcomeName = Annotated[str, one_of(Outcome)]
 _SEEN = "for whoever may not act, and in lists, null."
+
+
+class CandidateDocument(Answer):
+    """An account of which a person says whose it is; everything is the vendor's own word."""
+
+    account_id: Annotated[str, text(most=512)] = Field(repr=False)
+    in_doubt: bool = Field(description="Or else set aside: somebody else's, by `why`.")
+    why: Annotated[str, one_of(Reason)]
+    found_by: Annotated[str, one_of(KeyKind)]
+    name: Prose | None = Field(repr=False)
+    held: list[tuple[Name, Prose]] = Field(repr=False, description="Kind and value of each key.")
+    created_at: Instant | None
+    last_used_at: Instant | None
+    signs_in: bool | None = Field(description="Null where it is not known.")
+
+    @classmethod
+    def of(cls, one: Candidate) -> Self:
+        return cls(
+            account_id=one.account_id,
+            in_doubt=one.in_doubt,
+            why=one.why,
+            found_by=one.found_by,
+            name=one.name or None,
+            held=list(one.held),
+            created_at=one.created_at,
+            last_used_at=one.last_used_at,
+            signs_in=one.signs_in,
+        )
 
 
 class SystemDocument(Answer):
@@ -94,9 +127,19 @@ class SystemDocument(Answer):
     seen: Annotated[str, text(pattern=r"^[0-9]+\.[0-9]+$")] | None = Field(
         description=f"Give it as `seen` with what you decide about this system; {_SEEN}"
     )
+    candidates: list[CandidateDocument] | None = Field(
+        repr=False,
+        description="Accounts in doubt, and what was set aside with them. Null in lists and for "
+        "a token that may not see names.",
+    )
+    pick_seen: Annotated[str, text(most=60)] | None = Field(
+        description="Give it as `seen` when you pick; null where nothing is in doubt."
+    )
 
     @classmethod
-    def of(cls, line: Line, door: Door, seen: str | None = None) -> Self:
+    def of(
+        cls, line: Line, door: Door, seen: str | None = None, shown: CaseFile | None = None
+    ) -> Self:
         row = door.row
         off = row.revoked_at
         return cls(
@@ -109,6 +152,10 @@ class SystemDocument(Answer):
             suggestion=door.suggestion,
             time_to_revocation_ms=time_to_revocation(line.case.cutoff_at, off) if off else None,
             seen=seen,
+            candidates=[CandidateDocument.of(one) for one in shown.candidates.get(row.system, ())]
+            if shown
+            else None,
+            pick_seen=(pick_seen(shown, row.system) or None) if shown else None,
         )
 
 
@@ -146,7 +193,13 @@ class CaseDocument(Answer):
     systems: list[SystemDocument]
 
     @classmethod
-    def of(cls, line: Line, me: Principal, seen: CaseSeen | None = None) -> Self:
+    def of(
+        cls,
+        line: Line,
+        me: Principal,
+        seen: CaseSeen | None = None,
+        shown: CaseFile | None = None,
+    ) -> Self:
         case = line.case
         positions = seen.systems if seen else {}
         stored = set(cls.model_fields) & set(case.__dataclass_fields__)
@@ -161,7 +214,7 @@ class CaseDocument(Answer):
             dates_seen=seen.dates if seen else None,
             assignment_seen=seen.assignment if seen else None,
             systems=[
-                SystemDocument.of(line, door, positions.get(door.row.system))
+                SystemDocument.of(line, door, positions.get(door.row.system), shown)
                 for door in line.systems
             ],
         )

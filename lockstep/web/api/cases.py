@@ -16,6 +16,7 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board import MOST_ROWS
 from lockstep.storage.board_filter import BoardState, Due
+from lockstep.storage.case_file import CaseFile
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 from lockstep.web.api.case_answers import CaseDocument, CasesDocument
 
@@ -105,18 +106,19 @@ def cases_router(gate: Gate, board: Board, desk: CaseDesk) -> APIRouter:
     async def read_case(request: Request, case_id: CaseId) -> CaseDocument:
         me = await gate.asker(request)
         # First: nothing may be decided about that came after what the answer shows.
-        seen = await _seen(desk, me, case_id) if me.may(Permission.ACT) else None
+        found = await _found(desk, me, case_id) if me.sees_names else None
+        seen = CaseSeen.of(found) if found and me.may(Permission.ACT) else None
         line = await board.one(me, case_id) if is_text(case_id) else None
         if line is None:
             raise Problem(404, "no_such_case")
-        return CaseDocument.of(line, me, seen)
+        return CaseDocument.of(line, me, seen, found)
 
     return routes
 
 
-async def _seen(desk: CaseDesk, me: Principal, case_id: str) -> CaseSeen:
+async def _found(desk: CaseDesk, me: Principal, case_id: str) -> CaseFile:
     try:
-        return CaseSeen.of(await desk.find(me, case_id))
+        return await desk.find(me, case_id)
     except NotThereError:
         raise Problem(404, "no_such_case") from None
 

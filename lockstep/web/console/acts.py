@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from lockstep.control.asking import Asked
 from lockstep.control.case_dates import dates_of_form
-from lockstep.control.casework import Done, NotAllowedError, NotThereError
+from lockstep.control.casework import Done, NotAllowedError, NotThereError, writable
 from lockstep.control.desk import RefusedError
 from lockstep.control.uploads import MOST_BYTES, checked_upload
 from lockstep.domain.rights import Permission, Principal
@@ -74,6 +74,20 @@ def _add_system_acts(routes: APIRouter, room: CaseRoom) -> None:
             )
 
         return await _carry_out(room, request, case_id, "retry", work, system=system)
+
+    @routes.post(f"{_SYSTEM}/pick")
+    async def pick(request: Request, case_id: str, system: str) -> Response:
+        async def work(me: Principal, form: FormData) -> Done | Asked:
+            return await room.picking.pick(
+                me,
+                case_id,
+                system,
+                _picked(form),
+                reason=field(form, "reason"),
+                seen=field(form, "seen"),
+            )
+
+        return await _carry_out(room, request, case_id, "pick", work, system=system)
 
     @routes.post(f"{_SYSTEM}/attest")
     async def attest(request: Request, case_id: str, system: str) -> Response:
@@ -203,6 +217,14 @@ async def _upload(form: FormData) -> Upload | None:
     if not isinstance(given, UploadFile) or not given.filename:
         return None
     return checked_upload(given.filename, await given.read(MOST_BYTES + 1))
+
+
+def _picked(form: FormData) -> list[str]:
+    """The accounts that were ticked; that none is the leaver's has to be said, not left out."""
+    accounts = [writable(value) for value in form.getlist("account") if isinstance(value, str)]
+    if bool(accounts) == bool(field(form, "none")):
+        raise RefusedError("tick the leaver's accounts, or that none of them is the leaver's")
+    return accounts
 
 
 def _moment(given: str) -> datetime:

@@ -17,6 +17,7 @@ from lockstep.control.asking import LIFETIME
 from lockstep.control.case_dates import CaseDates
 from lockstep.control.case_names import CaseNames
 from lockstep.control.case_proofs import CaseProofs, NoHeadError
+from lockstep.control.case_words import why_words
 from lockstep.control.casework import (
     CaseDesk,
     ConflictError,
@@ -25,6 +26,7 @@ from lockstep.control.casework import (
     writable,
 )
 from lockstep.control.desk import RefusedError, UnansweredError
+from lockstep.control.picking import Picking
 from lockstep.control.second_person import SecondPerson
 from lockstep.control.sessions import Signed
 from lockstep.control.uploads import ENDINGS, MOST_BYTES, TooLargeError
@@ -43,6 +45,7 @@ _DONE: Mapping[str, str] = {
     "retry": "The retry is under way.",
     "attest": "The attestation is recorded.",
     "waive": "The waiver is recorded.",
+    "pick": "It is recorded whose the accounts are.",
     "asked": "It waits for a second person now.",
     "refuse": "It was refused.",
     "withdraw": "It was withdrawn.",
@@ -63,6 +66,7 @@ class CaseRoom:
     desk: CaseDesk
     dates: CaseDates
     seconds: SecondPerson
+    picking: Picking
     names: CaseNames
     proofs: CaseProofs
 
@@ -74,6 +78,7 @@ class CaseRoom:
             desk,
             CaseDates(desk),
             SecondPerson(desk),
+            Picking(desk),
             CaseNames(desk),
             CaseProofs(console.engine, desk.files),
         )
@@ -110,6 +115,7 @@ class CaseRoom:
             people=people,
             problem=problem,
             draft=draft or {},
+            why_words=why_words,
             done="" if part else _DONE.get(request.query_params.get("done", ""), ""),
             revealed=revealed,
             hours=int(LIFETIME.total_seconds() // 3600),

@@ -46,6 +46,7 @@ _ROWS = {
     Mark.RETURNED: 10,
     Mark.APPEARED: 10,
     Mark.REHIRED: 10,
+    Mark.DOUBT: 10,
 }
 """What is tried lies above the bar and what is seen below it: in a good case all is one moment."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.case_words import asked_words, did, is_approval, state_words
+from lockstep.control.case_words import asked_words, did, is_approval, picked_words, state_words
 from lockstep.control.casework import decision_id_of
 from lockstep.control.desk import RefusedError
 from lockstep.control.second_person import opened
@@ -138,6 +138,8 @@ def history_of(
         what = did(act.kind)
         if act.kind == ActKind.ASSIGN and document.get("to"):
             what = f"gave the case to {document['to']}"
+        if act.kind in {ActKind.PICK, ActKind.ASK_PICK} and "accounts" in document:
+            what = picked_words(document["accounts"], document["others"])
         if is_approval(act):
             asker = document.get("actor")
             what = f"approved the {asked_words(act.kind)}" + (

@@ -12,13 +12,16 @@ from lockstep.control.case_dates import assigned_at, dates_seen
 from lockstep.control.case_timeline import EntryLine, Mark, Told, entry_line, told
 from lockstep.control.casework import position
 from lockstep.control.pairs import Pairs
+from lockstep.control.picking import can_pick, pick_seen
 from lockstep.control.questions import to_moment, to_ms
-from lockstep.control.wording import reason_of, status_of, suggestion_of
+from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
+from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.storage.candidates import Candidate
 from lockstep.storage.case_file import CaseFile, FindingRow, PlacedEntry, Stood
 from lockstep.storage.records import RevocationRow
 from lockstep.web.console.case_drawing import Drawing, draw
@@ -39,6 +42,10 @@ class SystemView:
         refs: the vendor's ids of these, for whoever sees names.
         residuals: what still runs down, and until when; None where nobody has stated it.
         sent: an act that got no answer yet.
+        doubts: how many accounts are in doubt; `candidates` shows them, and those that were set
+            aside, to whoever sees names.
+        doubt_since: when a later look found them, in a system that is settled.
+        pick_seen: what the form carries that says whose they are.
     """
 
     row: RevocationRow
@@ -58,6 +65,13 @@ class SystemView:
     asked: AskedView | None
     sent: HistoryLine | None
     needs_second: bool
+    contained: str
+    doubts: int
+    candidates: tuple[Candidate, ...] = field(repr=False)
+    doubt_since: datetime | None
+    pick_seen: str
+    pick_in_pairs: bool
+    can_pick: bool
     can_decide: bool
     can_retry: bool
     can_waive: bool
@@ -256,6 +270,13 @@ def _system(
         asked=waits,
         sent=sent,
         needs_second=pairs.need_second(DecisionKind.ATTEST, row.tier, has_artefact=False),
+        contained=contained_words(row, lane.unread),
+        doubts=sum(one.in_doubt for one in found.candidates.get(row.system, ())),
+        candidates=found.candidates.get(row.system, ()) if named else (),
+        doubt_since=_doubt_since(found, row),
+        pick_seen=pick_seen(found, row.system),
+        pick_in_pairs=pairs.need_second(DecisionKind.PICK, row.tier, has_artefact=False),
+        can_pick=can_pick(found, row),
         can_decide=can,
         can_retry=can and row.tier != Tier.MANUAL,
         can_waive=can and row.due_at > now,
@@ -263,9 +284,16 @@ def _system(
 
 
 def _back(found: CaseFile, system: str) -> FindingRow | None:
-    return next(
-        (one for one in found.findings if one.system == system and one.resolved_at is None), None
-    )
+    return next((one for one in _standing(found, system) if one.kind != ACCOUNT_IN_DOUBT), None)
+
+
+def _doubt_since(found: CaseFile, row: RevocationRow) -> datetime | None:
+    doubts = [one.raised_at for one in _standing(found, row.system) if one.kind == ACCOUNT_IN_DOUBT]
+    return min(doubts, default=None)
+
+
+def _standing(found: CaseFile, system: str) -> list[FindingRow]:
+    return [one for one in found.findings if one.system == system and one.resolved_at is None]
 
 
 def _times(found: CaseFile, now: datetime) -> CaseTimes:

@@ -186,6 +186,7 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "held": page.held,
         "shows_held": filters.state in _WITH_HELD,
         "standstill": page.standstill,
+        "doubts": page.doubts,
         "stalled": page.stalled.cases,
         "stalled_known": page.stalled.is_known,
         "title": _TITLES[BoardState(filters.state)],

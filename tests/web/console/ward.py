@@ -41,14 +41,17 @@ DOOR, VAULT, BADGE = "door", "vault", "badge"
 """A system of tier 1, one of tier 0, and one that is worked by hand."""
 BOUND_S = 120
 TOKENS = {
-    right: f"ward-token-{right}-0123456789abcdefghijkl" for right in ("act", "approve", "see_cases")
+    right: f"ward-token-{right}-0123456789abcdefghijkl"
+    for right in ("act", "approve", "see_cases", "work")
 }
+_RIGHTS = {"work": ["see_cases", "act"]}
 
 
 def ward_settings(temporal: str) -> str:
     """The settings of a console whose cases run; `write_tokens` makes its secrets."""
     tokens = "\n".join(
-        f'[tokens.{right.replace("_", "-")}]\nsecret = "file:{right}.token"\nrights = ["{right}"]'
+        f'[tokens.{right.replace("_", "-")}]\nsecret = "file:{right}.token"\n'
+        f"rights = {json.dumps(_RIGHTS.get(right, [right]))}"
         for right in TOKENS
     )
     return f"""

@@ -22,7 +22,7 @@
   let kept = [];
   let focused = null;
   let left = 0;
-  const isFilledIn = (old) => [...old.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+  const isFilledIn = (old) => [...old.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => (field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue));
   part?.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target !== part) return;
     kept = [...part.querySelectorAll("details[data-keep][open]"), ...(homeless?.querySelectorAll("details") ?? [])];
@@ -39,7 +39,7 @@
         else if (old.contains(focused)) part.querySelector("h1")?.scrollIntoView({ block: "nearest" });
         return;
       }
-      if (!old.querySelector("form")) {
+      if (!old.querySelector("form") || (old.dataset.keep === "filled" && !isFilledIn(old))) {
         fresh.open = true;
         return;
       }

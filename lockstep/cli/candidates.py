@@ -1,0 +1,65 @@
+"""Accounts in doubt, side by side."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.markup import escape
+from rich.table import Table
+
+from lockstep.cli import render
+from lockstep.cli.context import Context, out
+from lockstep.control.case_words import why_words
+from lockstep.control.desk import RefusedError
+from lockstep.domain.rights import EVERYTHING
+from lockstep.storage.candidates import Candidate
+from lockstep.storage.case_file import CaseFile, CaseFiles
+
+
+async def file_of(context: Context, case_id: str) -> CaseFile:
+    """Everything about a case, for whoever holds the keyring."""
+    found = await CaseFiles(context.engine, context.ring).read(case_id, EVERYTHING)
+    if found is None:
+        raise RefusedError(f"there is no case {case_id!r}: see `lockstep cases`")
+    return found
+
+
+def print_candidates(case_id: str, system: str, candidates: tuple[Candidate, ...]) -> None:
+    """Accounts side by side, and the command that says whose they are."""
+    out.print(f"\n[yellow]{escape(system)}[/]: whose are these accounts? Nobody touches them.")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for one in candidates:
+        table.add_column(escape(one.account_id), overflow="fold")
+    for name, cells in _lines(candidates):
+        table.add_row(f"[dim]{name}[/]", *map(escape, cells))
+    out.print(table)
+    out.print(
+        f"  lockstep pick {case_id} {escape(system)} ACCOUNT... --reason WHY   (or --none)",
+        soft_wrap=True,
+    )
+
+
+def _lines(candidates: tuple[Candidate, ...]) -> list[tuple[str, list[str]]]:
+    signs = {True: "yes", False: "no", None: "not told"}
+
+    def stands(one: Candidate) -> str:
+        return "in doubt" if one.in_doubt else "set aside"
+
+    return [
+        ("now", [f"{stands(one)}: {why_words(one.why)}" for one in candidates]),
+        ("found by", [one.found_by.replace("_", " ") for one in candidates]),
+        ("name", [one.name or "not told" for one in candidates]),
+        ("held there", ["\n".join(_held(one)) or "not told" for one in candidates]),
+        ("made", [_when(one.created_at) for one in candidates]),
+        ("last used", [_when(one.last_used_at) for one in candidates]),
+        ("can sign in", [signs[one.signs_in] for one in candidates]),
+    ]
+
+
+def _held(one: Candidate) -> list[str]:
+    return [f"{kind.replace('_', ' ')} {value}" for kind, value in one.held]
+
+
+def _when(moment: datetime | None) -> str:
+    return render.instant(moment) if moment else "not told"
