@@ -40,6 +40,8 @@ _GUARDS = "guard-while-open"
 """Patch: a settled system is looked at again while others are open, and before the case closes."""
 _DOUBTS = "watch-until-picked"
 """Patch: the watch does not end while a person has to pick accounts."""
+_KEYS = "again-with-new-keys"
+"""Patch: what waited for better keys of the leaver is tried again when there are some."""
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -189,6 +191,9 @@ class CaseWorkflow:
             if now.partner and now.partner != self._partner:
                 workflow.upsert_search_attributes([names.PARTNER.value_set(now.partner)])
             self._take(now)
+            if now.again and workflow.patched(_KEYS):
+                for system in now.again:
+                    self._doors[system].has_new_keys = True
 
     def _take(self, begin: p.BeginResult) -> None:
         """What the database says of the case now."""
@@ -221,6 +226,7 @@ class CaseWorkflow:
         while not door.is_settled:
             door.round += 1
             door.decision = None
+            door.has_new_keys = False
             if door.plan.manual:
                 await self._ask_person(door, FaultCategory.MANUAL)
                 await self._decided(door)
@@ -402,7 +408,7 @@ class CaseWorkflow:
             )
 
     async def _decided(self, door: Door) -> None:
-        await workflow.wait_condition(lambda: door.decision is not None)
+        await workflow.wait_condition(lambda: door.decision is not None or door.has_new_keys)
 
     async def _close(self) -> None:
         """Close, unless nobody anywhere knew the person: then the keys are doubtful."""

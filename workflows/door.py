@@ -23,6 +23,8 @@ class Door:
     is_deciding: bool = False
     """A decision is being written; it is in ``decision`` when it stands."""
     settled_at: datetime | None = None
+    has_new_keys: bool = False
+    """The leaver's keys have grown since its last try."""
     in_doubt: bool = False
     """A look at it, settled, has found an account that may be the leaver's: a person picks."""
     is_picked: bool = False

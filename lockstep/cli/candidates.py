@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from rich.markup import escape
@@ -9,8 +10,10 @@ from rich.table import Table
 
 from lockstep.cli import render
 from lockstep.cli.context import Context, out
+from lockstep.control.case_timeline import Told
 from lockstep.control.case_words import why_words
 from lockstep.control.desk import RefusedError
+from lockstep.control.wording import is_sought, searched_words
 from lockstep.domain.rights import EVERYTHING
 from lockstep.storage.candidates import Candidate
 from lockstep.storage.case_file import CaseFile, CaseFiles
@@ -37,6 +40,24 @@ def print_candidates(case_id: str, system: str, candidates: tuple[Candidate, ...
     out.print(
         f"  lockstep pick {case_id} {escape(system)} ACCOUNT... --reason WHY   (or --none)",
         soft_wrap=True,
+    )
+
+
+def print_searches(file: CaseFile, lanes: Mapping[str, Told]) -> None:
+    """By which keys nobody was found: those that HR sent, and those tried in each such system."""
+    sought = [row.system for row in file.view.revocations if is_sought(row)]
+    if not sought or file.subject is None:
+        return
+    out.print("\nKeys of the leaver that are known:")
+    for key in file.subject.keys.keys:
+        where = f" in {key.system}" if key.system else ""
+        out.print(f"  {key.kind.value.replace('_', ' ')}{escape(where)}: {escape(key.value)}")
+    for system in sought:
+        words = searched_words(lanes[system].searches, lanes[system].listed)
+        out.print(f"  searched in {escape(system)}: {words or 'nothing yet'}", soft_wrap=True)
+    case_id = file.view.case.case_id
+    out.print(
+        f"  More keys: lockstep case correct {case_id} --email … --reason WHY", soft_wrap=True
     )
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from lockstep.cli import render
-from lockstep.cli.candidates import file_of, print_candidates
+from lockstep.cli.candidates import file_of, print_candidates, print_searches
 from lockstep.cli.context import (
     UNUSABLE,
     ConfigOption,
@@ -35,13 +35,14 @@ from lockstep.control.asking import Asked
 from lockstep.control.case_timeline import told
 from lockstep.control.casework import CaseDesk
 from lockstep.control.command_line import CommandLine
-from lockstep.control.desk import RefusedError
+from lockstep.control.desk import Correction, Person, RefusedError
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
 from lockstep.control.uploads import MOST_BYTES, checked_upload
 from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.domain.terminations import TerminationKind
 from lockstep.settings import Settings
 from lockstep.storage.artefacts import Upload
 from lockstep.storage.case_file import CaseFile
@@ -166,6 +167,10 @@ def show_case(
         data["candidates"] = {
             name: list(map(asdict, rows)) for name, rows in file.candidates.items()
         }
+        data["keys"] = [asdict(key) for key in file.subject.keys.keys] if file.subject else []
+        data["searches"] = {
+            name: {"searched": lane.searches, "listed": lane.listed} for name, lane in lanes.items()
+        }
         data["clock_skew_ms"] = {name: lane.skew_ms for name, lane in lanes.items()}
         if ledger:
             data["ledger"] = [entry.decode() for entry in entries]
@@ -177,6 +182,7 @@ def show_case(
             out.print(f"\n{row.system}: {shut} Everything else is not proved gone.", soft_wrap=True)
     for name, candidates in file.candidates.items():
         print_candidates(view.case.case_id, name, candidates)
+    print_searches(file, lanes)
     for name, lane in lanes.items():
         if abs(lane.skew_ms) >= _TOLD_SKEW_MS:
             way = "behind" if lane.skew_ms < 0 else "ahead of"
@@ -336,6 +342,45 @@ def amend(
             return event if isinstance(event, Asked) else await _await_event(context, event)
 
     _report(settings, run(work()), "the later cutoff", as_json=as_json)
+
+
+@case_app.command("correct")
+def correct_case(
+    case_id: CaseArgument,
+    reason: ReasonOption,
+    email: Annotated[list[str] | None, typer.Option(help="One more address.")] = None,
+    username: Annotated[list[str] | None, typer.Option(help="One more user name.")] = None,
+    employee_number: Annotated[str, typer.Option(help="One more employee number.")] = "",
+    kind: Annotated[TerminationKind | None, typer.Option(help="The right kind.")] = None,
+    partner: Annotated[str, typer.Option(help="The right partner.")] = "",
+    site: Annotated[str, typer.Option(help="The right site.")] = "",
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Add keys of the leaver, or correct kind, partner or site; dates move by `lockstep amend`.
+
+    Keys are added to those that HR sent. Systems that waited for better ones are tried again.
+    """
+    settings = settings_or_die(config)
+    person = Person(actor or whoami(), reason)
+    check_reason(reason)
+    more = Correction(
+        tuple(email or ()),
+        tuple(username or ()),
+        employee_number,
+        kind.value if kind else "",
+        partner,
+        site,
+    )
+
+    async def work() -> str:
+        async with opened(settings) as context:
+            view = await context.desk.find(case_id)
+            event = await context.desk.correct(view.case.case_id, more, person)
+            return await _await_event(context, event)
+
+    _report(settings, run(work()), "the correction", as_json=as_json)
 
 
 def rescind(

@@ -58,7 +58,7 @@ def pick(
         die("name the leaver's accounts, or say --none", code=UNUSABLE)
     person = Person(actor or whoami(), reason)
     settings = settings_or_die(config)
-    check_reason(person)
+    check_reason(reason)
 
     async def work() -> Choice:
         async with opened(settings, temporal=True) as context:

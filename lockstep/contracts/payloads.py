@@ -87,6 +87,7 @@ class BeginResult:
 
     The rest is what HR may have corrected meanwhile, told once the case has begun: a priority of 0
     and a partner of "" say nothing. Before, their mere length would betray a coming dismissal.
+    ``again``: systems that waited for better keys of the leaver, and now there are some.
     """
 
     state: BeginState
@@ -94,6 +95,7 @@ class BeginResult:
     times: list[SystemTimes] = field(default_factory=list)
     priority: int = 0
     partner: str = ""
+    again: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from lockstep.control.casework import (
     CaseDesk,
     ConflictError,
     Done,
+    living,
     named,
     text_of,
     writable,
 )
-from lockstep.control.desk import Person, RefusedError, new_event_id
+from lockstep.control.desk import Correction, Person, RefusedError, new_event_id
 from lockstep.control.events import Dates, EventError, TerminationEvent
 from lockstep.control.reporting import make_dates
 from lockstep.domain.cutoff import CutoffError, zone_named
@@ -96,6 +97,29 @@ class CaseDates:
         if self._desk.pairs.need_second_to_prolong(found.view.case.kind):
             return await self._ask(me, found, ActKind.RESCIND, person, {})
         return await self._report(me, found, await self._move(me, found, ActKind.RESCIND, person))
+
+    async def correct(
+        self, me: Principal, case_id: str, more: Correction, *, reason: str, seen: str = ""
+    ) -> Done:
+        """Add keys of the leaver, or correct kind, partner or site of the case."""
+        person = Person(named(me), text_of(reason))
+        found = await self._desk.find(me, case_id)
+        living(found)
+        if seen and seen != dates_seen(found):
+            raise ConflictError("the case has changed since you looked at it: look again")
+        case = found.view.case
+        if more.partner and me.partners is not None and more.partner not in me.partners:
+            raise RefusedError("you do not know of this partner's cases: ask somebody who does")
+        desk = self._desk.desk.within(me.scope)
+        try:
+            event = await desk.correction(case_id, more)
+            cutoff = desk.cutoff(event)
+        except EventError as error:
+            raise RefusedError(str(error)) from None
+        slot = f"{case.case_id}:dates:{dates_seen(found)}"
+        move = Move(case_id, ActKind.CORRECT, slot, person, event, cutoff, case.numbered_by)
+        taken = await self._desk.take(move.act(me, reason=reason.strip(), what=more.told), found)
+        return await self.send(move, taken)
 
     async def agreed(
         self,

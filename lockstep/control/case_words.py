@@ -23,6 +23,7 @@ _DID = {
     ActKind.WITHDRAW: "withdrew what was asked for",
     ActKind.RESCHEDULE: "moved the cutoff",
     ActKind.RESCIND: "called the case off",
+    ActKind.CORRECT: "added to what HR said",
     ActKind.COMMENT: "commented",
     ActKind.ASSIGN: "gave the case to somebody",
     ActKind.NAMES: "looked at the leaver's name",

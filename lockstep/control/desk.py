@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WorkflowHandle,
@@ -29,6 +30,7 @@ from lockstep.control.events import (
     check_systems,
     cutoff_of,
     local_body,
+    read_event,
     to_termination,
 )
 from lockstep.control.pairs import Pairs
@@ -83,6 +85,32 @@ class Person:
     actor: str
     reason: str
     second: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person adds to HR's word, or corrects of it; "" and () say nothing.
+
+    Keys are added to those that are known, never exchanged for them.
+    """
+
+    emails: tuple[str, ...] = field(default=(), repr=False)
+    usernames: tuple[str, ...] = field(default=(), repr=False)
+    employee_number: str = field(default="", repr=False)
+    kind: str = ""
+    partner: str = ""
+    site: str = ""
+
+    @property
+    def told(self) -> str:
+        """What it is about, without any key."""
+        parts = [
+            "keys" if self.emails or self.usernames or self.employee_number else "",
+            f"kind {self.kind.replace('_', ' ')}" if self.kind else "",
+            f"partner {self.partner}" if self.partner else "",
+            f"site {self.site}" if self.site else "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 class Desk:
@@ -172,6 +200,41 @@ class Desk:
         event = await self._restate(view.case, TerminationAction.AMENDED, dates)
         self.cutoff(event)
         return event
+
+    async def correction(self, case_id: str, more: Correction) -> TerminationEvent:
+        """The event that adds keys, or corrects kind, partner or site; the dates stay as they are.
+
+        Raises:
+            RefusedError: if nothing is said, there is no such case, or it was called off.
+            EventError: if a key cannot be one.
+        """
+        if more == Correction():
+            raise RefusedError("say what is to be added or corrected: nothing is")
+        case = (await self.find(case_id)).case
+        if case.status == CaseStatus.RESCINDED:
+            raise RefusedError(f"case {case.case_id} was called off: report the leaver anew")
+        try:
+            dates = Dates(zone=case.zone, access_ends_at=case.cutoff_at)
+        except ValidationError:  # of an older release, which took zones that are no place
+            dates = Dates(zone=WITHOUT_PLACE, access_ends_at=case.cutoff_at)
+        event = await self._restate(case, TerminationAction.AMENDED, dates)
+        worker = event.worker.model_dump(exclude_none=True)
+        for name in ("emails", "usernames"):
+            both = [*getattr(more, name), *worker[name]]
+            worker[name] = list(dict.fromkeys(both))[:MOST_NAMES]
+        if more.employee_number:
+            worker["employee_number"] = more.employee_number
+        said = {name: getattr(more, name) for name in ("kind", "partner", "site")}
+        document = event.model_dump(mode="json", exclude_none=True)
+        document.update({name: value for name, value in said.items() if value})
+        return read_event({**document, "worker": worker})
+
+    async def correct(self, case_id: str, more: Correction, person: Person) -> str:
+        """Add keys to a leaver's, or correct what is known of the case; return the event's id."""
+        _check_people(person)
+        event = await self.correction(case_id, more)
+        case = (await self.find(case_id)).case
+        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
 
     async def rescission(self, case_id: str) -> TerminationEvent:
         """The event that stops a case that has not begun; raises `RefusedError` like the other."""

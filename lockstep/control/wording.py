@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
+from lockstep.domain.access import Proof
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 
 _WITHOUT_FAULT = {
@@ -34,6 +35,30 @@ def reason_of(row: RevocationRow, case: CaseRow | None = None) -> str:
     if case is not None and case.status == CaseStatus.SCHEDULED:
         return "Waits for the cutoff."
     return _WITHOUT_FAULT[RevocationState(row.state)][0]
+
+
+_PROOFS = {
+    Proof.BY_ID: "by id",
+    Proof.PROVED: "the search was proved to find",
+    Proof.LISTED: "everybody was listed and compared",
+    Proof.NOT_HELD: "the system holds no such keys",
+    Proof.UNPROVED: "nothing shows that the search can find",
+}
+
+
+def is_sought(row: RevocationRow) -> bool:
+    """Whether the leaver was looked for there and is not found, or not for certain."""
+    is_open = row.state not in {RevocationState.SETTLED, RevocationState.STOPPED}
+    doubtful = {FaultCategory.UNKNOWN_WORKER, FaultCategory.AMBIGUOUS_MATCH}
+    return (is_open and row.fault in doubtful) or row.outcome == Outcome.NOT_FOUND
+
+
+def searched_words(searches: Sequence[tuple[str, str]], listed: int | None = None) -> str:
+    """By which kinds of key a system was searched, and how it is known that this could find."""
+    parts = [f"{by.replace('_', ' ')} ({_PROOFS[Proof(proof)]})" for by, proof in searches]
+    if listed is not None:
+        parts.append(f"{listed} accounts listed")
+    return ", ".join(parts)
 
 
 def contained_words(row: RevocationRow, unread: Sequence[tuple[str, str]] = ()) -> str:

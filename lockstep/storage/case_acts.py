@@ -52,6 +52,8 @@ class ActKind(StrEnum):
     WITHDRAW = "withdraw"
     RESCHEDULE = "reschedule"
     RESCIND = "rescind"
+    CORRECT = "correct"
+    """Added keys of the leaver, or corrected kind, partner or site."""
     COMMENT = "comment"
     ASSIGN = "assign"
     NAMES = "names"

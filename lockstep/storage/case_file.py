@@ -35,7 +35,7 @@ from lockstep.storage.visibility import visible
 MOST_ROWS = 200
 _CASE = [cases.c[item.name] for item in fields(CaseRow)]
 _REVOCATION = [revocations.c[item.name] for item in fields(RevocationRow)]
-_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND})
+_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.CORRECT})
 
 
 @dataclass(frozen=True, slots=True)

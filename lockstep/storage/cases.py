@@ -56,7 +56,7 @@ from lockstep.storage.case_writes import CLOSE, FINDING, REOPEN_CASE, RESOLVE
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocation_writes import DOUBTS, REOPEN, SEEN_STANDING
+from lockstep.storage.revocation_writes import DOUBTS, FOR_KEYS, NEW_KEYS, REOPEN, SEEN_STANDING
 from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases, policies, revocations
 from lockstep.storage.tables.leavers import subjects
@@ -296,8 +296,19 @@ class Cases:
                 await say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
                 await self._bar(connection, [current], now)
             times = await system_times(connection, current)
+            again = await self._waiting_for_keys(connection, case_id)
         priority = TerminationKind(current.kind).priority
-        return BeginResult(BeginState.BEGIN, current.cutoff_at, times, priority, current.partner)
+        partner = current.partner
+        return BeginResult(BeginState.BEGIN, current.cutoff_at, times, priority, partner, again)
+
+    async def _waiting_for_keys(self, connection: AsyncConnection, case_id: str) -> list[str]:
+        """What waited for better keys; an amendment that brought some has marked it."""
+        query = select(revocations.c.system).where(
+            revocations.c.case_id == case_id,
+            revocations.c.state == RevocationState.RETRYING.value,
+            revocations.c.fault.in_(FOR_KEYS),
+        )
+        return list((await connection.scalars(query.order_by(revocations.c.system))).all())
 
     async def close(self, case_id: str, closing: int) -> datetime:
         """Close a case; the same closing asked twice closes once."""
@@ -496,4 +507,6 @@ class Cases:
         )
         indexes = key_indexes(self._ring, case.tenant, merged.keys.keys)
         await write_keys(connection, {case.case_id: indexes}, anew=True)
+        if len(merged.keys.keys) > len(subject.keys.keys):
+            await connection.execute(NEW_KEYS, {"k_case": case.case_id})
         return merged

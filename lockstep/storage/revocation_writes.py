@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import DateTime, LargeBinary, bindparam, case, func, or_, text, update
 
+from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.ledger import ArrayUpdate
 from lockstep.storage.tables.case import revocations
@@ -121,6 +122,15 @@ PICKED_OPEN = _touch(
     state=RevocationState.REVOKING.value, needs_person_since=None, retry_at=None
 ).where(revocations.c.state != RevocationState.SETTLED.value)
 """A system that is open is tried again now; one that is settled stays so until it is looked at."""
+FOR_KEYS = (FaultCategory.UNKNOWN_WORKER.value, FaultCategory.AMBIGUOUS_MATCH.value)
+"""What more keys of the leaver may mend."""
+NEW_KEYS = (
+    update(revocations)
+    .where(revocations.c.case_id == bindparam("k_case"))
+    .where(revocations.c.state == RevocationState.NEEDS_PERSON.value)
+    .where(revocations.c.fault.in_(FOR_KEYS))
+    .values(state=RevocationState.RETRYING.value, needs_person_since=None, updated_at=func.now())
+)
 SEEN_STANDING = _touch(private=bindparam("n_private"))
 REHEARSED = _touch(
     rehearsed_at=bindparam("n_at"),

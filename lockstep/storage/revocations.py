@@ -314,6 +314,7 @@ class Revocations:
     def _done_data(self, item: Revocation, work: Progress) -> dict[str, object]:
         """What an attempt that failed has done and seen all the same."""
         data = {
+            **(search_data(work.location) if work.location is not _NOT_SEARCHED else {}),
             **aside_data(item.subject.salt, item.system, work.finding),
             **unread_data(work.unread),
         }

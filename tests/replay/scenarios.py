@@ -143,6 +143,12 @@ async def _rehire(stage: Stage) -> None:
     await stage.handle.signal(names.REHIRED, p.TerminationChanged("e2"))
 
 
+async def _add_keys(stage: Stage) -> None:
+    await stage.asked("okta")
+    stage.world.again = ["okta"]
+    await stage.change("e2")
+
+
 async def _pick_in_the_watch(stage: Stage) -> None:
     await stage.world.until_asked(p.WatchInput, "vpn", times=2)
     await stage.decide("vpn", p.DecisionKind.PICK, others=["a-1"])
@@ -229,6 +235,12 @@ SCENARIOS = {
         watch_s=(1,),
         script={"returned": {"okta": {1}}},
         act=_attest_late,
+    ),
+    "new-keys": Scenario(
+        "keys that were asked for have come: what waited for them is tried again by itself",
+        OKTA_VPN,
+        script={"steps": {"okta": [FaultCategory.UNKNOWN_WORKER]}},
+        act=_add_keys,
     ),
     "picked": Scenario(
         "accounts in doubt at the last look: the watch waits, one is picked, looked at and taken",

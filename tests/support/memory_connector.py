@@ -48,6 +48,8 @@ class MemoryConnector:
     """So many changes are carried out, and their answer is lost."""
     stale: int = 0
     """So many looks at the account's own record show an older state: no sign-in."""
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Accounts by an address of theirs."""
     namesakes: list[Match] = field(default_factory=list)
     """Accounts that an address finds too; give each one in `standing` as well."""
     unreadable: FaultCategory | None = None
@@ -69,13 +71,25 @@ class MemoryConnector:
         made = Match(account, KeyKind.EMAIL, created_at=MADE_AT, name=f"Name of {account_id}")
         self.namesakes.append(made)
 
+    def knows(self, email: str, account_id: str) -> None:
+        """Let an address find an account that contradicts nothing."""
+        self.addresses[email] = account_id
+
     async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
         self._call("locate", transcript)
         found = [worker for worker in keys.worker_ids if worker in self.standing]
         searched = [(KeyKind.WORKER_ID, value) for value in keys.worker_ids]
         searched += [(KeyKind.EMAIL, value) for value in keys.emails or ("one@example.com",)]
         return Location(
-            (*(Match(_account(worker), KeyKind.WORKER_ID) for worker in found), *self.namesakes),
+            (
+                *(Match(_account(worker), KeyKind.WORKER_ID) for worker in found),
+                *(
+                    Match(Account(self.addresses[mail]), KeyKind.EMAIL)
+                    for mail in keys.emails
+                    if mail in self.addresses
+                ),
+                *self.namesakes,
+            ),
             tuple(Search(kind, value, Proof.PROVED) for kind, value in searched),
         )
 

@@ -70,6 +70,8 @@ class World:
     priority: int = 0
     partner: str = ""
     """What HR has corrected, told once the case has begun."""
+    again: list[str] = field(default_factory=list)
+    """Systems that waited for keys that HR has sent now."""
     lag: timedelta = timedelta(0)
     """How far the database host's clock is behind the server's."""
     steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
@@ -163,7 +165,7 @@ class Doubles:
         waits = world.cutoff > now + timedelta(seconds=1)
         if waits:
             return p.BeginResult(p.BeginState.WAIT, world.cutoff)
-        corrected = (world.corrected, world.priority, world.partner)
+        corrected = (world.corrected, world.priority, world.partner, world.again)
         return p.BeginResult(p.BeginState.BEGIN, world.cutoff, *corrected)
 
     @activity.defn(name="revoke_access")

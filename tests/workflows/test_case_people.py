@@ -253,3 +253,24 @@ async def test_a_failed_record_of_a_decision_leaves_the_system_open_to_another(
         await case.decide("vpn", DecisionKind.ATTEST, decision_id="d-1")
     assert (await case.decide("vpn", DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
     assert await case.result() == CaseStatus.CLOSED
+
+
+@pytest.mark.real_server
+async def test_what_waited_for_keys_is_tried_again_when_they_come(clinic: Clinic) -> None:
+    """Without a decision of anybody; what waits for something else goes on waiting."""
+    case = await clinic.open(
+        plan("okta"),
+        plan("vpn"),
+        steps={
+            "okta": [FaultCategory.UNKNOWN_WORKER],
+            "vpn": [FaultCategory.PERMISSION_MISSING],
+        },
+    )
+    await case.done(p.NeedsPersonInput, "", times=2)
+    case.world.again = ["okta"]
+    await case.change()
+    await case.done(p.RevokeInput, "okta", times=2)
+    assert [row.round for row in case.world.of(p.RevokeInput, "vpn")] == [1]
+    await case.decide("vpn", DecisionKind.RETRY)
+    assert await case.result() == CaseStatus.CLOSED
+    assert [row.decision.system for row in case.world.of(p.DecisionInput)] == ["vpn"]

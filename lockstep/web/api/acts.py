@@ -21,11 +21,12 @@ from lockstep.control.casework import (
     NotAllowedError,
     NotThereError,
 )
-from lockstep.control.desk import RefusedError, UnansweredError
+from lockstep.control.desk import Correction, RefusedError, UnansweredError
 from lockstep.control.picking import Picking
 from lockstep.control.second_person import SecondPerson
 from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
 from lockstep.domain.rights import Permission
+from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.requests import RequestRow
 from lockstep.web.api.answers import told
 from lockstep.web.api.auth import NO_ANSWER, Gate, Problem, answers
@@ -101,6 +102,21 @@ class NewDates(Reason):
 
     last_working_day: date | None = None
     access_ends_at: AwareDatetime | None = None
+
+
+class Additions(Reason):
+    """What is added to HR's word, or corrected of it; what is left out stays."""
+
+    emails: list[Annotated[str, Field(max_length=254)]] = Field(
+        default_factory=list, max_length=20, repr=False
+    )
+    usernames: list[Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=list, max_length=20, repr=False
+    )
+    employee_number: str = Field(default="", max_length=200, repr=False)
+    kind: TerminationKind | None = None
+    partner: str = Field(default="", max_length=200)
+    site: str = Field(default="", max_length=200)
 
 
 class Comment(Body):
@@ -201,6 +217,23 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
     async def rescind(case_id: CaseId, request: Request) -> JSONResponse:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(dates.rescind(me, case_id, reason=said.reason, seen=said.seen))
+
+    @routes.post(
+        f"{_CASE}/correct",
+        summary="Add keys of the leaver, or correct kind, partner or site",
+        **_described(Additions),
+    )
+    async def correct(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await read_body(request, Additions), await gate.asker(request)
+        more = Correction(
+            tuple(said.emails),
+            tuple(said.usernames),
+            said.employee_number,
+            said.kind.value if said.kind else "",
+            said.partner,
+            said.site,
+        )
+        return await _told(dates.correct(me, case_id, more, reason=said.reason, seen=said.seen))
 
     @routes.post(f"{_CASE}/comment", summary="Comment on a case", **_described(Comment))
     async def comment(case_id: CaseId, request: Request) -> JSONResponse:

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from lockstep.control.asking import Asked
 from lockstep.control.case_dates import dates_of_form
 from lockstep.control.casework import Done, NotAllowedError, NotThereError, writable
-from lockstep.control.desk import RefusedError
+from lockstep.control.desk import Correction, RefusedError
 from lockstep.control.uploads import MOST_BYTES, checked_upload
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.artefacts import Upload
@@ -23,6 +23,7 @@ from lockstep.web.console.gate import NOT_THERE
 _CASE = f"{HOME}/{{case_id}}"
 _SYSTEM = f"{_CASE}/systems/{{system}}"
 _REQUEST = "/console/requests/{request_id}"
+_CORRECTED = ("employee_number", "kind", "partner", "site")
 _NOT_DONE = (RefusedError, NotAllowedError, NotThereError)
 Work = Callable[[Principal, FormData], Awaitable[Done | Asked]]
 
@@ -146,6 +147,20 @@ def _add_date_acts(routes: APIRouter, room: CaseRoom) -> None:
 
 
 def _add_case_acts(routes: APIRouter, room: CaseRoom) -> None:
+    @routes.post(f"{_CASE}/correct")
+    async def correct(request: Request, case_id: str) -> Response:
+        async def work(me: Principal, form: FormData) -> Done:
+            more = Correction(
+                tuple(field(form, "emails").split()),
+                tuple(_lines(field(form, "usernames"))),
+                *(field(form, name).strip() for name in _CORRECTED),
+            )
+            return await room.dates.correct(
+                me, case_id, more, reason=field(form, "reason"), seen=field(form, "seen")
+            )
+
+        return await _carry_out(room, request, case_id, "correct", work)
+
     @routes.post(f"{_CASE}/comment")
     async def comment(request: Request, case_id: str) -> Response:
         async def work(me: Principal, form: FormData) -> Done:
@@ -217,6 +232,10 @@ async def _upload(form: FormData) -> Upload | None:
     if not isinstance(given, UploadFile) or not given.filename:
         return None
     return checked_upload(given.filename, await given.read(MOST_BYTES + 1))
+
+
+def _lines(given: str) -> list[str]:
+    return [line.strip() for line in given.splitlines() if line.strip()]
 
 
 def _picked(form: FormData) -> list[str]:

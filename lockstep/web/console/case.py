@@ -51,6 +51,7 @@ _DONE: Mapping[str, str] = {
     "withdraw": "It was withdrawn.",
     "reschedule": "The new dates are being carried out.",
     "rescind": "The case is being called off.",
+    "correct": "What you added is being carried out.",
     "comment": "The comment was added.",
     "assign": "The case was handed over.",
     "sent": "It was sent again, and answered.",

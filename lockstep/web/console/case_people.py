@@ -23,7 +23,7 @@ from lockstep.storage.requests import RequestRow, RequestState
 _UNKNOWN = "a person"
 _SAID = {
     EntryKind.CASE_OPENED.value: "reported the leaver",
-    EntryKind.CASE_AMENDED.value: "moved the cutoff; carried out",
+    EntryKind.CASE_AMENDED.value: "amended the case; carried out",
     EntryKind.CASE_RESCINDED.value: "called the case off; carried out",
     EntryKind.CASE_RESCIND_REFUSED.value: "called the case off too late",
     EntryKind.CASE_REHIRED.value: "said that they work here again",
@@ -138,6 +138,8 @@ def history_of(
         what = did(act.kind)
         if act.kind == ActKind.ASSIGN and document.get("to"):
             what = f"gave the case to {document['to']}"
+        if act.kind == ActKind.CORRECT and document.get("what"):
+            what = f"{what}: {document['what']}"
         if act.kind in {ActKind.PICK, ActKind.ASK_PICK} and "accounts" in document:
             what = picked_words(document["accounts"], document["others"])
         if is_approval(act):

@@ -14,7 +14,14 @@ from lockstep.control.casework import position
 from lockstep.control.pairs import Pairs
 from lockstep.control.picking import can_pick, pick_seen
 from lockstep.control.questions import to_moment, to_ms
-from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
+from lockstep.control.wording import (
+    contained_words,
+    is_sought,
+    reason_of,
+    searched_words,
+    status_of,
+    suggestion_of,
+)
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
@@ -66,6 +73,7 @@ class SystemView:
     sent: HistoryLine | None
     needs_second: bool
     contained: str
+    searched: str
     doubts: int
     candidates: tuple[Candidate, ...] = field(repr=False)
     doubt_since: datetime | None
@@ -270,6 +278,7 @@ def _system(
         asked=waits,
         sent=sent,
         needs_second=pairs.need_second(DecisionKind.ATTEST, row.tier, has_artefact=False),
+        searched=searched_words(lane.searches, lane.listed) if is_sought(row) else "",
         contained=contained_words(row, lane.unread),
         doubts=sum(one.in_doubt for one in found.candidates.get(row.system, ())),
         candidates=found.candidates.get(row.system, ()) if named else (),
