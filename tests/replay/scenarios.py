@@ -150,7 +150,9 @@ async def _add_keys(stage: Stage) -> None:
 
 
 async def _pick_in_the_watch(stage: Stage) -> None:
-    await stage.world.until_asked(p.WatchInput, "vpn", times=2)
+    for system in ("okta", "vpn"):
+        await stage.world.until_asked(p.WatchInput, system, times=2)
+    await asyncio.sleep(1)  # until the workflow has heard of what both have answered
     await stage.decide("vpn", p.DecisionKind.PICK, others=["a-1"])
     await stage.decide("okta", p.DecisionKind.PICK, accounts=["a-2"], others=["a-3"])
 
