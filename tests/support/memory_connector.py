@@ -88,7 +88,7 @@ class MemoryConnector:
                     for mail in keys.emails
                     if mail in self.addresses
                 ),
-                *self.namesakes,
+                *(match for match in self.namesakes if match.account.locator in keys.emails),
             ),
             tuple(Search(kind, value, Proof.PROVED) for kind, value in searched),
         )

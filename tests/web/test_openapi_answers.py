@@ -199,6 +199,12 @@ async def act(asker: Asking, names: Mapping[str, list[str]]) -> None:
     await second.ask("POST", f"{REQUEST}/refuse", at=waived.json(), json={"reason": WHY})
     again = await asker.ask("POST", f"{SYSTEM}/waive", at=at, json=waiver, status=202)
     await asker.ask("POST", f"{REQUEST}/withdraw", at=again.json(), json={})
+    doubtful = {"case_id": names["in_doubt"][0]}
+    pick = {"reason": WHY, "accounts": [f"acc-{DOOR}"]}
+    await asker.ask("POST", f"{SYSTEM}/pick", at={**doubtful, "system": DOOR}, json=pick)
+    none = {"reason": WHY, "accounts": []}
+    at = {**doubtful, "system": VAULT}
+    await asker.ask("POST", f"{SYSTEM}/pick", at=at, json=none, status=202)
     await act_on_the_whole(asker, names, rest)
 
 
@@ -215,6 +221,8 @@ async def act_on_the_whole(
     for dismissed, (what, body) in zip(coming[-3:-1], prolong.items(), strict=True):
         at_it = {"case_id": dismissed}
         await asker.ask("POST", f"{CASE}/{what}", at=at_it, json=body, status=202)
+    more = {"reason": WHY, "emails": ["second@example.com"], "site": "davao"}
+    await asker.ask("POST", f"{CASE}/correct", at={"case_id": coming[2]}, json=more)
     await asker.ask("POST", f"{CASE}/comment", at=at, json={"text": "called the site"})
     await asker.ask("POST", f"{CASE}/assign", at=at, json={"user": names["user"][0]})
 
@@ -233,7 +241,7 @@ async def read_cases(asker: Asking, names: Mapping[str, list[str]]) -> None:
     page = (await asker.ask("GET", "/api/cases", params=query)).json()
     assert page["next"]
     await asker.ask("GET", "/api/cases", params={**query, "after": page["next"]})
-    for case in names["case_id"]:
+    for case in [*names["case_id"], *names["in_doubt"]]:
         await asker.ask("GET", CASE, at={"case_id": case})
     found = await asker.ask("POST", "/api/cases/search", json={"key": EMAIL})
     assert found.json()["cases"]

@@ -104,12 +104,14 @@ async def known(site, client, database) -> AsyncIterator[dict[str, list[str]]]: 
         cases += [await ward.open(f"W-1{n}", due=soon) for n in range(10)]
         dismissed = {"due": soon, "kind": TerminationKind.INVOLUNTARY}
         cases += [await ward.open(f"W-3{n}", **dismissed) for n in range(2)]
+        doubtful = await _in_doubt(ward)
         for case in cases[:2]:
             await asks_second(ward.work, case, system=BADGE)
         requests = await ward.sql("select request_id from requests")
         closed, export_id = await _exported(site, ward, database)
         yield {
             "case_id": [*(case.case_id for case in cases), closed],
+            "in_doubt": [doubtful],
             "system": [DOOR, VAULT, BADGE],
             "request_id": [row.request_id for row in requests],
             "export_id": [export_id],
@@ -125,6 +127,17 @@ async def known(site, client, database) -> AsyncIterator[dict[str, list[str]]]: 
             "name": ["note.txt"],
             "content": [base64.b64encode(b"ended by hand").decode()],
         }
+
+
+async def _in_doubt(ward: Ward) -> str:
+    """A case in which it is in doubt, in two systems, whose an account is."""
+    for system in (DOOR, VAULT):
+        ward.connectors[system].meet(f"acc-{system}", DOUBTFUL)
+    keys = LeaverKeys((Key(KeyKind.WORKER_ID, "W-50-unknown"), Key(KeyKind.EMAIL, DOUBTFUL)))
+    case = await ward.open("W-50", keys=keys)
+    for system in (DOOR, VAULT):
+        await ward.until(case, system, "needs_person")
+    return case.case_id
 
 
 async def _reported(site: Site, ward: Ward) -> str:  # noqa: F811

@@ -58,6 +58,13 @@ OutcomeName = Annotated[str, one_of(Outcome)]
 _SEEN = "for whoever may not act, and in lists, null."
 
 
+class HeldKeyDocument(Answer):
+    """One identity key that the vendor itself holds of an account."""
+
+    kind: Annotated[str, one_of(KeyKind)]
+    value: Prose = Field(repr=False)
+
+
 class CandidateDocument(Answer):
     """An account of which a person says whose it is; everything is the vendor's own word."""
 
@@ -66,7 +73,7 @@ class CandidateDocument(Answer):
     why: Annotated[str, one_of(Reason)]
     found_by: Annotated[str, one_of(KeyKind)]
     name: Prose | None = Field(repr=False)
-    held: list[tuple[Name, Prose]] = Field(repr=False, description="Kind and value of each key.")
+    held: list[HeldKeyDocument] = Field(repr=False, max_length=200)
     created_at: Instant | None
     last_used_at: Instant | None
     signs_in: bool | None = Field(description="Null where it is not known.")
@@ -79,7 +86,7 @@ class CandidateDocument(Answer):
             why=one.why,
             found_by=one.found_by,
             name=one.name or None,
-            held=list(one.held),
+            held=[HeldKeyDocument(kind=kind, value=value) for kind, value in one.held],
             created_at=one.created_at,
             last_used_at=one.last_used_at,
             signs_in=one.signs_in,

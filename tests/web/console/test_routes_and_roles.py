@@ -115,6 +115,7 @@ API_ACTS = {
             "retry": {"reason": "x"},
             "attest": {"reason": "x"},
             "waive": {"reason": "x", "until": "2030-01-01T00:00:00Z"},
+            "pick": {"reason": "x", "accounts": []},
         }.items()
     },
     **{
@@ -124,6 +125,7 @@ API_ACTS = {
         for act, body in {
             "reschedule": {"reason": "x", "last_working_day": "2026-12-01"},
             "rescind": {"reason": "x"},
+            "correct": {"reason": "x", "site": "x"},
             "comment": {"text": "x"},
             "assign": {"user": "unobody"},
         }.items()
@@ -245,13 +247,13 @@ CASE = {
         ("POST", f"/console/cases/{{case_id}}/systems/{{system}}/{act}"): To(
             ACT, 404, path=f"/console/cases/c1/systems/memory-1/{act}", form={"reason": "x"}
         )
-        for act in ("retry", "attest", "waive")
+        for act in ("retry", "attest", "waive", "pick")
     },
     **{
         ("POST", f"/console/cases/{{case_id}}/{act}"): To(
             ACT, 404, path=f"/console/cases/c1/{act}", form={"reason": "x", "text": "x"}
         )
-        for act in ("reschedule", "rescind", "comment", "assign")
+        for act in ("reschedule", "rescind", "correct", "comment", "assign")
     },
     ("POST", "/console/cases/{case_id}/acts/{act_id}/send"): To(
         ACT, 404, path="/console/cases/c1/acts/a1/send"
