@@ -29,6 +29,7 @@ from lockstep.chores import build_exporter, packs_folder
 from lockstep.control.export import Requester
 from lockstep.control.export_folder import PacksFolder
 from lockstep.control.export_jobs import PackMaking
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.exports import Exports
@@ -53,6 +54,9 @@ CHECKS = (
     "response_headers_conformance",
 )
 ROOT = Path(__file__).parents[2]
+
+DOUBTFUL = "in.doubt@example.com"
+"""An address that several accounts have."""
 
 
 @dataclass
