@@ -214,12 +214,14 @@ access_key_id = "file:.lockstep/sandbox-aws-id"
 secret_access_key = "file:.lockstep/sandbox-aws-key"
 service_credentials = false           # moto cannot list them
 applications = false                  # nor these
+accept_single_key = true              # knows people by one key only, their address
 
 [systems.tailscale-sandbox]           # simulated
 connector = "tailscale"
 tier = 0
 base_url = "{at["tailscale"]}/api/v2"
 api_key = "file:.lockstep/sandbox-tailscale"
+accept_single_key = true              # knows people by one key only, their address
 
 [systems.kisi-sandbox]                # simulated
 connector = "kisi"
@@ -227,6 +229,7 @@ tier = 1
 base_url = "{at["kisi"]}"
 api_key = "file:.lockstep/sandbox-kisi"
 requests_per_second = 0               # the simulator has no limit unless told so
+accept_single_key = true              # knows people by one key only, their address
 """
 
 
