@@ -89,7 +89,10 @@ def site_settings(temporal, tmp_path) -> str:
     """A source, and tokens that may do everything."""
     (tmp_path / "hr.secret").write_text(SECRET)
     rights = json.dumps([right.value for right in Permission])
-    tables = ['[sources.hr]\nsecrets = ["file:hr.secret"]']
+    tables = [
+        '[sources.hr]\nsecrets = ["file:hr.secret"]',
+        '[console]\npick_in_pairs = ["0"]',
+    ]
     for name, secret in TOKENS.items():
         (tmp_path / f"{name}.token").write_text(secret)
         tables.append(f'[tokens.{name}]\nsecret = "file:{name}.token"\nrights = {rights}')
