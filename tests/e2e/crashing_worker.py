@@ -33,6 +33,7 @@ class Point(StrEnum):
 
     BEFORE_ATTEMPT = "before_attempt"
     AFTER_ATTEMPT = "after_attempt"
+    AFTER_CONTAINING = "after_containing"
     AMID_CHANGES = "amid_changes"
     AFTER_CHANGES = "after_changes"
     BEFORE_OUTCOME = "before_outcome"
@@ -78,15 +79,17 @@ class TrappedRevocations(Revocations):
 
 
 def trap_connector(parts: Parts, trap: Trap) -> None:
-    """Die after the vendor's first change, or after the last."""
+    """Die once the sign-in is shut, after the vendor's first change, or after the last."""
     connector: Any = parts.connectors[trap.system]
-    revoke: Callable[..., Awaitable[Any]] = connector.revoke
     call = VendorHttp.call
 
-    async def trapped_revoke(*args: Any, **rest: Any) -> Any:
-        result = await revoke(*args, **rest)
-        trap.passing(Point.AFTER_CHANGES, trap.system)
-        return result
+    def trapped(step: Callable[..., Awaitable[Any]], point: Point) -> Callable[..., Awaitable[Any]]:
+        async def carried_out(*args: Any, **rest: Any) -> Any:
+            result = await step(*args, **rest)
+            trap.passing(point, trap.system)
+            return result
+
+        return carried_out
 
     async def trapped_call(self: Any, method: str, *args: Any, **rest: Any) -> Any:
         answer = await call(self, method, *args, **rest)
@@ -94,7 +97,8 @@ def trap_connector(parts: Parts, trap: Trap) -> None:
             trap.passing(Point.AMID_CHANGES, trap.system)
         return answer
 
-    connector.revoke = trapped_revoke
+    connector.contain = trapped(connector.contain, Point.AFTER_CONTAINING)
+    connector.strip = trapped(connector.strip, Point.AFTER_CHANGES)
     VendorHttp.call = trapped_call  # type: ignore[method-assign] # this process exists for it
 
 
