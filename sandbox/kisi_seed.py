@@ -16,6 +16,7 @@ KISI_PARTS: Final = ("logins", "role_assignments", "card_assignments", "team_mem
 ORGANIZATION_ID: Final = 4711
 TEAM: Final = {"id": 301, "resource_type": "Team", "name": "Cebu Floor 3"}
 PLACES: Final = ("Cebu Site", "Cebu Server Room", "Cebu Training Wing")
+JOINED_MS: Final = 1_735_689_600_000  # 2025-01-01: everybody joined on the same made-up day
 
 
 def build_account(person: Item, shape: Mapping[str, Any]) -> Account:
@@ -40,7 +41,7 @@ def build_account(person: Item, shape: Mapping[str, Any]) -> Account:
             "resource_type": "User",
             "name": name,
             "email": email,
-            "created_at": stamp,
+            "created_at": iso(JOINED_MS),
             "updated_at": stamp,
             "metadata": {},
             "image": None,

@@ -11,13 +11,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from connectors.base import ConnectorFault
 from lockstep.domain.access import Match, Proof
+from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind
 
 LIFE_S = 24 * 3600.0
 """A proof is made anew once a day, and by every new process."""
 SAMPLE_S = 60.0
 """The sample is personal data: it is kept as long as the searches of one leaver take."""
+
+CANARIES = 3
+"""So many known accounts are asked for, where our credential is refused some of them."""
 
 Ask = Callable[[str], Awaitable[Sequence[Match]]]
 """The very search that a leaver is looked for with: by one value."""
@@ -66,13 +71,28 @@ class Prover:
         accounts = await self._sample(sample)
         if not accounts:
             return Proof.LISTED  # nobody is there, and the list says so
-        for match in accounts:
-            for key in match.account.known_keys:
-                if key.kind is kind and key.value:
-                    found = await ask(turned(key.value))
-                    hit = any(one.account.id == match.account.id for one in found)
-                    return Proof.PROVED if hit else Proof.UNPROVED
-        return Proof.NOT_HELD
+        known = [
+            (match.account.id, key.value)
+            for match in accounts
+            for key in match.account.known_keys
+            if key.kind is kind and key.value
+        ]
+        if not known:
+            return Proof.NOT_HELD
+        refused: ConnectorFault | None = None
+        for account, value in known[:CANARIES]:
+            try:
+                found = await ask(turned(value))
+            except ConnectorFault as fault:
+                if fault.category is not FaultCategory.PERMISSION_MISSING:
+                    raise
+                refused = fault  # we may not see this one; another may show that the search finds
+                continue
+            hit = any(one.account.id == account for one in found)
+            return Proof.PROVED if hit else Proof.UNPROVED
+        if refused is None:
+            return Proof.UNPROVED
+        raise refused
 
     async def _sample(self, sample: Sample) -> Sequence[Match]:
         if self._sampled is None or self.now() - self._sampled[0] >= SAMPLE_S:
