@@ -50,15 +50,15 @@ class KnownNames:
             UnknownNameError: for the first that is not; it tells which there are.
         """
         for what, name in given.items():
-            # What cannot be printed is nobody's name, and PostgreSQL takes no NUL to look for.
-            if name and not (name.isprintable() and await self._has(scope, what, name)):
+            # PostgreSQL takes no NUL to look for; intake lets none into a name.
+            if name and ("\0" in name or not await self._has(scope, what, name)):
                 known = await self.names(scope, what)
                 raise UnknownNameError(f"{what}: none has this name; {_told(known)}")
 
     async def check_assignee(self, user_id: str) -> None:
         """Whether anybody has this user id; raises `UnknownNameError`."""
         either = (users.c.user_id, assignments.c.user_id)
-        if not user_id.isprintable() or not await self._any(
+        if "\0" in user_id or not await self._any(
             [select(name).where(name == user_id) for name in either]
         ):
             raise UnknownNameError("assignee: nobody has this user id; `me` and `nobody` are words")

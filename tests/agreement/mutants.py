@@ -410,5 +410,5 @@ MUTANTS = (
     Mutant(verifier_trusts_the_packs_score, r"verifier: a lie in score/score\.json"),
     Mutant(verifier_trusts_the_cells, r"verifier: a lie in population/leavers\.csv"),
     Mutant(verifier_trusts_the_sample, r"verifier: a lie in population/sample\.csv"),
-    Mutant(verifier_trusts_the_names, r"verifier: a lie in identified/people\.csv"),
+    Mutant(verifier_trusts_the_names, r"verifier: a lie in identified/commitments\.csv"),
 )

@@ -177,6 +177,7 @@ async def test_hr_reports_a_leaver_with_a_hostile_name(window, stage, axe):
     ):
         await hr.page.get_by_label(label, exact=True).fill(value)
     await hr.page.get_by_label("How they leave").select_option("involuntary")
+    await hr.page.get_by_label("Whose worker").select_option("hr-main")
     await hr.page.get_by_label("Now", exact=True).check()
     await hr.page.get_by_role("button", name="Check", exact=True).click()
     await expect(hr.page.get_by_role("button", name="Report", exact=True)).to_be_visible()
@@ -268,7 +269,8 @@ async def test_many_are_retried_at_once_by_keys_alone(window, stage):
     await look.page.get_by_label("Why").fill("The token has its scope again")
     await look.page.get_by_role("button", name="Retry 2").press("Enter")
 
-    await expect(look.page.get_by_role("status").filter(has_text="All 2")).to_be_visible()
+    done = look.page.get_by_role("status").filter(has_text="2 are settled")
+    await expect(done).to_be_visible(timeout=SOON)
     await expect(look.page.locator("#results .badge.good")).to_have_count(2)
     for _, case_id in cases:
         await stage.walk.status(case_id, "closed")

@@ -206,14 +206,18 @@ async def test_a_watch_ends_only_when_nothing_is_in_doubt(clinic: Clinic) -> Non
     assert len(case.world.of(p.WatchInput)) == 1
 
 
+@pytest.mark.real_server
 async def test_nobody_picks_where_nothing_is_in_doubt(clinic: Clinic) -> None:
     """A settled system takes a pick only after a look has found an account in doubt."""
-    case = await clinic.open(plan("okta"), plan("vpn"), watch_s=WATCH, doubtful={"vpn": {1}})
+    case = await clinic.open(
+        plan("okta"), plan("vpn"), watch_s=(clinic.hour, 24 * clinic.hour), doubtful={"vpn": {1}}
+    )
     await case.done(p.CloseInput)
     await case.sleep(hours=2)
     assert "already settled" in await case.refusal("okta", DecisionKind.PICK)
 
 
+@pytest.mark.real_server
 async def test_a_pick_of_a_system_that_is_open_tries_it_again(clinic: Clinic) -> None:
     """As a retry does: the next attempt knows whose the accounts are."""
     case = await clinic.open(plan("okta"), steps={"okta": [FaultCategory.AMBIGUOUS_MATCH]})

@@ -59,11 +59,11 @@ async def test_d(clinic): await clinic.open()
 
 
 def test_only_few_need_time_that_is_skipped() -> None:
-    """The way out stays the exception: three tests of a warning time that has a least."""
+    """The way out stays the exception: three of a least warning time, one of a long pause."""
     marked = [
         test.name
         for path in HERE.glob("test_*.py")
         for test in _tests(path.read_text())
         if any("needs_skipped_time" in ast.unparse(row) for row in test.decorator_list)
     ]
-    assert len(marked) <= 3, marked
+    assert len(marked) <= 4, marked
