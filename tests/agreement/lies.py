@@ -32,9 +32,10 @@ def lies_are_refuted(pack: Pack, stage: Stage) -> list[str]:
     for name, (step, change) in LIES.items():
         with zipfile.ZipFile(pack.path) as archive:
             files = {each: archive.read(each) for each in archive.namelist()}
-        if name not in files or (lie := change(files[name])) is None:
+        if name not in files or change(files[name]) is None:
             continue
-        _pack_again(path, {**files, name: lie}, stage)
+        lies = {each: change(files[each]) or files[each] for each in (name, *FOLLOWS.get(name, ()))}
+        _pack_again(path, {**files, **lies}, stage)
         report = verify_pack(path, keys=stage.book.trusted())
         failed = [each.number for each in report.steps if each.verdict is Verdict.FAIL]
         same(f"verifier: a lie in {name}", failed, [step])
@@ -76,7 +77,7 @@ def _written(rows: list[list[str]]) -> bytes:
 
 
 def _another_name(raw: bytes) -> bytes | None:
-    changed = raw.replace(b"example.com", b"example.org", 1)
+    changed = raw.replace(b"example.com", b"example.org")
     return changed if changed != raw else None
 
 
@@ -89,5 +90,9 @@ LIES: dict[str, tuple[int, Callable[[bytes], bytes | None]]] = {
     layout.NOT_IN_POPULATION: (10, _one_more),
     layout.SAMPLE: (12, _one_more),
     layout.PEOPLE: (13, _another_name),
+    layout.COMMITMENTS: (13, _another_name),
 }
 """File to the step that must refute it, and a change of one of its figures."""
+
+FOLLOWS = {layout.COMMITMENTS: (layout.PEOPLE,)}
+"""File to those that follow from it: a liar who can write changes them alike."""
