@@ -18,9 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -169,7 +174,29 @@ class Case:
         )
 
     async def result(self) -> str:
+        """How it ended; fails after `BOUND_S` and says what it was at.
+
+        Awaiting the result lets skipped time run on. Where time is real it is asked for anew each
+        time: a server under load was seen to leave one long poll without an answer for minutes.
+        """
+        if self.server.skips is None:
+            try:
+                async with asyncio.timeout(BOUND_S):
+                    while await self._runs():  # noqa: ASYNC110 - a remote poll
+                        await asyncio.sleep(0.02)
+            except TimeoutError:
+                pytest.fail(f"still open after {BOUND_S} s; {await self._told()}")
         return (await self.handle.result()).status
+
+    async def _runs(self) -> bool:
+        return (await self.handle.describe()).status == WorkflowExecutionStatus.RUNNING
+
+    async def _told(self) -> str:
+        """What the server says of it: the end of its history, and what is under way."""
+        events = [event async for event in self.handle.fetch_history_events()]
+        last = ", ".join(EventType.Name(event.event_type) for event in events[-8:])
+        under_way = (await self.handle.describe()).raw_description
+        return f"last {last}; {under_way.pending_activities} {under_way.pending_workflow_task}"
 
 
 @dataclass
