@@ -152,7 +152,11 @@ def _notifier(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Notifie
         [(route, build_channel(settings, route.name)) for route in settings.notices.to_routes()],
         origin=settings.origin,
         leaver=leaver,
-        sources={NoticeKind.ANCHOR: alarms.anchors, NoticeKind.SILENT: alarms.silent},
+        sources={
+            NoticeKind.ANCHOR: alarms.anchors,
+            NoticeKind.SILENT: alarms.silent,
+            NoticeKind.LEDGER: alarms.disorder,
+        },
     )
 
 

@@ -130,15 +130,22 @@ async def _events(settings: Settings) -> list[Check]:
     except (StorageError, SettingsError):
         return []
     try:
-        refused = await RefusedEvents(engine).count(EVERYTHING)
+        found = await RefusedEvents(engine).read(EVERYTHING, limit=1)
     except (SQLAlchemyError, OSError):
         return []
     finally:
         await engine.dispose()
-    if not refused:
-        return [Check("events", "ok", f"none was refused within {RECENT.days} days")]
-    says = f"{refused:,} of HR's events refused within {RECENT.days} days"
-    return [Check("events", "warning", says, "See `lockstep events`; mend it at the sender.")]
+    checks = []
+    if found.waiting_since is not None:
+        says = f"{found.waiting:,} of HR's events wait since {instant(found.waiting_since)}"
+        fix = "A worker carries them out once it runs and Temporal answers."
+        checks.append(Check("events", "problem", says, fix))
+    if found.total:
+        says = f"{found.total:,} of HR's events not carried out, or not in full"
+        fix = "See `lockstep events`; mend it at the sender, or by hand."
+        checks.append(Check("events", "warning", says, fix))
+    says = f"none was refused within {RECENT.days} days, and none waits"
+    return checks or [Check("events", "ok", says)]
 
 
 def _ledger(settings: Settings) -> Check:

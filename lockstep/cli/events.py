@@ -1,4 +1,4 @@
-"""`lockstep events`: statements of HR that were refused, and why."""
+"""`lockstep events`: statements of HR that were not carried out, or not in full, and why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.storage.refused_events import RECENT, RefusedEvent, RefusedEvents
+from lockstep.storage.refused_events import RECENT, RefusedEvent, RefusedEvents, Trouble
 
 
 def events(
@@ -28,10 +28,11 @@ def events(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """List events that came in and were not carried out, newest first, with the reason.
+    """List events that came in and were not carried out, or not in full, newest first, and why.
 
-    They contradict what is known, or cannot be read; their sender was told, or hears it when the
-    event is delivered again. Nothing here says whom they are about.
+    They contradict what is known, cannot be read (whatever their age), or name accounts of systems
+    that nobody has configured. Of a refused one the sender was told, or hears it when the event is
+    delivered again. Nothing here says whom they are about.
     """
     settings = settings_or_die(config, level="error")
 
@@ -45,11 +46,13 @@ def events(
         print_json([asdict(row) for row in found])
         return
     for row in found:
-        verdict = f"  [yellow]{escape(row.verdict)}[/]" if row.verdict else ""
+        what = row.trouble.value.replace("_", " ")
+        refused = row.trouble is Trouble.REFUSED and row.verdict
+        verdict = f"  [yellow]{escape(row.verdict if refused else what)}[/]"
         when = render.instant(row.received_at)
         out.print(
             f"[bold]{row.id}[/]  {when}  {escape(row.source)}  {escape(row.event_id)}{verdict}"
         )
         out.print(f"    {escape(row.why)}", soft_wrap=True)
     if not found:
-        out.print(f"No event was refused within {days} days.")
+        out.print(f"No event was refused within {days} days, and every one can be read.")

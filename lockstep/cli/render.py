@@ -151,6 +151,15 @@ def stalled_lines(view: CaseView, stalled: StalledCase) -> list[str]:
     ]
 
 
+def stalled_data(stalled: StalledCase) -> dict[str, object]:
+    """Why a case's workflow cannot go on, as plain data."""
+    return {
+        "since": stalled.since,
+        "reason": stalled.fault.reason,
+        "suggestion": stalled.fault.suggestion,
+    }
+
+
 def unknown_line(known: Stalled) -> str:
     """That nobody can say whether every case goes on, and why."""
     if known.problem:

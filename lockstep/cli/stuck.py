@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from rich.markup import escape
 
@@ -10,8 +12,8 @@ from lockstep.cli import render
 from lockstep.cli.cases import SealedOption, scope_of
 from lockstep.cli.context import (
     ConfigOption,
+    Context,
     JsonOption,
-    err,
     opened,
     out,
     print_json,
@@ -19,11 +21,17 @@ from lockstep.cli.context import (
     settings_or_die,
 )
 from lockstep.domain.counting import counted
+from lockstep.domain.rights import Scope
 from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.doubts import Doubt, Doubts
+from lockstep.storage.ledger_state import not_in_order_since
 from lockstep.storage.records import CaseView
+from lockstep.storage.refused_events import MOST, RefusedEvents, TroubledEvents
 from lockstep.storage.stalled import Stalled, StalledCases
+
+_SHOWN = 20
+"""Events in full; the rest is counted."""
 
 
 def stuck(
@@ -31,49 +39,57 @@ def stuck(
 ) -> None:
     """List what needs somebody, most urgent first, with the reason and what to do.
 
-    First the cases whose workflow cannot go on; and whether that is known. Who waits at a brake is
-    counted too (with --json, on standard error). Never a coming dismissal, unless --sealed.
+    First the cases whose workflow cannot go on; and whether that is known. Then cases that wait,
+    accounts in doubt, events of HR that were not carried out, a ledger that is not in order, and
+    who waits at a brake. Never a coming dismissal, unless --sealed.
+
+    With --json each is an object that says what it is `about`: case, event, events_waiting, ledger,
+    brake, or unknown (whether every case goes on).
     """
     settings = settings_or_die(config)
 
     async def work() -> _Stuck:
         async with opened(settings) as context:
-            scope = scope_of(sealed=sealed)
-            known = await StalledCases(context.engine).read(scope)
-            views = context.views.within(scope)
-            return _Stuck(
-                known,
-                await views.of([row.case_id for row in known.cases]),
-                await views.stuck(),
-                await Brakes(context.engine, context.ring, settings.tenant).waiting(scope),
-                await Doubts(context.engine).standing(scope),
-            )
+            return await _read(context, scope_of(sealed=sealed))
 
     found = run(work())
     if as_json:
         print_json(found.as_data())
-    else:
-        for line in found.lines():
-            out.print(line, soft_wrap=True)
-    beside = err if as_json else out
-    if as_json and found.doubts:
-        for row in found.doubts:
-            beside.print(_doubt_line(row), soft_wrap=True)
-    if found.held.count:
-        beside.print(_held_line(found.held), soft_wrap=True)
-    if not found.known.is_known:
-        beside.print(escape(render.unknown_line(found.known)), soft_wrap=True)
-    elif not (found.held.count or found.stalled or found.waiting or found.doubts or as_json):
-        out.print("Nothing is stuck.")
+        return
+    for line in found.lines():
+        out.print(line, soft_wrap=True)
+
+
+async def _read(context: Context, scope: Scope) -> _Stuck:
+    known = await StalledCases(context.engine).read(scope)
+    views = context.views.within(scope)
+    doubts = await Doubts(context.engine).standing(scope)
+    async with context.engine.connect() as connection:
+        since = await not_in_order_since(connection)
+    return _Stuck(
+        known,
+        await views.of([row.case_id for row in known.cases]),
+        await views.stuck(),
+        await Brakes(context.engine, context.ring, context.settings.tenant).waiting(scope),
+        doubts,
+        await views.of(sorted({row.case_id for row in doubts})),
+        await RefusedEvents(context.engine).read(scope, limit=MOST),
+        since,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Stuck:
+    """``in_doubt``: the cases of ``doubts``. ``disordered``: since when the ledger is."""
+
     known: Stalled
     stalled: list[CaseView]
     waiting: list[CaseView]
     held: HeldWait
     doubts: list[Doubt]
+    in_doubt: list[CaseView]
+    events: TroubledEvents
+    disordered: datetime | None
 
     def lines(self) -> list[str]:
         why = {row.case_id: row for row in self.known.cases}
@@ -82,24 +98,51 @@ class _Stuck:
             for view in self.stalled
             for line in render.stalled_lines(view, why[view.case.case_id])
         ]
-        return told + render.stuck_lines(self.waiting) + [_doubt_line(row) for row in self.doubts]
+        told += render.stuck_lines(self.waiting) + [_doubt_line(row) for row in self.doubts]
+        told += _event_lines(self.events)
+        if self.disordered is not None:
+            told.append(_ledger_line(self.disordered))
+        if self.held.count:
+            told.append(_held_line(self.held))
+        if not self.known.is_known:
+            return [*told, escape(render.unknown_line(self.known))]
+        return told or ["Nothing is stuck."]
 
     def as_data(self) -> list[dict[str, object]]:
         """Each case once; ``stalled`` says why its workflow cannot go on, or is null."""
+        return [*self._cases(), *self._others()]
+
+    def _cases(self) -> list[dict[str, object]]:
         why = {row.case_id: row for row in self.known.cases}
+        doubts: dict[str, list[dict[str, object]]] = defaultdict(list)
+        for doubt in self.doubts:
+            doubts[doubt.case_id].append({"system": doubt.system, "since": doubt.since})
         told: dict[str, dict[str, object]] = {}
-        for view in [*self.stalled, *self.waiting]:
+        for view in [*self.stalled, *self.waiting, *self.in_doubt]:
             row = why.get(view.case.case_id)
             told[view.case.case_id] = {
+                "about": "case",
                 **render.as_data(view),
-                "stalled": row
-                and {
-                    "since": row.since,
-                    "reason": row.fault.reason,
-                    "suggestion": row.fault.suggestion,
-                },
+                "stalled": row and render.stalled_data(row),
+                "doubts": doubts[view.case.case_id],
             }
         return list(told.values())
+
+    def _others(self) -> list[dict[str, object]]:
+        """What is in no case; ``case_id`` and ``systems`` are there, so that any row has them."""
+        told: list[dict[str, object]] = [
+            {"about": "event", **asdict(event)} for event in self.events.newest
+        ]
+        if self.events.waiting:
+            since = self.events.waiting_since
+            told.append({"about": "events_waiting", "count": self.events.waiting, "since": since})
+        if self.disordered is not None:
+            told.append({"about": "ledger", "since": self.disordered})
+        if self.held.count:
+            told.append({"about": "brake", **asdict(self.held)})
+        if not self.known.is_known:
+            told.append({"about": "unknown", "why": render.unknown_line(self.known)})
+        return [{"case_id": None, "systems": [], **row} for row in told]
 
 
 def _doubt_line(row: Doubt) -> str:
@@ -107,6 +150,34 @@ def _doubt_line(row: Doubt) -> str:
     return (
         f"[bold]{row.case_id}[/]  {escape(row.system)}  [bold yellow]accounts in doubt[/] since"
         f" {render.instant(row.since)}: `lockstep case show {row.case_id}`, then `lockstep pick`"
+    )
+
+
+def _event_lines(events: TroubledEvents) -> list[str]:
+    """Statements of HR that are in no case, or not all of them."""
+    told = [
+        f"[bold]event {event.id}[/]  {escape(event.source)}  {escape(event.event_id)}"
+        f"  [bold yellow]{event.trouble.value.replace('_', ' ')}[/]"
+        f"  {render.instant(event.received_at)}: {escape(event.why)}"
+        for event in events.newest[:_SHOWN]
+    ]
+    if (rest := events.total - len(told)) > 0:
+        told.append(f"{counted(rest, 'more event', 'more events')}: see `lockstep events`.")
+    if events.waiting:
+        those = counted(events.waiting, "event of HR waits", "events of HR wait")
+        told.append(
+            f"[bold red]{those}[/] since"
+            f" {render.instant(events.waiting_since)}, and nothing is done about what they say:"
+            " see `lockstep doctor`."
+        )
+    return told
+
+
+def _ledger_line(since: datetime) -> str:
+    return (
+        f"[bold red]The ledger is not in order[/] since {render.instant(since)}: what is done waits"
+        " for its place, no head is signed, no score follows. Revocations go on. See"
+        " `lockstep doctor`."
     )
 
 

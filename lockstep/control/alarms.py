@@ -1,4 +1,4 @@
-"""Facts that no row about a case tells: anchors that fail, sources of HR that are silent."""
+"""Facts that no row about a case tells: the ledger, its anchors, silent sources of HR."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.anchorings import Anchorings, AnchorState
 from lockstep.storage.feeds import read_feeds
+from lockstep.storage.ledger_state import not_in_order_since
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DISORDER = (
+    "What is done waits for its place in it: no head is signed, no score follows. Revocations go"
+    " on. `lockstep doctor` says more."
+)
 _ATTEMPTS = 5
 """A receiver that is away for a minute alarms nobody."""
 
@@ -38,6 +43,15 @@ class Alarms:
                 key = f"{NoticeKind.ANCHOR.value}:{standing.anchor}:{state}:{standing.size}"
                 found.append(Fact(key, NoticeKind.ANCHOR, now, system=standing.anchor))
         return found
+
+    async def disorder(self, now: datetime) -> list[Fact]:  # noqa: ARG002 - the database's clock
+        """A ledger whose entries wait for their place, whoever holds the sequencer's lock."""
+        async with self._engine.connect() as connection:
+            since = await not_in_order_since(connection)
+        if since is None:
+            return []
+        key = f"{NoticeKind.LEDGER.value}:{instant_text(whole_ms(since))}"
+        return [Fact(key, NoticeKind.LEDGER, since, system=_DISORDER)]
 
     async def silent(self, now: datetime) -> list[Fact]:
         """Expected sources that have not been heard for longer than they may."""

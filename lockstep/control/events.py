@@ -276,6 +276,14 @@ def unknown_systems(keys: Iterable[Key], known: Collection[str] | None) -> list[
     return sorted({key.system for key in keys if key.system and key.system not in known})
 
 
+def of_unknown_systems(names: Iterable[str]) -> str:
+    """What people are told of accounts that nobody will close."""
+    return (
+        f"worker.accounts names systems that are not in the settings: {', '.join(names)}. Nothing"
+        " closes these accounts: look at them by hand"
+    )
+
+
 def _validated(model: type[Message], document: dict[str, object]) -> Message:
     try:
         return model.model_validate(document)

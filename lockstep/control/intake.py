@@ -21,6 +21,7 @@ from lockstep.control.events import (
     EventError,
     Statement,
     cutoff_of,
+    of_unknown_systems,
     parse_statement,
     unknown_systems,
 )
@@ -58,6 +59,11 @@ class _Read:
     termination: Termination
     cutoff: datetime
     said: Said | None
+    undone: str = ""
+    """What of it nobody will do, in words."""
+
+    def done(self, case_id: str, verdict: Verdict) -> Disposition:
+        return Disposition(self.event.id, "done", case_id, verdict.value, self.undone or None)
 
     def opening(self, found: Found, *, tombstone: bool = False) -> Opening:
         return Opening(
@@ -172,22 +178,24 @@ class Dispatcher:
             if termination.source == LOCAL_SOURCE and not termination.numbered_by:
                 termination = await self._whose.number(termination)
             cutoff = cutoff_of(termination, self._policy.policy.cutoff)
-            self._tell_of_unknown(event, termination)
-            return _Read(event, termination, cutoff, _said(statement))
+            undone = self._tell_of_unknown(event, termination)
+            return _Read(event, termination, cutoff, _said(statement), undone)
         except (EventError, KeyringError) as error:
             await self._refuse(event, str(error))
             return None
 
-    def _tell_of_unknown(self, event: InboxEvent, said: Termination) -> None:
+    def _tell_of_unknown(self, event: InboxEvent, said: Termination) -> str:
         """An account of a system that is not configured is closed by nobody: people must know.
 
         The front doors refuse it; this one came before they did, or the system was taken out.
         """
         known = [system.system for system in self._policy.policy.systems]
-        for name in unknown_systems(said.keys.keys, known):
+        unknown = unknown_systems(said.keys.keys, known)
+        for name in unknown:
             log.error(
                 "account_of_unknown_system", inbox_id=event.id, source=event.source, system=name
             )
+        return of_unknown_systems(unknown) if unknown else ""
 
     async def _refuse(self, event: InboxEvent, why: str, verdict: Verdict | None = None) -> None:
         """Keep it for people, who see it, and for its sender, who hears it when they ask."""
@@ -271,8 +279,7 @@ class Dispatcher:
             return None
         if did is None:
             return None
-        case_id, verdict = did
-        done = Disposition(read.event.id, "done", case_id, verdict.value)
+        done = read.done(*did)
         if finish:
             await self._inbox.finish([done])
         return done

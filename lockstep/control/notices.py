@@ -40,6 +40,8 @@ TITLES = {
     NoticeKind.ANCHOR: "A copy of the ledger cannot be kept",
     NoticeKind.SILENT: "HR has not been heard",
     NoticeKind.STALLED: "A case cannot go on: its workflow fails",
+    NoticeKind.EVENT: "An event of HR was not carried out, or not in full",
+    NoticeKind.LEDGER: "The ledger is not in order",
     NoticeKind.EXPORT: "A pack could not be made",
 }
 _PAGES = {
@@ -47,6 +49,8 @@ _PAGES = {
     NoticeKind.ANCHOR: "/console/evidence",
     NoticeKind.SILENT: "/console/people-metric",
     NoticeKind.STALLED: "/console/",
+    NoticeKind.EVENT: "/console/",
+    NoticeKind.LEDGER: "/console/evidence",
     NoticeKind.EXPORT: "/console/evidence",
 }
 

@@ -27,6 +27,10 @@ class NoticeKind(StrEnum):
     """A source of HR has not been heard for too long."""
     STALLED = "case_stalled"
     """A case cannot go on: its workflow fails."""
+    EVENT = "event_not_done"
+    """An event of HR was not carried out, or not in full."""
+    LEDGER = "ledger_not_in_order"
+    """Entries wait for their place: no head is signed, no score follows."""
     EXPORT = "export_failed"
 
 

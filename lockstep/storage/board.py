@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,9 +34,9 @@ from lockstep.storage.board_filter import (
 from lockstep.storage.brake_rows import HeldWait, visible_held
 from lockstep.storage.brakes import waiting_query
 from lockstep.storage.keyring import Keyring
-from lockstep.storage.ledger_state import LATE_COMMITS, ORDER_GRACE, WAITING_SINCE
+from lockstep.storage.ledger_state import not_in_order_since
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
-from lockstep.storage.refused_events import RefusedEvent, refused_events
+from lockstep.storage.refused_events import TroubledEvents, troubled_events
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, requests
@@ -99,14 +99,14 @@ MOST_REFUSED = 20
 class Standstill:
     """What holds up more than one case: systems paused until, and sources whose brake is on.
 
-    ``refused``: the newest events that were not carried out, and so are in no case.
+    ``events``: those of HR that were not carried out, and so are in no case, or not in full.
     ``not_in_order_since``: the ledger's entries have waited for their places since then, for too
     long; None while they get them.
     """
 
     paused: dict[str, datetime]
     braked: tuple[str, ...]
-    refused: tuple[RefusedEvent, ...] = ()
+    events: TroubledEvents = field(default_factory=TroubledEvents)
     not_in_order_since: datetime | None = None
 
 
@@ -244,17 +244,11 @@ class BoardReads:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(paused.where(pauses.c.until > func.now()))).all()
             sources = (await connection.scalars(braked.order_by(brakes.c.source))).all()
-            refused: list[RefusedEvent] = []
+            events = TroubledEvents()
             if self._scope.partners is None:  # nobody knows which partner they are of
-                refused = await refused_events(connection, limit=MOST_REFUSED)
-            waiting = await connection.scalar(text(WAITING_SINCE.format(late=LATE_COMMITS)))
-        is_stuck = waiting is not None and datetime.now(UTC) - waiting > ORDER_GRACE
-        return Standstill(
-            {row.system: row.until for row in rows},
-            tuple(sources),
-            tuple(refused),
-            waiting if is_stuck else None,
-        )
+                events = await troubled_events(connection, limit=MOST_REFUSED)
+            since = await not_in_order_since(connection)
+        return Standstill({row.system: row.until for row in rows}, tuple(sources), events, since)
 
     async def _rows(self, connection: AsyncConnection, ids: Sequence[str]) -> list[BoardCase]:
         """All about these cases, in their order."""

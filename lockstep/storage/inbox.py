@@ -57,7 +57,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What became of one event: ``state`` is ``done`` or ``refused``."""
+    """What became of one event: ``state`` is ``done`` or ``refused``.
+
+    ``error``: why it was refused, or what of it was not done.
+    """
 
     id: int
     state: str
@@ -84,6 +87,10 @@ _INSERT = _NEW.on_conflict_do_update(
     },
     where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
 ).returning(inbox.c.id)
+_UNREADABLE = (
+    "the keyring does not open this event: give it the keys that it lacks; it is tried again every"
+    f" {CLAIM.total_seconds():.0f} seconds"
+)
 _FINISH = (
     update(inbox)
     .where(inbox.c.id == bindparam("event"))
@@ -109,7 +116,7 @@ _CLAIM = text(
     set claimed_until = now() + interval '{CLAIM.total_seconds()} seconds', attempts = attempts + 1
     from chosen where i.id = chosen.id
     returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.priority,
-        i.brake_id
+        i.brake_id, i.error
     """  # noqa: S608 - our own constant
 )
 """As text: every look at an idle inbox would otherwise build it anew."""
@@ -190,8 +197,14 @@ class Inbox:
             rows = (
                 await connection.execute(_CLAIM, {"lowest": lowest_priority, "limit": limit})
             ).all()
-        opened = (self._open(row) for row in sorted(rows, key=lambda row: (row.priority, row.id)))
-        return [event for event in opened if event is not None]
+            rows = sorted(rows, key=lambda row: (row.priority, row.id))
+            opened = {row.id: self._open(row) for row in rows}
+            for row in rows:
+                says = _UNREADABLE if opened[row.id] is None else None
+                if row.error != says:  # people must see it, and a log is read by few
+                    statement = update(inbox).where(inbox.c.id == row.id).values(error=says)
+                    await connection.execute(statement)
+        return [event for event in opened.values() if event is not None]
 
     def _open(self, row: Row[Any]) -> InboxEvent | None:
         try:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.evidence.notes import VerifierKey
 from lockstep.storage.direct import Link
@@ -22,6 +25,12 @@ WAITING_SINCE = """
        and not exists (select from ledger_leaves l where l.entry_id = e.id)
 """
 """When the oldest entry without a place was recorded; null where all have theirs."""
+
+
+async def not_in_order_since(connection: AsyncConnection) -> datetime | None:
+    """Since when nothing was placed that should have been; None while all goes on."""
+    since: datetime | None = await connection.scalar(text(WAITING_SINCE.format(late=LATE_COMMITS)))
+    return since if since is not None and datetime.now(UTC) - since > ORDER_GRACE else None
 
 
 @dataclass(frozen=True, slots=True)

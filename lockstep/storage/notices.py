@@ -34,9 +34,10 @@ from lockstep.domain.rights import Scope
 from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.brake_rows import visible_held
 from lockstep.storage.exports import ExportState
+from lockstep.storage.refused_events import troubled, waits_too_long
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments
-from lockstep.storage.tables.intake import brakes, held_events
+from lockstep.storage.tables.intake import brakes, held_events, inbox
 from lockstep.storage.tables.outgoing import exports, notices
 from lockstep.storage.tables.running import stalled_cases
 from lockstep.storage.visibility import visible
@@ -323,6 +324,8 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
         ),
         (NoticeKind.STALLED, _stalled()),
         (NoticeKind.STALLED, _stalled_in_secret()),
+        (NoticeKind.EVENT, _not_done()),
+        (NoticeKind.EVENT, _waiting()),
         (
             NoticeKind.EXPORT,
             _plain(exports.c.export_id, exports.c.finished_at, exports.c.export_id).where(
@@ -368,6 +371,26 @@ def _stalled_in_secret() -> Any:
         _plain(_text(key), key, about)
         .select_from(stalled_cases.join(cases, cases.c.case_id == stalled_cases.c.case_id))
         .where(not_(visible(_EVERYBODY)))
+        .having(func.count() > 0)
+    )
+
+
+def _not_done() -> Any:
+    """Of each event who sent it and why; nothing of what it says of anybody."""
+    row = inbox.c
+    about = row.source + ", " + row.dedupe_key + ": " + row.error
+    key = _text(row.id) + ":" + _text(row.received_at)
+    return _plain(key, row.received_at, about).where(troubled(_RECENT)).order_by(row.received_at)
+
+
+def _waiting() -> Any:
+    """That some wait for too long; once a day, for while they are worked off the first changes."""
+    first = func.min(inbox.c.received_at)
+    day = _text(func.date_trunc("day", first, "UTC"))
+    about = cast(func.count(), Text) + " of them wait since " + _text(first)
+    return (
+        _plain(literal("waiting:") + day, first, about)
+        .where(waits_too_long())
         .having(func.count() > 0)
     )
 

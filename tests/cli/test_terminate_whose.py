@@ -122,7 +122,9 @@ async def test_what_would_do_nothing_is_said_at_once(home, work):
 
 async def test_refused_events_are_listed_with_their_reason(home, work):
     """Whatever refused them, a brake's approver excepted; nothing is listed where there is none."""
-    assert (await run(home, "events"))[1] == "No event was refused within 7 days."
+    assert (await run(home, "events"))[1] == (
+        "No event was refused within 7 days, and every one can be read."
+    )
     now = datetime.now(UTC)
     for key, why in (("e-1", "revision: another statement"), ("e-2", None)):
         await work.inbox.store(

@@ -47,9 +47,15 @@ inbox = Table(
         postgresql_where=text("state = 'refused' and brake_id is null"),
     ),
     Index("ix_inbox_case_id", "case_id", postgresql_where=text("case_id is not null")),
+    Index(
+        "ix_inbox_in_part",
+        "received_at",
+        postgresql_where=text("state = 'done' and error is not null"),
+    ),
 )
 """``state``: pending, held (by the brake ``brake_id``), done or refused. A released event is
-pending again and keeps its ``brake_id``: it is not held a second time.
+pending again and keeps its ``brake_id``: it is not held a second time. ``error``: why it was
+refused; while it is pending, why it cannot be read; once it is done, what of it was not done.
 """
 
 brakes = Table(

@@ -1,0 +1,161 @@
+"""`lockstep stuck` tells everything that is not done, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from lockstep.control.alarms import Alarms
+from lockstep.domain.notices import NoticeKind
+from lockstep.storage.inbox import Inbox
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.notices import Notices
+from lockstep.storage.stalled import StalledCases
+from tests.cli.test_brake_and_system import hall, home, run
+from tests.control.test_brake import Hall, event_of
+from tests.support.casework import SYSTEM, TENANT
+from tests.support.ledgers import LedgerBook
+
+__all__ = ["hall", "home"]
+
+
+async def execute(hall: Hall, statement: str, **given: object) -> None:
+    async with hall.work.engine.begin() as connection:
+        await connection.execute(text(statement), given)
+
+
+async def told(home, about: str) -> list[dict]:
+    code, said = await run(home, "stuck", "--json")
+    assert code == 0
+    return [row for row in json.loads(said) if row["about"] == about]
+
+
+async def notices(hall: Hall) -> list[str]:
+    facts = await Notices(hall.work.engine).about_cases(datetime.now(UTC))
+    return [fact.system for fact in facts if fact.kind is NoticeKind.EVENT]
+
+
+async def store(inbox: Inbox, key: str, **more: object) -> None:
+    given = {"tenant": TENANT, "source": "hr", "dedupe_key": key, "body": b"{}", "priority": 4}
+    await inbox.store(received_at=datetime.now(UTC), **given | more)
+
+
+async def test_nothing_is_an_empty_list(home, hall):
+    """Where all is well, there is no row, and the words say so."""
+    assert json.loads((await run(home, "stuck", "--json"))[1]) == []
+    assert (await run(home, "stuck"))[1].strip() == "Nothing is stuck."
+
+
+@pytest.mark.parametrize(
+    ("why", "verdict"),
+    [
+        ("webhook-id: this id was used before, for another body", "conflict"),
+        ("revision: another statement with this revision is known", "conflict"),
+        ("worker: not valid", None),
+    ],
+)
+async def test_a_refused_event_is_told(home, hall, why, verdict):
+    """Whatever it contradicts, or where it cannot be read: in words, as data, and by a notice."""
+    await store(hall.work.inbox, "evt_1", refused=why, verdict=verdict)
+    said = (await run(home, "stuck"))[1]
+    assert "evt_1 refused" in " ".join(said.split())
+    assert why in said
+    [row] = await told(home, "event")
+    assert (row["event_id"], row["trouble"], row["why"]) == ("evt_1", "refused", why)
+    assert (row["case_id"], row["systems"]) == (None, [])
+    assert await notices(hall) == [f"hr, evt_1: {why}"]
+
+
+async def test_what_a_brakes_approver_refused_is_not_told(home, hall):
+    """A person has seen it."""
+    await store(hall.work.inbox, "evt_1", refused="refused at the brake: no")
+    await execute(hall, "update inbox set brake_id = 'b1'")
+    assert (await run(home, "stuck"))[1].strip() == "Nothing is stuck."
+    assert await notices(hall) == []
+
+
+async def test_an_event_that_the_keyring_does_not_open_is_told_until_it_does(home, hall):
+    """It waits and nothing is done about it; with the right keys it is told no more."""
+    await store(Inbox(hall.work.engine, Keyring.generate()), "evt_1")
+    await hall.dispatch()
+    [row] = await told(home, "event")
+    assert (row["event_id"], row["trouble"]) == ("evt_1", "unreadable")
+    assert "keyring does not open" in (await run(home, "events"))[1]
+    assert len(await notices(hall)) == 1
+    sealed = hall.work.ring.encrypt(b"{}", context=b"inbox\x00hr\x00evt_1")
+    await execute(hall, "update inbox set body = :b, claimed_until = null", b=sealed)
+    [event] = await hall.work.inbox.claim(1)
+    assert event.dedupe_key == "evt_1"
+    assert await told(home, "event") == []
+
+
+async def test_an_account_of_a_system_that_nobody_knows_is_told(home, hall):
+    """The case opens, and that this account is closed by nobody stands wherever people look."""
+    event = event_of("W-1", worker={"id": "W-1", "accounts": {"gone-system": "00u1"}})
+    await store(hall.work.inbox, "evt_1", body=event.model_dump_json().encode())
+    await hall.dispatch()
+    assert await hall.states() == {"done": 1}
+    [row] = await told(home, "event")
+    assert row["trouble"] == "in_part"
+    assert "gone-system" in row["why"]
+    assert "00u1" not in str(row)
+    assert "gone-system" in (await run(home, "events"))[1]
+    assert len(await notices(hall)) == 1
+
+
+async def test_events_that_nobody_carries_out_are_told(home, hall):
+    """Acknowledged long ago and still waiting: no worker, no Temporal, or too many."""
+    await store(hall.work.inbox, "evt_1")
+    assert await told(home, "events_waiting") == []
+    await execute(hall, "update inbox set received_at = now() - interval '10 minutes'")
+    [row] = await told(home, "events_waiting")
+    assert row["count"] == 1
+    assert "1 event of HR waits since" in (await run(home, "stuck"))[1]
+    assert "1 of them wait since" in (await notices(hall))[0]
+
+
+async def test_a_ledger_that_makes_no_progress_is_told(home, hall, database):
+    """Entries that wait for their place, whoever holds the lock: here and by a notice."""
+    await hall.work.open()
+    alarms = Alarms(hall.work.engine, anchors=[], silent_after=timedelta(hours=1))
+    assert await told(home, "ledger") == await alarms.disorder(datetime.now(UTC)) == []
+    made = LedgerBook(database.app_url, database.superuser_url, home)
+    made.tamper("update ledger_entries set recorded_at = '2026-11-01 09:30:00+00'")
+    made.close()
+    [row] = await told(home, "ledger")
+    assert row["since"].startswith("2026-11-01T09:30")
+    assert "The ledger is not in order since 2026-11-01 09:30" in (await run(home, "stuck"))[1]
+    [fact] = await alarms.disorder(datetime.now(UTC))
+    assert fact.kind is NoticeKind.LEDGER
+
+
+async def test_doubts_about_a_closed_case_are_in_the_json(home, hall):
+    """A later look found accounts that may be the leaver's: on standard output, with the case."""
+    case = await hall.work.open()
+    await execute(
+        hall,
+        "insert into findings (finding_id, case_id, system, kind, raised_at)"
+        " values ('f1', :case, :system, 'account_in_doubt', now())",
+        case=case.case_id,
+        system=SYSTEM,
+    )
+    await execute(hall, "update cases set status = 'closed', closed_at = now()")
+    await execute(hall, "update revocations set state = 'settled', outcome = 'not_found'")
+    [row] = await told(home, "case")
+    assert row["case_id"] == case.case_id
+    assert [doubt["system"] for doubt in row["doubts"]] == [SYSTEM]
+
+
+async def test_who_waits_at_a_brake_and_what_is_not_known_are_in_the_json(home, hall):
+    """Nothing is told on standard error only."""
+    await hall.mass(6)
+    await hall.dispatch()
+    [row] = await told(home, "brake")
+    assert (row["count"], row["past_cutoff"]) == (3, 0)
+    now = datetime.now(UTC)
+    await StalledCases(hall.work.engine).looked({}, at=now, total=0, problem="too old")
+    [row] = await told(home, "unknown")
+    assert "too old" in row["why"]
