@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,14 +32,20 @@ from lockstep.cli.context import (
 from lockstep.cli.requests import tell_asked
 from lockstep.contracts.payloads import DecisionResult
 from lockstep.control.asking import Asked
-from lockstep.control.case_timeline import told
+from lockstep.control.case_timeline import Told, told
 from lockstep.control.casework import CaseDesk
 from lockstep.control.command_line import CommandLine
 from lockstep.control.desk import Correction, Person, RefusedError
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
 from lockstep.control.uploads import MOST_BYTES, checked_upload
-from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
+from lockstep.control.wording import (
+    NOT_OF_THIS_CASE,
+    contained_words,
+    reason_of,
+    status_of,
+    suggestion_of,
+)
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.terminations import TerminationKind
@@ -162,34 +168,62 @@ def show_case(
     names = sorted(row.system for row in view.revocations)
     lanes = told(((None, entry) for entry in entries), names, cutoff=to_ms(view.case.cutoff_at))
     if as_json:
-        data = render.as_data(view)
-        data["holds"] = [asdict(hold) for hold in held]
-        data["candidates"] = {
-            name: list(map(asdict, rows)) for name, rows in file.candidates.items()
-        }
-        data["keys"] = [asdict(key) for key in file.subject.keys.keys] if file.subject else []
-        data["searches"] = {
-            name: {"searched": lane.searches, "listed": lane.listed} for name, lane in lanes.items()
-        }
-        data["clock_skew_ms"] = {name: lane.skew_ms for name, lane in lanes.items()}
+        data = _case_data(view, held, file, lanes)
         if ledger:
             data["ledger"] = [entry.decode() for entry in entries]
         print_json(data)
         return
+    for line in _going_on(view, file):
+        out.print(line, soft_wrap=True)
     print_case(view, held)
+    _print_beside(view, file, lanes)
+    for entry in entries if ledger else ():
+        out.print(escape(entry.decode()), soft_wrap=True)
+
+
+def _case_data(
+    view: CaseView, held: Sequence[Hold], file: CaseFile, lanes: Mapping[str, Told]
+) -> dict[str, object]:
+    stalled = file.stalled.of(view.case.case_id)
+    return {
+        **render.as_data(view),
+        "holds": [asdict(hold) for hold in held],
+        "candidates": {name: list(map(asdict, rows)) for name, rows in file.candidates.items()},
+        "keys": [asdict(key) for key in file.subject.keys.keys] if file.subject else [],
+        "searches": {
+            name: {"searched": lane.searches, "listed": lane.listed} for name, lane in lanes.items()
+        },
+        "unknown_systems": list(file.unknown_systems),
+        "stalled": stalled and render.stalled_data(stalled),
+        "stalled_known": file.stalled.is_known,
+        "clock_skew_ms": {name: lane.skew_ms for name, lane in lanes.items()},
+    }
+
+
+def _print_beside(view: CaseView, file: CaseFile, lanes: Mapping[str, Told]) -> None:
+    """What of the systems has no column in the table."""
     for row in view.revocations:
         if shut := contained_words(row, lanes[row.system].unread):
             out.print(f"\n{row.system}: {shut} Everything else is not proved gone.", soft_wrap=True)
     for name, candidates in file.candidates.items():
         print_candidates(view.case.case_id, name, candidates)
     print_searches(file, lanes)
+    for system in file.unknown_systems:
+        out.print(f"\n[yellow]{escape(system)}[/]: {NOT_OF_THIS_CASE}", soft_wrap=True)
     for name, lane in lanes.items():
         if abs(lane.skew_ms) >= _TOLD_SKEW_MS:
             way = "behind" if lane.skew_ms < 0 else "ahead of"
             off = render.duration(abs(lane.skew_ms))
             out.print(f"\n{name}: the vendor's clock is {off} {way} ours; times are by our own.")
-    for entry in entries if ledger else ():
-        out.print(escape(entry.decode()), soft_wrap=True)
+
+
+def _going_on(view: CaseView, file: CaseFile) -> list[str]:
+    """Whether its workflow can; nothing where it is known to, or has nothing to do."""
+    if stalled := file.stalled.of(view.case.case_id):
+        return [*render.stalled_lines(view, stalled)[1:], ""]
+    if file.is_under_way and not file.stalled.is_known:
+        return [escape(render.unknown_line(file.stalled)), ""]
+    return []
 
 
 async def _found(context: Context, case_id: str, *, sealed: bool) -> CaseView:

@@ -20,7 +20,7 @@ from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames, UnknownNameError
 from lockstep.storage.records import CaseRow, RevocationRow
-from lockstep.storage.stalled import Stalled, StalledCases
+from lockstep.storage.stalled import Stalled, StalledCase, StalledCases
 from lockstep.storage.users import Users
 
 PAGE = 50
@@ -68,6 +68,8 @@ class Line:
     Args:
         leaver: "" for whoever sees no names.
         doors: those of its systems that are open, the most urgent first.
+        stalled: why its workflow cannot go on, None where nothing says so.
+        goes_on_known: whether that says anything: somebody has looked within a minute.
         taken_by, assigned_to: name and user id of whoever has taken it, or "".
     """
 
@@ -82,6 +84,8 @@ class Line:
     taken_by: str = field(repr=False)
     assigned_to: str
     is_mine: bool
+    stalled: StalledCase | None
+    goes_on_known: bool
 
     @property
     def stuck(self) -> tuple[Door, ...]:
@@ -188,9 +192,9 @@ class Board:
         listing = await reads.listing(wanted, after=after, limit=limit)
         counts = await reads.counts(wanted)
         standstill = await self._standstill(me, reads)
-        lines = await self._lines(me, listing.rows, standstill)
-        held = await reads.held(wanted)
         stalled = await StalledCases(self._engine).read(me.scope)
+        lines = await self._lines(me, listing.rows, standstill, stalled)
+        held = await reads.held(wanted)
         if after is None and not listing.rows:
             await self._check_names(me, filters)
         doubts = tuple(await Doubts(self._engine).standing(me.scope))
@@ -203,7 +207,8 @@ class Board:
         if found is None:
             return None
         standstill = await self._standstill(me, reads)
-        [line] = await self._lines(me, [found], standstill)
+        stalled = await StalledCases(self._engine).read(me.scope)
+        [line] = await self._lines(me, [found], standstill, stalled)
         return line
 
     async def choices(self, me: Principal) -> Choices:
@@ -234,20 +239,28 @@ class Board:
         return await reads.standstill()
 
     async def _lines(
-        self, me: Principal, rows: Iterable[BoardCase], standstill: Standstill
+        self,
+        me: Principal,
+        rows: Iterable[BoardCase],
+        standstill: Standstill,
+        stalled: Stalled,
     ) -> list[Line]:
         rows = list(rows)
         people = {row.assigned_to for row in rows if row.assigned_to}
         names = await self._users.names(people) if people else {}
         now = datetime.now(UTC)
-        return [_line(me, row, names, standstill, now) for row in rows]
+        return [
+            _line(me, row, names, standstill=standstill, stalled=stalled, now=now) for row in rows
+        ]
 
 
 def _line(
     me: Principal,
     found: BoardCase,
     names: Mapping[str, str],
+    *,
     standstill: Standstill,
+    stalled: Stalled,
     now: datetime,
 ) -> Line:
     view = found.view
@@ -265,6 +278,8 @@ def _line(
         taken_by=names.get(found.assigned_to, "somebody") if found.assigned_to else "",
         assigned_to=found.assigned_to,
         is_mine=bool(found.assigned_to) and found.assigned_to == me.user_id,
+        stalled=stalled.of(view.case.case_id),
+        goes_on_known=stalled.is_known,
     )
 
 

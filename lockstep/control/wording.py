@@ -15,9 +15,20 @@ _WITHOUT_FAULT = {
     RevocationState.REVOKING: ("Access is being revoked.", "Wait."),
     RevocationState.RETRYING: ("Will be tried again.", "Wait."),
     RevocationState.NEEDS_PERSON: ("Waits for a person.", "Retry, or attest."),
-    RevocationState.SETTLED: ("Done.", ""),
     RevocationState.STOPPED: ("Stopped: the case was called off.", ""),
 }
+
+_SETTLED = {
+    Outcome.REVOKED: "Revoked, and read back.",
+    Outcome.ALREADY_ABSENT: "Nothing was left to do: no access stood.",
+    Outcome.NOT_FOUND: "Nobody was found there.",
+    Outcome.ATTESTED: "A person said that access was ended.",
+    Outcome.WAIVED: "Waived: access may stand.",
+}
+NOT_OF_THIS_CASE = (
+    "HR names an account there, and this case has no such system: nothing closes that account."
+    " Look at it by hand."
+)
 
 
 def status_of(view: CaseView) -> str:
@@ -30,7 +41,9 @@ def status_of(view: CaseView) -> str:
 
 def reason_of(row: RevocationRow, case: CaseRow | None = None) -> str:
     """Why a system is as it is, in plain words; the vendor's own are in ``fault_text``."""
-    if row.fault and row.state != RevocationState.SETTLED:
+    if row.state == RevocationState.SETTLED:
+        return _SETTLED[Outcome(row.outcome)] if row.outcome else "Settled."
+    if row.fault:
         return rule_for(FaultCategory(row.fault)).reason
     if case is not None and case.status == CaseStatus.SCHEDULED:
         return "Waits for the cutoff."
@@ -80,6 +93,8 @@ def contained_words(row: RevocationRow, unread: Sequence[tuple[str, str]] = ()) 
 
 def suggestion_of(row: RevocationRow) -> str:
     """What to do about it; "" where there is nothing to do."""
-    if row.fault and row.state != RevocationState.SETTLED:
+    if row.state == RevocationState.SETTLED:
+        return ""
+    if row.fault:
         return rule_for(FaultCategory(row.fault)).suggestion
     return _WITHOUT_FAULT[RevocationState(row.state)][1]

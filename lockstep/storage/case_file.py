@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.leavers import KeyKind
+from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.storage.artefacts import ArtefactRow, artefacts_of
 from lockstep.storage.candidates import Candidate, open_candidates
@@ -24,6 +25,7 @@ from lockstep.storage.case_acts import (
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.requests import RequestRow, requests_of
+from lockstep.storage.stalled import Stalled, stalled_of
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, decisions
@@ -86,6 +88,7 @@ class CaseFile:
         stood: by system, as of the opening that is under way.
         paused: until when, by system.
         candidates: by system, the accounts that a person is to tell apart.
+        stalled: whether its workflow goes on, as far as that is known.
     """
 
     view: CaseView
@@ -101,6 +104,19 @@ class CaseFile:
     stood: Mapping[str, Stood] = field(default_factory=dict, repr=False)
     paused: Mapping[str, datetime] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict, repr=False)
+    stalled: Stalled = field(default_factory=Stalled)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its workflow has something to do."""
+        return self.view.case.status in {CaseStatus.SCHEDULED, CaseStatus.REVOKING}
+
+    @property
+    def unknown_systems(self) -> tuple[str, ...]:
+        """Names of systems in which HR has named an account, and that this case does not hold."""
+        keys = self.subject.keys.keys if self.subject else ()
+        held = {row.system for row in self.view.revocations}
+        return tuple(sorted({key.system for key in keys if key.system} - held))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +166,7 @@ class CaseFiles:
                 stood=stood,
                 paused=await _paused(connection, [row.system for row in rows]),
                 candidates=candidates,
+                stalled=await stalled_of(connection, case_id),
             )
 
     async def entries(self, case_id: str, *, limit: int = 2000) -> list[PlacedEntry]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ARRAY, Text, all_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, ColumnElement, Text, all_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.stalled import TaskFault
@@ -55,6 +55,29 @@ class Stalled:
     def is_known(self) -> bool:
         """Whether a look is so fresh that what it did not find is not there."""
         return self.age is not None and not self.problem and self.age <= FRESH
+
+    def of(self, case_id: str) -> StalledCase | None:
+        """One case, if it cannot go on."""
+        return next((row for row in self.cases if row.case_id == case_id), None)
+
+
+async def stalled_of(connection: AsyncConnection, case_id: str) -> Stalled:
+    """What is known of one case. The caller checked the scope."""
+    return await _read(connection, cases.c.case_id == case_id)
+
+
+async def _read(connection: AsyncConnection, condition: ColumnElement[bool]) -> Stalled:
+    query = (
+        select(stalled_cases)
+        .join(cases, cases.c.case_id == stalled_cases.c.case_id)
+        .where(condition)
+        .order_by(stalled_cases.c.since, stalled_cases.c.case_id)
+        .limit(MOST_ROWS)
+    )
+    seen = (await connection.execute(_LOOK)).one_or_none()
+    rows = (await connection.execute(query)).all()
+    found = tuple(StalledCase(row.case_id, row.since, TaskFault(row.fault)) for row in rows)
+    return Stalled(seen.age, seen.problem, found) if seen else Stalled(cases=found)
 
 
 class StalledCases:
@@ -104,18 +127,8 @@ class StalledCases:
 
     async def read(self, scope: Scope = EVERYTHING) -> Stalled:
         """What is known of the cases that ``scope`` may know of."""
-        query = (
-            select(stalled_cases)
-            .join(cases, cases.c.case_id == stalled_cases.c.case_id)
-            .where(visible(scope))
-            .order_by(stalled_cases.c.since, stalled_cases.c.case_id)
-            .limit(MOST_ROWS)
-        )
         async with self._engine.connect() as connection:
-            seen = (await connection.execute(_LOOK)).one_or_none()
-            rows = (await connection.execute(query)).all()
-        found = tuple(StalledCase(row.case_id, row.since, TaskFault(row.fault)) for row in rows)
-        return Stalled(seen.age, seen.problem, found) if seen else Stalled(cases=found)
+            return await _read(connection, visible(scope))
 
     async def total(self) -> tuple[timedelta, int] | None:
         """How long ago the newest look was, and how many it found; None where it could not know."""

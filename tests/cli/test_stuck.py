@@ -10,13 +10,14 @@ from sqlalchemy import text
 
 from lockstep.control.alarms import Alarms
 from lockstep.domain.notices import NoticeKind
+from lockstep.domain.stalled import TaskFault
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.notices import Notices
 from lockstep.storage.stalled import StalledCases
 from tests.cli.test_brake_and_system import hall, home, run
 from tests.control.test_brake import Hall, event_of
-from tests.support.casework import SYSTEM, TENANT
+from tests.support.casework import SYSTEM, TENANT, termination
 from tests.support.ledgers import LedgerBook
 
 __all__ = ["hall", "home"]
@@ -159,3 +160,21 @@ async def test_who_waits_at_a_brake_and_what_is_not_known_are_in_the_json(home, 
     await StalledCases(hall.work.engine).looked({}, at=now, total=0, problem="too old")
     [row] = await told(home, "unknown")
     assert "too old" in row["why"]
+
+
+async def test_a_case_that_cannot_go_on_is_marked_where_it_is_shown(home, hall):
+    """`case show` says it first, in words and as data; and where it is not known, that."""
+    case = await hall.work.open()
+    show = ("case", "show", case.case_id)
+    assert "cannot go on" not in (await run(home, *show))[1]
+    kept = StalledCases(hall.work.engine)
+    now, _ = await kept.clock()
+    await kept.looked({case.case_id: TaskFault.WORKER}, at=now, total=1)
+    assert "cannot go on since" in (await run(home, *show))[1]
+    told = json.loads((await run(home, *show, "--json"))[1])
+    assert told["stalled"]["reason"] == TaskFault.WORKER.reason
+    assert told["stalled_known"]
+    await kept.looked({}, at=now + timedelta(seconds=1), total=0, problem="too old")
+    other = await hall.work.open(termination("W-2"))
+    said = (await run(home, "case", "show", other.case_id))[1]
+    assert "Whether every case goes on is not known: too old." in said

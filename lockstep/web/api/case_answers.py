@@ -169,6 +169,14 @@ class SystemDocument(Answer):
 _AS_STORED = sorted(set(SystemDocument.model_fields) & set(RevocationRow.__dataclass_fields__))
 
 
+class StalledDocument(Answer):
+    """The case's workflow fails at every try: nothing is done, and no decision carried out."""
+
+    since: Instant = Field(description="When it was first seen so.")
+    reason: Prose
+    suggestion: Prose = Field(description="What to do about it.")
+
+
 class CaseDocument(Answer):
     """One case. ``leaver`` and ``worker_id`` are null for a token that may not see names."""
 
@@ -190,6 +198,12 @@ class CaseDocument(Answer):
     due_at: Instant | None = Field(description="Of the first system that is open.")
     is_late: bool
     needs_person: bool
+    stalled: StalledDocument | None = Field(
+        description="Why the case cannot go on; null where nothing says so."
+    )
+    stalled_known: bool = Field(
+        description="Whether a worker has looked within a minute; else null `stalled` says nothing."
+    )
     assigned_to: UserId | None = Field(description="User id of whoever has taken it.")
     dates_seen: Annotated[str, text(most=400)] | None = Field(
         description=f"Give it as `seen` when you move the cutoff or call the case off; {_SEEN}"
@@ -217,6 +231,13 @@ class CaseDocument(Answer):
             due_at=line.due_at,
             is_late=line.is_late,
             needs_person=line.needs_person,
+            stalled=line.stalled
+            and StalledDocument(
+                since=line.stalled.since,
+                reason=line.stalled.fault.reason,
+                suggestion=line.stalled.fault.suggestion,
+            ),
+            stalled_known=line.goes_on_known,
             assigned_to=line.assigned_to or None,
             dates_seen=seen.dates if seen else None,
             assignment_seen=seen.assignment if seen else None,

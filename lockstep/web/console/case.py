@@ -30,6 +30,7 @@ from lockstep.control.picking import Picking
 from lockstep.control.second_person import SecondPerson
 from lockstep.control.sessions import Signed
 from lockstep.control.uploads import ENDINGS, MOST_BYTES, TooLargeError
+from lockstep.control.wording import NOT_OF_THIS_CASE
 from lockstep.domain.rights import Permission
 from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_file import CaseFile
@@ -117,6 +118,7 @@ class CaseRoom:
             problem=problem,
             draft=draft or {},
             why_words=why_words,
+            not_of_this_case=NOT_OF_THIS_CASE,
             done="" if part else _DONE.get(request.query_params.get("done", ""), ""),
             revealed=revealed,
             hours=int(LIFETIME.total_seconds() // 3600),

@@ -8,12 +8,15 @@ import httpx
 import pytest
 
 from lockstep.control.api_tokens import ApiTokenDesk, Wish
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.control.wording import NOT_OF_THIS_CASE
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
+from lockstep.domain.stalled import TaskFault
 from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.stalled import StalledCases
 from tests.support.board import HOUR, asks_second, came_back, many, stuck
 from tests.support.casework import EMAIL, NAME, TENANT, termination
-from tests.web.console.conftest import Site
+from tests.web.console.conftest import Site, text_of
 
 NAMELESS = frozenset({Permission.SEE_CASES})
 
@@ -67,7 +70,11 @@ async def test_a_case_is_told_as_data(work, token):
     )
     assert door["suggestion"] == "Grant the missing permission, then retry."
     assert (door["access_is_back"], door["waits_for_second"]) == (True, "waive")
-    assert (done["state"], done["reason"], done["is_late"]) == ("settled", "Done.", False)
+    assert (done["state"], done["reason"], done["is_late"]) == (
+        "settled",
+        "Revoked, and read back.",
+        False,
+    )
     one = (await operator.get(f"/api/cases/{case.case_id}")).json()
     for each in (one, *one["systems"]):  # what acts take as `seen` is told of one case only
         each.update({name: None for name in each if name.endswith("seen") or name == "candidates"})
@@ -202,3 +209,40 @@ async def test_only_who_may_see_cases_reads_them(token, site):
         assert (await client.get("/api/cases")).status_code == status
         assert (await client.get("/api/cases/c1")).status_code == status
         assert (await client.post("/api/cases/search", json={"key": "a"})).status_code == status
+
+
+async def test_a_case_that_cannot_go_on_says_so_wherever_it_is_told(site, work, token):
+    """By API, in the list and on its page; and that it is not known where nobody has looked."""
+    case = await stuck(work, "W-1", due=HOUR)
+    kept, operator = StalledCases(site.engine), await token(Role.OPERATOR)
+    olivia = await site.sign_in(Role.OPERATOR)
+    address, page = f"/api/cases/{case.case_id}", f"/console/cases/{case.case_id}"
+    told = (await operator.get(address)).json()
+    assert (told["stalled"], told["stalled_known"]) == (None, True)
+    assert "cannot go on" not in text_of(await olivia.get(page))
+
+    now, _ = await kept.clock()
+    await kept.looked({case.case_id: TaskFault.WORKER}, at=now, total=1)
+    listed = (await operator.get("/api/cases")).json()["cases"]
+    for found in ((await operator.get(address)).json(), *listed):
+        assert found["stalled"]["reason"] == TaskFault.WORKER.reason
+        assert found["stalled"]["suggestion"] == TaskFault.WORKER.suggestion
+    shown = text_of(await olivia.get(page))
+    assert "This case cannot go on" in shown
+    assert TaskFault.WORKER.reason in shown
+
+    await kept.looked({}, at=now + HOUR, total=0, problem="too old")
+    await kept.looked({}, at=now + 2 * HOUR, total=0, problem="too old")
+    assert not (await operator.get(address)).json()["stalled_known"]
+    other = await stuck(work, "W-2", due=HOUR)
+    shown = text_of(await olivia.get(f"/console/cases/{other.case_id}"))
+    assert "Whether this case goes on is not known." in shown
+
+
+async def test_an_account_that_no_system_of_the_case_holds_is_told(site, work):
+    """HR named it, and nothing closes it: the case says so for as long as it is there."""
+    keys = LeaverKeys((Key(KeyKind.WORKER_ID, "W-1"), Key(KeyKind.ACCOUNT_ID, "00u1", "gone")))
+    case = await stuck(work, "W-1", due=HOUR, keys=keys)
+    olivia = await site.sign_in(Role.OPERATOR)
+    shown = text_of(await olivia.get(f"/console/cases/{case.case_id}"))
+    assert f"gone : {NOT_OF_THIS_CASE}" in shown
