@@ -15,7 +15,7 @@ from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.contracts import payloads as p
 from lockstep.domain.access import Access, Observation
 from lockstep.domain.clocks import VendorClock
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
 from lockstep.domain.finding import Absence, absence
 from lockstep.domain.outcomes import RevocationState, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
@@ -305,6 +305,8 @@ class AccessActivities:
         now = datetime.now(UTC)
         if fault.category is FaultCategory.RATE_LIMITED and fault.retry_after is not None:
             self._condition.limited_until = now + fault.retry_after
+        if fault.category in OF_SYSTEM and not fault.is_transient:
+            self._condition.doubted_at = now
         log.warning(
             "revocation_fault",
             case_id=given.case_id,

@@ -30,6 +30,7 @@ from lockstep.control.readings import SCORECARD, Readings
 from lockstep.control.score import ScoreService
 from lockstep.control.sealing import Sealer
 from lockstep.control.stalled import StalledWatch
+from lockstep.control.waking import Waker
 from lockstep.domain.notices import NoticeKind
 from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
@@ -43,11 +44,13 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames
 from lockstep.storage.ledger_head import HEAD_FILE, HeadFile
 from lockstep.storage.notices import Notices
+from lockstep.storage.outages import Outages
 from lockstep.storage.pauses import Pauses
 from lockstep.storage.scores import Scores
 from lockstep.storage.sequencer import SealedLedger, Sequencer
 from lockstep.storage.stalled import StalledCases
 from lockstep.storage.views import CaseViews
+from lockstep.storage.waking import Wakings
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -122,6 +125,12 @@ def build_health_watch(
 def build_stalled_watch(engine: AsyncEngine, client: Client) -> Chore:
     """Looks whether every case's workflow goes on."""
     return StalledWatch(client, StalledCases(engine)).run
+
+
+def build_waker(settings: Settings, engine: AsyncEngine, client: Client) -> Chore:
+    """Wakes whom a system's trouble held up, at each system's pace."""
+    pace = {name: table.wakes_per_minute for name, table in settings.systems.items()}
+    return Waker(client, Wakings(engine), Outages(engine), per_minute=pace).run
 
 
 def _sealer(settings: Settings, engine: AsyncEngine) -> Sealer:

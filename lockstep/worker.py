@@ -21,7 +21,12 @@ from activities.home import HomeActivities
 from activities.record import RecordActivities
 from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
-from lockstep.chores import build_chores, build_health_watch, build_stalled_watch
+from lockstep.chores import (
+    build_chores,
+    build_health_watch,
+    build_stalled_watch,
+    build_waker,
+)
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.brake import Brake
@@ -213,6 +218,7 @@ async def run_worker(
     )
     chores = build_chores(settings, parts.engine, parts.ring)
     chores.append(build_stalled_watch(parts.engine, client))
+    chores.append(build_waker(settings, parts.engine, client))
     chores.append(
         build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)
     )

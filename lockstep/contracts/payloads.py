@@ -216,6 +216,8 @@ class Decision:
         accounts: of a pick: the vendor's ids of the leaver's accounts; may be none.
         others: of a pick: those that were shown and are not the leaver's. What was never shown is
             in neither, and stays in doubt.
+        recovery: of a retry that nobody asked for: a value of `Recovery`, which says why Lockstep
+            itself tries again; "" where a person decided.
     """
 
     decision_id: str
@@ -228,6 +230,7 @@ class Decision:
     until: datetime | None = None
     accounts: list[str] = field(default_factory=list, repr=False)
     others: list[str] = field(default_factory=list, repr=False)
+    recovery: str = ""
 
 
 @dataclass(frozen=True, slots=True)

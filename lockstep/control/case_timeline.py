@@ -31,6 +31,7 @@ class Mark(StrEnum):
     """Access where none had been found before: nothing came back."""
     ASKED = "asked"
     DECISION = "decision"
+    WOKEN = "woken"
 
 
 _NAMES = {
@@ -47,6 +48,13 @@ _NAMES = {
     Mark.APPEARED: "Access found where none had been",
     Mark.ASKED: "A person was asked",
     Mark.DECISION: "A person decided",
+    Mark.WOKEN: "Tried again by itself: the system's trouble was over",
+}
+
+
+_WHYS = {
+    "revocation:needs_person": (Mark.ASKED, "category"),
+    "revocation:woken": (Mark.WOKEN, "why"),
 }
 
 
@@ -159,8 +167,9 @@ def _tell(lane: Told, entry: Mapping[str, Any], data: Mapping[str, Any], leaf: i
             _tell_searches(lane, data)
         case "revocation:outcome":
             _tell_outcome(lane, data, at, leaf)
-        case "revocation:needs_person":
-            add(Mark.ASKED, data["category"])
+        case "revocation:needs_person" | "revocation:woken" as kind:
+            mark, why = _WHYS[kind]
+            add(mark, data[why])
         case "decision:retry" | "decision:attest" | "decision:waive" | "decision:pick":
             kind = entry["kind"].partition(":")[2]
             add(Mark.DECISION, kind)

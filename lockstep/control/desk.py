@@ -299,33 +299,9 @@ class Desk:
             accounts=list(accounts),
             others=list(others),
         )
-        handle = self._client.get_workflow_handle(view.case.case_id)
-        try:
-            result: DecisionResult = await handle.execute_update(
-                names.DECIDE,
-                decision,
-                id=decision.decision_id,
-                result_type=DecisionResult,
-                rpc_timeout=_DECISION_TIMEOUT,
-            )
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            text = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            raise RefusedError(text) from None
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            raise UnansweredError(await _why_silent(handle)) from None
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise UnansweredError(await _why_silent(handle)) from None
-            gone = f"case {view.case.case_id} has no running workflow: it is {view.case.status}"
-            raise RefusedError(gone) from None
-        except StrangePayloadError:
-            raise UnansweredError(_STRANGE) from None
-        except RuntimeError:
-            raise UnansweredError("Temporal cannot be reached: see `lockstep doctor`") from None
-        if not isinstance(result, DecisionResult):  # somebody answered without a word of ours
-            raise UnansweredError(_STRANGE)
-        return result
+        return await send_decision(
+            self._client, view.case.case_id, decision, status=view.case.status
+        )
 
     async def report_as(
         self, event_id: str, event: TerminationEvent, person: Person, *, numbered_by: str = ""
@@ -370,6 +346,43 @@ class Desk:
                 f"case {case.case_id} is {case.status}: dates move, and cases stop, only before the"
                 " cutoff; nothing is ever re-enabled here"
             )
+
+
+async def send_decision(
+    client: Client, case_id: str, decision: Decision, *, status: str = "over"
+) -> DecisionResult:
+    """Bring a decision to its case. ``status``: of the case, for whoever is told that it is over.
+
+    Raises:
+        UnansweredError: if no answer came: it may be done, and the same may be sent again.
+        RefusedError: by the workflow's rules, or because none runs.
+    """
+    handle = client.get_workflow_handle(case_id)
+    try:
+        result: DecisionResult = await handle.execute_update(
+            names.DECIDE,
+            decision,
+            id=decision.decision_id,
+            result_type=DecisionResult,
+            rpc_timeout=_DECISION_TIMEOUT,
+        )
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        text = cause.message if isinstance(cause, ApplicationError) else str(cause)
+        raise RefusedError(text) from None
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        raise UnansweredError(await _why_silent(handle)) from None
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise UnansweredError(await _why_silent(handle)) from None
+        raise RefusedError(f"case {case_id} has no running workflow: it is {status}") from None
+    except StrangePayloadError:
+        raise UnansweredError(_STRANGE) from None
+    except RuntimeError:
+        raise UnansweredError("Temporal cannot be reached: see `lockstep doctor`") from None
+    if not isinstance(result, DecisionResult):  # somebody answered without a word of ours
+        raise UnansweredError(_STRANGE)
+    return result
 
 
 async def _why_silent(handle: WorkflowHandle[Any, Any]) -> str:

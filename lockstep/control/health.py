@@ -17,13 +17,17 @@ from lockstep.domain.access import Health as ConnectorHealth
 from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE, VendorClock
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.storage.health import SystemHealth, Trouble
+from lockstep.storage.health import Health, SystemHealth, Trouble
 from lockstep.storage.pauses import Pauses
 
 log = structlog.get_logger("lockstep.health")
 
 EVERY = timedelta(minutes=5)
 PATIENCE = timedelta(seconds=20)
+BLOCKED_EVERY = timedelta(minutes=1)
+"""Whoever waits for a system that cannot revoke is woken when it is seen to be good again."""
+DOUBTED_EVERY = timedelta(seconds=30)
+"""A system of which faults came that only people mend is looked at so soon."""
 TICK = timedelta(seconds=5)
 """How soon a change of condition shows, and the end of a pause is on record."""
 _AT_ONCE = 4
@@ -59,12 +63,21 @@ class HealthWatch:
         now = datetime.now(UTC)
         known = await self._health.all(self._connectors)
         due = [
-            system
-            for system in self._connectors
-            if system not in known or now - known[system].checked_at > EVERY - TICK
+            system for system in self._connectors if self._is_due(system, known.get(system), now)
         ]
         some = asyncio.Semaphore(_AT_ONCE)
         await asyncio.gather(*(self._check(system, some) for system in due))
+
+    def _is_due(self, system: str, known: Health | None, now: datetime) -> bool:
+        """Whether nobody has looked for too long; the sooner, the worse it is believed to be."""
+        if known is None:
+            return True
+        condition = self._conditions.get(system)
+        doubted = condition.doubted_at if condition else None
+        every = BLOCKED_EVERY if known.is_blocked else EVERY
+        if doubted is not None and doubted > known.checked_at:
+            every = min(every, DOUBTED_EVERY)
+        return now - known.checked_at > every - TICK
 
     async def tell(self) -> None:
         """Write what has changed of the systems' condition, and which pauses have ended."""
@@ -85,9 +98,7 @@ class HealthWatch:
                 await self.step()
             except (SQLAlchemyError, OSError) as error:
                 log.warning("health_waits", error=type(error).__name__)
-                await asyncio.sleep(TICK.total_seconds())
-            else:
-                await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(TICK.total_seconds())
 
     async def _keep_up(self) -> None:
         while True:

@@ -32,6 +32,7 @@ class EntryKind(StrEnum):
     REVOCATION_FAULT = "revocation:fault"
     REVOCATION_OUTCOME = "revocation:outcome"
     REVOCATION_NEEDS_PERSON = "revocation:needs_person"
+    REVOCATION_WOKEN = "revocation:woken"
     DECISION_RETRY = "decision:retry"
     DECISION_ATTEST = "decision:attest"
     DECISION_WAIVE = "decision:waive"

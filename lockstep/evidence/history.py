@@ -47,6 +47,7 @@ _SILENT = frozenset(
         "case:barred",
         "revocation:fault",
         "revocation:needs_person",
+        "revocation:woken",
         "decision:retry",
         "ledger:heartbeat",
         "metric:reported",

@@ -23,6 +23,7 @@ from lockstep.domain.access import Category
 from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
 from lockstep.domain.policy import DEFAULT_WATCH, Tier
 from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.waking import PER_MINUTE
 
 SYSTEM_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
@@ -168,6 +169,7 @@ class SystemTable(BaseModel):
     start_to_close: Duration = timedelta(seconds=60)
     timeout: Duration = timedelta(seconds=20)
     concurrency: int = Field(default=8, ge=1, le=200)
+    wakes_per_minute: int = Field(default=PER_MINUTE, ge=1, le=6000)
 
     @model_validator(mode="after")
     def _known(self) -> SystemTable:

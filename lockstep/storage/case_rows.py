@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func, insert, update
 
 from lockstep.contracts.payloads import DecisionInput, DecisionKind
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.faults import Recovery
 from lockstep.domain.finding import Picks
 from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
@@ -25,7 +26,7 @@ from lockstep.storage.case_writes import RESOLVE_DOUBT
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocation_writes import PICKED, PICKED_OPEN
+from lockstep.storage.revocation_writes import PICKED, PICKED_OPEN, WOKEN
 from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import revocations
 from lockstep.storage.tables.casework import decisions
@@ -246,6 +247,8 @@ def decision_append(
     """
     choice = given.decision
     now = whole_ms(datetime.now(UTC))
+    if choice.recovery:
+        return _woken(given, case, now)
     grade = None
     if choice.kind is DecisionKind.ATTEST:
         strong = choice.artefact_digest and choice.second_person
@@ -279,6 +282,28 @@ def decision_append(
     else:  # now, whatever the vendor's waiting time was
         changes.append(Change(_DECIDED_RETRY, {"k_case": given.case_id, "k_system": choice.system}))
     return Append(_decision_entry(given, case, subject, grade, now), tuple(changes))
+
+
+def _woken(given: DecisionInput, case: CaseRow, now: datetime) -> Append:
+    """Nobody decided: the trouble of the system is over, and Lockstep tries again."""
+    choice = given.decision
+    entry = Entry(
+        kind=EntryKind.REVOCATION_WOKEN,
+        key=f"{given.case_id}:{choice.system}:woken:{choice.decision_id}",
+        tenant=case.tenant,
+        occurred_at=now,
+        recorded_at=now,
+        case_id=case.case_id,
+        subject=str(case.subject_id),
+        system=choice.system,
+        policy=case.policy,
+        data={
+            "round": given.round,
+            "waking": choice.decision_id,
+            "why": Recovery(choice.recovery).value,
+        },
+    )
+    return Append(entry, (Change(WOKEN, {"k_case": given.case_id, "k_system": choice.system}),))
 
 
 def _pick_changes(

@@ -10,7 +10,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.domain.faults import Recovery
 from lockstep.storage.tables.systems import system_health
+from lockstep.storage.waking import let_wait, wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ class SystemHealth:
         checked_at: datetime,
         latency_ms: int | None,
     ) -> None:
-        """Keep what a health check found."""
+        """Keep what a health check found; whom the system's trouble held up is woken at its end.
+
+        In one transaction: a look that is kept has woken them, whatever dies afterwards.
+        """
         values = {
             "checked_at": checked_at,
             "latency_ms": latency_ms,
@@ -76,8 +81,16 @@ class SystemHealth:
                 where=system_health.c.checked_at < checked_at,
             )
         )
+        blocks = any(trouble.blocks for trouble in troubles)
+        before = select(system_health.c.problems).where(system_health.c.system == system)
         async with self._engine.begin() as connection:
-            await connection.execute(statement)
+            kept = (await connection.execute(before.with_for_update())).one_or_none()
+            if await connection.scalar(statement.returning(system_health.c.system)) is None:
+                return  # another worker has looked since
+            if blocks:
+                await let_wait(connection, system)
+            elif kept is not None and any(found["blocks"] for found in kept.problems):
+                await wake(connection, system, Recovery.HEALTHY, checked_at)
 
     async def strained(
         self, system: str, *, limited_until: datetime | None, circuit_open_until: datetime | None

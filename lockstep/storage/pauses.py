@@ -15,11 +15,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.faults import Recovery
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.tables.systems import pauses
+from lockstep.storage.waking import wake
 
 MOST_EARLIER = 20
 
@@ -50,7 +52,10 @@ class Pause:
 
 
 class Pauses:
-    """Every change explains itself in the ledger, in the same transaction."""
+    """Every change explains itself in the ledger, in the same transaction.
+
+    So does what an end of a pause brings about: whom the system held up is woken.
+    """
 
     def __init__(self, engine: AsyncEngine, ring: Keyring, tenant: str) -> None:
         self._engine = engine
@@ -112,6 +117,7 @@ class Pauses:
             ended = self._pause(row)
             entry = self._entry(EntryKind.SYSTEM_RESUMED, ended, now, user_id)
             await append_all(connection, [Append(entry)])
+            await wake(connection, system, Recovery.RESUMED, now)
         return ended
 
     async def end_expired(self) -> list[Pause]:
@@ -153,6 +159,8 @@ class Pauses:
         ended = [self._pause(row) for row in (await connection.execute(statement)).all()]
         entries = [self._entry(EntryKind.SYSTEM_RESUMED, row, row.until, "") for row in ended]
         await append_all(connection, [Append(entry) for entry in entries])
+        for pause in ended:
+            await wake(connection, pause.system, Recovery.RESUMED, now)
         return ended
 
     def _entry(self, kind: EntryKind, pause: Pause, at: datetime, user_id: str) -> Entry:

@@ -63,7 +63,9 @@ def _by_arrays(assignments: str, **types: str) -> ArrayUpdate:
 ATTEMPT = _by_arrays(
     """
     state = case when r.state in ('needs_person', 'settled') then r.state else 'revoking' end,
-    attempts = r.attempts + 1, round = v.n_round, accounts = v.n_accounts, private = v.n_private,
+    attempts = r.attempts + 1,
+    round = case when r.state = 'needs_person' then r.round else v.n_round end,
+    accounts = v.n_accounts, private = v.n_private,
     first_attempt_at = coalesce(r.first_attempt_at, v.n_at)
     """,
     n_round="int",
@@ -117,6 +119,8 @@ NEEDS_PERSON = _touch(
 """A late question must not undo what a person or a proof has settled meanwhile."""
 DOUBTS = _touch(candidates=bindparam("n_candidates", type_=LargeBinary))
 """Whose accounts are in doubt after a look at a settled system; None where none is."""
+WOKEN = _touch(retry_at=None).where(revocations.c.state != RevocationState.SETTLED.value)
+"""It is tried again now, and waits as before, for the same person and since then, if in vain."""
 PICKED = _touch(picks=bindparam("n_picks", type_=LargeBinary), candidates=None)
 PICKED_OPEN = _touch(
     state=RevocationState.REVOKING.value, needs_person_since=None, retry_at=None

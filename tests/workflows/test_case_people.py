@@ -274,3 +274,25 @@ async def test_what_waited_for_keys_is_tried_again_when_they_come(clinic: Clinic
     await case.decide("vpn", DecisionKind.RETRY)
     assert await case.result() == CaseStatus.CLOSED
     assert [row.decision.system for row in case.world.of(p.DecisionInput)] == ["vpn"]
+
+
+@pytest.mark.real_server
+async def test_a_waking_ends_a_wait_for_a_person_and_a_long_back_off(clinic: Clinic) -> None:
+    """It is told as nobody's decision, and the next round begins at once."""
+    case = await clinic.open(
+        plan("okta"),
+        plan("vpn"),
+        steps={
+            "okta": [FaultCategory.CREDENTIALS_REJECTED],
+            "vpn": [Always(FaultCategory.UNREACHABLE)],
+        },
+    )
+    await _asked(case, "okta")
+    await case.backs_off("vpn")
+    case.world.steps.pop("vpn")
+    for system in ("okta", "vpn"):
+        assert (await case.decide(system, DecisionKind.RETRY, recovery="health_good")).outcome == ""
+    assert await case.result() == CaseStatus.CLOSED
+    told = [row.decision.recovery for row in case.world.of(p.DecisionInput)]
+    assert told == ["health_good", "health_good"]
+    assert [row.round for row in case.world.of(p.RevokeInput, "okta")] == [1, 2]

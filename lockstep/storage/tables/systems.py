@@ -1,4 +1,4 @@
-"""What is known of a system: when it is paused, and how it was last seen."""
+"""What is known of a system: when it is paused, how it was last seen, whom its trouble holds up."""
 
 from __future__ import annotations
 
@@ -32,3 +32,36 @@ system_health = Table(
     Column("circuit_open_until", Instant),
 )
 """What a worker last saw of a system. ``problems``: summary and fix of each, no personal data."""
+
+wakings = Table(
+    "wakings",
+    metadata,
+    Column("case_id", Text, primary_key=True),
+    Column("system", Text, primary_key=True),
+    Column("opening", Integer, nullable=False),
+    Column("waking_id", Text, nullable=False),
+    Column("recovery", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("times", Integer, nullable=False, server_default="0"),
+    Column("rested_at", Instant),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("taken_at", Instant),
+    Column("leased_until", Instant),
+    Index("ix_wakings_waits", "system", "not_before", postgresql_where=text("state = 'waits'")),
+    Index("ix_wakings_taken_at", "system", "taken_at"),
+)
+"""Revocations that are tried again because a system's trouble is over: each by its newest waking.
+
+``since``: when the trouble was seen to be over. ``times``: how often it was woken in this opening;
+until ``rested_at`` it is not woken again. ``tries``: how often this waking was sent to its case.
+"""
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("since", Instant, nullable=False),
+)
+"""Systems whose fault holds up many leavers, since when. A row is one alarm."""
