@@ -24,6 +24,17 @@ def says_all(entry: Document) -> bool:
     return entry["kind"] == AMENDED and "termination" in entry["data"]
 
 
+def is_said(data: Mapping[str, Any], name: str) -> bool:
+    """Whether a member that may be left out is there; it is text then, and not empty.
+
+    Raises:
+        ValueError: if something else stands there: `true` is nobody, and no photograph.
+    """
+    if name in data and not _text(data[name]):
+        raise ValueError
+    return name in data
+
+
 def amended(facts: CaseFacts, entry: Document) -> CaseFacts:
     """The cutoff, as the case works by it and as it counts."""
     data = entry["data"]
@@ -35,7 +46,7 @@ def amended(facts: CaseFacts, entry: Document) -> CaseFacts:
 
 def more_time_counts(facts: CaseFacts, entry: Document) -> bool:
     """Said before the cutoff, by HR or by two people: else whoever is late could take more."""
-    by_hr_or_two = entry["actor"]["type"] != "person" or bool(entry["data"].get("second_person"))
+    by_hr_or_two = entry["actor"]["type"] != "person" or is_said(entry["data"], "second_person")
     return by_hr_or_two and instant_ms(entry["recorded_at"]) < facts.cutoff_at
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lockstep.evidence.amendments import AMENDED, amended, restated, says_all
+from lockstep.evidence.amendments import AMENDED, amended, is_said, restated, says_all
 from lockstep.evidence.plain import instant_ms
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 
@@ -229,11 +229,12 @@ def _attested(facts: CaseFacts, entry: Document) -> CaseFacts:
     data = entry["data"]
     place, item = _find(facts, entry["system"])
     grade, at = data["grade"], instant_ms(entry["occurred_at"])
+    has_artefact, has_second = is_said(data, "artefact_sha256"), is_said(data, "second_person")
     if grade not in _WORD_GRADES:
         raise UnfitError(NOT_AS_ITS_KIND)
     if item.outcome:
         return facts
-    if not (data.get("artefact_sha256") and data.get("second_person")):
+    if not (has_artefact and has_second):
         grade = "D"  # whatever it claims: C is a person, an artefact and a second person
     return _with_item(facts, place, replace(item, outcome="attested", grade=grade, off_at=at))
 
@@ -243,10 +244,11 @@ def _waived(facts: CaseFacts, entry: Document) -> CaseFacts:
     place, item = _find(facts, entry["system"])
     at = instant_ms(entry["occurred_at"])
     until = instant_ms(data["until"]) if "until" in data else None
+    has_second = is_said(data, "second_person")
     if item.outcome:
         return facts
     in_time = at < facts.cutoff_at + item.sla_ms
-    if in_time and until is not None and data.get("second_person"):
+    if in_time and until is not None and has_second:
         changed = replace(item, outcome="waived", waived_until=until)
     else:
         changed = replace(item, outcome="waived", waived_in_vain=True)

@@ -40,6 +40,9 @@ __all__ = [
 MAX_DOCUMENTS = 1000
 """Policies, and metric definitions, that one ledger may adopt."""
 
+CASELESS = frozenset({"leaver_without_case", "orphan_account"})
+"""Findings that may be about nobody's case; every other one is about the case that it names."""
+
 _SILENT = frozenset(
     {
         "case:rescind_refused",
@@ -115,7 +118,9 @@ class History:
 
     def _take(self, leaf: int, entry: Document) -> None:
         if entry["kind"] == "finding:raised" and "case" not in entry:
-            return  # about nobody's case: an orphan account, a leaver without a case
+            if entry["data"]["finding"] not in CASELESS:
+                raise UnfitError("it finds something about a case and names none")
+            return
         case_id = _text(entry["case"])
         before = self.cases.get(case_id)
         policy = self.policies.get(entry["policy"]) if needs_policy(before, entry) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ from lockstep.evidence.dsse import (
 from lockstep.evidence.notes import FileSigner
 
 BODY = b'{"_type":"https://in-toto.io/Statement/v1"}'
-SIGNER = FileSigner.generate("acme/lockstep-ledger")
+SIGNER = FileSigner("acme/lockstep-ledger", bytes([3]) * 32)
+"""Its id has letters in it, which could be upper case."""
 
 
 def test_the_published_encoding() -> None:
@@ -27,21 +30,86 @@ def test_the_published_encoding() -> None:
     )
 
 
+def written(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+
+
 def test_what_was_sealed_is_opened() -> None:
-    """The very bytes come back; the key's id is a hint and nothing more."""
+    """The very bytes come back."""
     raw = seal_envelope(BODY, SIGNER)
-    document = json.loads(raw)
 
+    assert raw == written(json.loads(raw))
     assert open_envelope(raw, [SIGNER.verifier]) == BODY
-    document["signatures"][0]["keyid"] = "another"
-    assert open_envelope(json.dumps(document).encode(), [SIGNER.verifier]) == BODY
 
 
-def test_one_good_signature_is_enough() -> None:
-    """Others may have signed too."""
-    document = json.loads(seal_envelope(BODY, FileSigner.generate("other")))
+def test_two_trusted_keys_may_sign() -> None:
+    """The one before and the one after a hand-over."""
+    other = FileSigner.generate(SIGNER.name)
+    document = json.loads(seal_envelope(BODY, other))
     document["signatures"] += json.loads(seal_envelope(BODY, SIGNER))["signatures"]
-    assert open_envelope(json.dumps(document).encode(), [SIGNER.verifier]) == BODY
+    raw = written(document)
+
+    assert open_envelope(raw, [SIGNER.verifier, other.verifier]) == BODY
+    with pytest.raises(EnvelopeError, match="not signed"):
+        open_envelope(raw, [SIGNER.verifier])
+
+
+LOOSE: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "a member more": lambda it: written({**it, "note": "all is well"}),
+    "a member twice": lambda it: written(it).replace(b"{", b'{"payload":"all is well",', 1),
+    "a member more beside a signature": lambda it: written(
+        {**it, "signatures": [{**it["signatures"][0], "note": "all is well"}]}
+    ),
+    "words for a key's id": lambda it: written(
+        {**it, "signatures": [{**it["signatures"][0], "keyid": "all is well"}]}
+    ),
+    "another key's id": lambda it: written(
+        {**it, "signatures": [{**it["signatures"][0], "keyid": "00000000"}]}
+    ),
+    "a signature of nobody": lambda it: written(
+        {
+            **it,
+            "signatures": [
+                *it["signatures"],
+                {"keyid": "00000000", "sig": base64.b64encode(b"all is well").decode()},
+            ],
+        }
+    ),
+    "one signature twice": lambda it: written({**it, "signatures": it["signatures"] * 2}),
+    "an upper-case id": lambda it: written(it).replace(
+        it["signatures"][0]["keyid"].encode(), it["signatures"][0]["keyid"].upper().encode()
+    ),
+    "blanks": lambda it: json.dumps(it, sort_keys=True).encode() + b"\n",
+    "another order": lambda it: (
+        json.dumps(dict(reversed(it.items())), separators=(",", ":")).encode() + b"\n"
+    ),
+    "no line feed": lambda it: written(it)[:-1],
+    "a line feed more": lambda it: written(it) + b"\n",
+    "a mark before": lambda it: b"\xef\xbb\xbf" + written(it),
+    "UTF-16": lambda it: written(it).decode().encode("utf-16"),
+    "UTF-32": lambda it: written(it).decode().encode("utf-32-be"),
+    "an escape where none is needed": lambda it: written(it).replace(
+        b"payload", b"p\\u0061yload", 1
+    ),
+    "base64 without its end": lambda it: written({**it, "payload": it["payload"].rstrip("=")}),
+    "base64 with blanks": lambda it: written({**it, "payload": it["payload"] + "\n"}),
+    "base64 with loose bits": lambda it: written(
+        {**it, "payload": it["payload"].replace("fQ==", "fR==")}
+    ),
+}
+"""The envelope with a place in which something readable fits, or in another form."""
+
+
+@pytest.mark.parametrize("form", LOOSE)
+def test_nothing_stands_beside_body_and_signature(form: str) -> None:
+    """No digest covers the envelope: a stranger's verifier could read there what nobody signed."""
+    body = BODY[:-1] + b" " * ((1 - len(BODY)) % 3) + b"}"  # so long that base64 has bits over
+    document = json.loads(seal_envelope(body, SIGNER))
+    loose = LOOSE[form](document)
+
+    assert loose != written(document)
+    with pytest.raises(EnvelopeError):
+        open_envelope(loose, [SIGNER.verifier])
 
 
 def test_another_body_is_refused() -> None:
@@ -49,7 +117,7 @@ def test_another_body_is_refused() -> None:
     document = json.loads(seal_envelope(BODY, SIGNER))
     document["payload"] = base64.b64encode(BODY + b" ").decode()
     with pytest.raises(EnvelopeError, match="not signed"):
-        open_envelope(json.dumps(document).encode(), [SIGNER.verifier])
+        open_envelope(written(document), [SIGNER.verifier])
 
 
 def test_another_type_is_refused() -> None:
@@ -57,7 +125,7 @@ def test_another_type_is_refused() -> None:
     document = json.loads(seal_envelope(BODY, SIGNER))
     document["payloadType"] = "text/plain"
     with pytest.raises(EnvelopeError, match="something else"):
-        open_envelope(json.dumps(document).encode(), [SIGNER.verifier])
+        open_envelope(written(document), [SIGNER.verifier])
 
 
 def test_another_key_is_refused() -> None:
@@ -88,8 +156,8 @@ def test_what_is_no_envelope_is_refused(raw: bytes) -> None:
 
 def test_no_signature_is_none() -> None:
     """An empty list signs nothing."""
-    raw = json.dumps(
+    raw = written(
         {"payload": base64.b64encode(BODY).decode(), "payloadType": PAYLOAD_TYPE, "signatures": []}
-    ).encode()
+    )
     with pytest.raises(EnvelopeError, match="not signed"):
         open_envelope(raw, [SIGNER.verifier])

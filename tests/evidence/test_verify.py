@@ -13,6 +13,7 @@ import pytest
 from lockstep.evidence.notes import FileSigner
 from lockstep.evidence.pack import layout
 from lockstep.evidence.plain import plain_bytes
+from lockstep.evidence.verify.archive import Limits
 from lockstep.evidence.verify.check import PLAN, verify_pack
 from lockstep.evidence.verify.report import Level, UnusableError, Verdict
 from tests.evidence.ledgers import AS_OF, END, ORIGIN, START, Book, digest_of, handover, story
@@ -175,13 +176,17 @@ def test_stored_files_are_files_too(book: Book, tmp_path: Path) -> None:
 
 
 def test_large_files_have_a_form_of_their_own(book: Book, tmp_path: Path) -> None:
-    """Headers in 64 bits are read where a writer chose them."""
+    """Headers in 64 bits are read where a size needs them, and refused where none does."""
     path = tmp_path / "pack.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, raw in files_of(make_pack(book)).items():
             with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
                 member.write(raw)
-    assert verify_pack(path, keys=[book.signer.verifier]).is_verified
+    keys = [book.signer.verifier]
+    assert verify_pack(path, keys=keys, limits=Limits(wide=0)).is_verified
+    report = verify_pack(path, keys=keys)
+    assert failed(report) == {1}
+    assert "64-bit field" in told(report, 1)
 
 
 @pytest.mark.parametrize("raw", [b"", b"PK", b"no archive at all", b"%PDF-1.7\n" * 100])

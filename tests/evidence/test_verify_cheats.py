@@ -165,7 +165,7 @@ def test_an_older_head_of_another_tree(book: Book, tmp_path: Path) -> None:
 # --- files ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [layout.README, layout.LEAVERS, layout.SCORE, layout.KEYS])
+@pytest.mark.parametrize("name", [layout.README, layout.LEAVERS, layout.SCORE, layout.SAMPLE])
 def test_a_file_changed(book: Book, tmp_path: Path, name: str) -> None:
     """Found by its digest, whatever the file is."""
 

@@ -15,7 +15,7 @@ from lockstep.evidence.verify import timestamp
 from lockstep.evidence.verify.heads import WitnessKey
 from lockstep.evidence.verify.report import Level, UnusableError, Verdict
 from tests.evidence.authority import Authority
-from tests.evidence.ledgers import Book, story
+from tests.evidence.ledgers import AS_OF, Book, handover, story
 from tests.evidence.packs import make_pack, scope_of
 from tests.evidence.verdicts import check, failed, told, verdict
 
@@ -70,8 +70,10 @@ def test_a_time_stamp_of_another_authority(
     token = stranger.stamp(book.checkpoint().encode())
     raw = make_pack(book, anchors={"tsa.tsr": token})
     report = check(tmp_path, raw, book, tsa_root=authority.root)
-    assert failed(report) == {7}
+    assert report.is_verified
+    assert verdict(report, 7) is Verdict.NOT_CHECKED
     assert "not by the authority that you gave" in told(report, 7)
+    assert report.level is Level.UNANCHORED
 
 
 def test_one_trusted_authority_among_others_is_enough(
@@ -86,11 +88,24 @@ def test_one_trusted_authority_among_others_is_enough(
 
 @pytest.mark.parametrize("place", [10, 60, 200, 500, -40, -1])
 def test_a_damaged_time_stamp(book: Book, authority: Authority, tmp_path: Path, place: int) -> None:
-    """Wherever a bit is turned, it stamps nothing."""
+    """Wherever a bit is turned, it stamps nothing: refuted, or nobody's whom the reader trusts."""
     token = bytearray(authority.stamp(book.checkpoint().encode()))
     token[place] ^= 0x55
     raw = make_pack(book, anchors={"tsa.tsr": bytes(token)})
-    assert failed(check(tmp_path, raw, book, tsa_root=authority.root)) == {7}
+    report = check(tmp_path, raw, book, tsa_root=authority.root)
+    assert failed(report) == {7} or report.level is Level.UNANCHORED
+
+
+def test_a_stamp_of_the_trusted_authority_that_does_not_hold(
+    book: Book, authority: Authority, tmp_path: Path
+) -> None:
+    """Its certificate is there and its signature is not: that is no other authority's stamp."""
+    token = bytearray(authority.stamp(book.checkpoint().encode()))
+    token[-1] ^= 0x55
+    raw = make_pack(book, anchors={"tsa.tsr": bytes(token)})
+    report = check(tmp_path, raw, book, tsa_root=authority.root)
+    assert failed(report) == {7}
+    assert "does not hold" in told(report, 7)
 
 
 @pytest.mark.parametrize("token", [b"", b"0", b"\x30\x03\x02\x01\x02", bytes(300_000)])
@@ -216,6 +231,52 @@ def test_a_cosignature_without_its_time(book: Book, tmp_path: Path) -> None:
     line = f"\N{EM DASH} {key.name} {base64.b64encode(key.id).decode()}\n"
     raw = make_pack(book, checkpoint=book.checkpoint() + line)
     assert failed(check(tmp_path, raw, book, witnesses=[key])) == {7}
+
+
+@pytest.mark.parametrize("is_handed_over", [False, True])
+def test_the_ledgers_own_key_is_no_witness(
+    book: Book, tmp_path: Path, *, is_handed_over: bool
+) -> None:
+    """By whatever name and kind it is given: nobody vouches for himself."""
+    other = FileSigner.generate(book.signer.name)
+    own = other if is_handed_over else book.signer
+    disguised = FileSigner("witness.example/w1", own.private)
+    note = cosign(book.checkpoint(), disguised)
+    keys = [handover(book.signer, other)] if is_handed_over else []
+    raw = make_pack(book, checkpoint=note, keys=keys)
+    for text in (timed_key(disguised), disguised.verifier.to_text(), own.verifier.to_text()):
+        with pytest.raises(UnusableError, match="nobody vouches for himself"):
+            check(tmp_path, raw, book, witnesses=[WitnessKey.parse(text)])
+
+
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [
+        (AS_OF // 1000 - 301, "before the head was"),
+        (0, "before the head was"),
+        (AS_OF // 1000 + 8 * 86_400, "more than a week after"),
+        (2**64 - 1, "no day of the calendar"),
+    ],
+)
+def test_a_cosignature_of_an_odd_time(book: Book, tmp_path: Path, at: int, says: str) -> None:
+    """It is the witness's, and its clock or somebody's is wrong: said, never passed over."""
+    witness = FileSigner.generate("witness.example/w1")
+    raw = make_pack(book, checkpoint=cosign(book.checkpoint(), witness, at=at))
+    report = check(tmp_path, raw, book, witnesses=[WitnessKey.parse(timed_key(witness))])
+
+    assert report.is_verified
+    assert verdict(report, 7) is Verdict.WARN
+    assert says in told(report, 7)
+
+
+def test_a_cosignature_says_when(book: Book, tmp_path: Path) -> None:
+    """The instant at which the witness saw the head is what a reader can compare."""
+    witness = FileSigner.generate("witness.example/w1")
+    raw = make_pack(book, checkpoint=cosign(book.checkpoint(), witness, at=AS_OF // 1000 + 9))
+    report = check(tmp_path, raw, book, witnesses=[WitnessKey.parse(timed_key(witness))])
+
+    assert verdict(report, 7) is Verdict.PASS
+    assert "witness.example/w1: 2026-10-05 06:00:09Z" in told(report, 7)
 
 
 @pytest.mark.parametrize("change", ["", "a+b", "x+00000000+AAAA", "hash", "short"])

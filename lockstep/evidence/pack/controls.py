@@ -11,6 +11,7 @@ import io
 from dataclasses import dataclass
 
 from lockstep.evidence.pack import layout
+from lockstep.evidence.pack.population_columns import MAPPING_COLUMNS
 
 SOC2, ISO, NIST = (
     "SOC 2 (TSC 2017, 2022 points of focus)",
@@ -175,14 +176,12 @@ CONTROLS = (
     ),
 )
 
-_COLUMNS = ("framework", "control", "what it asks (our words)", "answered by", "limits")
-
 
 def mapping_csv() -> bytes:
     """The table as CSV (UTF-8, RFC 4180). No cell can be taken for a formula: a test says so."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
+    writer.writerow(MAPPING_COLUMNS)
     for row in CONTROLS:
         writer.writerow((row.framework, row.id, row.asks, "; ".join(row.answered_by), row.limits))
     return text.getvalue().encode()

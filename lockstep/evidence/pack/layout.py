@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
+
 FORMAT = 2
 READABLE_FORMATS = frozenset({1, 2})
 """In format 2 an amendment may state everything anew, which an older verifier cannot follow."""
@@ -76,3 +79,36 @@ def case_name(case_id: str) -> str:
 
 def receipt_name(anchor: str, *, is_timestamp: bool) -> str:
     return f"anchors/{anchor}.{'tsr' if is_timestamp else 'txt'}"
+
+
+REQUIRED = frozenset(
+    {
+        *(README, CHECKPOINT, CHECKPOINTS, ENTRIES, CONSISTENCY, KEYS),
+        *(LEAVERS, LEAVER_SYSTEMS, EXCEPTIONS, NOT_IN_POPULATION, SYSTEMS, SAMPLE),
+        *(SCORE, PERIOD_SCORE),
+    }
+)
+"""Files without which a pack proves nothing; the statement beside them."""
+
+_MAY_BE = frozenset({WORKBOOK, OSCAL, OCSF, MAPPING})
+_NAMING = frozenset({PEOPLE, ACTORS, COMMITMENTS})
+_RECEIPT = re.compile(r"anchors/[A-Za-z0-9][A-Za-z0-9._-]*\.(tsr|txt)")
+_DETAIL = re.compile(r"leavers/[A-Za-z0-9][A-Za-z0-9._-]*/(timeline\.pdf|case\.json)")
+
+
+def foreign(
+    names: Iterable[str], *, policies: Iterable[str], metric: str, identified: bool
+) -> Iterator[str]:
+    """Names of files that no pack has which says so of itself.
+
+    Args:
+        names: of all files but the statement.
+        policies: digests of the policies that it says it has.
+        metric: digest of the definition that it says it has.
+        identified: whether it says that it names people.
+    """
+    own = REQUIRED | _MAY_BE | {metric_name(metric), *map(policy_name, policies)}
+    own |= _NAMING if identified else frozenset()
+    for name in names:
+        if not (name in own or _RECEIPT.fullmatch(name) or _DETAIL.fullmatch(name)):
+            yield name

@@ -111,6 +111,7 @@ PEOPLE_COLUMNS = (
     "state",
 )
 ACTOR_COLUMNS = ("case_id", "at", "what", "system", "by", "second_person", "decision")
+MAPPING_COLUMNS = ("framework", "control", "what it asks (our words)", "answered by", "limits")
 COMMITMENT_COLUMNS = ("case_id", "subject", "identity", "opening", "state")
 
 REASONS: Mapping[str, str] = {

@@ -37,6 +37,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCAL = struct.Struct("<4s5H3L2H")
 
 _MAX16 = 0xFFFF
+_TOO_WIDE = "the archive has a 64-bit field that it does not need: two readers may differ over it"
 _CHUNK = 256 * 1024
 _FREE_TOTAL = 64 * 1024**2
 """What all files together may unpack to whatever the size of the archive."""
@@ -53,6 +54,7 @@ class Limits:
             files below ``free``.
         small: bytes of a file that is held in memory as a whole.
         line: bytes of one line of a text file.
+        wide: sizes and places from here on may be written in 64 bits; smaller ones may not.
     """
 
     files: int = 20_000
@@ -61,6 +63,7 @@ class Limits:
     free: int = 1024**2
     small: int = 32 * 1024**2
     line: int = 4 * 1024**2
+    wide: int = 2 * 10**9
 
 
 class Member(NamedTuple):
@@ -135,13 +138,17 @@ class Archive:
         if size != member.size or crc != member.crc:
             raise RefutedError(f"{name} is damaged: size or checksum is not what the archive says")
 
+    def is_small(self, name: str) -> bool:
+        """Whether a file may be held in memory as a whole."""
+        return self._members[name].size <= self._limits.small
+
     def read(self, name: str) -> bytes:
         """A small file as a whole.
 
         Raises:
             RefutedError: as `chunks`, and for a file that is not small.
         """
-        if self._members[name].size > self._limits.small:
+        if not self.is_small(name):
             raise RefutedError(f"{name} is larger than such a file can be")
         return b"".join(self.chunks(name))
 
@@ -171,8 +178,10 @@ class Archive:
     def _directory_place(self) -> tuple[int, int, int]:
         """How many files the directory has, where it begins, and its length."""
         end = self._length - _END.size
-        if end < 0 or self._at(0, 2) != b"PK":
+        if end < 0 or b"PK" not in (self._at(0, 2), self._at(end, 2)):
             raise UnusableError("this is not a ZIP file")
+        if self._at(0, 2) != b"PK":
+            raise RefutedError("something was put before the archive")
         mark, disk, first_disk, here, count, size, start, comment = _END.unpack(
             self._at(end, _END.size)
         )
@@ -188,6 +197,8 @@ class Archive:
             shown = (min(true_count, _MAX16), min(true_size, MAX32), min(true_start, MAX32))
             if shown != (count, size, start):
                 raise RefutedError("the archive describes its directory in two ways")
+            if max(true_size, true_start) < self._limits.wide:
+                raise RefutedError(_TOO_WIDE)
             count, start, size = true_count, true_start, true_size
         if start + size != after:
             raise RefutedError("something stands between the archive's directory and its end")
@@ -222,6 +233,8 @@ class Archive:
         at = 0
         for _ in range(count):
             entry, at = read_entry(raw, at)
+            if entry.widest is not None and entry.widest < self._limits.wide:
+                raise RefutedError(_TOO_WIDE)
             entries.append(entry)
         if at != len(raw):
             raise RefutedError("the archive's directory holds something beside its files")
@@ -276,6 +289,8 @@ class Archive:
             if said != (MAX32, MAX32):
                 raise RefutedError("a file of the archive has an extra field")
             size, packed = zip64_values(extra, 2)
+            if max(size, packed) < self._limits.wide:
+                raise RefutedError(_TOO_WIDE)
         seen = (mark, name, flags, method, (clock, day), crc, packed, size)
         listed = (
             b"PK\x03\x04",

@@ -23,6 +23,7 @@ from lockstep.evidence.verify.report import (
     UnusableError,
     Verdict,
     shown,
+    shown_name,
 )
 from lockstep.evidence.verify.state import Held, Result, State
 
@@ -139,13 +140,12 @@ def _facts(state: State) -> dict[str, str]:
     if state.statement is None:
         return {}
     scope = state.statement.scope
-    about = f"partner {scope.partner}" if scope.partner else "everybody"
-    facts = {
-        "tenant": scope.tenant,
-        "log": scope.origin,
+    about = f"partner {shown_name(scope.partner)}" if scope.partner else "everybody"
+    return {
+        "tenant": shown_name(scope.tenant),
+        "log": shown_name(scope.origin),
         "as of": instant_text(scope.as_of),
         "period": f"{instant_text(scope.start)} to {instant_text(scope.end)}",
-        "about": f"case {scope.case_id}" if scope.case_id else about,
-        "made by": state.statement.tool,
+        "about": f"case {shown(scope.case_id)}" if scope.case_id else about,
+        "made by": shown(state.statement.tool),
     }
-    return {name: shown(value) for name, value in facts.items()}

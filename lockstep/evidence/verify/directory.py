@@ -28,7 +28,10 @@ _DEVICES = frozenset(
 
 
 class Entry(NamedTuple):
-    """One file as the directory describes it."""
+    """One file as the directory describes it.
+
+    ``widest`` is the largest size or place that it gives in 64 bits; None where it has no such.
+    """
 
     name: bytes
     flags: int
@@ -38,6 +41,7 @@ class Entry(NamedTuple):
     packed: int
     size: int
     offset: int
+    widest: int | None = None
 
 
 def read_entry(raw: bytes, at: int) -> tuple[Entry, int]:
@@ -80,8 +84,10 @@ def read_entry(raw: bytes, at: int) -> tuple[Entry, int]:
     ):
         raise RefutedError("the archive holds a link, a folder or a device")
     wide = [value == MAX32 for value in (size, packed, offset)]
+    widest = None
     if any(wide):
-        values = iter(zip64_values(extra, sum(wide)))
+        wides = zip64_values(extra, sum(wide))
+        values, widest = iter(wides), max(wides)
         size = next(values) if wide[0] else size
         packed = next(values) if wide[1] else packed
         offset = next(values) if wide[2] else offset
@@ -89,7 +95,7 @@ def read_entry(raw: bytes, at: int) -> tuple[Entry, int]:
         raise RefutedError("a file of the archive has an extra field")
     if method == STORED and packed != size:
         raise RefutedError("a stored file of the archive has two sizes")
-    entry = Entry(name, flags, method, (clock, day), crc, packed, size, offset)
+    entry = Entry(name, flags, method, (clock, day), crc, packed, size, offset, widest)
     return entry, at + name_size + extra_size
 
 

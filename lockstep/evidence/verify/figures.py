@@ -127,14 +127,27 @@ def _check_systems(archive: Archive, policies: Iterable[str], history: History) 
 def _policy_rows(policies: Iterable[str], history: History) -> list[Row]:
     """Rows of adopted policies, which may say anything: nothing but their digest was checked."""
     rows: list[Row] = []
+    is_read = True
     try:
         for digest in sorted(policies):
-            rows += policy_system_rows(digest, history.policies[digest])
+            policy = history.policies[digest]
+            rows += policy_system_rows(digest, policy)
+            decided = [type(row["required"]) is bool for row in policy["systems"]]
+            is_read = is_read and all(decided)
     except (KeyError, TypeError, AttributeError):
-        raise RefutedError("an adopted policy cannot be read") from None
-    if not all(isinstance(cell, str | int) for row in rows for cell in row.values()):
+        is_read = False
+    for row in rows:
+        numbers = [cell for name, cell in row.items() if name.startswith("sla_")]
+        texts = [cell for name, cell in row.items() if not name.startswith("sla_")]
+        is_read = is_read and all(type(number) is int and number >= 0 for number in numbers)
+        is_read = is_read and all(map(_is_text, texts))
+    if not is_read:
         raise RefutedError("an adopted policy cannot be read")
     return rows
+
+
+def _is_text(cell: object) -> bool:
+    return type(cell) is str
 
 
 def _report(tables: Sequence[Comparison]) -> None:

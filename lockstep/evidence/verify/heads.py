@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
+import re
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from lockstep.evidence.merkle import HASH_BYTES, is_consistent
 from lockstep.evidence.notes import (
@@ -21,6 +21,8 @@ from lockstep.evidence.notes import (
     parse_checkpoint,
     split_note,
 )
+from lockstep.evidence.pack import layout
+from lockstep.evidence.verify.forms import digest, read_json, sequence
 from lockstep.evidence.verify.report import RefutedError, UnusableError, shown
 
 _SEPARATOR = "---\n"
@@ -29,6 +31,7 @@ _COSIGNATURE = b"\x04"
 _KEY_ID = 4
 _TIME = struct.Struct(">Q")
 _MAX_PROOF = 64
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 def read_head(note: str, keys: Collection[VerifierKey], origin: str) -> Checkpoint:
@@ -65,17 +68,24 @@ def read_proofs(raw: bytes) -> Mapping[int, list[bytes]]:
     Raises:
         RefutedError: if the file cannot be read.
     """
+    document = read_json(layout.CONSISTENCY, raw)
     try:
-        document: Any = json.loads(raw)
         proofs = {
-            int(size): [bytes.fromhex(node) for node in nodes] for size, nodes in document.items()
+            _size(size): [bytes.fromhex(digest(node)) for node in sequence(nodes)]
+            for size, nodes in document.items()
         }
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         raise RefutedError("ledger/consistency.json cannot be read") from None
-    for nodes in proofs.values():
-        if len(nodes) > 2 * _MAX_PROOF or any(len(node) != HASH_BYTES for node in nodes):
-            raise RefutedError("ledger/consistency.json cannot be read")
+    if any(len(nodes) > 2 * _MAX_PROOF for nodes in proofs.values()):
+        raise RefutedError("ledger/consistency.json cannot be read")
     return proofs
+
+
+def _size(text: str) -> int:
+    """A number of entries, without sign or leading zero; raises ValueError."""
+    if not _SIZE.fullmatch(text):
+        raise ValueError
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +177,19 @@ class WitnessKey:
             return key.verifies(body.encode(), signature)
         if len(signature) <= _TIME.size:
             return False
-        (seen_at,) = _TIME.unpack_from(signature)
-        message = f"cosignature/v1\ntime {seen_at}\n{body}".encode()
+        message = f"cosignature/v1\ntime {_seen_at(signature)}\n{body}".encode()
         return key.verifies(message, signature[_TIME.size :])
 
 
-def witnesses_of(note: str, keys: Iterable[WitnessKey]) -> list[str]:
-    """The names of those of ``keys`` that have signed the head.
+class Cosigned(NamedTuple):
+    """A witness that has signed the head; ``seen_at`` are seconds, None where it says no time."""
+
+    name: str
+    seen_at: int | None
+
+
+def cosignatures(note: str, keys: Iterable[WitnessKey]) -> list[Cosigned]:
+    """Those of ``keys`` that have signed the head, each once.
 
     Raises:
         RefutedError: if a signature line claims one of them and is wrong.
@@ -183,13 +199,18 @@ def witnesses_of(note: str, keys: Iterable[WitnessKey]) -> list[str]:
     except NoteError as error:
         raise RefutedError(str(error)) from None
     known = {(key.name, key.id): key for key in keys}
-    names: list[str] = []
+    signed: dict[bytes, Cosigned] = {}
     for name, raw in lines:
         key = known.get((name, raw[:_KEY_ID]))
         if key is None:
             continue
         if not key.has_signed(body, raw[_KEY_ID:]):
             raise RefutedError(f"the signature of the witness {shown(name)} is wrong")
-        if name not in names:
-            names.append(name)
-    return names
+        seen_at = _seen_at(raw[_KEY_ID:]) if key.is_timed else None
+        signed.setdefault(key.public, Cosigned(name, seen_at))
+    return list(signed.values())
+
+
+def _seen_at(signature: bytes) -> int:
+    seconds: int = _TIME.unpack_from(signature)[0]
+    return seconds

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lockstep.evidence.notes import NoteError, VerifierKey
+from lockstep.evidence.pack import layout
+from lockstep.evidence.verify.forms import exact, read_json, sequence, text
 from lockstep.evidence.verify.report import RefutedError
 
 HANDOVER_HEAD = b"lockstep-handover/1\n"
@@ -66,9 +66,11 @@ def follow(given: Sequence[VerifierKey], raw: bytes | None) -> Keys:
 
 
 def _read(raw: bytes) -> list[HandOver]:
+    rows = read_json(layout.KEYS, raw)
     try:
-        rows: Any = json.loads(raw)
-        texts = [(row["from"], row["to"], row["signature"]) for row in rows]
+        for row in sequence(rows):
+            exact(row, "from", "to", "signature")
+        texts = [(row["from"], row["to"], text(row["signature"])) for row in rows]
         steps = [
             HandOver(VerifierKey.parse(old), VerifierKey.parse(new), signature)
             for old, new, signature in texts
@@ -76,8 +78,13 @@ def _read(raw: bytes) -> list[HandOver]:
         signatures = [base64.b64decode(step.signature, validate=True) for step in steps]
     except NoteError as error:
         raise RefutedError(f"a key in ledger/keys.json cannot be read: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, binascii.Error):
         raise RefutedError("ledger/keys.json cannot be read") from None
+    if any(
+        (step.old.to_text(), step.new.to_text(), base64.b64encode(signature).decode()) != said
+        for step, signature, said in zip(steps, signatures, texts, strict=True)
+    ):
+        raise RefutedError("ledger/keys.json spells a key or a signature in another way")
     if len(steps) > _MAX_HAND_OVERS:
         raise RefutedError("ledger/keys.json has more hand-overs than a ledger can have")
     for step, signature in zip(steps, signatures, strict=True):

@@ -11,6 +11,7 @@ from typing import Any
 from lockstep.evidence.history import History, HistoryError
 from lockstep.evidence.merkle import Frontier, TreeError
 from lockstep.evidence.plain import PlainError, instant_ms, parse_canonical
+from lockstep.evidence.verify.forms import count, exact, text
 from lockstep.evidence.verify.report import RefutedError, shown
 
 VERSION = 1
@@ -123,21 +124,11 @@ class _Reader:
 
     def _check_head(self, leaf: int, entry: Mapping[str, Any]) -> None:
         """The members that every entry has."""
-        key, tenant = entry.get("key"), entry.get("tenant")
-        actor, data = entry.get("actor"), entry.get("data", {})
-        if (
-            entry.get("v") != VERSION
-            or type(key) is not str
-            or type(tenant) is not str
-            or type(entry.get("kind")) is not str
-            or type(actor) is not dict
-            or type(actor.get("type")) is not str
-            or type(data) is not dict
-            or not all(type(entry.get(name, "")) is str for name in _TEXTS)
-        ):
-            raise RefutedError(f"entry {leaf}: it is not in the form of an entry")
-        instant_ms(entry.get("occurred_at", ""))
-        self.ledger.newest = max(self.ledger.newest, instant_ms(entry.get("recorded_at", "")))
+        try:
+            key, tenant = _read_head(entry)
+        except (KeyError, TypeError, ValueError):
+            raise RefutedError(f"entry {leaf}: it is not in the form of an entry") from None
+        self.ledger.newest = max(self.ledger.newest, instant_ms(entry["recorded_at"]))
         if self._tenant and tenant != self._tenant:
             raise RefutedError(f"entry {leaf}: it is of another tenant, {shown(tenant)}")
         self._keys.add(key)
@@ -149,7 +140,31 @@ class _Reader:
                 self.ledger.identities[case_id] = committed
 
 
-_TEXTS = ("case", "subject", "system", "policy")
+_MEMBERS = ("v", "kind", "key", "tenant", "occurred_at", "recorded_at", "actor")
+_OPTIONAL = ("case", "subject", "system", "policy", "data")
+_ACTORS = frozenset({"lockstep", "person", "token"})
+
+
+def _read_head(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Key and tenant of an entry that has the members of entries, and none that is empty.
+
+    Raises:
+        KeyError, TypeError, ValueError: for any other.
+    """
+    exact(entry, *_MEMBERS, optional=_OPTIONAL)
+    actor = entry["actor"]
+    exact(actor, "type", optional=("ref",))
+    if count(entry["v"]) != VERSION or actor["type"] not in _ACTORS:
+        raise ValueError
+    told = [entry[name] for name in _OPTIONAL[:-1] if name in entry]
+    if "ref" in actor:
+        told.append(actor["ref"])
+    if not all(text(value) for value in (entry["kind"], entry["key"], entry["tenant"], *told)):
+        raise ValueError
+    if "data" in entry and (type(entry["data"]) is not dict or not entry["data"]):
+        raise TypeError
+    instant_ms(entry["occurred_at"])
+    return entry["key"], entry["tenant"]
 
 
 class _Seen:

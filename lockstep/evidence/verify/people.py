@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.people_rows import IdentityError, person_row
 from lockstep.evidence.pack.population_columns import COMMITMENT_COLUMNS, PEOPLE_COLUMNS
 from lockstep.evidence.pack.text_files import cell_text, neutral
 from lockstep.evidence.verify.archive import Archive
+from lockstep.evidence.verify.forms import digest
 from lockstep.evidence.verify.ledger import Ledger
 from lockstep.evidence.verify.report import RefutedError, shown
 from lockstep.evidence.verify.tables import Table, read_rows
@@ -19,8 +22,16 @@ _DISCLOSED = "disclosed"
 _UNNAMED = frozenset({"erased", "unconfirmed"})
 
 
-def check_people(archive: Archive, ledger: Ledger) -> tuple[int, int]:
-    """How many leavers are named and confirmed, and how many are not named.
+class Naming(NamedTuple):
+    """How many leavers are named and confirmed; how many are not, and which have no row at all."""
+
+    named: int
+    unnamed: int
+    missing: list[str]
+
+
+def check_people(archive: Archive, ledger: Ledger, leavers: Iterable[str]) -> Naming:
+    """Who is named, and who of ``leavers`` is not.
 
     Raises:
         RefutedError: if a name is not the one that the ledger was committed to, or a row is about
@@ -50,7 +61,7 @@ def check_people(archive: Archive, ledger: Ledger) -> tuple[int, int]:
             raise RefutedError(f"{layout.PEOPLE} says something else of {about} than was confirmed")
     if next(told, None) is not None:
         raise RefutedError(f"{layout.PEOPLE} has a row of nobody who was confirmed")
-    return named, unnamed
+    return Naming(named, unnamed, [case_id for case_id in leavers if case_id not in seen])
 
 
 def _to_read(case_id: str, subject: str, identity: str, state: str) -> list[str]:
@@ -64,7 +75,7 @@ def _to_read(case_id: str, subject: str, identity: str, state: str) -> list[str]
 
 def _confirms(commitment: str, identity: str, opening: str) -> bool:
     try:
-        key = bytes.fromhex(opening)
+        key = bytes.fromhex(digest(opening))
     except ValueError:
         return False
     return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest() == commitment

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 REFUTED = 1
 UNUSABLE = 2
+_MAX_NAME = 120
 MAX_DETAILS = 20
 """Differences that a step names; beyond them it says that there are more."""
 
@@ -29,9 +30,26 @@ class NotCheckedError(ValueError):
 
 
 def shown(text: str, *, limit: int = 120) -> str:
-    """Text out of a pack, fit for a terminal: what is not printable is escaped, the rest is cut."""
-    safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:limit])
+    """Text out of a pack, fit for a terminal; the rest of a long one is cut.
+
+    Everything beyond printable ASCII is escaped: letters of another alphabet look like ours, and
+    marks and directions change what one sees.
+    """
+    cut = text[:limit]
+    safe = cut if cut.isascii() and cut.isprintable() else ascii(cut)[1:-1].replace("\\'", "'")
     return safe if len(text) <= limit else f"{safe}…"
+
+
+def shown_name(text: str) -> str:
+    """A name as people write it, and behind it letter by letter where it could be another's.
+
+    Two names that look alike, by other alphabets, accents, marks or blanks, print differently.
+    """
+    spelled = shown(text)
+    if spelled == text and text == " ".join(text.split()):
+        return text
+    plain = "".join(char for char in text[:_MAX_NAME] if char.isprintable())
+    return f'{" ".join(plain.split())}, spelled "{spelled}"'
 
 
 class Verdict(StrEnum):

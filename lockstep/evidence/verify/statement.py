@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,21 @@ from lockstep.evidence.pack.layout import (
 )
 from lockstep.evidence.pack.model import PackScope
 from lockstep.evidence.plain import PlainError, instant_ms, parse_canonical
+from lockstep.evidence.verify.forms import count, digest, exact, sequence, text
 from lockstep.evidence.verify.report import RefutedError
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PREDICATE = (
+    *("format", "tenant", "origin", "as_of", "period", "scope", "sample", "identified", "tool"),
+    *("counts", "policies", "metric", "ocsf"),
+)
+_COUNTS = frozenset(
+    {
+        *("leaves", "entries_disclosed", "leavers", "leaver_systems", "not_in_population"),
+        *("samples", "leavers_with_events", "cases_with_event", "cases_without_event"),
+        *("hr_events", "hr_opened", "hr_rescinded_first", "hr_later_word", "hr_repeated"),
+        *("hr_refused", "hr_waiting"),
+    }
+)
 _MAX_ENVELOPE_OBJECTS = 20
 
 
@@ -67,70 +78,95 @@ def read_statement(raw: bytes, keys: Sequence[VerifierKey]) -> Statement:
     if document.get("_type") != STATEMENT_TYPE or document.get("predicateType") != PREDICATE_TYPE:
         raise RefutedError("what is signed is no statement about a pack")
     try:
-        return _statement(document["subject"], document["predicate"])
+        exact(document, "_type", "predicateType", "predicate", "subject")
+        return _statement(_files(document["subject"]), document["predicate"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RefutedError("the statement lacks something, or says it in another form") from None
 
 
-def _statement(subject: Any, claim: Any) -> Statement:
-    if claim["format"] not in READABLE_FORMATS:
-        raise RefutedError("the pack is of a newer format: use a newer verifier")
-    files = {_text(row["name"]): _digest(row["digest"]["sha256"]) for row in subject}
-    if len(files) != len(subject):
+def _files(subject: Any) -> dict[str, str]:
+    rows = sequence(subject)
+    files = {}
+    for row in rows:
+        exact(row, "name", "digest")
+        exact(row["digest"], "sha256")
+        files[text(row["name"])] = digest(row["digest"]["sha256"])
+    if len(files) != len(rows):
         raise RefutedError("the statement names a file twice")
-    sample = claim["sample"] or {"n": 0, "seed": ""}
+    return files
+
+
+def _statement(files: Mapping[str, str], claim: Any) -> Statement:
+    if count(claim["format"]) not in READABLE_FORMATS:
+        raise RefutedError("the pack is of a newer format: use a newer verifier")
+    exact(claim, *_PREDICATE)
+    exact(claim["tool"], "name", "version")
+    scope = _scope(claim)
+    policies = [digest(each) for each in sequence(claim["policies"])]
+    if policies != sorted(set(policies)):
+        raise ValueError
+    return Statement(
+        files=files,
+        scope=scope,
+        counts=_counts(claim["counts"]),
+        policies=policies,
+        metric=digest(claim["metric"]),
+        tool=f"{text(claim['tool']['name'])} {text(claim['tool']['version'])}",
+    )
+
+
+def _scope(claim: Any) -> PackScope:
+    exact(claim["period"], "from", "to")
+    exact(claim["scope"], "partner", "case", optional=("coming",))
+    sample_n, seed = _sample(claim["sample"])
     scope = PackScope(
-        tenant=_text(claim["tenant"]),
-        origin=_text(claim["origin"]),
+        tenant=text(claim["tenant"]),
+        origin=text(claim["origin"]),
         as_of=instant_ms(claim["as_of"]),
         start=instant_ms(claim["period"]["from"]),
         end=instant_ms(claim["period"]["to"]),
         partner=_text_or_none(claim["scope"]["partner"]),
         case_id=_text_or_none(claim["scope"]["case"]),
-        sample_n=_count(sample["n"]),
-        seed=_text(sample["seed"]),
+        sample_n=sample_n,
+        seed=seed,
         identified=_yes_or_no(claim["identified"]),
-        ocsf=_text(claim["ocsf"]),
-        coming=not _is_withheld(claim["scope"].get("coming")),
+        ocsf=text(claim["ocsf"]),
+        coming=_shows_coming(claim["scope"]),
     )
-    if scope.sample_n > MAX_SAMPLE or scope.ocsf not in OCSF_VERSIONS.values():
+    if scope.ocsf not in OCSF_VERSIONS.values() or scope.start >= scope.end:
         raise ValueError
-    return Statement(
-        files=files,
-        scope=scope,
-        counts={_text(name): _count(count) for name, count in claim["counts"].items()},
-        policies=[_digest(digest) for digest in claim["policies"]],
-        metric=_digest(claim["metric"]),
-        tool=f"{_text(claim['tool']['name'])} {_text(claim['tool']['version'])}",
-    )
-
-
-def _is_withheld(value: object) -> bool:
-    if value not in {None, "withheld"}:
+    if scope.case_id is not None and (scope.partner is not None or sample_n or not scope.coming):
         raise ValueError
-    return value is not None
+    return scope
 
 
-def _text(value: object) -> str:
-    if type(value) is not str:
-        raise TypeError
-    return value
+def _sample(said: Any) -> tuple[int, str]:
+    """How many were drawn, and by which seed; none where the statement says null."""
+    if said is None:
+        return 0, ""
+    exact(said, "n", "seed")
+    if not 1 <= count(said["n"]) <= MAX_SAMPLE:
+        raise ValueError
+    return said["n"], text(said["seed"])
+
+
+def _counts(said: Any) -> dict[str, int]:
+    if not said.keys() <= _COUNTS:
+        raise ValueError
+    return {name: count(number) for name, number in said.items()}
+
+
+def _shows_coming(scope: Mapping[str, Any]) -> bool:
+    if scope.get("coming", "withheld") != "withheld":
+        raise ValueError
+    return "coming" not in scope
 
 
 def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _digest(value: object) -> str:
-    if not _DIGEST.fullmatch(_text(value)):
+    """Text that says something; what is not said is null and not empty."""
+    if value == "":
         raise ValueError
-    return str(value)
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise TypeError
-    return value
+    return None if value is None else text(value)
 
 
 def _yes_or_no(value: object) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lockstep.domain.counting import counted
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.population import in_scope
 from lockstep.evidence.plain import instant_text
 from lockstep.evidence.verify import documents, figures, people, sample
-from lockstep.evidence.verify.report import NotCheckedError, RefutedError, Verdict
+from lockstep.evidence.verify.report import NotCheckedError, RefutedError, Verdict, shown
 from lockstep.evidence.verify.state import CLOCK_TOLERANCE_MS, Result, State
 
 LONGEST_SILENCE_MS = 25 * 3_600_000
 """A ledger says something every 24 hours, if only that its heart beats."""
+
+_SOME = 5
 
 DROPPED_WITHIN_MS = 365 * 86_400_000
 """For so long it is said that a source of HR was taken out: its silence is not measured then."""
@@ -146,10 +148,19 @@ def named_people(state: State) -> Result:
     if not is_identified:
         raise NotCheckedError("the pack names nobody")
     state.need_sound(*(name for name in state.archive.names if name.startswith("identified/")))
-    named, unnamed = people.check_people(state.archive, state.need(state.ledger))
-    says = f"{counted(named, 'name is', 'names are')} confirmed"
-    if unnamed:
-        who = counted(unnamed, "leaver is", "leavers are")
-        remark = (f"{who} not named: erased, or corrected by HR since",)
-        return Result(says, remark, Verdict.WARN)
-    return Result(says)
+    found = people.check_people(state.archive, state.need(state.ledger), state.leavers or ())
+    remarks = []
+    if found.unnamed:
+        who = counted(found.unnamed, "leaver is", "leavers are")
+        remarks.append(f"{who} not named: erased, or corrected by HR since")
+    if found.missing:
+        who = counted(len(found.missing), "leaver has", "leavers have")
+        remarks.append(f"{who} no row, as if there were nobody: {_some(found.missing)}")
+    says = f"{counted(found.named, 'name is', 'names are')} confirmed"
+    return Result(says, tuple(remarks), Verdict.WARN if remarks else Verdict.PASS)
+
+
+def _some(case_ids: Sequence[str]) -> str:
+    """The first few by id, and that there are more."""
+    named = ", ".join(f"case {shown(case_id)}" for case_id in case_ids[:_SOME])
+    return f"{named}, …" if len(case_ids) > _SOME else named

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.pack import layout
@@ -12,10 +13,14 @@ from lockstep.evidence.verify.report import (
     Level,
     NotCheckedError,
     RefutedError,
+    UnusableError,
     Verdict,
     shown,
 )
 from lockstep.evidence.verify.state import CLOCK_TOLERANCE_MS, Result, State
+
+_LATEST_COSIGNATURE_MS = 7 * 86_400_000
+"""Heads are shown to witnesses when they are signed."""
 
 
 def signed_head(state: State) -> Result:
@@ -77,9 +82,9 @@ def older_heads(state: State) -> Result:
     if state.older_problem is not None:
         raise state.older_problem
     has_proofs = layout.CONSISTENCY in state.archive
-    raw = state.archive.read(layout.CONSISTENCY) if has_proofs else b"{}"
+    proofs = heads.read_proofs(state.archive.read(layout.CONSISTENCY)) if has_proofs else {}
     roots = state.need(state.ledger).roots
-    continuity = heads.Continuity(state.need(state.head), roots, heads.read_proofs(raw))
+    continuity = heads.Continuity(state.need(state.head), roots, proofs)
     own = len(state.older) - (state.held.previous is not None)
     for place, old in enumerate(state.older):
         try:
@@ -95,38 +100,85 @@ def older_heads(state: State) -> Result:
 def vouched(state: State) -> Result:
     """Step 7. Time stamps over the checkpoint's bytes, and cosignatures of witnesses on it."""
     note = state.text(layout.CHECKPOINT)
-    names = heads.witnesses_of(note, state.held.witnesses)
+    _refuse_own_witness(state)
+    cosigned = heads.cosignatures(note, state.held.witnesses)
     tokens = [
         name
         for name in state.archive.names
         if name.startswith("anchors/") and name.endswith(".tsr")
     ]
     stamps = _stamps(state, tokens, note.encode())
-    if names:
+    if cosigned:
         state.level = Level.WITNESSED
     elif stamps:
         state.level = Level.ANCHORED
     details = (
         *(f"{name}: {moment:%Y-%m-%d %H:%M:%S}Z" for name, moment in stamps),
-        *(f"cosigned by {shown(name)}" for name in names),
+        *(_told(one) for one in cosigned),
     )
-    if early := [name for name, moment in stamps if _is_before(moment, state)]:
-        ahead = f"{early[0]} is older than the head says that it is: a clock ran ahead"
-        return Result("others have signed this very head", (*details, ahead), Verdict.WARN)
+    if odd := tuple(_odd_times(state, stamps, cosigned)):
+        return Result("others have signed this very head", (*details, *odd), Verdict.WARN)
     if details:
         return Result("others have signed this very head", details)
     if tokens and state.held.roots is None:
         raise NotCheckedError(
             f"the pack has {len(tokens)} time stamps; give their authority's root with --tsa-root"
         )
+    if tokens:
+        raise NotCheckedError(f"{tokens[0]} is not by the authority that you gave: nobody vouches")
     raise NotCheckedError("the pack has no time stamp, and no cosignature by a witness you named")
 
 
-def _is_before(moment: datetime, state: State) -> bool:
-    """Whether the head was stamped before the instant at which it is said to be signed."""
+def _refuse_own_witness(state: State) -> None:
+    """The ledger's operator is no witness of the ledger.
+
+    Raises:
+        UnusableError: if a witness's key is one of the ledger's, by whatever name.
+    """
+    own = state.keys.related if state.keys is not None else state.held.keys
+    publics = {key.public for key in (*own, *state.held.keys)}
+    for witness in state.held.witnesses:
+        if witness.public in publics:
+            raise UnusableError(
+                f"the witness {shown(witness.name)} has the ledger's own key: nobody vouches for"
+                " himself"
+            )
+
+
+def _told(one: heads.Cosigned) -> str:
+    name = f"cosigned by {shown(one.name)}"
+    if one.seen_at is None:
+        return f"{name}, without a time"
+    return f"{name}: {_instant(one.seen_at)}"
+
+
+def _instant(seconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} seconds after 1970, no day of the calendar"
+
+
+def _odd_times(
+    state: State, stamps: list[tuple[str, datetime]], cosigned: list[heads.Cosigned]
+) -> Iterator[str]:
+    """What others say of when they saw the head that cannot be, or is of no use."""
     if state.statement is None:
-        return False
-    return moment.timestamp() * 1000 < state.statement.scope.as_of - CLOCK_TOLERANCE_MS
+        return
+    as_of = state.statement.scope.as_of
+    for name, moment in stamps:
+        if moment.timestamp() * 1000 < as_of - CLOCK_TOLERANCE_MS:
+            yield f"{name} is older than the head says that it is: a clock ran ahead"
+    for one in cosigned:
+        if one.seen_at is None:
+            continue
+        if one.seen_at * 1000 < as_of - CLOCK_TOLERANCE_MS:
+            yield f"{shown(one.name)} says that it signed before the head was: a clock is wrong"
+        elif one.seen_at * 1000 > as_of + _LATEST_COSIGNATURE_MS:
+            yield (
+                f"{shown(one.name)} says that it signed more than a week after the head was: a"
+                " clock is wrong, or nobody had seen the head until then"
+            )
 
 
 def _stamps(state: State, tokens: list[str], message: bytes) -> list[tuple[str, datetime]]:
@@ -141,6 +193,4 @@ def _stamps(state: State, tokens: list[str], message: bytes) -> list[tuple[str, 
             raise RefutedError(f"{name}: {error}") from None
         if moment is not None:
             stamps.append((name, moment))
-    if tokens and not stamps:
-        raise RefutedError(f"{tokens[0]} is not by the authority that you gave")
     return stamps

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from lockstep.evidence.pack.text_files import Row, cell_text
+from lockstep.evidence.pack.text_files import Row, cell_text, csv_line
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.report import MAX_DETAILS, RefutedError, shown
 
@@ -29,23 +29,44 @@ def read_rows(archive: Archive, table: Table) -> Iterator[list[str]]:
     """The rows of a CSV file under its head.
 
     Raises:
-        RefutedError: if it is no such CSV.
+        RefutedError: if it is no such CSV, or is spelled in another way than the format spells it.
     """
+    found: list[bytes] = []
     try:
-        rows = csv.reader(_text_lines(archive, table.file), strict=True)
+        rows = csv.reader(_text_lines(archive, table.file, found), strict=True)
         head = next(rows, None)
         if head != list(table.columns):
             raise RefutedError(f"{table.file} has other columns than such a file has")
+        _check_form(table, head, found)
         for row in rows:
             if len(row) != len(table.columns):
                 raise RefutedError(f"{table.file} has a row with more or fewer cells than columns")
+            _check_form(table, row, found)
             yield row
     except csv.Error:
         raise RefutedError(f"{table.file} cannot be read as CSV") from None
 
 
-def _text_lines(archive: Archive, name: str) -> Iterator[str]:
+def check_form(archive: Archive, table: Table) -> None:
+    """Read a whole file for its form alone: what it says does not follow from the entries.
+
+    Raises:
+        RefutedError: as `read_rows`.
+    """
+    for _ in read_rows(archive, table):
+        pass
+
+
+def _check_form(table: Table, row: Sequence[str], found: list[bytes]) -> None:
+    """The bytes that a row was read from are those that it is written in; they are let go."""
+    if b"".join(found) != csv_line(row):
+        raise RefutedError(f"{table.file} is not in the form that such a file has")
+    found.clear()
+
+
+def _text_lines(archive: Archive, name: str, found: list[bytes]) -> Iterator[str]:
     for line in archive.lines(name):
+        found.append(line + b"\n")
         try:
             yield line.decode() + "\n"
         except UnicodeDecodeError:

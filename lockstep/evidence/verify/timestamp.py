@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from lockstep.evidence.verify.report import NotCheckedError, RefutedError, UnusableError
 
@@ -47,7 +48,8 @@ def stamped_at(token: bytes, message: bytes, roots: Sequence[x509.Certificate]) 
 
     Raises:
         NotCheckedError: without `rfc3161-client`.
-        RefutedError: if it cannot be read, or stamps something else than ``message``.
+        RefutedError: if it cannot be read, stamps something else than ``message``, or is of a
+            trusted authority and does not hold.
     """
     if tsp is None:
         raise NotCheckedError(
@@ -72,4 +74,15 @@ def stamped_at(token: bytes, message: bytes, roots: Sequence[x509.Certificate]) 
                 return moment
         except (tsp.VerificationError, ValueError):
             continue
+    if any(_is_issued_by(raw, root) for raw in response.signed_data.certificates for root in roots):
+        raise RefutedError("it is damaged: it names the authority that you gave, and does not hold")
     return None
+
+
+def _is_issued_by(raw: bytes, root: x509.Certificate) -> bool:
+    """Whether a certificate of the token is one that a trusted authority has signed."""
+    try:
+        x509.load_der_x509_certificate(raw).verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
