@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -395,8 +395,13 @@ def _is_deeper(value: object, levels: int) -> bool:
     return any(_is_deeper(item, levels - 1) for item in items)
 
 
+def why_not_valid(row: Mapping[str, Any]) -> str:
+    """The reason in plain words; what a rule of ours says stands behind pydantic's own prefix."""
+    return str(row["msg"]).removeprefix("Value error, ")
+
+
 def _problem(row: ErrorDetails) -> str:
-    reason = row["msg"].removeprefix("Value error, ")
+    reason = why_not_valid(cast("Mapping[str, Any]", row))
     if not row["loc"] and row["type"] == "value_error":
         return reason  # a rule over several fields, which names them itself
     return ".".join(_shown(part) for part in row["loc"] or ("event",)) + ": " + reason

@@ -35,7 +35,7 @@ TITLES = {
     NoticeKind.STUCK: "A revocation needs a person",
     NoticeKind.NEAR: "A revocation is near its limit",
     NoticeKind.BREACHED: "A revocation is past its limit",
-    NoticeKind.RETURNED: "Access has come back",
+    NoticeKind.RETURNED: "A later look found access",
     NoticeKind.BRAKE: "Terminations wait for an approver",
     NoticeKind.ANCHOR: "A copy of the ledger cannot be kept",
     NoticeKind.SILENT: "HR has not been heard",

@@ -8,7 +8,13 @@ from datetime import UTC, date, datetime
 from pydantic import ValidationError
 
 from lockstep.control.desk import RefusedError
-from lockstep.control.events import Dates, EventError, TerminationEvent, read_event
+from lockstep.control.events import (
+    Dates,
+    EventError,
+    TerminationEvent,
+    read_event,
+    why_not_valid,
+)
 
 _LISTS = ("usernames", "emails")
 _DIGITS = 16
@@ -97,4 +103,4 @@ def make_dates(*, zone: str, last_day: date | None, access_ends_at: str | None) 
         )
     except ValidationError as error:
         problem = error.errors(include_input=False)[0]
-        raise RefusedError(f"{problem['loc'][0]}: {problem['msg']}") from None
+        raise RefusedError(f"{problem['loc'][0]}: {why_not_valid(problem)}") from None

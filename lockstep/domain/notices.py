@@ -18,7 +18,7 @@ class NoticeKind(StrEnum):
     BREACHED = "breached"
     """A revocation is past its SLA and not done."""
     RETURNED = "access_back"
-    """Access that was revoked stands again."""
+    """A later look found access: it came back, or no look had seen it before."""
     BRAKE = "brake_on"
     """Terminations wait for an approver."""
     ANCHOR = "anchor_failing"

@@ -63,9 +63,9 @@ def choose_data_dir(preferred: Path, *, fallback_root: Path = Path("/var/lib")) 
         )
     if (closed := _blocked_at(cluster_folder(fallback), _known_user(fallback))) is not None:
         raise EmbeddedError(
-            f"The user {SERVER_USER} can enter neither {preferred} (because of {blocked}) nor "
-            f"{fallback} (because of {closed}). Choose a data folder that others may enter, "
-            "or do not run as root."
+            f"PostgreSQL refuses to run as root, and its own user {SERVER_USER} can enter neither"
+            f" {preferred} (because of {blocked}) nor {fallback} (because of {closed})."
+            f" {_way_out(closed)}"
         )
     return fallback
 
@@ -77,9 +77,17 @@ def require_reachable(folder: Path, user: OsUser | None) -> None:
     blocked = _blocked_at(folder, user)
     if blocked is not None:
         raise EmbeddedError(
-            f"The user {user.name}, who runs PostgreSQL, cannot enter {blocked}. "
-            "Use the folder that `choose_data_dir` returns, or do not run as root."
+            f"PostgreSQL, which refuses to run as root, keeps its data in {folder}, and its user"
+            f" {user.name} cannot enter {blocked}. {_way_out(blocked)}"
         )
+
+
+def _way_out(blocked: Path) -> str:
+    return (
+        f"Let others pass, without reading: `chmod o+x {blocked}`; or set `data_dir` in"
+        " lockstep.toml to a folder that others may enter, such as /var/lib/lockstep; or run"
+        " lockstep as another user than root."
+    )
 
 
 def server_user(data_dir: Path) -> OsUser | None:

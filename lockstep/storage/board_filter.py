@@ -43,7 +43,7 @@ class BoardState(StrEnum):
     NEAR = "near"
     """A system is past its warning time, and none past its SLA."""
     BACK = "back"
-    """Access came back after it was gone."""
+    """A later look found access: it came back, or no look had seen it before."""
     SECOND = "second"
     """Something asked for waits for a second person."""
     REVOKING = "revoking"

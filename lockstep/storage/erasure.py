@@ -14,6 +14,8 @@ from sqlalchemy import Result, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.clocks import whole_ms
+from lockstep.domain.keys import comparable
+from lockstep.domain.leavers import KeyKind
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.exports import ExportState
 from lockstep.storage.inbox import Inbox
@@ -295,8 +297,11 @@ class Erasure:
                 subject = Subject.open(self._ring, row.subject_id, row.wrapped_key, row.private)
             except KeyringError:  # what cannot be read any more can still be destroyed
                 continue
-            keys = (*subject.keys.worker_ids, *subject.keys.emails)
-            known.update(key.casefold() for key in keys)
+            known.update(
+                comparable(key.kind, key.value)
+                for key in subject.keys.keys
+                if key.kind in {KeyKind.WORKER_ID, KeyKind.EMAIL}
+            )
         found = [
             event.id
             async for event in self._inbox.refused(connection)
@@ -318,8 +323,9 @@ def _people_in(body: bytes) -> set[str]:
     if not isinstance(worker, dict):
         return set()
     emails = worker.get("emails")
-    said = [worker.get("id"), *(emails if isinstance(emails, list) else [])]
-    return {value.strip().casefold() for value in said if isinstance(value, str)}
+    said = [(KeyKind.WORKER_ID, worker.get("id"))]
+    said += [(KeyKind.EMAIL, value) for value in (emails if isinstance(emails, list) else ())]
+    return {comparable(kind, value) for kind, value in said if isinstance(value, str)} - {""}
 
 
 _LOCK = text(

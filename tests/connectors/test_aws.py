@@ -587,7 +587,7 @@ async def test_importing_costs_no_aws_client():
 
 
 def test_manifest_builds_what_it_describes(aws):
-    """The manifest's factory builds the connector, and every residual it can report is bounded."""
+    """The manifest's factory builds the connector, and it says what may outlive a revocation."""
     connector = aws.connector()
     assert isinstance(connector, Connector)
     assert connector.kind == MANIFEST.kind

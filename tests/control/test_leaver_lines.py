@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstep.control.desk import Desk, Person
+from lockstep.control.desk import Desk, Person, RefusedError
 from lockstep.control.leaver_lines import Becomes, LeaverLine, LeaverLines, became
+from lockstep.control.reporting import make_dates
 from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.cutoff import CutoffRule
@@ -132,3 +133,11 @@ async def test_a_line_pins_accounts_of_known_systems_only(office):
 def test_every_verdict_has_a_word(verdict):
     """Counts add up only if nothing is left out."""
     assert became("refused" if verdict.is_refusal else "done", verdict.value) is not Becomes.WAITING
+
+
+def test_a_zone_that_is_no_place_is_refused_in_our_own_words():
+    """Without the prefix that a library puts before them."""
+    with pytest.raises(RefusedError) as refused:
+        make_dates(zone="Etc/GMT+8", last_day=None, access_ends_at="now")
+    assert str(refused.value).startswith("zone: ")
+    assert "Value error" not in str(refused.value)

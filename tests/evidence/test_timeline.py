@@ -347,3 +347,20 @@ def test_an_unknown_zone_does_not_stop_the_document():
     tale = Tale(SYSTEMS[:1], zone="Mars/Olympus").begun().revoked("okta-prod").closed(SECOND * 9)
 
     assert "zone unknown" in pages_of(drawn(tale))[0]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "bars"), [("revoked", 1), ("not_found", 0), ("already_absent", 0)]
+)
+def test_where_no_access_stood_no_bar_says_that_it_did(outcome, bars):
+    """A bar from the cutoff to R is access that stood; nobody found, or nothing left, has none."""
+    tale = Tale().begun()
+    for system in SYSTEMS:
+        removed = samples.REMOVED if outcome == "revoked" else ()
+        tale.outcome(system.system, 2 * SECOND, outcome=outcome, removed=removed)
+    with pdfplumber.open(io.BytesIO(drawn(tale))) as document:
+        boxes = document.pages[0].rects
+    lanes = [
+        box for box in boxes if LEFT + 150 < box["x0"] < RIGHT - 150 and 9 < box["height"] < 11
+    ]
+    assert len(lanes) == bars * len(SYSTEMS)

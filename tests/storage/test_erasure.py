@@ -236,13 +236,15 @@ async def test_looks_and_decisions_about_an_erased_person_end(work):
 
 
 async def test_a_refused_event_about_the_person_goes_too(work):
-    """It belongs to no case: it is found by worker id or e-mail, as HR or a person wrote it."""
+    """It belongs to no case: it is found by worker id or e-mail, however it was written."""
     case = await ended(work)
     wrapped = json.dumps({"event": json.loads(body_of(email="x@example.com")), "actor": "o"})
     for key, body in {
         "by-id": body_of(email="other@example.com"),
         "by-mail": body_of("W-other", f" {EMAIL.upper()}"),
         "by-hand": wrapped.encode(),
+        "by-form": body_of("W-other", f"Maria <mailto:{EMAIL.upper()}>"),
+        "by-unseen": body_of("\u200b" + WORKER, "other@example.com"),
         "stranger": body_of("W-2", "other@example.com"),
         "nonsense": b"[" * 50_000,
         "no-worker": json.dumps({"spell": WORKER, "worker": [WORKER]}).encode(),
@@ -252,9 +254,9 @@ async def test_a_refused_event_about_the_person_goes_too(work):
     done = await erase(work, case)
     left = await bodies(work)
 
-    assert done.events == 4
+    assert done.events == 6
     assert {key for key, size in left.items() if size == 0} == {
-        *("by-id", "by-mail", "by-hand", f"evt-{case.case_id}")
+        *("by-id", "by-mail", "by-hand", "by-form", "by-unseen", f"evt-{case.case_id}")
     }
 
 

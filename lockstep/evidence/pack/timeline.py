@@ -248,8 +248,13 @@ def _lane(case: _Case, item: ItemResult) -> Lane:
         decided=tuple(at - cutoff for at in story.decided),
         is_late=item.late_ms > 0,
         by_person=facts.outcome == "attested",
+        stood=facts.outcome not in _NOTHING_STOOD,
         is_open=item.is_open and case.line.result.state in {"overdue", "pending"},
     )
+
+
+_NOTHING_STOOD = frozenset({"not_found", "already_absent"})
+"""Outcomes that tell of no access: there was nobody, or nothing was left to be closed."""
 
 
 def _since(at: int | None, cutoff: int) -> int | None:

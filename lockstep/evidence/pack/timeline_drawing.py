@@ -54,6 +54,7 @@ class Lane:
         due: when the time allowed ends.
         is_open: whether access may still stand at the instant of looking.
         by_person: whether a person's word, and no read-back, settled it.
+        stood: whether access stood there, as far as anybody saw or said; else no bar says so.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Lane:
     is_late: bool = False
     is_open: bool = False
     by_person: bool = False
+    stood: bool = True
     marks: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -186,7 +188,7 @@ def _draw_lane(sheet: Sheet, axis: Axis, lane: Lane, *, height: float, until: in
     sheet.text(RIGHT - 2, middle + 2, verdict, size=7.5, bold=True, colour=colour, right=True)
     sheet.text(RIGHT - 2, middle - 7, fitted(lane.note, 122, 6.2), size=6.2, right=True)
     end = until if lane.is_open else lane.off
-    if end is not None:
+    if end is not None and (lane.stood or lane.is_open):
         _draw_bar(sheet, axis, lane, end, middle)
     _draw_deadline(sheet, axis, lane, top=top, height=height)
     _draw_marks(sheet, axis, lane, middle)
@@ -241,7 +243,7 @@ def _draw_marks(sheet: Sheet, axis: Axis, lane: Lane, middle: float) -> None:
         _returned_mark(sheet, axis.x(at), upper)
     if lane.seen is not None:
         _seen_mark(sheet, axis.x(lane.seen), lower)
-    if lane.off is not None:
+    if lane.off is not None and lane.stood:
         _off_mark(sheet, axis.x(lane.off), middle, early=lane.off < 0)
 
 

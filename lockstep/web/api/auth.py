@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.control.api_tokens import ApiTokenDesk
+from lockstep.control.events import why_not_valid
 from lockstep.control.tokens import Tokens, bearer
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.acts import ActsLog
@@ -230,7 +231,8 @@ async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
         raise error
     rows = error.errors()[:MOST_PROBLEMS]
     return await _render_problem(
-        request, Problem(422, "not_valid", [f"{_place(row['loc'])}: {row['msg']}" for row in rows])
+        request,
+        Problem(422, "not_valid", [f"{_place(row['loc'])}: {why_not_valid(row)}" for row in rows]),
     )
 
 

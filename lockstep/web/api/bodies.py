@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lockstep.control.events import why_not_valid
 from lockstep.web.api.auth import Problem, bounded_body
 
 
@@ -30,7 +31,9 @@ async def read_body(request: Request, model: type[Model], limit: int = 64 * 1024
         return model.model_validate_json(raw)
     except ValidationError as error:
         rows = error.errors(include_input=False, include_url=False)
-        problems = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows]
+        problems = [
+            f"{'.'.join(map(str, row['loc'])) or 'body'}: {why_not_valid(row)}" for row in rows
+        ]
         raise Problem(422, "not_valid", problems) from None
 
 

@@ -104,7 +104,9 @@ class SystemDocument(Answer):
     state: Annotated[str, one_of(RevocationState)]
     due_at: Instant = Field(description="When its SLA ends.")
     is_late: bool
-    access_is_back: bool
+    access_is_back: bool = Field(
+        description="A later look found access: it came back, or no look had seen it before."
+    )
     paused_until: Instant | None = Field(description="Maintenance; the clock runs on.")
     waits_for_second: AskedKind | None = Field(description="What was asked for.")
     reason: Prose = Field(description="Why it is as it is, in plain words.")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lockstep.control.board import PAGE, Board
 from lockstep.control.case_seen import CaseSeen
 from lockstep.control.casework import CaseDesk, NotThereError
+from lockstep.control.events import why_not_valid
 from lockstep.control.filters import LONGEST, FilterError, Filters, is_text, read_place
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
@@ -133,7 +134,9 @@ def _search(raw: bytes) -> CaseSearch:
         places = [str(row["loc"][0]) if row["loc"] else "body" for row in rows]
         known = [place if place in CaseSearch.model_fields else "body" for place in places]
         told = zip(known, rows, strict=True)
-        raise Problem(422, "not_valid", [f"{place}: {row['msg']}" for place, row in told]) from None
+        raise Problem(
+            422, "not_valid", [f"{place}: {why_not_valid(row)}" for place, row in told]
+        ) from None
 
 
 def _search_body() -> dict[str, Any]:

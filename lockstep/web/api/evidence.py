@@ -13,6 +13,7 @@ from fastapi import Path as PathPart
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lockstep.control.events import why_not_valid
 from lockstep.control.export import Exporter, Requester
 from lockstep.control.export_order import Order, OrderError, shows_coming
 from lockstep.domain.rights import Permission, Principal
@@ -186,7 +187,9 @@ def _wish(raw: bytes) -> ExportWish:
         return ExportWish.model_validate_json(raw)
     except ValidationError as error:
         rows = error.errors(include_input=False, include_url=False)
-        problems = [f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in rows]
+        problems = [
+            f"{'.'.join(map(str, row['loc'])) or 'body'}: {why_not_valid(row)}" for row in rows
+        ]
         raise Problem(422, "not_valid", problems) from None
 
 

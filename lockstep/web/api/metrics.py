@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
+from lockstep.control.events import why_not_valid
 from lockstep.control.questions import QuestionError
 from lockstep.control.reports import LARGEST_COUNT, REPORTED, to_report
 from lockstep.domain.rights import Permission
@@ -137,7 +138,9 @@ def parsed(raw: bytes) -> ReportBody:
         return ReportBody.model_validate(document)
     except ValidationError as error:
         rows = error.errors(include_input=False, include_url=False)
-        raise Problem(422, "not_valid", [f"{_place(row)}: {row['msg']}" for row in rows]) from None
+        raise Problem(
+            422, "not_valid", [f"{_place(row)}: {why_not_valid(row)}" for row in rows]
+        ) from None
 
 
 def _place(row: Any) -> str:

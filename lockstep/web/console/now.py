@@ -38,7 +38,7 @@ TILES: tuple[tuple[BoardState, str, str], ...] = (
     (BoardState.LATE, "Late", "bad"),
     (BoardState.NEAR, "Near the SLA", "warn"),
     (BoardState.PERSON, "Need a person", "warn"),
-    (BoardState.BACK, "Access back", "bad"),
+    (BoardState.BACK, "Access found", "bad"),
     (BoardState.SECOND, "Wait for a second person", ""),
     (BoardState.REVOKING, "Revoking", ""),
     (BoardState.SCHEDULED, "Scheduled", ""),

@@ -48,7 +48,7 @@ async def test_a_case_is_told_with_reason_and_what_to_do(site, work):
         "Grant the missing permission, then retry.",
         "okta: users.get: 403",
         "late by 2 h ",
-        "access back",
+        "access found",
         "waits for a second person",
         "taken by you",
         "1 of 2 systems done",
