@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
+
 import structlog
 from temporalio import activity
 
@@ -10,22 +12,39 @@ from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.storage.cases import Cases
 from lockstep.storage.revocations import Revocations
+from lockstep.storage.unheard import UnheardError
 
 log = structlog.get_logger("lockstep.activities")
+
+
+Hear = Callable[[str], Awaitable[Collection[int]]]
+"""Carries out what HR has said of a case's leaver and what still waits in the inbox.
+
+Returns the inbox ids of what need not be waited for.
+"""
+_ROUNDS = 5
 
 
 class RecordActivities:
     """Activities of the cases' own task queue."""
 
-    def __init__(self, cases: Cases, revocations: Revocations) -> None:
+    def __init__(self, cases: Cases, revocations: Revocations, hear: Hear) -> None:
         self._cases = cases
         self._revocations = revocations
+        self._hear = hear
 
     @activity.defn
     async def begin_revoking(self, given: p.BeginInput) -> p.BeginResult:
         """See the stub."""
         async with guarded("begin_revoking", case_id=given.case_id):
-            return await self._cases.begin(given.case_id)
+            heard: Collection[int] = ()
+            for _ in range(_ROUNDS):
+                try:
+                    return await self._cases.begin(given.case_id, heard=heard)
+                except UnheardError:
+                    log.info("heard_at_cutoff", case_id=given.case_id)
+                    heard = await self._hear(given.case_id)
+            return await self._cases.begin(given.case_id, heard=heard)
 
     @activity.defn
     async def record_needs_person(self, given: p.NeedsPersonInput) -> p.Nothing:

@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 from activities.access import AccessActivities
 from activities.condition import Condition
 from activities.home import HomeActivities
-from activities.record import RecordActivities
+from activities.record import Hear, RecordActivities
 from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.chores import (
@@ -98,15 +98,17 @@ def build_workers(
     client: Client,
     parts: Parts,
     *,
+    hear: Hear,
     concurrency: Callable[[str], int] = lambda _: 8,
     is_behind: Callable[[], bool] = lambda: False,
     conditions: Mapping[str, Condition] = MappingProxyType({}),
 ) -> list[Worker]:
     """One worker for the cases' queue, and one per system: its own bulkhead and rate limit.
 
-    What is learnt of a system while working on it goes into ``conditions``.
+    What is learnt of a system while working on it goes into ``conditions``. ``hear`` is asked when
+    a case begins and something about its leaver waits in the inbox.
     """
-    record = RecordActivities(parts.cases, parts.revocations)
+    record = RecordActivities(parts.cases, parts.revocations, hear)
     access = {
         system: AccessActivities(
             system,
@@ -212,6 +214,7 @@ async def run_worker(
     workers = build_workers(
         client,
         parts,
+        hear=dispatcher.hear,
         conditions=conditions,
         concurrency=lambda system: settings.systems[system].concurrency,
         is_behind=lambda: lag.is_behind,

@@ -320,6 +320,7 @@ class Desk:
                 numbered_by=numbered_by,
             ),
             priority=event.kind.priority,
+            about=(event.worker.id, event.spell),
         )
 
     async def _restate(

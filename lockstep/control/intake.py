@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -15,26 +14,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
-from lockstep.control.brake import Arrival, Brake
+from lockstep.control.brake import Brake
 from lockstep.control.case_start import CaseStarter
-from lockstep.control.events import (
-    EventError,
-    Statement,
-    cutoff_of,
-    of_unknown_systems,
-    parse_statement,
-    unknown_systems,
-)
+from lockstep.control.hearing import Hearing
 from lockstep.control.load import LoopLag
-from lockstep.control.whose_case import Found, WhoseCase
+from lockstep.control.statements import Read, Sorted, Statements, is_sealed
+from lockstep.control.whose_case import Found
 from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import Termination, TerminationKind
-from lockstep.storage.case_rows import Opening, PinnedPolicy, Said
+from lockstep.storage.case_rows import PinnedPolicy
 from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import CHANNEL, Disposition, Inbox, InboxEvent
-from lockstep.storage.keyring import KeyringError
 from lockstep.storage.records import CaseRow
 
 log = structlog.get_logger("lockstep.dispatcher")
@@ -51,43 +41,6 @@ TRICKLE = timedelta(milliseconds=500)
 IDLE = timedelta(seconds=2)
 """How often the inbox is looked at when no NOTIFY came through."""
 _RETRY = (1, 2, 5, 15, 30)
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    event: InboxEvent
-    termination: Termination
-    cutoff: datetime
-    said: Said | None
-    undone: str = ""
-    """What of it nobody will do, in words."""
-
-    def done(self, case_id: str, verdict: Verdict) -> Disposition:
-        return Disposition(self.event.id, "done", case_id, verdict.value, self.undone or None)
-
-    def opening(self, found: Found, *, tombstone: bool = False) -> Opening:
-        return Opening(
-            found.said,
-            self.event.received_at,
-            self.cutoff,
-            tombstone=tombstone,
-            said=self.said,
-            employment=found.employment,
-            peers=found.peers,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Sorted:
-    """``is_braked``: it opens a case or makes one a dismissal, so it counts for the brake.
-
-    ``is_alone``: it opens one, and nothing else is known of its spell.
-    """
-
-    read: _Read
-    found: Found
-    is_braked: bool
-    is_alone: bool
 
 
 class Dispatcher:
@@ -111,20 +64,29 @@ class Dispatcher:
         self._lag = lag or LoopLag()
         self._admitted_at = 0.0
         self._batch = BATCH
-        self._brake = brake
         self._engine = engine
         self._inbox = inbox
         self._cases = cases
         self._starter = starter
         self._policy = policy
-        numbering = Numbering(tuple(sources), policy.policy.same_people)
-        self._whose = WhoseCase(cases, inbox, numbering)
+        self._statements = Statements(
+            inbox=inbox, cases=cases, policy=policy, brake=brake, sources=sources
+        )
+        self._hearing = Hearing(inbox, self._statements)
+
+    async def hear(self, case_id: str) -> frozenset[int]:
+        """See `Hearing.hear`; a case that begins asks for it, whoever drains the inbox."""
+        return await self._hearing.hear(case_id)
 
     async def run(self) -> None:
         """Dispatch until cancelled; failures are logged and tried again, never lost."""
         async with _Bell(self._engine).rings() as bell, _running(self._lag.measure()):
+            is_told = False
             while True:
                 try:
+                    if not is_told:  # what could not be read may be readable now
+                        await self._inbox.forget_unreadable()
+                        is_told = True
                     worked = await self.drain_once()
                 except (SQLAlchemyError, OSError) as error:
                     log.warning("inbox_unreachable", error=type(error).__name__)
@@ -145,9 +107,11 @@ class Dispatcher:
         events = await self._take()
         if not events:
             return 0
-        reads = [read for event in events if (read := await self._read(event)) is not None]
-        sorted_reads = await self._sort(reads)
-        passed = await self._pass_brake(sorted_reads)
+        if any(event.identity_index is None for event in events):
+            await self._hearing.read_names()
+        reads = [r for event in events if (r := await self._statements.read(event)) is not None]
+        sorted_reads = await self._statements.sort(reads)
+        passed = await self._statements.pass_brake(sorted_reads)
         self._batch = BATCH if passed or not reads else MANY
         fresh = [one for one in passed if one.is_alone]
         rest = [one.read for one in passed if not one.is_alone]
@@ -169,75 +133,7 @@ class Dispatcher:
         self._admitted_at = now
         return await self._inbox.claim(1)
 
-    async def _read(self, event: InboxEvent) -> _Read | None:
-        try:
-            statement = parse_statement(
-                event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
-            )
-            termination = statement.termination
-            if termination.source == LOCAL_SOURCE and not termination.numbered_by:
-                termination = await self._whose.number(termination)
-            cutoff = cutoff_of(termination, self._policy.policy.cutoff)
-            undone = self._tell_of_unknown(event, termination)
-            return _Read(event, termination, cutoff, _said(statement), undone)
-        except (EventError, KeyringError) as error:
-            await self._refuse(event, str(error))
-            return None
-
-    def _tell_of_unknown(self, event: InboxEvent, said: Termination) -> str:
-        """An account of a system that is not configured is closed by nobody: people must know.
-
-        The front doors refuse it; this one came before they did, or the system was taken out.
-        """
-        known = [system.system for system in self._policy.policy.systems]
-        unknown = unknown_systems(said.keys.keys, known)
-        for name in unknown:
-            log.error(
-                "account_of_unknown_system", inbox_id=event.id, source=event.source, system=name
-            )
-        return of_unknown_systems(unknown) if unknown else ""
-
-    async def _refuse(self, event: InboxEvent, why: str, verdict: Verdict | None = None) -> None:
-        """Keep it for people, who see it, and for its sender, who hears it when they ask."""
-        log.warning("event_refused", inbox_id=event.id, source=event.source)
-        said = Disposition(
-            event.id, "refused", verdict=verdict.value if verdict else None, error=why[:1000]
-        )
-        await self._inbox.finish([said])
-
-    async def _sort(self, reads: Sequence[_Read]) -> list[_Sorted]:
-        """What the events do, and which of them surely open a case of their own; in order."""
-        found = await self._whose.find([(read.termination, read.cutoff) for read in reads])
-        seen: set[tuple[str, str, str]] = set()
-        rows = []
-        for read, one in zip(reads, found, strict=True):
-            opens = one.verdict is Verdict.OPEN
-            dismisses = (
-                one.verdict is Verdict.AMEND
-                and one.case is not None
-                and _dismisses(one.said, one.case)
-            )
-            is_alone = opens and one.case is None and one.key not in seen
-            rows.append(_Sorted(read, one, is_braked=opens or dismisses, is_alone=is_alone))
-            seen.add(one.key)
-        return rows
-
-    async def _pass_brake(self, reads: Sequence[_Sorted]) -> list[_Sorted]:
-        """What is not held: changes of known cases, what was released, and what is not too much."""
-        arrivals = [
-            Arrival(
-                one.read.event.id,
-                one.read.termination,
-                one.read.cutoff,
-                one.read.said.actor if one.read.said else "",
-            )
-            for one in reads
-            if one.is_braked and one.read.event.brake_id is None
-        ]
-        held = await self._brake.hold(arrivals)
-        return [one for one in reads if one.read.event.id not in held]
-
-    async def _open(self, fresh: Sequence[_Sorted]) -> None:
+    async def _open(self, fresh: Sequence[Sorted]) -> None:
         """Open cases together, then start their workflows side by side."""
         if not fresh:
             return
@@ -258,13 +154,13 @@ class Dispatcher:
 
     async def _start(self, case: CaseRow) -> tuple[str, Verdict]:
         await self._starter.start(case)
-        if not _is_sealed(case):
+        if not is_sealed(case):
             log.info("case_opened", case_id=case.case_id, source=case.source)
         return case.case_id, Verdict.OPEN
 
     async def _guard(
         self,
-        read: _Read,
+        read: Read,
         work: Coroutine[Any, Any, tuple[str, Verdict] | None],
         *,
         finish: bool = True,
@@ -284,24 +180,16 @@ class Dispatcher:
             await self._inbox.finish([done])
         return done
 
-    async def _change(self, read: _Read) -> tuple[str, Verdict] | None:
+    async def _change(self, read: Read) -> tuple[str, Verdict] | None:
         """Carry out what one event says; None where it was refused."""
-        found = await self._whose.of(read.termination, read.cutoff)
+        found = await self._statements.of(read)
         case, verdict, said = found.case, found.verdict, found.said
         if verdict.is_refusal:
-            await self._refuse(read.event, found.why, verdict)
+            await self._statements.refuse(read.event, found.why, verdict)
             return None
         if case is None or verdict in {Verdict.OPEN, Verdict.TOMBSTONE}:
             return await self._open_one(read, found)
-        match verdict:
-            case Verdict.AMEND:
-                case = await self._cases.amend(case, said, read.cutoff, read.said)
-            case Verdict.RESCIND | Verdict.TOO_LATE:
-                await self._cases.rescind(case, said, read.said)
-            case Verdict.REHIRED:
-                await self._cases.rehire(case, said, read.said)
-            case _ if not _is_sealed(case):
-                log.info("event_changes_nothing", case_id=case.case_id, verdict=verdict.value)
+        case = await self._statements.carry_out(read, found, case)
         again = verdict is Verdict.DUPLICATE and case.unwatched_at is not None
         if again or verdict in {Verdict.REHIRED, Verdict.TOO_LATE}:
             await self._starter.end_watch(case, said.event_id)
@@ -312,7 +200,7 @@ class Dispatcher:
             await self._starter.wake(case, said.event_id)
         return case.case_id, verdict
 
-    async def _open_one(self, read: _Read, found: Found) -> tuple[str, Verdict]:
+    async def _open_one(self, read: Read, found: Found) -> tuple[str, Verdict]:
         tombstone = found.verdict is Verdict.TOMBSTONE
         [case] = await self._cases.open([read.opening(found, tombstone=tombstone)], self._policy)
         if case is None:
@@ -320,24 +208,6 @@ class Dispatcher:
         if not tombstone:
             await self._starter.start(case)
         return case.case_id, found.verdict
-
-
-def _said(statement: Statement) -> Said | None:
-    """Who of our own people said it, if one of them did."""
-    if not statement.actor:
-        return None
-    return Said(statement.actor, statement.reason, statement.second)
-
-
-def _dismisses(said: Termination, case: CaseRow) -> bool:
-    """Whether it makes a dismissal of a leaving that still lies ahead and was none."""
-    waits = case.status == CaseStatus.SCHEDULED and case.kind != TerminationKind.INVOLUNTARY
-    return waits and said.kind is TerminationKind.INVOLUNTARY
-
-
-def _is_sealed(case: CaseRow) -> bool:
-    """A coming dismissal, or one that was called off, leaves no trace in a log."""
-    return case.kind == TerminationKind.INVOLUNTARY and case.begun_at is None
 
 
 @contextlib.asynccontextmanager

@@ -271,6 +271,7 @@ class OwnReports:
             received_at=datetime.now(UTC),
             body=body,
             priority=event.kind.priority,
+            about=(event.worker.id, event.spell),
             refused=refused,
         )
 

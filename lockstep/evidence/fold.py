@@ -119,8 +119,11 @@ def _opened(leaf: int, entry: Document, policy: Document | None) -> CaseFacts:
         raise UnfitError("it names a system that its policy does not have")
     sla = policy["sla_s"]
     facts = _case(leaf, entry, tuple(_item(rows[name], sla, kind) for name in names))
-    if facts.cutoff_at <= facts.opened_at:  # it begins at once, without an entry of its own
-        facts = replace(facts, begun_at=facts.opened_at)
+    waits = data.get("waits", False)  # for what HR has said since, and is not heard yet
+    if type(waits) is not bool:
+        raise UnfitError(NOT_AS_ITS_KIND)
+    if facts.cutoff_at <= facts.opened_at and not waits:
+        facts = replace(facts, begun_at=facts.opened_at)  # at once, without an entry of its own
     return facts
 
 

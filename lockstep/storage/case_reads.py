@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, bindparam, func, select, true
@@ -32,6 +33,12 @@ class StaleCaseError(RuntimeError):
 def case_of(row: Mapping[Any, Any]) -> CaseRow:
     """A case from its row, as selected or as about to be inserted."""
     return CaseRow(**{item.name: row[item.name] for item in fields(CaseRow)})
+
+
+async def clock(connection: AsyncConnection) -> datetime:
+    """The database's time, the one clock that all workers share."""
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
 
 
 async def read_cases(connection: AsyncConnection, ids: Sequence[str]) -> list[CaseRow | None]:

@@ -92,6 +92,7 @@ class Opening:
         tombstone: remembers a rescission that came first.
         employment: which employment under its spell, from 1.
         peers: sources that number the same people; what one of them has opened is not opened again.
+        inbox_id: the event; 0 where it did not come through the inbox.
     """
 
     termination: Termination
@@ -101,6 +102,7 @@ class Opening:
     said: Said | None = None
     employment: int = 1
     peers: tuple[str, ...] = ()
+    inbox_id: int = 0
 
     def exact(self) -> Opening:
         """The same with its instants in whole milliseconds, as the ledger will tell them."""
@@ -134,16 +136,19 @@ def new_rows(
     *,
     indexes: Mapping[str, bytes],
     now: datetime,
+    waits: bool = False,
 ) -> NewRows:
     """Everything that opening one case writes. ``indexes`` are its blind indexes by column.
 
-    ``now`` is in whole milliseconds, like every instant that is written here.
+    ``now`` is in whole milliseconds, like every instant that is written here. ``waits``: it does
+    not begin with its opening, although its cutoff may have come.
     """
     opening = opening.exact()
     termination = opening.termination
     subject = Subject.new(termination.keys, termination.display_name, termination.spell)
     case_id = new_case_id()
-    status = CaseStatus.SCHEDULED if opening.cutoff > now else CaseStatus.REVOKING
+    is_due = opening.cutoff <= now and not waits
+    status = CaseStatus.REVOKING if is_due else CaseStatus.SCHEDULED
     if opening.tombstone:
         status = CaseStatus.RESCINDED
     row = _case_row(case_id, subject, status, opening, pinned, indexes=indexes, now=now)
@@ -417,5 +422,12 @@ def _opened_entry(
             "cutoff_at": instant_text(opening.cutoff),
             "systems": sorted(systems),
             "identity": subject.commitment(),
+            **({"waits": True} if _waits(row) else {}),
         },
     )
+
+
+def _waits(row: Mapping[str, Any]) -> bool:
+    """Whether it does not begin with its opening, although its cutoff has come."""
+    is_due: bool = row["cutoff_at"] <= row["opened_at"]
+    return is_due and row["status"] == CaseStatus.SCHEDULED

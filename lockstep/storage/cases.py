@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -37,6 +38,7 @@ from lockstep.storage.case_reads import (
     as_judged,
     case_of,
     cases_of_spells,
+    clock,
     locked,
     numbered_by_whom,
     read_cases,
@@ -53,6 +55,7 @@ from lockstep.storage.case_rows import (
     short_key,
 )
 from lockstep.storage.case_writes import CLOSE, FINDING, REOPEN_CASE, RESOLVE
+from lockstep.storage.inbox import spell_index
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
@@ -60,6 +63,10 @@ from lockstep.storage.revocation_writes import DOUBTS, FOR_KEYS, NEW_KEYS, REOPE
 from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases, policies, revocations
 from lockstep.storage.tables.leavers import subjects
+from lockstep.storage.unheard import require_heard, still_unheard
+
+_MOMENT = timedelta(seconds=1.5)
+"""A cutoff that is so near is waited for where it is asked about: a timer would cost a second."""
 
 
 class Cases:
@@ -74,9 +81,8 @@ class Cases:
 
     def spell_index(self, termination: Termination) -> bytes:
         """Finds a spell without storing worker id or spell; of every source with this number."""
-        return self._ring.blind_index(
-            "spell", termination.tenant, termination.worker_id, termination.spell
-        )
+        said = termination
+        return spell_index(self._ring, said.tenant, said.worker_id, said.spell)
 
     def worker_index(self, tenant: str, worker_id: str) -> bytes:
         """Finds a worker's number, whoever gave it."""
@@ -131,14 +137,11 @@ class Cases:
 
     async def open(self, openings: Sequence[Opening], pinned: PinnedPolicy) -> list[CaseRow | None]:
         """Open cases in one transaction; None where another dispatcher was first."""
-        now = whole_ms(datetime.now(UTC))
-        made = [
-            new_rows(opening, pinned, self._ring, indexes=self._indexes(opening), now=now)
-            for opening in openings
-        ]
-        if not made:
+        if not openings:
             return []
         async with self._engine.begin() as connection:
+            made = await self._made(connection, openings, pinned)
+            now = made[0].case["opened_at"]
             await connection.execute(insert(subjects), [row.subject for row in made])
             # In one order everywhere: two dispatchers with the same spells would deadlock.
             rows = sorted((row.case for row in made), key=lambda row: bytes(row["identity_index"]))
@@ -277,17 +280,35 @@ class Cases:
             await say(connection, current, kind, number, data, subject=subject, said=said, now=now)
             return await locked(connection, case.case_id)
 
-    async def begin(self, case_id: str) -> BeginResult:
-        """The one place that decides between a cutoff that has come and HR's last-second word."""
-        now = whole_ms(datetime.now(UTC))
+    async def begin(self, case_id: str, *, heard: Collection[int] = ()) -> BeginResult:
+        """The one place that decides between a cutoff that has come and HR's last-second word.
+
+        The database's clock says whether it has come: those of workers may differ. ``heard``:
+        events about this leaver that were looked at and need not be waited for.
+
+        Raises:
+            UnheardError: if something else was acknowledged and is not carried out yet.
+        """
+        while True:
+            found = await self._begin(case_id, heard)
+            if isinstance(found, BeginResult):
+                return found
+            await asyncio.sleep(found.total_seconds())
+
+    async def _begin(self, case_id: str, heard: Collection[int]) -> BeginResult | timedelta:
+        """As `begin`; or how long the cutoff is ahead, where that is a moment only."""
         async with self._engine.begin() as connection:
             current = await locked(connection, case_id)
             if current.status == CaseStatus.RESCINDED:
                 return BeginResult(BeginState.RESCINDED, current.cutoff_at)
-            # Clocks of database host and worker may differ by a little; never wait for a second.
             if current.status == CaseStatus.SCHEDULED:
-                if current.cutoff_at > now + timedelta(seconds=1):
-                    return BeginResult(BeginState.WAIT, current.cutoff_at)
+                now = await clock(connection)
+                ahead = current.cutoff_at - now
+                if ahead > timedelta(0):
+                    wait = BeginResult(BeginState.WAIT, current.cutoff_at)
+                    return ahead if ahead <= _MOMENT else wait
+                await require_heard(connection, current, but=heard)
+                now = whole_ms(now)
                 await connection.execute(
                     update(cases)
                     .where(cases.c.case_id == case_id)
@@ -483,6 +504,35 @@ class Cases:
             "spell_index": spell,
             "identity_index": spell,
         }
+
+    async def _made(
+        self, connection: AsyncConnection, openings: Sequence[Opening], pinned: PinnedPolicy
+    ) -> list[NewRows]:
+        """The rows of new cases.
+
+        One whose cutoff has come begins at once, unless more was said of its leaver: then it
+        begins, or not, when that is heard.
+        """
+        now = whole_ms(await clock(connection))
+        indexes = [self._indexes(opening) for opening in openings]
+        due = [
+            index["identity_index"]
+            for opening, index in zip(openings, indexes, strict=True)
+            if opening.cutoff <= now and not opening.tombstone
+        ]
+        own = [opening.inbox_id for opening in openings]
+        unheard = await still_unheard(connection, due, but=own) if due else set()
+        return [
+            new_rows(
+                opening,
+                pinned,
+                self._ring,
+                indexes=index,
+                now=now,
+                waits=index["identity_index"] in unheard,
+            )
+            for opening, index in zip(openings, indexes, strict=True)
+        ]
 
     async def _read_many(self, ids: Sequence[str]) -> Sequence[CaseRow | None]:
         async with self._engine.connect() as connection:

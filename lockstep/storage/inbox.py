@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +43,8 @@ class InboxEvent:
     body: bytes = field(repr=False)
     brake_id: str | None = None
     """The brake that held it; whoever released it has looked at it."""
+    identity_index: bytes | None = None
+    """Which spell it is about, as a blind index; None where nobody has read it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Disposition:
 
 _EVENT = [
     *[inbox.c[name] for name in ("id", "tenant", "source", "dedupe_key", "received_at")],
-    *[inbox.c[name] for name in ("attempts", "body", "brake_id")],
+    *[inbox.c[name] for name in ("attempts", "body", "brake_id", "identity_index")],
 ]
 _NEW = insert(inbox)
 _INSERT = _NEW.on_conflict_do_update(
@@ -82,7 +84,7 @@ _INSERT = _NEW.on_conflict_do_update(
         name: _NEW.excluded[name]
         for name in (
             *("received_at", "priority", "body", "state", "error", "verdict", "finished_at"),
-            "brake_id",
+            *("brake_id", "identity_index"),
         )
     },
     where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
@@ -93,7 +95,8 @@ _UNREADABLE = (
 )
 _FINISH = (
     update(inbox)
-    .where(inbox.c.id == bindparam("event"))
+    # Who was first has said what became of it: a case that begins may overtake a dispatcher.
+    .where(inbox.c.id == bindparam("event"), inbox.c.state == "pending")
     .values(
         state=bindparam("new_state"),
         case_id=bindparam("new_case"),
@@ -101,6 +104,7 @@ _FINISH = (
         error=bindparam("new_error"),
         finished_at=func.clock_timestamp(),
         claimed_until=None,
+        identity_index=None,
     )
 )
 
@@ -116,10 +120,28 @@ _CLAIM = text(
     set claimed_until = now() + interval '{CLAIM.total_seconds()} seconds', attempts = attempts + 1
     from chosen where i.id = chosen.id
     returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.priority,
-        i.brake_id, i.error
+        i.brake_id, i.error, i.identity_index
     """  # noqa: S608 - our own constant
 )
 """As text: every look at an idle inbox would otherwise build it anew."""
+_CLAIM_ABOUT = text(
+    f"""
+    update inbox i
+    set claimed_until = now() + interval '{CLAIM.total_seconds()} seconds', attempts = attempts + 1
+    from cases c
+    where c.case_id = :case_id and i.state = 'pending' and i.identity_index = c.identity_index
+    returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.brake_id,
+        i.identity_index
+    """  # noqa: S608 - our own constant
+)
+_UNREAD = select(*_EVENT).where(inbox.c.state == "pending", inbox.c.identity_index.is_(None))
+_NAME = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("event"), inbox.c.identity_index.is_(None))
+    .values(identity_index=bindparam("about"))
+)
+NOBODY_CAN_TELL = b""
+"""The ``identity_index`` of an event that cannot be read."""
 
 
 class Inbox:
@@ -140,10 +162,12 @@ class Inbox:
         priority: int,
         refused: str | None = None,
         verdict: str | None = None,
+        about: tuple[str, str] | None = None,
     ) -> bool:
         """Commit one event; False if it is here already. ``refused`` keeps it for people only.
 
-        ``verdict``: of one that was refused for what it contradicts.
+        ``verdict``: of one that was refused for what it contradicts. ``about``: worker id and
+        spell, by which a case that begins finds it.
 
         A usable event takes the place of a refused one with the same key.
         """
@@ -158,6 +182,9 @@ class Inbox:
             "error": refused,
             "verdict": verdict,
             "finished_at": received_at if refused else None,
+            "identity_index": (
+                spell_index(self._ring, tenant, *about) if about and not refused else None
+            ),
         }
         async with self._engine.begin() as connection:
             inserted = await connection.scalar(_INSERT, row)
@@ -221,6 +248,7 @@ class Inbox:
             attempts=row.attempts,
             body=body,
             brake_id=row.brake_id,
+            identity_index=row.identity_index,
         )
 
     async def finish(self, dispositions: Sequence[Disposition]) -> None:
@@ -244,6 +272,58 @@ class Inbox:
         """Give events back, to be tried again after a while."""
         statement = (
             update(inbox).where(inbox.c.id.in_(ids)).values(claimed_until=func.now() + after)
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def claim_about(self, case_id: str) -> tuple[list[InboxEvent], list[int]]:
+        """Take, before their turn, the waiting events about a case's spell, in their order.
+
+        Also from a dispatcher that is at them: each is carried out once, by whoever comes first.
+
+        Returns:
+            The events, and the ids of those that the keyring does not open.
+        """
+        async with self._engine.begin() as connection:
+            rows = (await connection.execute(_CLAIM_ABOUT, {"case_id": case_id})).all()
+        opened = [(row.id, self._open(row)) for row in sorted(rows, key=lambda row: row.id)]
+        return (
+            [event for _, event in opened if event is not None],
+            [number for number, event in opened if event is None],
+        )
+
+    async def unread(self) -> tuple[list[InboxEvent], list[int]]:
+        """Waiting events, some at once, of which nobody knows yet whom they are about.
+
+        As of `claim_about`; nothing is claimed.
+        """
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(_UNREAD.order_by(inbox.c.id).limit(_PAGE))).all()
+        opened = [(row.id, self._open(row)) for row in rows]
+        return (
+            [event for _, event in opened if event is not None],
+            [number for number, event in opened if event is None],
+        )
+
+    async def name(self, about: Mapping[int, tuple[str, str, str] | None]) -> None:
+        """Note whom events are about: tenant, worker id and spell; None where nobody can tell."""
+        rows = [
+            {
+                "event": number,
+                "about": spell_index(self._ring, *whom) if whom else NOBODY_CAN_TELL,
+            }
+            for number, whom in about.items()
+        ]
+        if rows:
+            async with self._engine.begin() as connection:
+                await connection.execute(_NAME, rows)
+
+    async def forget_unreadable(self) -> None:
+        """Have events that nobody could read read once more: the keyring may be mended."""
+        statement = (
+            update(inbox)
+            .where(inbox.c.state == "pending", inbox.c.identity_index == NOBODY_CAN_TELL)
+            .values(identity_index=None)
         )
         async with self._engine.begin() as connection:
             await connection.execute(statement)
@@ -297,6 +377,11 @@ class Inbox:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         return {row.state: row[1] for row in rows}
+
+
+def spell_index(ring: Keyring, tenant: str, worker_id: str, spell: str) -> bytes:
+    """Finds a spell without storing worker id or spell; of every source with this number."""
+    return ring.blind_index("spell", tenant, worker_id, spell)
 
 
 def event_context(source: str, dedupe_key: str) -> bytes:

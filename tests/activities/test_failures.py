@@ -202,12 +202,16 @@ async def test_a_list_that_cannot_be_read_keeps_the_case_open_only(bench: Bench,
     assert await bench.revoke(2) == "revoked"
 
 
+async def nothing_to_hear(_: str) -> tuple[int, ...]:
+    return ()
+
+
 async def test_a_database_that_is_away_is_tried_again_and_says_nothing(bench: Bench, ring):
     """Temporal retries, and its history holds no SQL, no parameter and no address."""
     engine = create_engine("postgresql://lockstep_app:hunter2@127.0.0.1:1/nowhere")
     away = Casework(engine, ring)
     acts = AccessActivities(SYSTEM, bench.connector, away.revocations, away.cases)
-    record = RecordActivities(away.cases, away.revocations)
+    record = RecordActivities(away.cases, away.revocations, nothing_to_hear)
     runs = [
         (acts.revoke_access, RevokeInput(bench.case.case_id, SYSTEM, 1)),
         (record.begin_revoking, BeginInput(bench.case.case_id)),

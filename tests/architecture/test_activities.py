@@ -85,7 +85,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
         revocations=typing.cast("Any", None),
         connectors={"okta": MemoryConnector()},
     )
-    build_workers(typing.cast("Client", None), parts)
+    build_workers(typing.cast("Client", None), parts, hear=typing.cast("Any", None))
     return built
 
 

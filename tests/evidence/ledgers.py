@@ -126,6 +126,7 @@ class Book:
         systems: Sequence[str] = ("crm", "gate", "okta"),
         identity: str = "",
         first: str = "case:opened",
+        waits: object = None,
     ) -> None:
         noticed = cutoff - 10 * DAY if noticed is None else noticed
         data: dict[str, Any] = {
@@ -142,6 +143,8 @@ class Book:
         }
         if identity:
             data["identity"] = identity
+        if waits is not None:
+            data["waits"] = waits
         self.say(first, case=case, at=noticed + 1000, recorded=noticed + 2000, data=data)
 
     def attempt(self, case: str, system: str, at: int, *, accounts: int = 1) -> None:

@@ -134,7 +134,7 @@ def opened(leaf: int, entry: dict[str, Any], policies: dict[str, Any]) -> dict[s
         "shown": ms(data["cutoff_at"]),
         "received": ms(data["received_at"]),
         "rescinded": entry["kind"] == "case:rescinded",
-        "begun": ms(data["cutoff_at"]) <= ms(entry["recorded_at"]),
+        "begun": ms(data["cutoff_at"]) <= ms(entry["recorded_at"]) and "waits" not in data,
         "leaf": leaf,
         "items": items,
     }

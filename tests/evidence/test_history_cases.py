@@ -129,6 +129,22 @@ def test_a_cutoff_that_has_passed_begins_at_once() -> None:
     assert fold(book).begun_at == CUTOFF + DAY + 2000
 
 
+def test_a_case_that_waits_for_what_hr_has_said_since_does_not_begin_at_once() -> None:
+    """It begins with an entry of its own, and until then it can be called off."""
+    book = Book().begin()
+    book.open("c1", CUTOFF, noticed=CUTOFF + DAY, waits=True)
+    assert fold(book).begun_at is None
+    book.say("case:rescinded", case="c1", at=CUTOFF + 2 * DAY, data={"revision": 2})
+    assert fold(book).rescinded
+
+
+def test_a_case_waits_or_not(book: Book) -> None:
+    """Nothing but true and false says so."""
+    book.open("c2", CUTOFF, waits="yes")
+    with pytest.raises(HistoryError):
+        fold(book)
+
+
 def test_a_rescission_that_came_first_leaves_a_tombstone() -> None:
     """Excluded, with nothing to do."""
     book = Book().begin()

@@ -38,6 +38,7 @@ inbox = Table(
     Column("error", Text),
     Column("finished_at", Instant),
     Column("brake_id", Text),
+    Column("identity_index", LargeBinary),
     UniqueConstraint("source", "dedupe_key"),
     Index("ix_inbox_pending", "priority", "id", postgresql_where=text("state = 'pending'")),
     Index("ix_inbox_brake_id", "brake_id", postgresql_where=text("brake_id is not null")),
@@ -52,10 +53,13 @@ inbox = Table(
         "received_at",
         postgresql_where=text("state = 'done' and error is not null"),
     ),
+    Index("ix_inbox_identity_index", "identity_index", postgresql_where=text("state = 'pending'")),
 )
 """``state``: pending, held (by the brake ``brake_id``), done or refused. A released event is
 pending again and keeps its ``brake_id``: it is not held a second time. ``error``: why it was
 refused; while it is pending, why it cannot be read; once it is done, what of it was not done.
+``identity_index``: which spell it is about, as in ``cases``; null where nobody has read it yet,
+empty where nobody can, and null again once it is finished.
 """
 
 brakes = Table(

@@ -212,6 +212,7 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
         priority=termination.kind.priority,
         refused=refused,
         verdict=found.verdict if refused else None,
+        about=(termination.worker_id, termination.spell),
     )
     if not is_new:
         return await _again(hooks, heard, body, message)
@@ -268,6 +269,7 @@ async def _store(
     priority: int = 5,
     refused: str = "",
     verdict: Verdict | None = None,
+    about: tuple[str, str] | None = None,
 ) -> bool:
     """Commit a delivery under its id, or under ``key``; False if it is here already."""
     store = hooks.inbox.store(
@@ -279,6 +281,7 @@ async def _store(
         priority=priority,
         refused=refused[:1000] or None,
         verdict=verdict.value if verdict else None,
+        about=about,
     )
     return await _stored("inbox_unreachable", heard.source, store)
 

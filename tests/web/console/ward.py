@@ -180,7 +180,7 @@ async def warding(site: Site, client: Client) -> AsyncIterator[Ward]:
         brake=Brake(Brakes(site.engine, site.ring, TENANT), site.ring, BrakeRule(0, 0)),
     )
     ward = Ward(site, client, work, starter, dispatcher, connectors)
-    async with running(build_workers(client, parts)):
+    async with running(build_workers(client, parts, hear=dispatcher.hear)):
         try:
             yield ward
         finally:
