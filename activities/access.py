@@ -163,6 +163,7 @@ class AccessActivities:
         looking.saw(looks)
         if not standing_of(looks):
             looking.require_closed(looks)
+            looking.require_searched()
         return looks
 
     async def _revoke(
@@ -192,6 +193,7 @@ class AccessActivities:
             work.snapshot = work.snapshot.merged(item.snapshot)
         looks = await self._close_all(work_on, item, work, doors)
         work_on.require_closed(looks)
+        work_on.require_searched()
         work_on.require_no_doubt()
         policy = await self._cases.policy(item.policy)
         closing = reckon(
@@ -385,6 +387,9 @@ class AccessActivities:
 def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:
     """What a rehearsal shows of the search: whom a person will be asked about on the last day."""
     problems = []
+    for category in dict.fromkeys(row.category for row in work.location.unread):
+        rule = rule_for(category or FaultCategory.UNEXPECTED_ANSWER)
+        problems.append({"code": "search_failed", "summary": rule.reason, "fix": rule.suggestion})
     if work.finding.in_doubt:
         rule = rule_for(FaultCategory.AMBIGUOUS_MATCH)
         problems.append({"code": "in_doubt", "summary": rule.reason, "fix": rule.suggestion})

@@ -10,15 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from connectors.base import Connector, ConnectorFault, Transcript
-from connectors.kit.steps import fault_of, first_of
+from connectors.kit.steps import fault_of, first_of, unread
 from lockstep.domain.access import (
     Access,
     AccessKind,
     Account,
     Action,
+    Location,
     Observation,
+    Unread,
 )
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
@@ -45,7 +48,7 @@ class Pass:
     async def find(self) -> None:
         """Search by every key, and let the law say whose the accounts are."""
         item, work = self._item, self._work
-        work.location = await self._connector.locate(item.subject.keys, self._transcript)
+        work.location = await self._located()
         work.finding = judge(
             work.location.matches,
             item.subject.keys,
@@ -53,22 +56,40 @@ class Pass:
             cutoff=item.cutoff,
             picks=item.picks,
             known=item.snapshot.accounts,
+            is_whole=work.location.is_whole,
         )
         found = {match.account.id: match.account for match in work.finding.leavers}
         work.snapshot = work.snapshot.with_accounts(found.values())
+
+    async def _located(self) -> Location:
+        """Every search; where none could be made, what this case knows already can be closed."""
+        item, others = self._item, self._item.picks.others
+        locate = partial(self._connector.locate, item.subject.keys, self._transcript)
+        try:
+            return await (locate(not_theirs=others) if others else locate())
+        except ConnectorFault as fault:
+            if not item.snapshot.accounts or fault.category is FaultCategory.CREDENTIALS_REJECTED:
+                raise
+            return Location((), (), unread=(unread(AccessKind.SIGN_IN, fault),))
 
     def require_somebody(self) -> None:
         """Let a system without any account of the leaver go on only where that is proved.
 
         Raises:
-            ConnectorFault: accounts are in doubt, or "nobody" is not proved.
+            ConnectorFault: a search failed, accounts are in doubt, or "nobody" is not proved.
         """
         if self._work.snapshot.accounts:
             return
+        self.require_searched()
         self.require_no_doubt()
         proved = absence(self._work.location, accept_single_key=self._item.accept_single_key)
         if proved is not Absence.PROVED:
             raise self._fault(FaultCategory.UNKNOWN_WORKER, "locate", proved.value)
+
+    def require_searched(self) -> None:
+        """Raise for a search that could not be made: an account may stand that nobody has seen."""
+        if rows := self._work.location.unread:
+            raise self._of_unread(rows)
 
     def require_no_doubt(self) -> None:
         """Raise where a person must say whose an account is."""
@@ -172,8 +193,8 @@ class Pass:
     def confirm(self, looks: Sequence[Observation]) -> None:
         """Take over what a full look at every account confirms."""
         self._work.unread = tuple(row for look in looks for row in look.unread)
-        unread = any(row.kind is AccessKind.SIGN_IN for row in self._work.unread)
-        if looks and not unread and not any(look.signs_in for look in looks):
+        unseen = any(row.kind is AccessKind.SIGN_IN for row in self._work.unread)
+        if looks and not unseen and not any(look.signs_in for look in looks):
             shut = [
                 whole_ms(action.accepted_at)
                 for action in self._work.snapshot.done
@@ -186,9 +207,8 @@ class Pass:
         if any(look.standing for look in looks):
             raise self._fault(FaultCategory.NOT_APPLIED, "read_back", _kinds(looks))
         rows = [row for look in looks for row in look.unread]
-        unread = [fault_of(row, connector=self._connector.kind) for row in rows]
-        if unread:
-            raise first_of(unread)
+        if rows:
+            raise self._of_unread(rows)
 
     async def _done(self, closing: Awaitable[Sequence[Action]]) -> list[ConnectorFault]:
         try:
@@ -200,6 +220,9 @@ class Pass:
 
     def _did(self, actions: Iterable[Action]) -> None:
         self._work.snapshot = self._work.snapshot.with_actions(actions)
+
+    def _of_unread(self, rows: Iterable[Unread]) -> ConnectorFault:
+        return first_of([fault_of(row, connector=self._connector.kind) for row in rows])
 
     def _fault(self, category: FaultCategory, operation: str, code: str) -> ConnectorFault:
         return ConnectorFault(

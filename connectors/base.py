@@ -7,7 +7,7 @@ authoritative endpoint. It never sleeps, never decides policy, never says "revok
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
@@ -113,12 +113,22 @@ class Connector(Protocol):
     def kind(self) -> str:
         """The name under which the registry knows this connector."""
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
         """Search by every usable key; never change anything, never decide.
 
         Every account that a search returns is a `Match`, with all keys that the vendor holds of
         it; `lockstep.domain.finding` decides whose it is. A search that found nobody says how it
-        is known that it could have found somebody (`Proof`; `connectors.kit.proving`).
+        is known that it could have found somebody (`Proof`; `connectors.kit.proving`). One that
+        failed while another found somebody is in ``unread`` (`connectors.kit.searching`): an
+        account that is known must not stay open because of it.
+
+        Args:
+            keys: the leaver's.
+            transcript: records each call.
+            not_theirs: ids of accounts that a person said are not the leaver's. They are told as
+                ever, but are nobody: an absence beside them needs the same proof.
         """
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:

@@ -13,7 +13,7 @@ Vendor rules, from https://api.kisi.io/docs and docs.kisi.io (remove access righ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -47,6 +47,7 @@ from connectors.base import (
 from connectors.http import Answer, VendorHttp, vendor_instant
 from connectors.kit.bounds import UNKNOWN, residual, stated
 from connectors.kit.proving import Prover
+from connectors.kit.searching import Searching
 from connectors.kit.steps import attempt, carry_out, in_order, unread
 from lockstep.domain.access import (
     Access,
@@ -99,27 +100,38 @@ class Kisi:
     def kind(self) -> str:
         return KIND
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
         found: dict[str, Match] = {}
         searches: list[Search] = []
+        searching = Searching(not_theirs)
         for account_id in filter(is_id, keys.account_ids(self._system)):
-            user = await self._api.user(account_id, transcript)
-            if user is not None:
+            read = partial(self._api.user, account_id, transcript)
+            user = await searching.one(read, found=found.values())
+            proof = Proof.FAILED if isinstance(user, ConnectorFault) else Proof.BY_ID
+            if isinstance(user, dict):
                 found[account_id] = self._match(user, KeyKind.ACCOUNT_ID)
-            searches.append(Search(KeyKind.ACCOUNT_ID, account_id, Proof.BY_ID))
+            searches.append(Search(KeyKind.ACCOUNT_ID, account_id, proof))
         # Kisi knows no user names; one that is an address may be the address that it knows.
         wanted = [(KeyKind.USERNAME, name) for name in keys.usernames if "@" in name]
         wanted += [(KeyKind.EMAIL, name) for name in keys.emails]
         by_address = {comparable(kind, name): (kind, name) for kind, name in reversed(wanted)}
         for kind, name in by_address.values():
-            hits = await self._search(name, transcript)
+            hits = await searching.one(
+                partial(self._search, name, transcript), found=found.values()
+            )
+            if isinstance(hits, ConnectorFault):
+                searches.append(Search(kind, name, Proof.FAILED))
+                continue
             for each in hits:
                 found.setdefault(str(each["id"]), self._match(each, kind))
             searches.append(Search(kind, name, Proof.PROVED if hits else Proof.UNPROVED))
+        searching.require_somebody(found.values())
         listed = None
-        if not found and by_address:
+        if by_address and not searching.found(found.values()):
             searches, listed = await self._proved(searches, found, transcript)
-        return Location(tuple(found.values()), tuple(searches), listed=listed)
+        return searching.told(Location(tuple(found.values()), tuple(searches), listed=listed))
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         return self._seen(account.id, await self._api.user(account.id, transcript))
@@ -227,7 +239,7 @@ class Kisi:
                     if held == comparable(search.kind, search.value):
                         found.setdefault(str(user["id"]), self._match(user, search.kind))
         return [
-            search if search.proof is Proof.BY_ID else replace(search, proof=proof)
+            replace(search, proof=proof) if search.proof is Proof.UNPROVED else search
             for search in searches
         ], listed
 

@@ -18,6 +18,7 @@ those are told, and a person decides.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 
 import httpx
@@ -95,7 +96,9 @@ class OktaConnector:
     def kind(self) -> str:
         return KIND
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
         """Search by account id, worker id, employee number, login and e-mail address."""
         locating = Locating(
             self._api,
@@ -104,6 +107,7 @@ class OktaConnector:
             system=self._system,
             keys=keys,
             transcript=transcript,
+            not_theirs=not_theirs,
         )
         return await locating.run()
 

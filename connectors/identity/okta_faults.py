@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from connectors.base import ConnectorFault
@@ -36,20 +35,3 @@ async def attempt(work: Awaitable[_T]) -> _T | ConnectorFault:
         return await work
     except ConnectorFault as fault:
         return fault
-
-
-async def gather(work: Iterable[Awaitable[_T]]) -> list[_T]:
-    """All results in order.
-
-    Raises:
-        ConnectorFault: the first in order, after every call has ended.
-    """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(attempt(one)) for one in work]
-    results: list[_T] = []
-    for task in tasks:
-        result = task.result()
-        if isinstance(result, ConnectorFault):
-            raise result
-        results.append(result)
-    return results

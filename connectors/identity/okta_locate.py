@@ -8,13 +8,13 @@ there is nothing to close for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from connectors.base import Transcript
+from connectors.base import ConnectorFault, Transcript
 from connectors.identity.okta_api import OktaApi
-from connectors.identity.okta_faults import gather
 from connectors.identity.okta_options import OktaOptions
 from connectors.identity.okta_search import (
     BY_LOGIN,
@@ -29,6 +29,7 @@ from connectors.identity.okta_search import (
 )
 from connectors.identity.okta_user import OktaUser, door, is_under, keys_of, listed_match
 from connectors.kit.proving import together
+from connectors.kit.searching import Searching
 from lockstep.domain.access import Location, Match, Proof, Search
 from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -58,29 +59,39 @@ class Locating:
         system: str,
         keys: LeaverKeys,
         transcript: Transcript,
+        not_theirs: Collection[str] = (),
     ) -> None:
         self._api = api
         self._options = options
         self._searches = searches
         self._transcript = transcript
         self._keys = tuple(_distinct(keys, system))
+        self._searching = Searching(not_theirs)
 
     async def run(self) -> Location:
         """Ask for every key at once; believe of the index only what a read by id confirms."""
         hits = await self._asked(self._first_questions())
         matches = await self._matches(hits)
-        if matches:
-            return Location(matches, self._searched(hits, {}))
-        more = await self._asked(self._further_questions())
-        matches, hits = await self._matches(more), [*hits, *more]
-        if matches:
-            return Location(matches, self._searched(hits, {}))
+        if not self._is_enough(matches):
+            hits += await self._asked(self._further_questions())
+            matches = await self._matches(hits)
+        if self._is_enough(matches):
+            return self._searching.told(Location(matches, self._searched(hits, {})))
         ways = dict.fromkeys(hit.way for hit in hits if hit.way != _BY_ID)
         proofs = {way: await self._searches.proof(way, self._transcript) for way in ways}
         searched = self._searched(hits, proofs)
         if all(one.proof is not Proof.UNPROVED for one in searched):
-            return Location((), searched)
-        return await self._by_list(searched)
+            return Location(matches, searched)
+        return await self._by_list(searched, matches)
+
+    def _is_enough(self, matches: Sequence[Match]) -> bool:
+        """Whether somebody was found, so that nobody need be proved.
+
+        Raises:
+            ConnectorFault: of a search that failed, where no other found anybody.
+        """
+        self._searching.require_somebody(matches)
+        return self._searching.found(matches)
 
     def _first_questions(self) -> Iterator[tuple[Key, Way]]:
         numbers = {way.proved_by: way for way in self._searches.numbers()}
@@ -110,7 +121,12 @@ class Locating:
                     yield key, LOGIN_PREFIX
 
     async def _asked(self, questions: Iterable[tuple[Key, Way]]) -> list[_Hit]:
-        return await gather(self._ask(key, way) for key, way in questions)
+        asked = list(questions)
+        hits = await self._searching.each(partial(self._ask, key, way) for key, way in asked)
+        return [
+            _Hit(key, way, Answered(is_failed=True)) if isinstance(hit, ConnectorFault) else hit
+            for (key, way), hit in zip(asked, hits, strict=True)
+        ]
 
     async def _ask(self, key: Key, way: Way) -> _Hit:
         value = f"{key.value}@" if way == LOGIN_PREFIX else key.value
@@ -140,8 +156,9 @@ class Locating:
         sure = [hit.answered for hit in hits if hit.answered.is_authoritative]
         known = {user.id: user for answered in sure for user in answered.users}
         unread = {user.id for hit in hits for user in hit.answered.users} - known.keys()
-        read = await gather([self._api.user(one, self._transcript) for one in sorted(unread)])
-        return known | {user.id: user for user in read if user is not None}
+        reads = (partial(self._api.user, one, self._transcript) for one in sorted(unread))
+        read = await self._searching.each(reads)
+        return known | {user.id: user for user in read if isinstance(user, OktaUser)}
 
     def _searched(self, hits: Sequence[_Hit], proofs: dict[Way, Proof]) -> tuple[Search, ...]:
         """By key, how it is known that it would have been found."""
@@ -152,7 +169,9 @@ class Locating:
             Search(key.kind, key.value, together(proofs)) for key, proofs in by_key.items()
         )
 
-    async def _by_list(self, searched: tuple[Search, ...]) -> Location:
+    async def _by_list(
+        self, searched: tuple[Search, ...], found_before: Sequence[Match]
+    ) -> Location:
         """Compare every user that Okta lists with every key."""
         ids: set[str] = set()
         held: set[KeyKind] = set()
@@ -166,12 +185,15 @@ class Locating:
                     found = Answered((user,))
                     fitting = holds(user, self._keys, self._options)
                     hits += [_Hit(key, _BY_ID, found) for key in fitting]
-        matches = await self._matches(hits)
+        by_id = {match.account.id: match for match in await self._matches(hits)}
+        by_id |= {match.account.id: match for match in found_before}
+        matches = tuple(by_id.values())
+        self._searching.require_somebody(matches)
         if not ids:  # whoever made our token is a user: such a list hides people
             return Location(matches, searched)
         held.add(KeyKind.ACCOUNT_ID)
         listed = tuple(replace(one, proof=_listed(one, held)) for one in searched)
-        return Location(matches, listed, listed=len(ids))
+        return self._searching.told(Location(matches, listed, listed=len(ids)))
 
 
 def _distinct(keys: LeaverKeys, system: str) -> Iterator[Key]:
@@ -182,6 +204,8 @@ def _distinct(keys: LeaverKeys, system: str) -> Iterator[Key]:
 
 
 def _proof(hit: _Hit, proofs: dict[Way, Proof]) -> Proof:
+    if hit.answered.is_failed:
+        return Proof.FAILED
     if not hit.answered.is_sound:
         return Proof.UNPROVED
     if hit.way == _BY_ID:

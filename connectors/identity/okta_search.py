@@ -47,12 +47,14 @@ class Answered:
     """What one question returned.
 
     ``is_sound`` is false where Okta refused the question, or answered with users who do not hold
-    what was asked for: then nothing follows from whom it did not return.
+    what was asked for: then nothing follows from whom it did not return. ``is_failed``: there was
+    no answer.
     """
 
     users: tuple[OktaUser, ...] = field(default=(), repr=False)
     is_sound: bool = True
     is_authoritative: bool = False
+    is_failed: bool = False
 
 
 class Searches:

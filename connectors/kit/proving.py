@@ -8,8 +8,9 @@ that is known to be there: one out of a list, asked for by what it holds, writte
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from connectors.base import ConnectorFault
 from lockstep.domain.access import Match, Proof
@@ -23,6 +24,29 @@ SAMPLE_S = 60.0
 
 CANARIES = 3
 """So many known accounts are asked for, where our credential is refused some of them."""
+
+
+class Shape(StrEnum):
+    """How user names are written; a search for one among the other finds nobody, whoever is there.
+
+    So it counts as not made: an address where the names are words, a word where all are addresses.
+    """
+
+    ADDRESS = "address"
+    WORD = "word"
+
+
+def shape_of(name: str) -> Shape:
+    return Shape.ADDRESS if "@" in name else Shape.WORD
+
+
+def is_among(wanted: str, shapes: Collection[Shape]) -> bool:
+    """Whether a search for ``wanted`` among names of these shapes could find anybody.
+
+    Where no name was seen, nothing speaks against it.
+    """
+    return not shapes or shape_of(wanted) in shapes
+
 
 Ask = Callable[[str], Awaitable[Sequence[Match]]]
 """The very search that a leaver is looked for with: by one value."""
@@ -39,14 +63,18 @@ class Prover:
 
     now: Callable[[], float] = time.monotonic
     _proved: dict[str, float] = field(default_factory=dict)
+    _shapes: dict[KeyKind, frozenset[Shape]] = field(default_factory=dict)
     _sampled: tuple[float, Sequence[Match]] | None = field(default=None, repr=False)
 
-    async def proof_of(self, name: str, kind: KeyKind, *, sample: Sample, ask: Ask) -> Proof:
+    async def proof_of(
+        self, name: str, kind: KeyKind, *, sample: Sample, ask: Ask, wanted: str = ""
+    ) -> Proof:
         """Whether the search ``name`` was proved to find accounts by what they hold of ``kind``.
 
         Args:
             name: of the search, for instance the attribute that it looks at.
             kind: the kind of key under which the vendor holds that attribute.
+            wanted: what is compared whole with user names: it must be written as they are.
             sample: a page of accounts as the vendor lists them, without any filter. An empty page
                 means that the system has no accounts at all.
             ask: the very search that the leaver was looked for with.
@@ -55,16 +83,19 @@ class Prover:
             ConnectorFault: of the calls that the proof takes.
         """
         proved_at = self._proved.get(name)
-        if proved_at is not None and self.now() - proved_at < LIFE_S:
-            return Proof.PROVED
-        proof = await self._prove(kind, sample, ask)
-        if proof is Proof.PROVED:
-            self._proved[name] = self.now()
+        proof = Proof.PROVED
+        if proved_at is None or self.now() - proved_at >= LIFE_S:
+            proof = await self._prove(kind, sample, ask)
+            if proof is Proof.PROVED:
+                self._proved[name] = self.now()
+        if wanted and not is_among(wanted, self._shapes.get(kind, ())):
+            return Proof.NOT_HELD
         return proof
 
     def forget(self) -> None:
         """Prove anew; health does so, because people ask it after they changed something."""
         self._proved.clear()
+        self._shapes.clear()
         self._sampled = None
 
     async def _prove(self, kind: KeyKind, sample: Sample, ask: Ask) -> Proof:
@@ -77,6 +108,7 @@ class Prover:
             for key in match.account.known_keys
             if key.kind is kind and key.value
         ]
+        self._shapes[kind] = frozenset(shape_of(value) for _, value in known)
         if not known:
             return Proof.NOT_HELD
         refused: ConnectorFault | None = None
@@ -112,7 +144,7 @@ def together(proofs: Iterable[Proof]) -> Proof:
     count, and is enough for nothing by itself.
     """
     made = set(proofs)
-    for proof in (Proof.UNPROVED, Proof.PROVED, Proof.LISTED, Proof.BY_ID):
+    for proof in (Proof.FAILED, Proof.UNPROVED, Proof.PROVED, Proof.LISTED, Proof.BY_ID):
         if proof in made:
             return proof
     return Proof.NOT_HELD if made else Proof.UNPROVED

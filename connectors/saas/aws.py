@@ -13,11 +13,15 @@ policies, which would let Lockstep make itself administrator.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
+from connectors.kit.searching import Searching
 from connectors.saas.aws_health import PERMISSIONS, HealthCheck
-from connectors.saas.aws_http import AwsCalls, BeforeSend, all_of
+from connectors.saas.aws_http import AwsCalls, BeforeSend
 from connectors.saas.aws_iam import IamUsers
-from connectors.saas.aws_match import joined
+from connectors.saas.aws_match import Usable, failed, joined
 from connectors.saas.aws_settings import OPTIONS, read_settings
 from connectors.saas.aws_sso import IdentityCenterUsers, is_user_id
 from lockstep.domain.access import Account, Action, Category, Health, Location, Observation
@@ -49,16 +53,32 @@ class AwsConnector:
     def kind(self) -> str:
         return KIND
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        """Ask both halves; one that fails leaves what the other found."""
         ids = keys.account_ids(self._settings.system)
-        halves = []
+        searching = Searching(not_theirs)
+        halves: list[tuple[Usable, Callable[[], Awaitable[Location]]]] = []
         if self._settings.iam:
             iam_ids = [one for one in ids if not is_user_id(one)]
-            halves.append(self._iam.locate(iam_ids, keys, transcript))
+            locate = partial(self._iam.locate, iam_ids, keys, transcript)
+            halves.append((partial(self._iam.usable, iam_ids), locate))
         if self._settings.identity_center:
             store_ids = [one for one in ids if is_user_id(one)]
-            halves.append(self._identity_center.locate(store_ids, keys, transcript))
-        return joined(*await all_of(*halves))
+            locate = partial(
+                self._identity_center.locate, store_ids, keys, transcript, not_theirs=not_theirs
+            )
+            halves.append((partial(self._identity_center.usable, store_ids), locate))
+        told = await searching.each(locate for _, locate in halves)
+        return searching.told(
+            joined(
+                *(
+                    failed(usable(keys)) if isinstance(half, ConnectorFault) else half
+                    for (usable, _), half in zip(halves, told, strict=True)
+                )
+            )
+        )
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         return await self._half(account).look(account, transcript)

@@ -41,7 +41,7 @@ from lockstep.domain.access import (
     Unread,
 )
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.leavers import Key, LeaverKeys
 
 # GetSessionToken and GetFederationToken: at most 36 hours (STS API reference).
 _TEMPORARY_CREDENTIALS_S = 129_600
@@ -73,6 +73,10 @@ class IamUsers:
     def __init__(self, settings: AwsSettings, calls: AwsCalls) -> None:
         self._settings = settings
         self._calls = calls
+
+    def usable(self, account_ids: Sequence[str], keys: LeaverKeys) -> list[Key]:
+        """The keys by which IAM can know a person."""
+        return aws_iam_find.usable(account_ids, keys, self._settings)
 
     async def locate(
         self, account_ids: Sequence[str], keys: LeaverKeys, transcript: Transcript

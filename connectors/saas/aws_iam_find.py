@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from connectors.base import Transcript
+from connectors.kit.proving import is_among, shape_of
 from connectors.saas.aws_http import AwsCalls, need
 from connectors.saas.aws_match import Finds, distinct
 from connectors.saas.aws_settings import AwsSettings
@@ -18,6 +19,7 @@ from lockstep.domain.keys import comparable, local_part
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 PAGE = {"MaxItems": 1000}
+_NAMES = (KeyKind.USERNAME, KeyKind.EMAIL)
 
 
 async def locate(
@@ -29,18 +31,22 @@ async def locate(
 ) -> Location:
     """Compare every user of the account with every key by which IAM can know a person."""
     finds = Finds()
-    wanted = [key for key in distinct(account_ids, keys) if _is_usable(key, settings)]
+    wanted = usable(account_ids, keys, settings)
     if not wanted:
         return finds.location()
     users = await _everybody(settings, calls, transcript)
-    held = {key.kind for user in users for key in _keys_of(user, settings)}
-    held |= {KeyKind.EMAIL for user in users if "@" in user["UserName"]}
+    held = [key for user in users for key in _keys_of(user, settings)]
     for key in wanted:
-        finds.searched(key, _proof(key, held, settings, is_empty=not users))
+        finds.searched(key, _proof(key, held, settings))
         for user in users:
             if (kind := _found_by(user, key, settings)) is not None:
                 finds.add(_match(user, kind, settings))
     return finds.location(len(users))
+
+
+def usable(account_ids: Sequence[str], keys: LeaverKeys, settings: AwsSettings) -> list[Key]:
+    """The keys by which IAM can know a person."""
+    return [key for key in distinct(account_ids, keys) if _is_usable(key, settings)]
 
 
 async def list_users(calls: AwsCalls, transcript: Transcript) -> list[dict[str, Any]]:
@@ -69,12 +75,15 @@ def _is_usable(key: Key, settings: AwsSettings) -> bool:
     return key.kind in {KeyKind.ACCOUNT_ID, KeyKind.USERNAME, KeyKind.EMAIL}
 
 
-def _proof(key: Key, held: Collection[KeyKind], settings: AwsSettings, *, is_empty: bool) -> Proof:
+def _proof(key: Key, held: Collection[Key], settings: AwsSettings) -> Proof:
     """Listed; or held for nobody, and then the comparison could not have found anybody."""
+    names = {shape_of(one.value) for one in held if one.kind in _NAMES}
     is_compared = (
-        is_empty
-        or key.kind in {KeyKind.ACCOUNT_ID, *held}
+        not held
+        or key.kind is KeyKind.ACCOUNT_ID
+        or (key.kind in _NAMES and is_among(key.value, names))
         or (key.kind is KeyKind.EMAIL and settings.match_email_local_part)
+        or (key.kind not in _NAMES and any(one.kind is key.kind for one in held))
     )
     return Proof.LISTED if is_compared else Proof.NOT_HELD
 

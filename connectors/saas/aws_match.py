@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from connectors.kit.proving import together
@@ -10,6 +10,8 @@ from lockstep.domain.access import Location, Match, Proof, Search
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 _STRENGTH = list(KeyKind)
+Usable = Callable[[LeaverKeys], list[Key]]
+"""Says by which of a leaver's keys one half of AWS can be asked."""
 
 
 @dataclass(slots=True)
@@ -20,8 +22,8 @@ class Finds:
     _proofs: dict[Key, list[Proof]] = field(default_factory=dict, repr=False)
 
     @property
-    def nobody(self) -> bool:
-        return not self._matches
+    def matches(self) -> tuple[Match, ...]:
+        return tuple(self._matches.values())
 
     def searched(self, key: Key, proof: Proof) -> None:
         """Say that a key was searched in one more way."""
@@ -49,7 +51,14 @@ def joined(*parts: Location) -> Location:
     listed = [part.listed for part in parts if part.listed is not None]
     whole = finds.location(sum(listed) if listed else None)
     matches = tuple(match for part in parts for match in part.matches)
-    return Location(matches, whole.searches, whole.listed)
+    rows = tuple(row for part in parts for row in part.unread)
+    return Location(matches, whole.searches, whole.listed, rows)
+
+
+def failed(keys: Iterable[Key]) -> Location:
+    """A half of AWS that could not be searched for any of the keys that it can be asked for."""
+    searches = (Search(key.kind, key.value, Proof.FAILED) for key in keys)
+    return Location((), tuple(searches))
 
 
 def distinct(account_ids: Sequence[str], keys: LeaverKeys) -> Iterator[Key]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,7 +37,7 @@ from lockstep.domain.access import (
     Unread,
 )
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.leavers import Key, LeaverKeys
 
 USER = Access(AccessKind.SIGN_IN, "user")
 
@@ -68,13 +68,24 @@ class IdentityCenterUsers:
         self._known_instance: Instance | None = None
         self._finding_instance = asyncio.Lock()
 
+    def usable(self, account_ids: Sequence[str], keys: LeaverKeys) -> list[Key]:
+        """The keys by which an Identity Center user can be looked up."""
+        return self.finder.usable(account_ids, keys)
+
     async def locate(
-        self, account_ids: Sequence[str], keys: LeaverKeys, transcript: Transcript
+        self,
+        account_ids: Sequence[str],
+        keys: LeaverKeys,
+        transcript: Transcript,
+        *,
+        not_theirs: Collection[str] = (),
     ) -> Location:
-        if not self.finder.can_ask(account_ids, keys):
+        if not self.usable(account_ids, keys):
             return Location((), ())
         instance = await self.instance(transcript)
-        return await self.finder.locate(instance, account_ids, keys, transcript, look=self._door)
+        return await self.finder.locate(
+            instance, account_ids, keys, transcript, look=self._door, not_theirs=not_theirs
+        )
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         instance = await self.instance(transcript)

@@ -7,13 +7,15 @@ another case; else all users are listed and compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from connectors.base import Transcript
-from connectors.kit.proving import Prover
-from connectors.saas.aws_http import AwsCalls, all_of, need
+from connectors.base import ConnectorFault, Transcript
+from connectors.kit.proving import Prover, is_among, shape_of
+from connectors.kit.searching import Searching
+from connectors.saas.aws_http import AwsCalls, need
 from connectors.saas.aws_match import Finds, distinct
 from connectors.saas.aws_settings import AwsSettings
 from lockstep.domain.access import Account, Location, Match, Observation, Proof
@@ -72,12 +74,13 @@ class Finder:
         self._calls = calls
         self._prover = Prover()
 
-    def can_ask(self, account_ids: Sequence[str], keys: LeaverKeys) -> bool:
-        """Whether any key of the leaver can be looked up."""
-        return any(
-            key.kind is KeyKind.ACCOUNT_ID or any(self._ways(key.kind))
+    def usable(self, account_ids: Sequence[str], keys: LeaverKeys) -> list[Key]:
+        """The keys of the leaver that can be looked up."""
+        return [
+            key
             for key in distinct(account_ids, keys)
-        )
+            if key.kind is KeyKind.ACCOUNT_ID or any(self._ways(key.kind))
+        ]
 
     async def locate(
         self,
@@ -87,16 +90,19 @@ class Finder:
         transcript: Transcript,
         *,
         look: Callable[[dict[str, Any]], Observation],
+        not_theirs: Collection[str] = (),
     ) -> Location:
         """Look up every key; ``look`` is what a user's own record says of what stands."""
-        search = _Search(self, instance, transcript, look)
+        search = _Search(self, instance, transcript, look, Searching(not_theirs))
         wanted = tuple(distinct(account_ids, keys))
         if not await search.by_keys(wanted):
             await search.prove()
         return await search.told(wanted)
 
-    async def proof(self, way: Way, instance: Instance, transcript: Transcript) -> Proof:
-        """Whether this look-up finds a user who is known to be there."""
+    async def proof(
+        self, way: Way, instance: Instance, transcript: Transcript, wanted: str = ""
+    ) -> Proof:
+        """Whether this look-up finds a user who is known to be there, and could find ``wanted``."""
 
         async def sample() -> Sequence[Match]:
             answer = await self._calls.call(
@@ -116,7 +122,13 @@ class Finder:
             user_id = await self.ask(way, value, instance, transcript)
             return [Match(Account(user_id), way.proved_by)] if user_id else []
 
-        return await self._prover.proof_of(way.name, way.proved_by, sample=sample, ask=known)
+        return await self._prover.proof_of(
+            way.name,
+            way.proved_by,
+            sample=sample,
+            ask=known,
+            wanted=wanted if way == USER_NAME else "",
+        )
 
     async def check(self, instance: Instance, transcript: Transcript) -> list[Way]:
         """Prove every look-up anew; return those that did not find a known user."""
@@ -182,16 +194,12 @@ class Finder:
         name = user.get("Name", {})
         parts = (name.get("GivenName"), name.get("FamilyName"))
         return Match(
-            Account(user["UserId"], user["UserName"], tuple(self._keys_of(user))),
+            Account(user["UserId"], user["UserName"], tuple(self.keys_of(user))),
             found_by,
             seen,
             name=user.get("DisplayName") or " ".join(part for part in parts if part),
             created_at=user.get("CreatedAt"),
         )
-
-    def kinds_of(self, user: dict[str, Any]) -> set[KeyKind]:
-        """The kinds of key that AWS holds of the user."""
-        return {key.kind for key in self._keys_of(user)}
 
     def is_under(self, user: dict[str, Any], key: Key) -> bool:
         """Whether AWS itself holds ``key`` of the user."""
@@ -199,7 +207,7 @@ class Finder:
             return bool(user["UserId"] == key.value)
         kinds = _NAMES if key.kind in _NAMES else (key.kind,)
         wanted = comparable(key.kind, key.value)
-        held = [one for one in self._keys_of(user) if one.kind in kinds]
+        held = [one for one in self.keys_of(user) if one.kind in kinds]
         return bool(wanted) and any(comparable(one.kind, one.value) == wanted for one in held)
 
     def _ways(self, kind: KeyKind) -> Iterator[Way]:
@@ -210,7 +218,8 @@ class Finder:
         if kind in _NAMES:
             yield USER_NAME
 
-    def _keys_of(self, user: dict[str, Any]) -> Iterator[Key]:
+    def keys_of(self, user: dict[str, Any]) -> Iterator[Key]:
+        """Every key that AWS holds of the user."""
         issuer, kind = self._settings.external_id_issuer, self._settings.external_id_holds
         held = [
             (kind, external.get("Id"))
@@ -233,53 +242,78 @@ class _Search:
         instance: Instance,
         transcript: Transcript,
         look: Callable[[dict[str, Any]], Observation],
+        searching: Searching,
     ) -> None:
         self._finder = finder
+        self._searching = searching
         self._instance = instance
         self._transcript = transcript
         self._look = look
         self._finds = Finds()
         self._asked: list[tuple[Key, Way]] = []
         self._proofs: dict[Way, Proof] = {}
+        self._each: dict[tuple[Key, Way], Proof] = {}
+        self._failed: set[Key] = set()
+        self._unread_ids: set[str] = set()
 
     async def by_keys(self, wanted: Sequence[Key]) -> bool:
-        """Look every key up, and read whom it finds by id; whether anybody was found."""
+        """Look every key up, and read whom it finds by id; whether anybody was found.
+
+        Raises:
+            ConnectorFault: of a look-up, where no other found anybody.
+        """
         self._asked = list(self._finder.questions(wanted))
         ids = [key for key in wanted if key.kind is KeyKind.ACCOUNT_ID]
-        found = await all_of(
-            *(
-                self._finder.ask(way, key.value, self._instance, self._transcript)
-                for key, way in self._asked
-            )
+        found = await self._searching.each(
+            partial(self._finder.ask, way, key.value, self._instance, self._transcript)
+            for key, way in self._asked
         )
         hits = [(key, key.value) for key in ids]
-        hits += [(key, user_id) for (key, _), user_id in zip(self._asked, found, strict=True)]
-        held = await self._take([(key, user_id) for key, user_id in hits if user_id])
+        hits += [
+            (key, user_id)
+            for (key, _), user_id in zip(self._asked, found, strict=True)
+            if isinstance(user_id, str)
+        ]
+        held = await self._take(hits)
         for key in ids:
-            self._finds.searched(key, Proof.BY_ID)
+            is_read = key.value not in self._unread_ids
+            self._finds.searched(key, Proof.BY_ID if is_read else Proof.FAILED)
         for (key, way), user_id in zip(self._asked, found, strict=True):
-            if user_id:
+            if isinstance(user_id, ConnectorFault) or user_id in self._unread_ids:
+                self._failed.add(key)
+            elif user_id:
                 self._proofs[way] = Proof.PROVED if (key, user_id) in held else Proof.UNPROVED
-        return not self._finds.nobody
+        self._searching.require_somebody(self._finds.matches)
+        return self._searching.found(self._finds.matches)
 
     async def prove(self) -> None:
-        for way in dict.fromkeys(way for _, way in self._asked):
-            if way not in self._proofs:  # else it answered with somebody who has another key
-                proof = await self._finder.proof(way, self._instance, self._transcript)
-                self._proofs[way] = proof
+        for key, way in self._asked:
+            # Where it has a proof already, it answered with somebody: who has the key, or has not.
+            if way not in self._proofs:
+                self._each[key, way] = await self._finder.proof(
+                    way, self._instance, self._transcript, key.value
+                )
 
     async def told(self, wanted: Sequence[Key]) -> Location:
         """What was found, and how each key was searched; lists all where that is not proved."""
-        proofs = [self._proofs.get(way, Proof.UNPROVED) for _, way in self._asked]
-        if self._finds.nobody and Proof.UNPROVED in proofs:
+        proofs = [self._proof(key, way) for key, way in self._asked]
+        if not self._searching.found(self._finds.matches) and Proof.UNPROVED in proofs:
             return await self._by_list(wanted)
         for (key, _), proof in zip(self._asked, proofs, strict=True):
             self._finds.searched(key, proof)
-        return self._finds.location(0 if Proof.LISTED in proofs else None)
+        location = self._finds.location(0 if Proof.LISTED in proofs else None)
+        return self._searching.told(location)
+
+    def _proof(self, key: Key, way: Way) -> Proof:
+        if key in self._failed:
+            return Proof.FAILED
+        return self._proofs.get(way) or self._each.get((key, way), Proof.UNPROVED)
 
     async def _by_list(self, wanted: Sequence[Key]) -> Location:
         users = await self._finder.everybody(self._instance, self._transcript)
-        held = {kind for user in users for kind in self._finder.kinds_of(user)}
+        keys = [key for user in users for key in self._finder.keys_of(user)]
+        held = {key.kind for key in keys}
+        shapes = {shape_of(key.value) for key in keys if key.kind in _NAMES}
         hits = [
             (key, str(user["UserId"]))
             for user in users
@@ -287,25 +321,28 @@ class _Search:
             if self._finder.is_under(user, key)
         ]
         await self._take(hits)
-        names = bool(held & set(_NAMES))
         for key in wanted:
-            if key.kind in held or (key.kind in _NAMES and names):
+            is_name = key.kind in _NAMES
+            if is_among(key.value, shapes) if is_name else key.kind in held:
                 self._finds.searched(key, Proof.LISTED)
             elif any(key == one for one, _ in self._asked):
                 self._finds.searched(key, Proof.NOT_HELD)
-        return self._finds.location(len(users))
+        return self._searching.told(self._finds.location(len(users)))
 
     async def _take(self, hits: Sequence[tuple[Key, str]]) -> list[tuple[Key, str]]:
         """Read each user once, by id: that is what is believed. Returns the hits that it bears."""
         distinct_ids = list(dict.fromkeys(user_id for _, user_id in hits))
-        users = await all_of(
-            *(self._finder.read(self._instance, one, self._transcript) for one in distinct_ids)
+        users = await self._searching.each(
+            partial(self._finder.read, self._instance, one, self._transcript)
+            for one in distinct_ids
         )
         by_id = dict(zip(distinct_ids, users, strict=True))
         held = []
         for key, user_id in hits:
             user = by_id[user_id]
-            if user is not None and self._finder.is_under(user, key):
+            if isinstance(user, ConnectorFault):
+                self._unread_ids.add(user_id)
+            elif user is not None and self._finder.is_under(user, key):
                 held.append((key, user_id))
                 self._finds.add(self._finder.match(user, key.kind, self._look(user)))
         return held

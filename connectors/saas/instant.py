@@ -6,7 +6,9 @@ call to locate, one to look, one to close. It is not a product, and its manifest
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +22,7 @@ from connectors.base import (
     Transcript,
 )
 from connectors.http import Answer, Dialect, VendorHttp, vendor_instant
+from connectors.kit.searching import Searching
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -77,7 +80,9 @@ class InstantConnector:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
         """Look account ids up that were given, else search by worker id.
 
         Instant opens an account for any key it has never seen, so a user name or an address of
@@ -85,13 +90,19 @@ class InstantConnector:
         """
         found: dict[str, Match] = {}
         searches = []
+        searching = Searching(not_theirs)
         for account_id in keys.account_ids(self._system):
-            answer = await self._get(account_id, transcript)
-            if answer is not None:
+            answer = await searching.one(partial(self._get, account_id, transcript))
+            failed = isinstance(answer, ConnectorFault)
+            if isinstance(answer, Answer):
                 found[account_id] = _match(answer.data, KeyKind.ACCOUNT_ID)
-            searches.append(Search(KeyKind.ACCOUNT_ID, account_id, Proof.BY_ID))
+            proof = Proof.FAILED if failed else Proof.BY_ID
+            searches.append(Search(KeyKind.ACCOUNT_ID, account_id, proof))
         for worker_id in () if found else keys.worker_ids:
-            accounts = await self._find(worker_id, transcript)
+            accounts = await searching.one(partial(self._find, worker_id, transcript))
+            if isinstance(accounts, ConnectorFault):
+                searches.append(Search(KeyKind.WORKER_ID, worker_id, Proof.FAILED))
+                continue
             key = Key(KeyKind.WORKER_ID, worker_id)
             for account in accounts:
                 match = _match(account, KeyKind.WORKER_ID, key)
@@ -99,7 +110,7 @@ class InstantConnector:
             # An empty answer proves nothing: Instant has an account for everybody.
             proof = Proof.PROVED if accounts else Proof.UNPROVED
             searches.append(Search(KeyKind.WORKER_ID, worker_id, proof))
-        return Location(tuple(found.values()), tuple(searches))
+        return searching.told(Location(tuple(found.values()), tuple(searches)))
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         """The account's own record says everything."""

@@ -6,7 +6,7 @@ SCIM knows neither sessions nor tokens, so a read-back carries a residual for th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import httpx
@@ -94,12 +94,14 @@ class ScimConnector:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
         """Search by id, employee number, externalId, userName and e-mail address.
 
         Where filters find nobody and are not proved to find anybody, everybody is listed.
         """
-        return await self._search.locate(keys, transcript)
+        return await self._search.locate(keys, transcript, not_theirs)
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         """Read the user by id."""

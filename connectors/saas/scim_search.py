@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.proving import Prover, together
+from connectors.kit.proving import Prover, Shape, is_among, shape_of, together
+from connectors.kit.searching import Searching
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import PAGE, Page, ScimClient, fault, passes, refuses
 from connectors.saas.scim_pages import LONG_ANSWER_BYTES, Walk
@@ -24,8 +26,6 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import KeyKind, LeaverKeys
 
 _UNSHOWN_AT_MOST = 3
-_ADDRESSES, _WORDS = "userName as address", "userName as a word"
-"""Two shapes of user names: a search for one among the other finds nobody, whoever is there."""
 
 
 @dataclass(slots=True)
@@ -40,6 +40,14 @@ class _Round:
     hit: set[Query] = field(default_factory=set, repr=False)
     unanswered: set[Query] = field(default_factory=set, repr=False)
     denied: set[Query] = field(default_factory=set, repr=False)
+    searching: Searching = field(default_factory=Searching, repr=False)
+    failed: set[Query | str] = field(default_factory=set, repr=False)
+    """The queries, and the ids that HR gave, for which there was no answer."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether somebody was found who may be the leaver."""
+        return self.searching.found(self.matches.values())
 
     def by_attribute(self) -> dict[str, dict[str, list[Query]]]:
         """The queries by attribute and by the value that is compared."""
@@ -62,12 +70,15 @@ class _Round:
         by_key: dict[tuple[KeyKind, str], list[Proof]] = {}
         for query in self.queries:
             proof = Proof.PROVED if query in self.hit else proofs.get(query, Proof.UNPROVED)
+            proof = Proof.FAILED if query in self.failed else proof
             by_key.setdefault((query.kind, query.value), []).append(proof)
-        searches = [Search(KeyKind.ACCOUNT_ID, one, Proof.BY_ID) for one in self.given]
+        by_id = {one: Proof.FAILED if one in self.failed else Proof.BY_ID for one in self.given}
+        searches = [Search(KeyKind.ACCOUNT_ID, one, proof) for one, proof in by_id.items()]
         searches += [
             Search(kind, value, together(proofs)) for (kind, value), proofs in by_key.items()
         ]
-        return Location(tuple(self.matches.values()), tuple(searches), listed)
+        location = Location(tuple(self.matches.values()), tuple(searches), listed)
+        return self.searching.told(location)
 
 
 class ScimSearch:
@@ -82,25 +93,27 @@ class ScimSearch:
         self._client = client
         self._system = system
         self._groups = groups
-        self._shapes: frozenset[str] = frozenset()
         self.prover = Prover()
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, not_theirs: Collection[str] = ()
+    ) -> Location:
         """Search by id, employee number, externalId, userName and e-mail address."""
         given = keys.account_ids(self._system)
         made = _Round(keys, given, self._groups, wire.queries_for(keys))
+        made.searching.not_theirs = not_theirs
         for user_id in given:
-            if (answer := await self._client.get_user(user_id, transcript)) is not None:
-                made.pin_user(answer.data, KeyKind.ACCOUNT_ID)
+            await self._pin(made, user_id, transcript)
         await self._client.learn(transcript)
         for query in made.queries:
             await self._search(made, query, query.value, transcript)
-        if not made.matches:
+        made.searching.require_somebody(made.matches.values())
+        if not made.is_found:
             await self._search_other_spellings(made, transcript)
-        if made.matches or not made.queries:
+        if made.is_found or not made.queries:
             return made.location({})
         proofs = await self._proofs(made, transcript)
-        if Proof.UNPROVED not in proofs.values():
+        if all(proofs[one] is not Proof.UNPROVED for one in made.queries if one not in made.hit):
             nobody = Proof.LISTED in proofs.values()  # the sample was a list of nobody
             return made.location(proofs, 0 if nobody else None)
         return await self._listed(made, proofs, transcript)
@@ -110,11 +123,28 @@ class ScimSearch:
         self.prover.forget()
         if not self._client.supports("filter"):
             return []
-        return [
-            name for name in wire.HELD_AS if await self._proof(name, transcript) is Proof.UNPROVED
-        ]
+        proofs = {name: await self._proof(name, transcript) for name in wire.HELD_AS}
+        return [name for name, proof in proofs.items() if proof is Proof.UNPROVED]
+
+    async def _pin(self, made: _Round, user_id: str, transcript: Transcript) -> None:
+        """The account that HR named, where it is there."""
+        read = partial(self._client.get_user, user_id, transcript)
+        answer = await made.searching.one(read, found=made.matches.values())
+        if isinstance(answer, ConnectorFault):
+            made.failed.add(user_id)
+        elif answer is not None:
+            made.pin_user(answer.data, KeyKind.ACCOUNT_ID)
 
     async def _search(self, made: _Round, query: Query, value: str, transcript: Transcript) -> None:
+        """One search; what fails in it is kept, and leaves the other searches their chance."""
+        search = partial(self._filtered, made, query, value, transcript)
+        told = await made.searching.one(search, found=made.matches.values())
+        if isinstance(told, ConnectorFault):
+            made.failed.add(query)
+
+    async def _filtered(
+        self, made: _Round, query: Query, value: str, transcript: Transcript
+    ) -> None:
         """One filter; the accounts in its answer that hold the key, or that do not show it."""
         if not self._client.supports("filter"):
             made.unanswered.add(query)
@@ -178,12 +208,10 @@ class ScimSearch:
             if query in made.unanswered:
                 proofs[query] = Proof.UNPROVED
             else:
-                proofs[query] = await self._proof(query.attribute, transcript)
-                if _finds_nobody(query, self._shapes):
-                    proofs[query] = Proof.NOT_HELD
+                proofs[query] = await self._proof(query.attribute, transcript, query.value)
         return proofs
 
-    async def _proof(self, attribute: str, transcript: Transcript) -> Proof:
+    async def _proof(self, attribute: str, transcript: Transcript, wanted: str = "") -> Proof:
         """Whether the very same search finds an account that is known to hold the attribute."""
 
         async def ask(value: str) -> list[Match]:
@@ -199,8 +227,13 @@ class ScimSearch:
             return await self._sample(transcript)
 
         try:
-            kind = wire.HELD_AS[attribute]
-            return await self.prover.proof_of(attribute, kind, sample=sample, ask=ask)
+            return await self.prover.proof_of(
+                attribute,
+                wire.HELD_AS[attribute],
+                sample=sample,
+                ask=ask,
+                wanted=wanted if attribute == wire.USER_NAME else "",
+            )
         except ConnectorFault as told:
             if passes(told) and not refuses(told):
                 raise
@@ -220,7 +253,6 @@ class ScimSearch:
             with suppress(ConnectorFault):
                 last = await self._users({"startIndex": total, "count": 1}, transcript)
                 users = [*users, *last.resources]
-        self._shapes = frozenset(map(_shape, filter(None, map(_name_of, users))))
         users = sorted(users, key=lambda user: -len(wire.values_of(user, wire.EMAIL)))
         if users:
             answer = await self._client.get_user(wire.id_of(users[0]), transcript)
@@ -242,9 +274,11 @@ class ScimSearch:
         """
         walk = Walk(self._client, "/Users", "users.list", transcript)
         shown: set[str] = set()
+        shapes: set[Shape] = set()
         try:
             async for users in walk.pages():
                 _compare(made, users, shown)
+                shapes.update(map(shape_of, filter(None, map(_name_of, users))))
         except ConnectorFault as told:
             answered = len(made.unanswered | made.denied) < len(made.queries)
             if passes(told) or not (answered or made.matches):
@@ -255,8 +289,9 @@ class ScimSearch:
         hidden = await self._hidden(made, walk, shown, transcript)
         for query, proof in proofs.items():
             if proof is Proof.UNPROVED and query.attribute not in hidden:
-                held = query.attribute in shown and not _finds_nobody(query, shown)
-                held = held or not walk.seen
+                held = query.attribute in shown or not walk.seen
+                if query.attribute == wire.USER_NAME:
+                    held = held and is_among(query.value, shapes)
                 proofs[query] = Proof.LISTED if held else Proof.NOT_HELD
         return made.location(proofs, len(walk.seen))
 
@@ -281,8 +316,6 @@ def _compare(made: _Round, users: list[dict[str, Any]], shown: set[str]) -> None
             if not held:
                 continue
             shown.add(name)
-            if name == wire.USER_NAME:
-                shown.add(_shape(_name_of(user)))
             for folded in held & queries.keys():
                 for query in queries[folded]:
                     made.pin(query, [user])
@@ -290,22 +323,6 @@ def _compare(made: _Round, users: list[dict[str, Any]], shown: set[str]) -> None
 
 def _name_of(user: Mapping[str, Any]) -> str:
     return wire.text(wire.attribute(user, wire.USER_NAME))
-
-
-def _shape(name: str) -> str:
-    return _ADDRESSES if "@" in name else _WORDS
-
-
-def _finds_nobody(query: Query, shapes: Collection[str]) -> bool:
-    """Whether it looks among user names for what no user name is, whoever is there.
-
-    An address where the names are words, or a word where all names are addresses.
-    """
-    if query.attribute != wire.USER_NAME:
-        return False
-    if query.kind is KeyKind.EMAIL:
-        return _ADDRESSES not in shapes
-    return "@" not in query.value and _ADDRESSES in shapes and _WORDS not in shapes
 
 
 def _sampled(user: Mapping[str, Any]) -> Match:

@@ -14,7 +14,7 @@ https://tailscale.com/kb/1145/remove-team-members and /kb/1623/trust-credentials
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -31,6 +31,7 @@ from connectors.base import (
 )
 from connectors.http import Answer, Dialect, VendorHttp, require_safe_url
 from connectors.kit.bounds import UNKNOWN, residual, stated
+from connectors.kit.searching import Searching
 from connectors.kit.steps import attempt, fault_of, in_order, unread
 from connectors.vpn.tailscale_health import SCOPES, expiry_problems, problem_of, ungranted
 from connectors.vpn.tailscale_oauth import oauth_client
@@ -102,13 +103,24 @@ class Tailscale:
     def kind(self) -> str:
         return KIND
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
-        wanted = [(KeyKind.ACCOUNT_ID, value) for value in keys.account_ids(self._system)]
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        """List the users and compare; where the list fails, whom HR named is read by id."""
+        ids = keys.account_ids(self._system)
+        wanted = [(KeyKind.ACCOUNT_ID, value) for value in ids]
         wanted += [(KeyKind.USERNAME, value) for value in keys.usernames]
         wanted += [(KeyKind.EMAIL, value) for value in keys.emails]
         if not wanted:
             return Location((), ())
-        users = await self._list("users", transcript)
+        searching = Searching(not_theirs)
+        users = await searching.one(partial(self._list, "users", transcript))
+        if isinstance(users, ConnectorFault):
+            read = await searching.each(partial(self._user, each, transcript) for each in ids)
+            named = [each for each in read if isinstance(each, dict)]
+            matches = tuple(match_of(each, KeyKind.ACCOUNT_ID) for each in named)
+            told = (Search(kind, value, Proof.FAILED) for kind, value in wanted)
+            return searching.told(Location(matches, tuple(told)))
         found: dict[str, Match] = {}
         for kind, value in wanted:
             for user in users:

@@ -8,6 +8,7 @@ from datetime import UTC
 from lockstep.domain.access import Proof
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
+from lockstep.evidence.entries import SEARCH
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 
 _WITHOUT_FAULT = {
@@ -56,6 +57,7 @@ _PROOFS = {
     Proof.LISTED: "everybody was listed and compared",
     Proof.NOT_HELD: "the system holds no such keys",
     Proof.UNPROVED: "nothing shows that the search can find",
+    Proof.FAILED: "the search failed",
 }
 
 
@@ -85,7 +87,8 @@ def contained_words(row: RevocationRow, unread: Sequence[tuple[str, str]] = ()) 
     whys: dict[str, list[str]] = {}
     for kind, category in unread:
         why = f": {rule_for(FaultCategory(category)).reason}" if category else "."
-        whys.setdefault(why, []).append(kind.replace("_", " "))
+        named = "a search for accounts" if kind == SEARCH else kind.replace("_", " ")
+        whys.setdefault(why, []).append(named)
     return " ".join(
         [text, *(f"Could not be read: {', '.join(kinds)}{why}" for why, kinds in whys.items())]
     ).replace("..", ".")

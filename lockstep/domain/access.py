@@ -107,7 +107,7 @@ class Unread:
     """A list of ways in that could not be read: it is neither empty nor known.
 
     Args:
-        kind: what the list holds.
+        kind: what the list holds; the sign-in, where a search for accounts failed.
         category: why it could not be read; None where nobody has asked yet.
         operation: our name of the call that failed.
         code: the vendor's code, bounded and cleaned.
@@ -172,6 +172,8 @@ class Proof(StrEnum):
     """The system was not seen to hold such a key for anybody: nothing was searched."""
     UNPROVED = "unproved"
     """It found nobody, and nothing says that it could have: no answer at all."""
+    FAILED = "failed"
+    """It could not be made; the reason stands in `Location.unread`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +213,20 @@ class Search:
 class Location:
     """What the searches by every usable key returned. Nothing is decided here.
 
-    ``listed`` is how many accounts were listed and compared, where a list answered.
+    ``listed`` is how many accounts were listed and compared, where a list answered. ``unread``
+    says why some searches could not be made while others found somebody: an account may stand
+    that nobody has seen.
     """
 
     matches: tuple[Match, ...]
     searches: tuple[Search, ...]
     listed: int | None = None
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every search was made."""
+        return not self.unread
 
     @property
     def keys_tried(self) -> tuple[KeyKind, ...]:

@@ -7,6 +7,7 @@ for each rule.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,6 +57,8 @@ class Reason(StrEnum):
     """The user name agrees, and all its addresses are in domains that the leaver has none in."""
     SEVERAL = "several"
     """Several accounts, by addresses and user names only."""
+    NOT_ALL_SEARCHED = "not_all_searched"
+    """A search failed: what it would have found may speak against this account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def judge(
     cutoff: datetime,
     picks: Picks | None = None,
     known: Iterable[Account] = (),
+    is_whole: bool = True,
 ) -> Finding:
     """Say of every account that was found whose it is.
 
@@ -112,9 +116,11 @@ def judge(
         cutoff: an account made later is not taken by an address alone (UTC).
         picks: what people decided before; it outweighs everything.
         known: accounts of the leaver that this case has found before.
+        is_whole: whether every search was made. While one is missing, what it would have found
+            may contradict: then a name or an address alone takes no account.
     """
     picks = picks or Picks()
-    bench = _Bench(keys, system=system, cutoff=cutoff, picks=picks, known=known)
+    bench = _Bench(keys, system=system, cutoff=cutoff, picks=picks, known=known, is_whole=is_whole)
     decided = bench.decided(matches)
     rest = [match for match in matches if match.account.id not in decided]
     # What was only known from before settles nothing about another account.
@@ -141,8 +147,10 @@ class _Bench:
         cutoff: datetime,
         picks: Picks,
         known: Iterable[Account],
+        is_whole: bool,
     ) -> None:
         self._cutoff = cutoff
+        self._is_whole = is_whole
         self._picks = picks
         self._known = {account.id for account in known}
         self._pinned = set(keys.account_ids(system))
@@ -173,13 +181,11 @@ class _Bench:
         # address or user name of the leaver, or none at all.
         meets = len(numbered) > 1 or bool(others)
         for match in numbered:
-            fits = not self._other_number(match)
-            if meets:
-                fits = fits and (self._shares_weak(match) or not _weak_of(match))
+            doubt = self._doubt_of_number(match, meets=meets)
             found[match.account.id] = Judged(
                 match,
-                Verdict.LEAVERS if fits else Verdict.IN_DOUBT,
-                Reason.NUMBER if fits else self._doubt(match),
+                Verdict.IN_DOUBT if doubt else Verdict.LEAVERS,
+                doubt or Reason.NUMBER,
             )
         return {account: one for account, one in found.items() if one is not None}
 
@@ -189,10 +195,12 @@ class _Bench:
             other = self._other_number(match)
             reason = Reason.OTHER_NUMBER if other else Reason.OTHER_ACCOUNT
             return Judged(match, Verdict.SET_ASIDE, reason)
-        contradiction = self._contradiction(match)
-        if contradiction is None and not several:
+        doubt = self._contradiction(match) or (Reason.SEVERAL if several else None)
+        if doubt is None and not self._is_whole:
+            doubt = Reason.NOT_ALL_SEARCHED
+        if doubt is None:
             return Judged(match, Verdict.LEAVERS, Reason.ONLY_ONE)
-        return Judged(match, Verdict.IN_DOUBT, contradiction or Reason.SEVERAL)
+        return Judged(match, Verdict.IN_DOUBT, doubt)
 
     def _by_word(self, match: Match) -> Judged | None:
         """What a person, HR or this case has said of this very account before."""
@@ -232,8 +240,22 @@ class _Bench:
             return None
         return None if theirs & self._domains else Reason.OTHER_DOMAIN
 
-    def _doubt(self, match: Match) -> Reason:
-        return Reason.OTHER_NUMBER if self._other_number(match) else Reason.SEVERAL
+    def _doubt_of_number(self, match: Match, *, meets: bool) -> Reason | None:
+        """Why the leaver's number is not enough for this account; None where it is.
+
+        While a search is missing, whether two ranges meet is not known: an account of another
+        domain than all of the leaver's waits for it, and nobody else does.
+        """
+        if self._other_number(match):
+            return Reason.OTHER_NUMBER
+        held = _weak_of(match)
+        if not held or held & self._weak:
+            return None
+        if meets:
+            return Reason.SEVERAL
+        theirs = {mail_domain(value) for value in held} - {""}
+        is_elsewhere = bool(theirs and self._domains and not theirs & self._domains)
+        return Reason.NOT_ALL_SEARCHED if is_elsewhere and not self._is_whole else None
 
     def _holds_number(self, match: Match) -> bool:
         numbers = _held(match, *_NUMBERS) & self._any_number
@@ -243,13 +265,19 @@ class _Bench:
         """Whether the vendor holds a number of a kind that we know, and it is not ours.
 
         A number of ours under another kind's name is no contradiction: systems keep worker ids as
-        employee numbers, and the other way.
+        employee numbers, and the other way. An external id may be anything; one that is written
+        like a number of ours (W-2 beside W-1) is another number of that range.
         """
-        return any(
+        other = any(
             bool(held := _held(match, kind))
             and bool(self._numbers[kind])
             and not held & self._any_number
             for kind in _NUMBERS
+        )
+        external = _held(match, KeyKind.EXTERNAL_ID)
+        return other or (
+            not external & self._externals
+            and any(is_alike(one, ours) for one in external for ours in self._externals)
         )
 
     def _shares_weak(self, match: Match) -> bool:
@@ -287,6 +315,20 @@ def absence(location: Location, *, accept_single_key: bool) -> Absence:
     if len(proved) >= enough:
         return Absence.PROVED
     return Absence.UNPROVED if len(searched) >= enough else Absence.TOO_FEW_KEYS
+
+
+_DIGITS = re.compile(r"[0-9]+")
+
+
+def is_alike(one: str, other: str) -> bool:
+    """Whether two numbers are written alike: the same but for digits, as of one range.
+
+    Bare digits must be equally many: a counter of five and an id of twelve are two ranges.
+    """
+    if one.isdecimal() or other.isdecimal():
+        return one.isdecimal() and other.isdecimal() and len(one) == len(other)
+    shapes = [_DIGITS.sub("9", value) for value in (one, other)]
+    return shapes[0] == shapes[1] and "9" in shapes[0]
 
 
 def _comparable(keys: LeaverKeys, *kinds: KeyKind) -> set[str]:

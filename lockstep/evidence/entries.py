@@ -214,10 +214,18 @@ def picks_data(
     }
 
 
-def unread_data(unread: Sequence[Unread]) -> dict[str, object]:
-    """Lists that could not be read, with the category of the fault; left out where none is."""
-    rows = [
-        {"kind": row.kind.value, **({"category": row.category.value} if row.category else {})}
-        for row in unread
-    ]
+SEARCH = "search"
+"""What `unread_data` calls a search for accounts that failed."""
+
+
+def unread_data(unread: Sequence[Unread], searches: Sequence[Unread] = ()) -> dict[str, object]:
+    """What could not be read, with the category of the fault; left out where nothing is.
+
+    Args:
+        unread: lists of ways in.
+        searches: searches for accounts that failed.
+    """
+    named = [(row.kind.value, row.category) for row in unread]
+    named += [(SEARCH, row.category) for row in searches]
+    rows = [{"kind": kind, **({"category": why.value} if why else {})} for kind, why in named]
     return {"unread": rows} if rows else {}

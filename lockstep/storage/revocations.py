@@ -316,7 +316,7 @@ class Revocations:
         data = {
             **(search_data(work.location) if work.location is not _NOT_SEARCHED else {}),
             **aside_data(item.subject.salt, item.system, work.finding),
-            **unread_data(work.unread),
+            **unread_data(work.unread, work.location.unread),
         }
         if work.snapshot.done:
             data["accepted"] = accepted_data(work.snapshot.done)

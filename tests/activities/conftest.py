@@ -29,9 +29,9 @@ class Probe(MemoryConnector):
         self.hooks: dict[str, Callable[[], Any]] = {}
         self.calls: list[str] = []
 
-    async def locate(self, keys, transcript):
+    async def locate(self, keys, transcript, *, not_theirs=()):
         await self._hook("locate")
-        return await super().locate(keys, transcript)
+        return await super().locate(keys, transcript, not_theirs=not_theirs)
 
     async def read_back(self, account, transcript):
         await self._hook("read_back")

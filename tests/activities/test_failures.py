@@ -23,6 +23,7 @@ from lockstep.contracts.payloads import (
     DecisionKind,
     RevokeInput,
 )
+from lockstep.domain.access import AccessKind, Unread
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.storage.engine import create_engine
 from tests.activities.conftest import Bench, environment
@@ -200,6 +201,58 @@ async def test_a_list_that_cannot_be_read_keeps_the_case_open_only(bench: Bench,
     assert row.outcome is None
     bench.connector.unreadable = None
     assert await bench.revoke(2) == "revoked"
+
+
+SEARCH_DOWN = Unread(AccessKind.SIGN_IN, FaultCategory.VENDOR_ERROR, "memory.find", "503")
+
+
+async def test_a_search_that_fails_keeps_no_known_account_open(bench: Bench):
+    """The leaver's number found it: the sign-in is shut, and the search is tried until it tells."""
+    bench.connector.unsearched = (SEARCH_DOWN,)
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke(1)
+    row = await bench.work.row(bench.case.case_id)
+    [fault] = await bench.datas("revocation:fault")
+
+    assert (caught.value.type, caught.value.non_retryable) == ("vendor_error", False)
+    assert bench.connector.standing[WORKER] == set()
+    assert (row.outcome, row.contained_at is not None) == (None, True)
+    assert fault["unread"] == [{"kind": "search", "category": "vendor_error"}]
+    bench.connector.unsearched = ()
+    assert await bench.revoke(2) == "revoked"
+    [outcome] = await bench.outcomes()
+    assert outcome["contained_at"] == fault["contained_at"]
+
+
+async def test_an_address_waits_for_a_search_that_failed(bench: Bench):
+    """Nobody is touched, no person is asked yet, and who was found can be picked meanwhile."""
+    bench.connector.standing = {"acc-1": bench.connector.standing.pop(WORKER)}
+    bench.connector.knows(EMAIL, "acc-1")
+    bench.connector.unsearched = (SEARCH_DOWN,)
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke(1)
+    item = await bench.work.revocations.load(bench.case.case_id, SYSTEM, 1)
+
+    assert (caught.value.type, caught.value.non_retryable) == ("vendor_error", False)
+    assert bench.connector.effects == []
+    assert [(one.account_id, one.why) for one in item.candidates] == [("acc-1", "not_all_searched")]
+    bench.connector.unsearched = ()
+    assert await bench.revoke(2) == "revoked"
+
+
+async def test_what_the_case_knows_is_closed_while_nothing_can_be_searched(bench: Bench):
+    """An earlier attempt has found the account; now every search fails, and it is open again."""
+    bench.connector.fail("strip", FaultCategory.VENDOR_ERROR)
+    with pytest.raises(ApplicationError):
+        await bench.revoke(1)
+    bench.connector.hire(WORKER)
+    bench.connector.fail("locate", FaultCategory.VENDOR_ERROR)
+    with pytest.raises(ApplicationError) as caught:
+        await bench.revoke(2)
+
+    assert caught.value.type == "vendor_error"
+    assert bench.connector.standing[WORKER] == set()
+    assert await bench.revoke(3) == "revoked"
 
 
 async def nothing_to_hear(_: str) -> tuple[int, ...]:

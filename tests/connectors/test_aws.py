@@ -26,6 +26,8 @@ from tests.connectors.harness_aws import (
     SECRET,
     AwsHarness,
     aws_harness,
+    refuses,
+    says_json,
     says_xml,
 )
 from tests.connectors.revoking import revoke
@@ -180,9 +182,60 @@ async def test_a_tag_that_nobody_has_is_no_search(aws):
     assert absence(location, accept_single_key=False) is Absence.TOO_FEW_KEYS
 
 
+@pytest.mark.parametrize("users", ["iam", "identity_center"])
+async def test_a_word_among_addresses_was_not_searched(aws, users):
+    """All users are named by addresses: a short name could find nobody, whoever is there."""
+    named = "ana@example.test"
+    store = {"UserName": named, "UserId": "u-1", "Emails": [{"Value": named}]}
+    gone = refuses("ResourceNotFoundException", status=400)
+    replies = {
+        "ListUsers": [says_json({"Users": [store]})],
+        "GetUserId": [gone, gone, says_json({"UserId": "u-1"})],
+        "GetAccountAuthorizationDetails": [
+            says_xml(
+                f"<UserDetailList><member><UserName>{named}</UserName><UserId>AIDA1</UserId>"
+                f"<Arn>arn:aws:iam::{ACCOUNT}:user/a</Arn></member></UserDetailList>"
+                "<IsTruncated>false</IsTruncated>"
+            )
+        ],
+    }
+    keys = (Key(KeyKind.USERNAME, "bo"), Key(KeyKind.EMAIL, "bo@example.test"))
+    location = await _locate(aws, *keys, replies=replies, users=users)
+    proofs = {search.kind: search.proof for search in location.searches}
+    assert location.matches == ()
+    assert proofs[KeyKind.USERNAME] is Proof.NOT_HELD
+    assert proofs[KeyKind.EMAIL] in {Proof.PROVED, Proof.LISTED}
+    assert absence(location, accept_single_key=False) is Absence.TOO_FEW_KEYS
+
+
+@pytest.mark.parametrize(
+    ("down", "found"),
+    [("GetAccountAuthorizationDetails", "store"), ("GetUserId", "iam"), ("ListInstances", "iam")],
+)
+async def test_one_half_that_is_down_hides_nobody_in_the_other(aws, worker, down, found):
+    """Who was found stays found, and the other half is a search that failed."""
+    keys = await aws.hire(worker)
+    iam_id = aws.iam.get_user(UserName=worker)["User"]["UserId"]
+    ids = {"iam": iam_id, "store": aws.store_user(worker)}
+    replies = {down: [refuses("InternalFailure", status=500)]}
+    location = await _locate(aws, *keys.keys, replies=replies)
+    assert [match.account.id for match in location.matches] == [ids[found]]
+    assert {row.category for row in location.unread} == {FaultCategory.VENDOR_ERROR}
+    assert Proof.FAILED in {search.proof for search in location.searches}
+    assert _judged(location, *keys.keys) == {
+        worker: "leavers.number" if found == "iam" else "in_doubt.not_all_searched"
+    }
+
+
 def _judged(location: Location, *keys: Key) -> dict[str, str]:
     cutoff = datetime.now(UTC) + timedelta(days=1)
-    found = judge(location.matches, LeaverKeys(keys), system="aws-test", cutoff=cutoff)
+    found = judge(
+        location.matches,
+        LeaverKeys(keys),
+        system="aws-test",
+        cutoff=cutoff,
+        is_whole=location.is_whole,
+    )
     return {one.match.account.locator: f"{one.verdict}.{one.reason}" for one in found.judged}
 
 

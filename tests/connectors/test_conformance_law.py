@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from connectors.base import Connector, ConnectorFault
 from lockstep.domain.access import AccessKind, Location, Proof
+from lockstep.domain.faults import FaultCategory
 from lockstep.domain.finding import Absence, Verdict, absence, judge
 from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -124,6 +126,41 @@ async def test_a_blind_search_proves_nothing(scene: Scene) -> None:
 
     found = bool(location.matches)
     assert found or absence(location, accept_single_key=True) is not Absence.PROVED
+
+
+async def test_a_search_that_fails_hides_nobody(scene: Scene) -> None:
+    """HR named the account, and every search of the vendor's fails: it is told, and so are they."""
+    blind = getattr(scene.harness, "blind", None)
+    if blind is None:  # no searches beside the list, which tells of everybody or of nobody
+        return
+    connector = scene.connect()
+    leaver = await scene.leaver(connector)
+
+    def down(request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(503, request=request) if blind(request) is not None else None
+
+    scene.harness.script.instead = down
+    named = Key(KeyKind.ACCOUNT_ID, leaver.account.id)
+    keys = LeaverKeys((named, *searchable(leaver.keys)))
+    location = await connector.locate(keys, scene.transcript)
+
+    assert matched_ids(location) == [leaver.account.id]
+    assert {row.category for row in location.unread} == {FaultCategory.VENDOR_ERROR}
+    assert {search.proof for search in location.searches} == {Proof.BY_ID, Proof.FAILED}
+
+
+async def test_an_account_that_is_not_theirs_is_nobody(scene: Scene) -> None:
+    """A person said so of the only one found: that there is no other is proved all the same."""
+    if scene.harness.kind in KNOWS_EVERYBODY:
+        return
+    connector = scene.connect()
+    other = await scene.leaver(connector)
+    named = [key for key in other.keys.keys if key.kind is KeyKind.EMAIL]
+    keys = LeaverKeys((*named, *(Key(key.kind, f"nobody.{key.value}") for key in named)))
+    location = await connector.locate(keys, scene.transcript, not_theirs={other.account.id})
+
+    assert matched_ids(location) == [other.account.id]
+    assert absence(location, accept_single_key=False) is Absence.PROVED
 
 
 async def test_the_first_write_shuts_the_sign_in(scene: Scene) -> None:

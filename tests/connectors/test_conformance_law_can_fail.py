@@ -6,8 +6,9 @@ memory with a search, a record and a list of groups.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,8 @@ import pytest
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect, VendorHttp
 from connectors.kit.proving import Prover
-from connectors.kit.steps import carry_out, unread
+from connectors.kit.searching import Searching
+from connectors.kit.steps import carry_out, fault_of, unread
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -81,20 +83,31 @@ class Right:
         account = Account(person["id"], known_keys=(Key(KeyKind.EMAIL, person["mail"]),))
         return Match(account, KeyKind.EMAIL)
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
         found: dict[str, Match] = {}
         searches = []
+        searching = Searching(not_theirs)
         for account in keys.account_ids("club-test"):
             answer = await self.call("GET", f"/people/{account}", transcript)
             found[account] = replace(self.match(answer.data), found_by=KeyKind.ACCOUNT_ID)
             searches.append(Search(KeyKind.ACCOUNT_ID, account, Proof.BY_ID))
         for mail in keys.emails:
-            hits = await self.find(transcript, mail)
-            proof = Proof.PROVED if hits else await self.proof(transcript)
+            hits = await searching.one(partial(self.find, transcript, mail))
+            if isinstance(hits, ConnectorFault):
+                searches.append(Search(KeyKind.EMAIL, mail, Proof.FAILED))
+                continue
             for match in hits:
                 found.setdefault(match.account.id, match)
-            searches.append(Search(KeyKind.EMAIL, mail, proof))
-        return Location(tuple(found.values()), tuple(searches))
+            searches.append(Search(KeyKind.EMAIL, mail, Proof.PROVED if hits else Proof.UNPROVED))
+        if not searching.faults and not searching.found(found.values()):
+            proof = await self.proof(transcript)
+            unproved = Proof.UNPROVED
+            searches = [
+                replace(one, proof=proof) if one.proof is unproved else one for one in searches
+            ]
+        return searching.told(Location(tuple(found.values()), tuple(searches)))
 
     async def proof(self, transcript: Transcript) -> Proof:
         return await self.prover.proof_of(
@@ -154,8 +167,10 @@ class Right:
 
 
 class Decides(Right):
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
-        found = await super().locate(keys, transcript)
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        found = await super().locate(keys, transcript, not_theirs=not_theirs)
         if len(found.matches) > 1:
             raise ConnectorFault(
                 FaultCategory.AMBIGUOUS_MATCH, connector=self.kind, operation="find.get"
@@ -164,9 +179,35 @@ class Decides(Right):
 
 
 class DropsTheSecond(Right):
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
-        found = await super().locate(keys, transcript)
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        found = await super().locate(keys, transcript, not_theirs=not_theirs)
         return replace(found, matches=found.matches[:1])
+
+
+class FailsWholly(Right):
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        found = await super().locate(keys, transcript, not_theirs=not_theirs)
+        for row in found.unread:
+            raise fault_of(row, connector=self.kind)
+        return found
+
+
+class HidesAFailure(Right):
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        return replace(await super().locate(keys, transcript, not_theirs=not_theirs), unread=())
+
+
+class TakesThemForTheLeaver(Right):
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        return await super().locate(keys, transcript)
 
 
 class TellsNoKeys(Right):
@@ -259,6 +300,9 @@ WRONG: tuple[tuple[type[Right], Callable[..., Awaitable[None]], dict[str, object
     (TellsNoKeys, law.test_an_account_is_told_with_the_key_that_found_it, {}),
     (ProvesNothing, law.test_nobody_is_proved, {}),
     (ProvesByWord, law.test_a_blind_search_proves_nothing, {}),
+    (FailsWholly, law.test_a_search_that_fails_hides_nobody, {}),
+    (HidesAFailure, law.test_a_search_that_fails_hides_nobody, {}),
+    (TakesThemForTheLeaver, law.test_an_account_that_is_not_theirs_is_nobody, {}),
     (ListsBeforeContaining, law.test_the_first_write_shuts_the_sign_in, {}),
     (StripsBeforeContaining, law.test_the_first_write_shuts_the_sign_in, {}),
     (

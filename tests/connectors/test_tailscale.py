@@ -477,3 +477,20 @@ async def test_a_short_name_finds_whoever_has_it_before_the_at() -> None:
     [judged] = whose(location.matches, keys, system="any", cutoff=datetime.now(UTC)).judged
 
     assert (judged.verdict, judged.reason) == (Verdict.IN_DOUBT, Reason.NAME_IN_PART)
+
+
+async def test_whom_hr_named_is_found_while_the_list_is_down() -> None:
+    """The id is read by itself; the list of users is a search that failed."""
+    peer = Tailnet()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_list = request.url.path.endswith("/users")
+        return httpx.Response(503) if is_list else peer(request)
+
+    keys = keys_of("first@corp.example.test", account_id="u1")
+    location = await scripted(answer).locate(keys, Transcript())
+    fault = await fault_of(scripted(answer), keys_of("first@corp.example.test"))
+
+    assert [match.account.id for match in location.matches] == ["u1"]
+    assert [row.category for row in location.unread] == [FaultCategory.VENDOR_ERROR]
+    assert fault.category is FaultCategory.VENDOR_ERROR

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import httpx
 import pytest
 
 from activities.passing import Pass
 from connectors.base import ConnectorFault
+from lockstep.domain.access import AccessKind, Proof
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.keys import local_part, mail_domain
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -22,6 +25,7 @@ from lockstep.storage.revocations import Progress, Revocation
 from lockstep.storage.snapshots import Snapshot
 from lockstep.storage.subjects import Subject
 from tests.connectors.conftest import Scene
+from tests.connectors.harness import Harness
 from tests.connectors.test_conformance import KNOWS_EVERYBODY
 
 DAY = timedelta(days=1)
@@ -36,6 +40,7 @@ class Passed:
 
     work: Progress
     fault: ConnectorFault | None = None
+    searches: int = 0
     touched: list[str] = field(default_factory=list)
 
     @property
@@ -47,8 +52,17 @@ class Passed:
         return {one.match.account.id: one.reason.value for one in self.work.finding.judged}
 
 
-async def passed(scene: Scene, keys: LeaverKeys, *, cutoff: datetime | None = None) -> Passed:
-    """Find, ask, shut the door: as an activity does for this leaver in this system."""
+async def passed(
+    scene: Scene,
+    keys: LeaverKeys,
+    *,
+    cutoff: datetime | None = None,
+    fails: Callable[[int], bool] | None = None,
+) -> Passed:
+    """Find, ask, shut the door: as an activity does for this leaver in this system.
+
+    ``fails`` says of the vendor's searches, by their number, which are answered with 503.
+    """
     connector = scene.connect()
     item = Revocation(
         case_id="c",
@@ -71,15 +85,29 @@ async def passed(scene: Scene, keys: LeaverKeys, *, cutoff: datetime | None = No
     made = Passed(Progress(item.snapshot))
     work_on = Pass(connector, item, made.work, scene.transcript)
     scene.quiet()
+    if fails is not None:
+        scene.harness.script.instead = partial(_down, scene.harness, made, fails)
     try:
         await work_on.find()
         work_on.require_somebody()
         made.fault = await work_on.contain(await work_on.doors())
+        work_on.require_searched()
         work_on.require_no_doubt()
     except ConnectorFault as fault:
         made.fault = fault
     made.touched = list(scene.effects)
     return made
+
+
+def _down(
+    harness: Harness, made: Passed, fails: Callable[[int], bool], request: httpx.Request
+) -> httpx.Response | None:
+    """503 to some searches; everything else reaches the peer."""
+    blind: Callable[[httpx.Request], httpx.Response | None] = harness.blind  # type: ignore[attr-defined] - of those that search
+    if blind(request) is None:
+        return None
+    made.searches += 1
+    return httpx.Response(503, request=request) if fails(made.searches - 1) else None
 
 
 def weak(keys: LeaverKeys) -> list[Key]:
@@ -251,3 +279,33 @@ async def test_a_named_account_that_is_gone_lets_no_other_be_taken(scene: Scene)
 
     assert made.asked == "ambiguous_match.other_account"
     assert made.touched == []
+
+
+async def test_a_named_account_is_closed_while_every_search_fails(scene: Scene) -> None:
+    """HR named it: the sign-in is shut at once, and the searches keep the system open."""
+    if not hasattr(scene.harness, "blind"):
+        return
+    named = await scene.leaver(scene.connect())
+    keys = LeaverKeys((Key(KeyKind.ACCOUNT_ID, named.account.id), *weak(named.keys)))
+    made = await passed(scene, keys, fails=lambda _: True)
+
+    assert made.asked.startswith("vendor_error.503")
+    assert made.touched
+    assert any(one.access.kind is AccessKind.SIGN_IN for one in made.work.snapshot.done)
+    assert Proof.FAILED in {search.proof for search in made.work.location.searches}
+
+
+async def test_an_address_beside_a_search_that_failed_touches_nobody(scene: Scene) -> None:
+    """What the failed search hides may contradict: it is tried again before anybody is closed."""
+    if not hasattr(scene.harness, "blind"):
+        return
+    other = await scene.hire()
+    keys = LeaverKeys((*weak(other), Key(KeyKind.EMAIL, "ana.cruz@renamed.example")))
+    first = await passed(scene, keys, fails=lambda place: place == 0)
+    last = await passed(scene, keys, fails=lambda place: place == first.searches - 1)
+
+    assert all(made.asked.startswith("vendor_error.503") for made in (first, last))
+    assert first.touched == last.touched == []
+    assert {*first.reasons.values(), *last.reasons.values()} == {"not_all_searched"}
+    whole = await passed(scene, keys)
+    assert whole.touched

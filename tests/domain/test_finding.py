@@ -38,6 +38,7 @@ def told(
     *matches: Match,
     picks: Picks | None = None,
     known: tuple[str, ...] = (),
+    is_whole: bool = True,
 ) -> dict[str, tuple[Verdict, Reason]]:
     finding = judge(
         matches,
@@ -46,6 +47,7 @@ def told(
         cutoff=CUTOFF,
         picks=picks,
         known=[Account(name) for name in known],
+        is_whole=is_whole,
     )
     return {one.match.account.id: (one.verdict, one.reason) for one in finding.judged}
 
@@ -228,6 +230,60 @@ def test_what_this_case_has_found_before_stays_and_settles_nothing_else() -> Non
 def test_a_new_account_after_the_first_is_gone_is_the_leavers() -> None:
     """A directory made the account anew under the same address: access is back."""
     assert told(leaver(MAIL), account("b", MAIL), known=("a",)) == {"b": (LEAVERS, Reason.ONLY_ONE)}
+
+
+def test_while_a_search_is_missing_an_address_takes_nobody() -> None:
+    """What the search would have found may contradict: another number, another account."""
+    found = told(leaver(NUMBER, MAIL), account("a", MAIL), is_whole=False)
+
+    assert found == {"a": (DOUBT, Reason.NOT_ALL_SEARCHED)}
+
+
+@pytest.mark.parametrize("held", [MAIL, ("email", "ana.cruz@example.com"), ("username", "ana")])
+def test_while_a_search_is_missing_a_number_is_enough(held: tuple[str, str]) -> None:
+    """A strong key decides: the sign-in is not kept open for what a weak one may find."""
+    found = told(leaver(NUMBER, MAIL), account("a", NUMBER, held), is_whole=False)
+
+    assert found == {"a": (LEAVERS, Reason.NUMBER)}
+
+
+def test_while_a_search_is_missing_a_number_elsewhere_waits() -> None:
+    """Two number ranges may have met: the account is of a domain where the leaver has none."""
+    stranger = account("b", NUMBER, ("email", "bo@other.example"), by="employee_number")
+
+    assert told(leaver(NUMBER, MAIL), stranger, is_whole=False) == {
+        "b": (DOUBT, Reason.NOT_ALL_SEARCHED)
+    }
+
+
+def test_while_a_search_is_missing_who_is_named_or_known_is_taken() -> None:
+    """HR, a person or this case has said so: no search is needed for it."""
+    keys = leaver(MAIL, pinned="a")
+    picks = Picks(theirs=frozenset({"c"}))
+    found = told(
+        keys, account("a"), account("b"), account("c"), known=("b",), picks=picks, is_whole=False
+    )
+
+    assert {verdict for verdict, _ in found.values()} == {LEAVERS}
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        ("W-2", Reason.OTHER_NUMBER),
+        ("w-310", Reason.OTHER_NUMBER),
+        ("20777", Reason.OTHER_NUMBER),
+        ("W-1", Reason.NUMBER),
+        ("2077712", Reason.ONLY_ONE),
+        ("00u1abcd9XYZ", Reason.ONLY_ONE),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", Reason.ONLY_ONE),
+    ],
+)
+def test_an_external_id_written_like_a_number_of_ours_is_one(held: str, reason: Reason) -> None:
+    """Many systems keep HR's number as external id; others keep any id there."""
+    found = told(leaver(NUMBER, MAIL), account("a", ("external_id", held), MAIL))
+
+    assert [why for _, why in found.values()] == [reason]
 
 
 def search(kind: str, value: str, proof: Proof = Proof.PROVED) -> Search:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -54,6 +54,8 @@ class MemoryConnector:
     """Accounts that an address finds too; give each one in `standing` as well."""
     unreadable: FaultCategory | None = None
     """Why nothing but the account's own record can be read."""
+    unsearched: tuple[Unread, ...] = ()
+    """Searches that fail while others find."""
 
     def hire(self, worker_id: str) -> None:
         kinds = (AccessKind.SIGN_IN, AccessKind.SESSION, AccessKind.TOKEN)
@@ -75,7 +77,10 @@ class MemoryConnector:
         """Let an address find an account that contradicts nothing."""
         self.addresses[email] = account_id
 
-    async def locate(self, keys: LeaverKeys, transcript: Transcript) -> Location:
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        del not_theirs  # every search is proved
         self._call("locate", transcript)
         found = [worker for worker in keys.worker_ids if worker in self.standing]
         searched = [(KeyKind.WORKER_ID, value) for value in keys.worker_ids]
@@ -91,6 +96,7 @@ class MemoryConnector:
                 *(match for match in self.namesakes if match.account.locator in keys.emails),
             ),
             tuple(Search(kind, value, Proof.PROVED) for kind, value in searched),
+            unread=self.unsearched,
         )
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
