@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError, TerminationEvent
 from lockstep.control.reporting import event_of
 from lockstep.control.whose_case import Found, WhoseCase
-from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.brakes import BrakeRule, Flow
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
@@ -101,6 +102,63 @@ class LeaverLine:
         return self.cutoff.astimezone(ZoneInfo(self.event.dates.zone))
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a line is about and would do, as far as whoever looks may know.
+
+    Args:
+        why: why it would not be carried out; "" where it would.
+        revision: by which it is to be said; None as it stands in the line.
+    """
+
+    found: Found
+    why: str = ""
+    revision: int | None = None
+
+
+class Sight(Protocol):
+    """Who looks: whom they may report, and what they may be told of cases."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether coming cases tell whose number a worker's is."""
+        ...
+
+    async def barred(self, said: Sequence[Termination]) -> list[str]:
+        """Why each may not be reported; "" where it may."""
+        ...
+
+    async def seen(
+        self, asked: Sequence[tuple[Termination, datetime]], whose: WhoseCase
+    ) -> list[Seen]:
+        """What each would do."""
+        ...
+
+    def flow(self, flow: Flow) -> Flow:
+        """What they may know of what was reported within the hour."""
+        ...
+
+
+class _Everything:
+    """For whoever holds the keyring itself: the command line."""
+
+    sealed = True
+
+    async def barred(self, said: Sequence[Termination]) -> list[str]:
+        return [""] * len(said)
+
+    async def seen(
+        self, asked: Sequence[tuple[Termination, datetime]], whose: WhoseCase
+    ) -> list[Seen]:
+        return [Seen(one, _told_with_case(one)) for one in await whose.find(asked)]
+
+    def flow(self, flow: Flow) -> Flow:
+        return flow
+
+
+EVERYTHING: Sight = _Everything()
+
+
 class LeaverLines:
     """Checks lines; changes nothing."""
 
@@ -110,15 +168,18 @@ class LeaverLines:
         self._brakes = brakes
         self._rule = rule
 
-    async def look(self, lines: Sequence[SheetLine], *, source: str = "") -> list[LeaverLine]:
+    async def look(
+        self, lines: Sequence[SheetLine], *, source: str = "", sight: Sight = EVERYTHING
+    ) -> list[LeaverLine]:
         """What each line would do, in order.
 
         Args:
             lines: as `read_sheet` gives them.
             source: whose number it is where a line does not say.
+            sight: who looks.
         """
-        read = [self._read(line, source) for line in lines]
-        return await self._forecast(await self._found(read))
+        read = await self._allowed([self._read(line, source) for line in lines], sight)
+        return await self._forecast(await self._found(read, sight), sight)
 
     def _read(self, line: SheetLine, source: str) -> LeaverLine:
         cells = line.cells
@@ -149,32 +210,42 @@ class LeaverLines:
             cutoff=cutoff,
         )
 
-    async def _found(self, lines: Sequence[LeaverLine]) -> list[LeaverLine]:
+    async def _allowed(self, lines: Sequence[LeaverLine], sight: Sight) -> list[LeaverLine]:
+        """The lines, with a problem where whoever looks may not report this person."""
+        whys = iter(
+            await sight.barred([self._desk.said(line.event) for line in lines if line.event])
+        )
+        return [
+            _refused(line, why) if line.event is not None and (why := next(whys)) else line
+            for line in lines
+        ]
+
+    async def _found(self, lines: Sequence[LeaverLine], sight: Sight) -> list[LeaverLine]:
         """The lines with what each is about; one that would not be carried out gets a problem."""
         said = [
             (self._desk.said(line.event), line.cutoff, line.source)
             for line in lines
             if line.event is not None and line.cutoff is not None
         ]
-        numbered = await self._whose.number_all([(one, named) for one, _, named in said])
+        numbered = await self._whose.number_all(
+            [(one, named) for one, _, named in said], sealed=sight.sealed
+        )
         sure = [
             (one, cutoff)
             for one, (_, cutoff, _) in zip(numbered, said, strict=True)
             if not isinstance(one, EventError)
         ]
-        found = iter(await self._whose.find(sure))
+        seen = iter(await sight.seen(sure, self._whose))
         whose = iter(numbered)
-        return [
-            line if line.event is None else _as_found(line, next(whose), found) for line in lines
-        ]
+        return [line if line.event is None else _as_seen(line, next(whose), seen) for line in lines]
 
-    async def _forecast(self, lines: Sequence[LeaverLine]) -> list[LeaverLine]:
+    async def _forecast(self, lines: Sequence[LeaverLine], sight: Sight) -> list[LeaverLine]:
         """The lines with what the brake would hold, if all were sent now."""
         counted = [number for number, line in enumerate(lines) if _is_braked(line)]
         if self._rule.is_off or not counted:
             return list(lines)
         flows = await self._brakes.flows([LOCAL_SOURCE], now=datetime.now(UTC))
-        flow = flows[LOCAL_SOURCE]
+        flow = sight.flow(flows[LOCAL_SOURCE])
         flow.is_local = True
         forecast = list(lines)
         for number in sorted(counted, key=lambda each: _kind(lines[each]).priority):
@@ -183,16 +254,27 @@ class LeaverLines:
         return forecast
 
 
-def _as_found(
-    line: LeaverLine, whose: Termination | EventError, found: Iterator[Found]
-) -> LeaverLine:
+def _refused(line: LeaverLine, *problems: str) -> LeaverLine:
+    """It cannot be sent, whatever it says."""
+    return replace(line, problems=problems, event=None, becomes=Becomes.REFUSED)
+
+
+def _as_seen(line: LeaverLine, whose: Termination | EventError, seen: Iterator[Seen]) -> LeaverLine:
     if isinstance(whose, EventError):
         return replace(line, problems=tuple(whose.problems))
-    one = next(found)
-    if not one.verdict.is_refusal:
-        return replace(line, found=one, becomes=_VERDICTS[one.verdict])
-    about = f" (case {one.case.case_id}, {one.case.status})" if one.case else ""
-    return replace(line, problems=(one.why + about,), found=one)
+    one = next(seen)
+    if one.why:
+        return replace(line, problems=(one.why,), found=one.found)
+    event = line.event
+    if event is not None and one.revision is not None:
+        event = event.model_copy(update={"revision": one.revision})
+    return replace(line, event=event, found=one.found, becomes=_VERDICTS[one.found.verdict])
+
+
+def _told_with_case(found: Found) -> str:
+    """Why it is not carried out, and which case is in its way."""
+    about = f" (case {found.case.case_id}, {found.case.status})" if found.case else ""
+    return found.refusal and found.refusal + about
 
 
 def _kind(line: LeaverLine) -> TerminationKind:

@@ -22,6 +22,7 @@ from lockstep.control.events import (
     read_event,
     to_termination,
 )
+from lockstep.control.reporters import TOO_LATE, Reporters, key_prefix, may_hear
 from lockstep.control.reporting import event_of
 from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.cutoff import CutoffRule
@@ -31,7 +32,6 @@ from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
 from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.acts import ActsLog
-from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
@@ -112,8 +112,8 @@ class OwnReports:
         self._inbox = Inbox(engine, ring)
         self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
         self._whose = WhoseCase(Cases(engine, ring), self._inbox, numbering)
+        self._reporters = Reporters.on(engine, ring, tenant)
         self._log = ActsLog(engine, tenant)
-        self._ring = ring
         self._tenant = tenant
         self._rule = rule
 
@@ -134,11 +134,11 @@ class OwnReports:
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
         found = await self._find(event, str(cells.get("source") or ""), cutoff)
-        has_sent = found.case is not None and await self._has_sent(event, by)
-        if found.verdict.is_refusal and (has_sent or _may_hear(found, by)):
-            raise RefusedError(found.why)
+        own = await self._reporters.own([found.case] if found.case else [], by)
+        if found.refusal and (own or may_hear(found, by)):
+            raise RefusedError(found.refusal)
         status = ""
-        if found.case is not None and has_sent and found.verdict is not Verdict.OPEN:
+        if found.case is not None and own and found.verdict is not Verdict.OPEN:
             status = found.case.status
         once = secrets.token_urlsafe(16)
         return Preview(event, found.said.whose_number, cutoff, status, once)
@@ -164,20 +164,20 @@ class OwnReports:
 
     async def sent_as(self, once: str, by: Principal) -> Sent | None:
         """What ``by`` has sent under this `Submission.once`."""
-        row = await self._sent.by_key(f"{_prefix(by)}{once}", by.scope)
+        row = await self._sent.by_key(f"{key_prefix(by)}{once}", by.scope)
         return None if row is None else Sent.of(row)
 
     async def newest(
         self, by: Principal, *, before: int | None = None
     ) -> tuple[list[Sent], int | None]:
         """What ``by`` has sent, the newest first, and where the next page begins."""
-        rows = await self._sent.newest(_prefix(by), by.scope, before=before)
+        rows = await self._sent.newest(key_prefix(by), by.scope, before=before)
         more = rows[PAGE - 1].id if len(rows) > PAGE else None
         return [Sent.of(row) for row in rows[:PAGE]], more
 
     async def one(self, by: Principal, event: int) -> Sent | None:
         """One event that ``by`` has sent."""
-        row = await self._sent.one(_prefix(by), by.scope, event)
+        row = await self._sent.one(key_prefix(by), by.scope, event)
         return None if row is None else Sent.of(row)
 
     async def amend(
@@ -209,9 +209,7 @@ class OwnReports:
         if found.row.verdict == Verdict.OPEN and not found.row.case_status:
             raise RefusedError("this cannot be changed here any more: ask operations")
         if not found.is_open or found.said is None:
-            raise RefusedError(
-                "too late: dates move, and a leaving is called off, before the cutoff"
-            )
+            raise RefusedError(TOO_LATE)
         return found, found.said
 
     async def _restate(
@@ -259,7 +257,7 @@ class OwnReports:
         refused: str | None = None,
     ) -> bool:
         actor, reason = f"{by.name} ({by.user_id})", submission.reason.strip()
-        key = f"{_prefix(by)}{submission.once}"
+        key = f"{key_prefix(by)}{submission.once}"
         body = local_body(event, actor=actor, reason=reason, numbered_by=numbered_by)
         if refused:  # beside what was sent under this key before: once for each other content
             said = event.model_dump_json(exclude={"recorded_at", "dates"})
@@ -280,45 +278,17 @@ class OwnReports:
         return cutoff_of(termination, self._rule)
 
     async def _check_whom(self, event: TerminationEvent, by: Principal) -> None:
-        """Nobody reports themselves, nor anybody of a partner that is not theirs."""
-        if by.partners is not None and event.partner not in by.partners:
-            raise RefusedError("partner: choose one of yours")
+        """Refuse a leaver whom ``by`` may not report; raises `RefusedError`."""
         said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
-        if by.own_keys & key_indexes(self._ring, self._tenant, said.keys.keys):
-            await self._log.denied(by.user_id, "hr.report", why="about_oneself", token=by.token)
-            raise RefusedError("this is you: somebody else must report it")
+        [why] = await self._reporters.why_not([said], by)
+        if why:
+            raise RefusedError(why)
 
     async def _find(self, event: TerminationEvent, named: str, cutoff: datetime) -> Found:
         """What the report is about and would do; ``named`` is the source whose worker it is."""
         said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
         numbered = await self._whose.number(said, named, sealed=False)
         return await self._whose.of(numbered, cutoff)
-
-    async def _has_sent(self, event: TerminationEvent, by: Principal) -> bool:
-        """Whether ``by`` has reported this spell already, as far as their newest reports tell."""
-        sent, _ = await self.newest(by)
-        return any(
-            each.said is not None
-            and (each.said.worker.id, each.said.spell) == (event.worker.id, event.spell)
-            for each in sent
-        )
-
-
-def _prefix(by: Principal) -> str:
-    return f"hr-{by.user_id}-"
-
-
-def _may_hear(found: Found, by: Principal) -> bool:
-    """Whether ``by`` may be told of a case that they did not open: no coming one, none of others.
-
-    What they report all the same is kept for operations.
-    """
-    case = found.case
-    return (
-        case is not None
-        and case.begun_at is not None
-        and (by.partners is None or case.partner in by.partners)
-    )
 
 
 def _said(body: bytes) -> tuple[TerminationEvent | None, str]:
@@ -370,5 +340,12 @@ def _became(sent: Sent) -> str:
         return _STATES[row.state]
     if row.verdict == Verdict.OPEN and row.case_status:
         return _STATUSES.get(CaseStatus(row.case_status), "Operations are at it.")
-    changed = sent.said is not None and sent.said.action is not TerminationAction.TERMINATED
+    if row.verdict == Verdict.AMEND and row.case_id and _said_anew(sent):
+        return "Your earlier report was corrected."
+    changed = sent.said is not None and not _said_anew(sent)
     return _VERDICTS.get(Verdict(row.verdict), "Taken.") if changed and row.verdict else "Taken."
+
+
+def _said_anew(sent: Sent) -> bool:
+    """Whether they reported the leaver, rather than said something of an earlier report."""
+    return sent.said is not None and sent.said.action is TerminationAction.TERMINATED

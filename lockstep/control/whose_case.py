@@ -49,6 +49,11 @@ class Found:
             return _WHY_HERE[self.verdict]
         return _WHY.get(self.verdict, "")
 
+    @property
+    def refusal(self) -> str:
+        """`why` where it is not carried out; "" where what it says is superseded, or in force."""
+        return self.why if self.verdict.is_refusal else ""
+
 
 class WhoseCase:
     """Finds the case of a statement by whose number the worker's id is, spell and employment."""

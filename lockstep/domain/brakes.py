@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 
 
@@ -44,6 +45,7 @@ class Flow:
 
     Args:
         brake_id: its brake, if one is on.
+        brake_cause: what came too often when it was set.
         is_local: whether our own people report through it, one leaver at a time.
     """
 
@@ -51,6 +53,7 @@ class Flow:
     others: int = 0
     brake_id: str = ""
     is_local: bool = False
+    brake_cause: BrakeCause | None = None
 
     def admit(self, kind: TerminationKind, rule: BrakeRule) -> BrakeCause | None:
         """Let a termination through and count it (None), or say what is too much."""
@@ -71,6 +74,21 @@ class Flow:
         few = rule.dismissals_per_hour
         roomy = 2 * (self.others + arrivals) < rule.per_hour
         return not self.brake_id and roomy and (not few or 2 * (self.dismissals + arrivals) < few)
+
+    def told_to(self, scope: Scope) -> Flow:
+        """As much of it as somebody may know: dismissals, and a brake that they set, are secret.
+
+        What other partners report is absent for who may know of some partners only.
+        """
+        if scope.partners is not None:
+            return Flow(is_local=self.is_local)
+        if scope.sealed:
+            return self
+        is_secret = self.brake_cause is BrakeCause.DISMISSALS
+        brake_id = "" if is_secret else self.brake_id
+        return Flow(
+            0, self.others, brake_id, self.is_local, None if is_secret else self.brake_cause
+        )
 
     def observed(self, cause: BrakeCause) -> int:
         """How many came within the hour, the one that was too many included."""

@@ -66,10 +66,10 @@ class _UnreadableError(Exception):
         self.line = SheetLine(number, problems=problems)
 
 
-def read_sheet(raw: bytes) -> list[SheetLine]:
+def read_sheet(raw: bytes, *, most_lines: int = MOST_LINES) -> list[SheetLine]:
     """Every line of a file, in order; never raises, whatever the bytes are."""
     try:
-        lines = _read(raw)
+        lines = _read(raw, most_lines)
     except _UnreadableError as error:
         return [error.line]
     if all(line.is_empty for line in lines):
@@ -77,7 +77,7 @@ def read_sheet(raw: bytes) -> list[SheetLine]:
     return _told_once(lines)
 
 
-def _read(raw: bytes) -> list[SheetLine]:
+def _read(raw: bytes, most_lines: int) -> list[SheetLine]:
     if len(raw) > MOST_BYTES:
         raise _UnreadableError(1, f"the file is larger than {MOST_BYTES // 2**20} MiB: split it")
     physical = _decoded(raw).rstrip("\n").split("\n")
@@ -86,9 +86,9 @@ def _read(raw: bytes) -> list[SheetLine]:
         first += 1
     if first == len(physical):
         raise _UnreadableError(1, "the file is empty: its first line names the columns")
-    if len(physical) - first > MOST_LINES + 1:
+    if len(physical) - first > most_lines + 1:
         raise _UnreadableError(
-            first + MOST_LINES + 2, f"more than {MOST_LINES:,} lines: split the file"
+            first + most_lines + 2, f"more than {most_lines:,} lines: split the file"
         )
     header, *below = _rows(physical, first, delimiter or _delimiter(physical[first]))
     columns = _columns(header)

@@ -54,7 +54,7 @@ class Brakes(BrakeDecisions):
         given = {"sources": sorted(sources), "since": now - HOUR}
         async with self._engine.connect() as connection:
             rows = (await connection.execute(_FLOWS, given)).all()
-        return {row.source: Flow(row.dismissals, row.others, row.brake_id or "") for row in rows}
+        return {row.source: _flow(row) for row in rows}
 
     async def put_on(self, source: str, cause: BrakeCause, *, observed: int, allowed: int) -> str:
         """Set a source's brake, or find it set already; return its id."""
@@ -182,6 +182,11 @@ def waiting_query(*conditions: ColumnElement[bool]) -> Select[int, int, Any]:
     )
 
 
+def _flow(row: Any) -> Flow:
+    cause = BrakeCause(row.cause) if row.cause else None
+    return Flow(row.dismissals, row.others, row.brake_id or "", brake_cause=cause)
+
+
 def _view(rows: Sequence[Any], scope: Scope) -> BrakeView:
     first = rows[0]
     tells = scope.partners is None and (scope.sealed or first.cause != BrakeCause.DISMISSALS)
@@ -206,7 +211,7 @@ _SET = (
 )
 _FLOWS = text(
     """
-    select s.source, b.brake_id,
+    select s.source, b.brake_id, b.cause,
         count(c.kind) filter (where c.kind = 'involuntary') as dismissals,
         count(c.kind) filter (where c.kind <> 'involuntary') as others
     from unnest(:sources) as s(source)
@@ -225,7 +230,7 @@ _FLOWS = text(
                     and (r.decided_at is null or r.decided_at > :since - interval '1 day')
             )
     ) c on true
-    group by s.source, b.brake_id
+    group by s.source, b.brake_id, b.cause
     """
 ).bindparams(bindparam("sources", type_=ARRAY(Text)))
 """``greatest`` passes over nulls. What HR made a dismissal counts as one that came then."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,6 +46,16 @@ class InboxEvent:
     """The brake that held it; whoever released it has looked at it."""
     identity_index: bytes | None = None
     """Which spell it is about, as a blind index; None where nobody has read it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """One of several events that are stored together. ``about``: worker id and spell."""
+
+    dedupe_key: str
+    body: bytes = field(repr=False)
+    priority: int
+    about: tuple[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,9 @@ _INSERT = _NEW.on_conflict_do_update(
     },
     where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
 ).returning(inbox.c.id)
+_INSERT_NEW = _NEW.on_conflict_do_nothing(index_elements=["source", "dedupe_key"]).returning(
+    inbox.c.id
+)
 _UNREADABLE = (
     "the keyring does not open this event: give it the keys that it lacks; it is tried again every"
     f" {CLAIM.total_seconds():.0f} seconds"
@@ -191,6 +205,42 @@ class Inbox:
             if inserted is not None and not refused:
                 await connection.execute(text(f"notify {CHANNEL}"))
         return inserted is not None
+
+    async def store_all(
+        self, events: Sequence[Arriving], *, tenant: str, source: str, received_at: datetime
+    ) -> int:
+        """Commit events together, all or none; how many of them were not here already."""
+        rows = [
+            {
+                "tenant": tenant,
+                "source": source,
+                "dedupe_key": event.dedupe_key,
+                "received_at": received_at,
+                "priority": event.priority,
+                "body": self._ring.encrypt(
+                    event.body, context=event_context(source, event.dedupe_key)
+                ),
+                "identity_index": spell_index(self._ring, tenant, *event.about),
+            }
+            for event in events
+        ]
+        if not rows:
+            return 0
+        async with self._engine.begin() as connection:
+            inserted = (await connection.scalars(_INSERT_NEW, rows)).all()
+            await connection.execute(text(f"notify {CHANNEL}"))
+        return len(inserted)
+
+    async def states_of(self, source: str, dedupe_keys: Collection[str]) -> Counter[str]:
+        """How many of the events under these keys are in which state."""
+        query = (
+            select(inbox.c.state, func.count())
+            .where(inbox.c.source == source, inbox.c.dedupe_key.in_(sorted(dedupe_keys)))
+            .group_by(inbox.c.state)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return Counter({row.state: row[1] for row in rows})
 
     async def find(self, source: str, dedupe_key: str) -> Stored | None:
         """What stands under a key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, and_, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.domain.judging import Verdict
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.inbox import event_context
@@ -19,6 +21,7 @@ from lockstep.storage.tables.intake import inbox
 from lockstep.storage.visibility import is_sealed, visible
 
 PAGE = 50
+_MADE = (Verdict.OPEN.value, Verdict.AMEND.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,12 @@ class SentEvent:
     """One event. ``body`` is empty once erased; the case is there once the event was carried out.
 
     Args:
+        key: the one that it was sent under.
         verdict: what it did to what was known.
     """
 
     id: int
+    key: str
     sent_at: datetime
     state: str
     error: str
@@ -67,6 +72,30 @@ class SentEvents:
         """One event by the key that it was sent under."""
         same = self._query(dedupe_key, scope).where(inbox.c.dedupe_key == dedupe_key)
         return next(iter(await self._read(same)), None)
+
+    async def by_keys(
+        self, prefix: str, scope: Scope, keys: Collection[str]
+    ) -> dict[str, SentEvent]:
+        """Those of the sender's events that were sent under these keys, by key."""
+        mine = self._query(prefix, scope).where(inbox.c.dedupe_key.in_(sorted(keys)))
+        return {event.key: event for event in await self._read(mine)}
+
+    async def that_made(
+        self, prefix: str, scope: Scope, case_ids: Collection[str]
+    ) -> dict[str, SentEvent]:
+        """The sender's newest event that opened or changed each case, by case.
+
+        A case is absent that they did not open, or may not be told of any more.
+        """
+        ids = sorted(set(case_ids))
+        if not ids:
+            return {}
+        own = (
+            self._query(prefix, scope)
+            .where(inbox.c.case_id.in_(ids), inbox.c.verdict.in_(_MADE))
+            .order_by(inbox.c.id)
+        )
+        return {event.case_id: event for event in await self._read(own) if event.case_id}
 
     def _query(self, prefix: str, scope: Scope) -> Select[Any]:
         """What this sender sent; nothing about the sender, and no case of another partner.
@@ -110,6 +139,7 @@ class SentEvents:
         is_secret = row.is_sealed and not _tells_of_a_dismissal(body)
         return SentEvent(
             id=row.id,
+            key=row.dedupe_key,
             sent_at=row.received_at,
             state=row.state,
             error=row.error or "",

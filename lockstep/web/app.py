@@ -23,9 +23,12 @@ from lockstep.control.board import Board
 from lockstep.control.brake import BrakeDesk
 from lockstep.control.casework import CaseDesk
 from lockstep.control.desk import Desk
+from lockstep.control.leaver_lines import LeaverLines
 from lockstep.control.oidc import CALLBACK, OidcSignIn
 from lockstep.control.own_reports import OwnReports
+from lockstep.control.own_sheets import OwnSheets
 from lockstep.control.pauses import PauseDesk
+from lockstep.control.reporters import Reporters
 from lockstep.control.score import ScoreService
 from lockstep.control.score_sight import ScoreSight
 from lockstep.control.sessions import Sessions
@@ -144,7 +147,13 @@ def _console(
     )
     policy = settings.to_policy()
     pauses = Pauses(engine, ring, settings.tenant)
-    desk = Desk(tenant=settings.tenant, views=views, inbox=Inbox(engine, ring), rule=policy.cutoff)
+    desk = Desk(
+        tenant=settings.tenant,
+        views=views,
+        inbox=Inbox(engine, ring),
+        rule=policy.cutoff,
+        systems=frozenset(settings.systems),
+    )
     return Console(
         tenant=settings.tenant,
         engine=engine,
@@ -184,9 +193,23 @@ def _console(
             numbering=settings.numbering(),
             systems=frozenset(settings.systems),
         ),
+        sheets=_sheets(settings, engine, ring, desk),
         oidc=_oidc(settings, sessions),
         links=settings.one_time_links,
         provider=settings.oidc.name if settings.oidc else "",
+    )
+
+
+def _sheets(settings: Settings, engine: AsyncEngine, ring: Keyring, desk: Desk) -> OwnSheets:
+    inbox = Inbox(engine, ring)
+    whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering())
+    brakes = Brakes(engine, ring, settings.tenant)
+    return OwnSheets(
+        LeaverLines(desk, whose, brakes, settings.brake.to_rule()),
+        Reporters.on(engine, ring, settings.tenant),
+        inbox,
+        ring,
+        tenant=settings.tenant,
     )
 
 

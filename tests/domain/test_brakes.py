@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockstep.domain.brakes import BrakeCause, BrakeRule, Flow, allowed
+from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 
 RULE = BrakeRule(per_hour=3, dismissals_per_hour=2)
@@ -72,3 +73,21 @@ def test_there_is_room_while_less_than_half_is_used():
     assert not Flow(others=41).has_room(rule, 9)
     assert not Flow(dismissals=2).has_room(rule, 9)
     assert not Flow(brake_id="b1").has_room(rule, 1)
+
+
+@pytest.mark.parametrize(
+    ("scope", "cause", "told"),
+    [
+        (Scope(None, sealed=True), TOO_HARD, (2, 1, "b1")),
+        (Scope(None), TOO_HARD, (0, 1, "")),
+        (Scope(None), TOO_MANY, (0, 1, "b1")),
+        (Scope(frozenset({"northwind"})), TOO_MANY, (0, 0, "")),
+        (Scope(frozenset({"northwind"}), sealed=True), TOO_MANY, (0, 0, "")),
+    ],
+)
+def test_a_flow_tells_no_more_than_one_may_know(scope, cause, told):
+    """Neither that dismissals come, nor that they have set a brake, nor what is of others."""
+    flow = Flow(2, 1, "b1", is_local=True, brake_cause=cause).told_to(scope)
+
+    assert (flow.dismissals, flow.others, flow.brake_id) == told
+    assert flow.is_local

@@ -168,6 +168,14 @@ def test_a_file_that_cannot_be_read_says_where(raw: bytes, line: int | None, say
     assert says in why
 
 
+def test_a_reader_may_take_fewer_lines() -> None:
+    """A page shows fewer than a command takes."""
+    raw = sheet(GOOD, GOOD.replace("W-1", "W-2"))
+    [line] = read_sheet(raw, most_lines=1)
+    assert "more than 1 lines" in line.problems[0]
+    assert len(read_sheet(raw, most_lines=2)) == 2
+
+
 @given(st.binary(max_size=300) | st.text(max_size=200).map(sheet))
 def test_no_bytes_make_it_fail(raw: bytes) -> None:
     """Every file has lines or problems, each with a number."""

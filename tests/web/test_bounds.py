@@ -17,6 +17,9 @@ CASES = [
     ("POST", "/console/x", {}, None),
     ("GET", "/console/x", {"content-length": "7"}, 413),
     ("GET", "/console/x", {}, None),
+    ("POST", "/console/hr/sheet/preview", {"content-length": str(2**20)}, None),
+    ("POST", "/console/hr/sheet/preview", {"content-length": str(2**20 + 1)}, 413),
+    ("POST", "/console/hr/sheet/report", {"content-length": str(2**21 + 1)}, 413),
     ("POST", "/hooks/hr", {"transfer-encoding": "chunked"}, None),
 ]
 

@@ -16,6 +16,7 @@ from lockstep.control.casework import CaseDesk
 from lockstep.control.desk import Desk
 from lockstep.control.oidc import OidcSignIn
 from lockstep.control.own_reports import OwnReports
+from lockstep.control.own_sheets import OwnSheets
 from lockstep.control.pauses import PauseDesk
 from lockstep.control.score import ScoreService
 from lockstep.control.systems import SystemsDesk
@@ -61,6 +62,7 @@ class Console:
     tokens: ApiTokenDesk
     bars: Bars
     reports: OwnReports
+    sheets: OwnSheets
     oidc: OidcSignIn | None
     """Signing in at the identity provider; None where there is none."""
     links: bool

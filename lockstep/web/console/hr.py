@@ -20,6 +20,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.domain.zones import zone_names
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, signed_of
+from lockstep.web.console.hr_sheet import sheet_form
 
 HOME = "/console/hr"
 FIELDS = (
@@ -28,6 +29,7 @@ FIELDS = (
     "employee_number",
     "emails",
     "usernames",
+    "accounts",
     "kind",
     "zone",
     "when",
@@ -41,6 +43,7 @@ FIELDS = (
     "reason",
 )
 _LONGEST = 2000
+_LONGEST_ACCOUNTS = 20_000
 _LARGEST = 2**63 - 1
 EventId = Annotated[int, Path(ge=1, le=_LARGEST)]
 _ZONES = zone_names()
@@ -57,7 +60,12 @@ def router(console: Console) -> APIRouter:
         by = signed_of(request).principal
         sent, more = await console.reports.newest(by, before=before)
         return console.pages.page(
-            request, "hr.html", sent=sent, more=more, before=before, **_form(console, by, {})
+            request,
+            "hr.html",
+            sent=sent,
+            more=more,
+            before=before,
+            **_form(console, by, {}),
         )
 
     @routes.post(f"{HOME}/preview")
@@ -141,15 +149,44 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
         return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
 
 
-def cells_of(given: Mapping[str, str]) -> dict[str, str]:
+def cells_of(given: Mapping[str, str]) -> dict[str, object]:
     """The form's fields as cells of a CSV line; raises `EventError`."""
+    too_long = [name for name in FIELDS if len(given.get(name, "")) > _longest(name)]
+    if too_long:  # a key that was cut would be somebody else's
+        raise EventError([f"{name}: {_longest(name):,} characters at most" for name in too_long])
     cells = {name: given.get(name, "") for name in FIELDS if name not in _NOT_CELLS}
     for name in ("emails", "usernames"):  # people write lists in many ways
         cells[name] = ";".join(cells[name].replace(",", ";").replace("\n", ";").split(";"))
-    return {**cells, "spell": cells["spell"] or "1", **_dates(given)}
+    return {
+        **cells,
+        "spell": cells["spell"] or "1",
+        "accounts": _accounts(given.get("accounts", "")),
+        **_dates(given),
+    }
 
 
-_NOT_CELLS = frozenset({"when", "last_working_day", "ends_at", "reason"})
+_NOT_CELLS = frozenset({"when", "last_working_day", "ends_at", "reason", "accounts"})
+
+
+def _accounts(text: str) -> dict[str, list[str]]:
+    """Account ids by system, of lines such as `okta-prod: 00u1a2b3c4`; raises `EventError`."""
+    found: dict[str, list[str]] = {}
+    problems = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        system, sign, account = (part.strip() for part in line.partition(":"))
+        if system and sign and account:
+            found.setdefault(system, []).append(account)
+        else:
+            problems.append(f"accounts, line {number}: write it as system: id, one in each line")
+    if problems:
+        raise EventError(problems)
+    return found
+
+
+def _longest(field: str) -> int:
+    return _LONGEST_ACCOUNTS if field == "accounts" else _LONGEST
 
 
 def _dates(given: Mapping[str, str]) -> dict[str, str]:
@@ -179,7 +216,7 @@ async def _given(request: Request) -> dict[str, str]:
     form = await request.form()
     wanted = {*FIELDS, "once"}
     return {
-        name: value[:_LONGEST]
+        name: value[: _longest(name) + 1]  # so that it shows that it is too long
         for name, value in form.items()
         if name in wanted and isinstance(value, str)
     }
@@ -188,11 +225,10 @@ async def _given(request: Request) -> dict[str, str]:
 def _form(console: Console, by: Principal, given: Mapping[str, str]) -> dict[str, Any]:
     """What the form shows."""
     return {
-        "given": given,
+        **sheet_form(console, given),
         "kinds": list(TerminationKind),
         "zones": _ZONES,
         "partners": None if by.partners is None else sorted(by.partners),
-        "sources": console.reports.sources,
     }
 
 

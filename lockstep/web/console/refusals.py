@@ -20,6 +20,7 @@ from sqlalchemy.exc import (
 )
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from lockstep.web.bounds import most_bytes
 from lockstep.web.console.gate import NOT_THERE, Away, ConsoleGate, Refusal
 from lockstep.web.console.pages import Pages
 from lockstep.web.incidents import is_page
@@ -52,7 +53,7 @@ _WORDS = {
     ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         "Too large",
-        "A form with its file may have 20 MiB. Nothing of what you sent was read.",
+        "A form with its file may have {most} MiB here. Nothing of what you sent was read.",
     ),
 }
 _OUR_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
@@ -95,6 +96,7 @@ class Refusals:
     def bound(self, request: Request, status: int) -> Response:
         """The page for a body that was not read."""
         title, text = _WORDS[HTTPStatus(status)]
+        text = text.format(most=most_bytes(request.url.path) // 2**20)
         return self.answer(request, Refusal(status, title, text, headers={"Connection": "close"}))
 
     def answer(self, request: Request, why: Refusal) -> Response:
@@ -130,6 +132,7 @@ class Refusals:
             return self.answer(request, _with(NOT_THERE, NOT_THERE.status, headers))
         if status in _WORDS:
             title, text = _WORDS[HTTPStatus(status)]
+            text = text.format(most=most_bytes(request.url.path) // 2**20)
             return self.answer(request, Refusal(status, title, text, headers=headers))
         return self.answer(request, _with(_NOT_VALID, status, headers))
 

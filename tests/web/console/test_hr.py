@@ -16,6 +16,7 @@ from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.brakes import Brakes
+from lockstep.storage.inbox import event_context
 from lockstep.storage.records import CaseRow
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER, Casework
 from tests.web.console.conftest import Browser, Site, text_of
@@ -197,6 +198,44 @@ async def test_what_cannot_be_is_said_before_it_is_sent(hr, changes, says):
     done = await hr.browser.post(f"{HOME}/report", form(**changes) | {"once": "x" * 20})
     assert done.status_code == 422
     assert await hr.work.count("inbox") == 0
+
+
+async def test_accounts_are_named_by_system(hr):
+    """Several of one system too; they are shown before they are sent, and pinned in the event."""
+    accounts = "memory-1: 00u1\r\n\r\nmemory-1:arn:aws:2 \r\n memory-2: 3"
+    page = await hr.browser.post(f"{HOME}/preview", form(accounts=accounts))
+    assert "memory-1: 00u1 memory-1: arn:aws:2 memory-2: 3" in text_of(page)
+    await hr.send(accounts=accounts)
+    async with hr.site.engine.connect() as connection:
+        [row] = (await connection.exec_driver_sql("select dedupe_key, body from inbox")).all()
+    said = json.loads(hr.site.ring.decrypt(row.body, context=event_context("cli", row.dedupe_key)))
+    expected = {"memory-1": ["00u1", "arn:aws:2"], "memory-2": ["3"]}
+    assert said["event"]["worker"]["accounts"] == expected
+
+
+@pytest.mark.parametrize(
+    ("accounts", "says"),
+    [
+        ("memory-9: 1", "no system has this name; there are memory-1, memory-2"),
+        ("memory-1: 1\n00u1", "accounts, line 2"),
+        ("memory-1:", "accounts, line 1"),
+        ("memory-1: a\u200bb", "worker.accounts.memory-1"),
+        ("\n".join(f"memory-1: {n}" for n in range(21)), "worker.accounts.memory-1"),
+        ("memory-1: 1\n" * 2000, "20,000 characters"),
+    ],
+)
+async def test_accounts_that_cannot_be_are_told(hr, accounts, says):
+    """By the rules of the API; nothing is cut off, and what was typed stays."""
+    page = await hr.browser.post(f"{HOME}/preview", form(accounts=accounts))
+    assert page.status_code == 422
+    assert says in text_of(page)
+    assert await hr.work.count("inbox") == 0
+
+
+async def test_a_list_of_addresses_is_never_cut(hr):
+    """The last of them would be somebody else's."""
+    page = await hr.browser.post(f"{HOME}/preview", form(emails="a@example.com," * 200))
+    assert (page.status_code, "2,000 characters" in text_of(page)) == (422, True)
 
 
 async def test_an_exact_time_is_read_in_the_zone(hr):

@@ -174,6 +174,8 @@ HR_PAGE = {
     ("POST", "/console/hr/preview"): To(HR, 422),
     ("POST", "/console/hr/change"): To(HR),
     ("POST", "/console/hr/report"): To(HR, 422),
+    ("POST", "/console/hr/sheet/preview"): To(HR, 422),
+    ("POST", "/console/hr/sheet/report"): To(HR, 422),
     ("GET", "/console/hr/{event}"): To(HR, 404, path="/console/hr/1"),
     ("POST", "/console/hr/{event}/amend"): To(HR, 404, path="/console/hr/1/amend"),
     ("POST", "/console/hr/{event}/rescind"): To(HR, 404, path="/console/hr/1/rescind"),
