@@ -361,11 +361,11 @@ def _of_sent(row: SentEvent | None) -> tuple[Becomes, str]:
 
 
 WOULD = {
-    Becomes.OPENED: "Is reported.",
-    Becomes.AMENDED: "Corrects your earlier report.",
+    Becomes.OPENED: "Would be reported.",
+    Becomes.AMENDED: "Would correct your earlier report.",
     Becomes.UNCHANGED: "Nothing changes: it is known already.",
     Becomes.SUPERSEDED: "Nothing changes: a later revision is known.",
     Becomes.RECORDED: "Nothing changes: it is too late.",
-    Becomes.HELD: "Is reported, and waits for an approver: the brake holds it.",
+    Becomes.HELD: "Would wait for an approver: the brake would hold it.",
 }
 """What a line would do, for whoever sends it."""
