@@ -41,6 +41,7 @@ from lockstep.control.health import with_clock
 from lockstep.control.oidc import CALLBACK
 from lockstep.control.stalled import Found, ask
 from lockstep.control.temporal import connect
+from lockstep.control.wording import afterwards_words, outage_words
 from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.counting import counted
@@ -52,7 +53,8 @@ from lockstep.storage.direct import refuse_shared_sessions
 from lockstep.storage.engine import StorageError, check_fitness, create_engine
 from lockstep.storage.ledger_state import read_state
 from lockstep.storage.migrate import newest_revision
-from lockstep.storage.refused_events import RECENT, RefusedEvents
+from lockstep.storage.outages import Outage, Outages
+from lockstep.storage.refused_events import RECENT, RefusedEvents, TroubledEvents
 
 _PATIENCE_S = 20
 _SHOWN = 5
@@ -90,7 +92,7 @@ async def examine(settings: Settings) -> list[Check]:
         else:
             checks.append(Check("lockstep up", "problem", "not running", "Start `lockstep up`."))
     checks.append(await _database(settings))
-    checks.extend(await _events(settings))
+    checks.extend(await _waiting(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
     checks.extend(await _temporal(settings))
     checks.extend(await _provider(settings))
@@ -123,18 +125,31 @@ async def _database(settings: Settings) -> Check:
     return Check("database", "ok", "reachable, migrated; the application cannot change the ledger")
 
 
-async def _events(settings: Settings) -> list[Check]:
-    """Statements of HR that were refused lately; nothing where the database cannot be asked."""
+async def _waiting(settings: Settings) -> list[Check]:
+    """What waits in the database: HR's events, and for systems; nothing where it does not say."""
     try:
         engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
     except (StorageError, SettingsError):
         return []
     try:
         found = await RefusedEvents(engine).read(EVERYTHING, limit=1)
+        outages = await Outages(engine).standing(EVERYTHING)
     except (SQLAlchemyError, OSError):
         return []
     finally:
         await engine.dispose()
+    return _event_checks(found) + [outage_check(outage) for outage in outages]
+
+
+def outage_check(outage: Outage) -> Check:
+    """A system whose own fault holds up many."""
+    who = counted(outage.leavers, "leaver waits", "leavers wait")
+    says = f"{who} because of a fault of the system, since {instant(outage.since)}"
+    fix = f"{outage_words(outage)} {afterwards_words(outage)}"
+    return Check(f"system {outage.system}", "problem", says, fix)
+
+
+def _event_checks(found: TroubledEvents) -> list[Check]:
     checks = []
     if found.waiting_since is not None:
         says = f"{found.waiting:,} of HR's events wait since {instant(found.waiting_since)}"

@@ -31,6 +31,7 @@ from lockstep.cli import (
     stuck,
     subject,
     system,
+    system_retry,
     terminate,
     up,
     verify,
@@ -67,6 +68,7 @@ app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)
 app.command(rich_help_panel=_WORK)(cases.amend)
 app.command(rich_help_panel=_WORK)(cases.rescind)
+system.system_app.command("retry")(system_retry.retry_all)
 app.add_typer(system.system_app, name="system", rich_help_panel=_WORK)
 app.add_typer(brake.brake_app, name="brake", rich_help_panel=_WORK)
 

@@ -20,12 +20,14 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
+from lockstep.control.wording import afterwards_words, outage_words
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Scope
 from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.ledger_state import not_in_order_since
+from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.records import CaseView
 from lockstep.storage.refused_events import MOST, RefusedEvents, TroubledEvents
 from lockstep.storage.stalled import Stalled, StalledCases
@@ -39,12 +41,13 @@ def stuck(
 ) -> None:
     """List what needs somebody, most urgent first, with the reason and what to do.
 
-    First the cases whose workflow cannot go on; and whether that is known. Then cases that wait,
+    First systems whose own fault holds up more than ten leavers, and cases whose workflow cannot go
+    on; and whether that is known. Then cases that wait,
     accounts in doubt, events of HR that were not carried out, a ledger that is not in order, and
     who waits at a brake. Never a coming dismissal, unless --sealed.
 
-    With --json each is an object that says what it is `about`: case, event, events_waiting, ledger,
-    brake, or unknown (whether every case goes on).
+    With --json each is an object that says what it is `about`: case, system, event, events_waiting,
+    ledger, brake, or unknown (whether every case goes on).
     """
     settings = settings_or_die(config)
 
@@ -75,6 +78,7 @@ async def _read(context: Context, scope: Scope) -> _Stuck:
         await views.of(sorted({row.case_id for row in doubts})),
         await RefusedEvents(context.engine).read(scope, limit=MOST),
         since,
+        await Outages(context.engine).standing(scope),
     )
 
 
@@ -90,10 +94,12 @@ class _Stuck:
     in_doubt: list[CaseView]
     events: TroubledEvents
     disordered: datetime | None
+    outages: list[Outage]
 
     def lines(self) -> list[str]:
         why = {row.case_id: row for row in self.known.cases}
-        told = [
+        told = [_outage_line(outage) for outage in self.outages]
+        told += [
             line
             for view in self.stalled
             for line in render.stalled_lines(view, why[view.case.case_id])
@@ -130,9 +136,8 @@ class _Stuck:
 
     def _others(self) -> list[dict[str, object]]:
         """What is in no case; ``case_id`` and ``systems`` are there, so that any row has them."""
-        told: list[dict[str, object]] = [
-            {"about": "event", **asdict(event)} for event in self.events.newest
-        ]
+        told: list[dict[str, object]] = [_outage_data(outage) for outage in self.outages]
+        told += [{"about": "event", **asdict(event)} for event in self.events.newest]
         if self.events.waiting:
             since = self.events.waiting_since
             told.append({"about": "events_waiting", "count": self.events.waiting, "since": since})
@@ -143,6 +148,22 @@ class _Stuck:
         if not self.known.is_known:
             told.append({"about": "unknown", "why": render.unknown_line(self.known)})
         return [{"case_id": None, "systems": [], **row} for row in told]
+
+
+def _outage_line(outage: Outage) -> str:
+    """A system that holds up many: one line, above those of each of them."""
+    who = counted(outage.leavers, "leaver waits", "leavers wait")
+    return (
+        f"[bold red]{who} for {escape(outage.system)}[/] because of a fault of the system, since"
+        f" {render.instant(outage.since)}: {escape(outage_words(outage))}"
+        f" {afterwards_words(outage)} Or: `lockstep system retry {escape(outage.system)}`"
+    )
+
+
+def _outage_data(outage: Outage) -> dict[str, object]:
+    faults = {category.value: count for category, count in outage.faults}
+    told = {"system": outage.system, "leavers": outage.leavers, "since": outage.since}
+    return {"about": "system", **told, "faults": faults, "why": outage_words(outage)}
 
 
 def _doubt_line(row: Doubt) -> str:

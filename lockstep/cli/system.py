@@ -1,4 +1,4 @@
-"""`lockstep system list|pause|resume`: how each system is, and leaving one alone for a while."""
+"""`lockstep system list|pause|resume`: how each system is, and leaving one alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from lockstep.domain.rights import CLI_USER, EVERYTHING
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.health import SystemHealth
 from lockstep.storage.pauses import Pause, Pauses
-from lockstep.storage.system_figures import SystemFigures
 
 system_app = typer.Typer(no_args_is_help=True, help="The systems that access is revoked in.")
 SystemArgument = Annotated[str, typer.Argument(help="Name of the system, as in the settings.")]
@@ -130,10 +129,10 @@ def resume(
 def _systems(context: Context) -> SystemsDesk:
     policy = context.settings.to_policy()
     return SystemsDesk(
+        context.engine,
         policy,
         SystemHealth(context.engine),
         Pauses(context.engine, context.ring, context.settings.tenant),
-        SystemFigures(context.engine),
     )
 
 

@@ -19,6 +19,7 @@ from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames, UnknownNameError
+from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.records import CaseRow, RevocationRow
 from lockstep.storage.stalled import Stalled, StalledCase, StalledCases
 from lockstep.storage.users import Users
@@ -137,6 +138,7 @@ class BoardPage:
         held: people who wait at a brake: no case is open for them, and their clocks run.
         stalled: cases whose workflow cannot go on, whatever the filters.
         doubts: settled systems in which a person has to pick accounts, whatever the filters.
+        outages: systems whose own fault holds up many leavers, whatever the filters.
     """
 
     lines: tuple[Line, ...]
@@ -146,6 +148,7 @@ class BoardPage:
     held: HeldWait
     stalled: Stalled
     doubts: tuple[Doubt, ...] = ()
+    outages: tuple[Outage, ...] = ()
 
     def people(self, state: BoardState) -> int:
         """Cases of a state, and with those that are late whoever waits at a brake as late."""
@@ -198,7 +201,10 @@ class Board:
         if after is None and not listing.rows:
             await self._check_names(me, filters)
         doubts = tuple(await Doubts(self._engine).standing(me.scope))
-        return BoardPage(tuple(lines), counts, listing.more, standstill, held, stalled, doubts)
+        outages = tuple(await Outages(self._engine).standing(me.scope))
+        return BoardPage(
+            tuple(lines), counts, listing.more, standstill, held, stalled, doubts, outages
+        )
 
     async def one(self, me: Principal, case_id: str) -> Line | None:
         """One case by its whole id; None if there is none, or it is not ``me``'s to see."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from lockstep.control.afterwards import Became, after
 from lockstep.control.case_dates import CaseDates
 from lockstep.control.casework import CaseDesk, NotThereError
@@ -16,6 +18,8 @@ from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.storage.bulk import BulkReads, Picked
+from lockstep.storage.keyring import Keyring
+from lockstep.storage.outages import Outages
 from lockstep.storage.tries import Pick, Said, Tries
 
 MOST = 500
@@ -86,11 +90,12 @@ class Item:
 class Bulk:
     """Previews, and carries out."""
 
-    def __init__(self, reads: BulkReads, desk: CaseDesk, dates: CaseDates, tries: Tries) -> None:
-        self._reads = reads
+    def __init__(self, engine: AsyncEngine, ring: Keyring, desk: CaseDesk) -> None:
+        self._reads = BulkReads(engine, ring)
         self._desk = desk
-        self._dates = dates
-        self._tries = tries
+        self._dates = CaseDates(desk)
+        self._tries = Tries(engine)
+        self._outages = Outages(engine)
 
     async def preview(self, me: Principal, action: BulkAction, picks: Sequence[str]) -> list[Item]:
         """What would happen to each pick, in their order, each once.
@@ -105,6 +110,22 @@ class Bulk:
             return items
         by_case = {item.case_id: item for item in reversed(items)}
         return [by_case[case_id] for case_id in dict.fromkeys(item.case_id for item in items)]
+
+    async def preview_held_up(self, me: Principal, system: str) -> tuple[list[Item], int]:
+        """The same for all who wait for ``system`` because of its own fault, the first due first.
+
+        Returns:
+            With how many more there are than can be retried together.
+
+        Raises:
+            RefusedError: if nobody does.
+        """
+        most = await self._outages.count(system, me.scope)
+        held = await self._outages.held_up(system, me.scope, limit=MOST)
+        if not held:
+            raise RefusedError(f"nobody waits for {system} because of a fault of the system")
+        picks = [f"{case_id}/{name}" for case_id, name in held]
+        return await self.preview(me, BulkAction.RETRY, picks), max(most - len(held), 0)
 
     async def carry_out(
         self,

@@ -43,6 +43,7 @@ TITLES = {
     NoticeKind.EVENT: "An event of HR was not carried out, or not in full",
     NoticeKind.LEDGER: "The ledger is not in order",
     NoticeKind.EXPORT: "A pack could not be made",
+    NoticeKind.OUTAGE: "A fault of a system holds up more than ten leavers",
 }
 _PAGES = {
     NoticeKind.BRAKE: "/console/brake",
@@ -52,6 +53,7 @@ _PAGES = {
     NoticeKind.EVENT: "/console/",
     NoticeKind.LEDGER: "/console/evidence",
     NoticeKind.EXPORT: "/console/evidence",
+    NoticeKind.OUTAGE: "/console/systems/{system}",
 }
 
 
@@ -114,11 +116,12 @@ class Notifier:
         facts = await self._notices.about_cases(now)
         for source in self._sources.values():
             facts += await source(now)
-        wanted = [(route.name, fact) for route, _ in self._routes for fact in facts]
-        by_name = {route.name: route for route, _ in self._routes}
-        await self._notices.put(
-            [(name, fact) for name, fact in wanted if by_name[name].wants(fact)], now
-        )
+        wanted = [
+            (route.name, fact)
+            for route, _ in self._routes
+            for fact in _told_together([fact for fact in facts if route.wants(fact)])
+        ]
+        await self._notices.put(wanted, now)
         standing = {fact.key for fact in facts}
         await self._notices.end(standing, list(NoticeKind))
         await self._escalate(standing, now)
@@ -194,6 +197,12 @@ class Notifier:
             lines.append(f"{self._origin}/console/cases/{notice.case_id}")
         else:
             lines.append(notice.system)
-            lines.append(self._origin + _PAGES[notice.kind])
+            lines.append(self._origin + _PAGES[notice.kind].format(system=notice.system))
         again = "Still open: " if notice.escalated_from else ""
         return Message(f"Lockstep: {again}{TITLES[notice.kind]}", "\n".join(lines))
+
+
+def _told_together(facts: Sequence[Fact]) -> list[Fact]:
+    """Without those that another of ``facts`` tells of too: one message instead of hundreds."""
+    keys = {fact.key for fact in facts}
+    return [fact for fact in facts if fact.covered_by not in keys]

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from lockstep.domain.policy import Policy, SystemPolicy
 from lockstep.domain.rights import Scope
 from lockstep.storage.health import Health, SystemHealth
+from lockstep.storage.outages import Outages
 from lockstep.storage.pauses import Pause, Pauses
 from lockstep.storage.system_figures import (
     FAULTS_FOR,
@@ -19,6 +22,7 @@ from lockstep.storage.system_figures import (
     SystemFigures,
     WaitingRow,
 )
+from lockstep.storage.waking import Wakings
 
 STALE = timedelta(minutes=15)
 """A health check is older than this only if no worker runs."""
@@ -74,18 +78,24 @@ class SystemPage:
     looks: Looks
     waiting: tuple[WaitingRow, ...]
     pauses: tuple[Pause, ...]
+    held_up: int = 0
+    """Who waits because of a fault of the system."""
+    waking: int = 0
+    """Of whom so many are to be tried again by themselves, now that its trouble is over."""
 
 
 class SystemsDesk:
     """Reads what the page and the command line show."""
 
     def __init__(
-        self, policy: Policy, health: SystemHealth, pauses: Pauses, figures: SystemFigures
+        self, engine: AsyncEngine, policy: Policy, health: SystemHealth, pauses: Pauses
     ) -> None:
         self._systems = {system.system: system for system in policy.systems}
         self._health = health
         self._pauses = pauses
-        self._figures = figures
+        self._figures = SystemFigures(engine)
+        self._outages = Outages(engine)
+        self._wakings = Wakings(engine)
 
     async def all(self, scope: Scope) -> list[SystemView]:
         """Every configured system, those in trouble first."""
@@ -118,6 +128,8 @@ class SystemsDesk:
             looks=await self._figures.looks(name, scope, now=now),
             waiting=tuple(await self._figures.waiting(name, scope)),
             pauses=tuple(await self._pauses.of(name)),
+            held_up=await self._outages.count(name, scope),
+            waking=await self._wakings.left(name, scope),
         )
 
 

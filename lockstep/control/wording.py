@@ -9,6 +9,7 @@ from lockstep.domain.access import Proof
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
 from lockstep.evidence.entries import SEARCH
+from lockstep.storage.outages import Outage
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 
 _WITHOUT_FAULT = {
@@ -101,3 +102,19 @@ def suggestion_of(row: RevocationRow) -> str:
     if row.fault:
         return rule_for(FaultCategory(row.fault)).suggestion
     return _WITHOUT_FAULT[RevocationState(row.state)][1]
+
+
+def outage_words(outage: Outage) -> str:
+    """What is wrong with a system that holds up many, and what to do; by how many, where mixed."""
+    if len(outage.faults) == 1:
+        [(category, _)] = outage.faults
+        rule = rule_for(category)
+        return f"{rule.reason} {rule.suggestion}"
+    return " ".join(f"{count}: {rule_for(category).reason}" for category, count in outage.faults)
+
+
+def afterwards_words(outage: Outage) -> str:
+    """What becomes of those who wait, once it is mended."""
+    if outage.ends_by_itself:
+        return "When it is mended, all of them are tried again by themselves, one after the other."
+    return "When it is mended, retry those that are not tried again by themselves."

@@ -32,6 +32,8 @@ class NoticeKind(StrEnum):
     LEDGER = "ledger_not_in_order"
     """Entries wait for their place: no head is signed, no score follows."""
     EXPORT = "export_failed"
+    OUTAGE = "system_outage"
+    """A system's own fault holds up many leavers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Fact:
         system: where; or the source, the anchor, the export that it is about.
         tier: of the system; "" where it is about no system.
         at: since when, or by when (a due time) it matters (UTC).
+        covered_by: the fact that tells of it too, together with many others; "" where none does.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Fact:
     system: str = ""
     partner: str = ""
     tier: str = ""
+    covered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class QuietTable(Table):
             NoticeKind.BRAKE,
             NoticeKind.STALLED,
             NoticeKind.EVENT,
+            NoticeKind.OUTAGE,
         ]
     )
 

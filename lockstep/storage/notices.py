@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,12 +34,14 @@ from lockstep.domain.rights import Scope
 from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.brake_rows import visible_held
 from lockstep.storage.exports import ExportState
+from lockstep.storage.outages import is_held_up
 from lockstep.storage.refused_events import troubled, waits_too_long
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments
 from lockstep.storage.tables.intake import brakes, held_events, inbox
 from lockstep.storage.tables.outgoing import exports, notices
 from lockstep.storage.tables.running import stalled_cases
+from lockstep.storage.tables.systems import outages
 from lockstep.storage.visibility import visible
 
 MOST_FACTS = 5000
@@ -83,7 +85,14 @@ class Notices:
             for kind, query in _queries(now):
                 rows = (await connection.execute(query.limit(MOST_FACTS))).all()
                 found += [_fact(kind, row) for row in rows]
-        return found
+            held_up = {tuple(row) for row in await connection.execute(_HELD_UP)}
+        outage = {fact.system: fact.key for fact in found if fact.kind is NoticeKind.OUTAGE}
+        return [
+            replace(fact, covered_by=outage.get(fact.system, ""))
+            if fact.kind is NoticeKind.STUCK and (fact.case_id, fact.system) in held_up
+            else fact
+            for fact in found
+        ]
 
     async def put(self, facts: Sequence[tuple[str, Fact]], now: datetime, **more: str) -> int:
         """Tell each route each fact, once; return how many are new."""
@@ -222,6 +231,11 @@ class Notices:
             await connection.execute(statement)
 
 
+_HELD_UP = (
+    select(revocations.c.case_id, revocations.c.system)
+    .join(outages, outages.c.system == revocations.c.system)
+    .where(is_held_up())
+)
 _KEYS = bindparam("keys", type_=ARRAY(Text))
 """One array, however many: a statement has 65,535 parameters at most."""
 _TOLD = select(notices.c.fact, notices.c.route).where(
@@ -320,6 +334,12 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
                 exists().where(
                     held_events.c.brake_id == brakes.c.brake_id, visible_held(_EVERYBODY)
                 ),
+            ),
+        ),
+        (
+            NoticeKind.OUTAGE,
+            _plain(
+                outages.c.system + ":" + _text(outages.c.since), outages.c.since, outages.c.system
             ),
         ),
         (NoticeKind.STALLED, _stalled()),

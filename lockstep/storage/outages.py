@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.faults import OF_SYSTEM, FaultCategory
+from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
 from lockstep.domain.outcomes import RevocationState
-from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.domain.rights import Scope
 from lockstep.domain.waking import ALARMING_BY_ITSELF, MANY
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.systems import outages
@@ -20,6 +20,9 @@ from lockstep.storage.visibility import visible
 
 _OVER = MANY // 2
 """An alarm ends at so few, so that one who comes and goes is not a new alarm each time."""
+
+_EVERYBODY = Scope(partners=None)
+"""Every partner; a coming dismissal stays uncounted until its cutoff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Outage:
     leavers: int
     since: datetime
     faults: tuple[tuple[FaultCategory, int], ...]
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether all who wait are tried again without a person once the trouble is over."""
+        return all(rule_for(category).mended_by for category, _ in self.faults)
 
 
 class Outages:
@@ -59,7 +67,7 @@ class Outages:
     async def keep(self) -> list[str]:
         """Note which outages have begun or ended; return the systems of those that began."""
         async with self._engine.begin() as connection:
-            counted = await _counted(connection, EVERYTHING)
+            counted = await _counted(connection, _EVERYBODY)
             lasting = sorted(one.system for one in counted if one.leavers > _OVER)
             await connection.execute(delete(outages).where(outages.c.system.not_in(lasting)))
             new = [

@@ -6,7 +6,7 @@ one. Each revocation has one at most; it is sent to its case under one id, which
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -31,11 +31,13 @@ from sqlalchemy.types import Text
 
 from lockstep.domain.faults import Recovery, mended, rule_for
 from lockstep.domain.outcomes import Outcome, RevocationState
+from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 from lockstep.domain.waking import LONG_WAIT, rest_after, turns
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.schema import Instant
 from lockstep.storage.tables.systems import pauses, wakings
+from lockstep.storage.visibility import visible
 
 _LEASE = timedelta(seconds=30)
 """A process that died while it woke keeps its wakings for so long; longer than an answer takes."""
@@ -215,15 +217,16 @@ class Wakings:
                     woken += await wake(connection, system, Recovery.WORKED, last)
         return woken
 
-    async def left(self, systems: Collection[str]) -> dict[str, int]:
-        """How many are still to be woken, by system; without those that have none."""
+    async def left(self, system: str, scope: Scope) -> int:
+        """How many in ``scope`` are still to be woken in a system."""
         query = (
-            select(wakings.c.system, func.count())
-            .where(wakings.c.state == WakingState.WAITS.value, wakings.c.system.in_(systems))
-            .group_by(wakings.c.system)
+            select(func.count())
+            .select_from(wakings.join(cases, cases.c.case_id == wakings.c.case_id))
+            .where(wakings.c.state == WakingState.WAITS.value, wakings.c.system == system)
+            .where(visible(scope))
         )
         async with self._engine.connect() as connection:
-            return {row[0]: row[1] for row in (await connection.execute(query)).all()}
+            return await connection.scalar(query) or 0
 
 
 _ALONE = text("select pg_try_advisory_xact_lock(hashtextextended(:key, 0))")

@@ -55,7 +55,6 @@ from lockstep.storage.pauses import Pauses
 from lockstep.storage.saved_views import SavedViews
 from lockstep.storage.scores import Scores
 from lockstep.storage.stalled import StalledCases
-from lockstep.storage.system_figures import SystemFigures
 from lockstep.storage.views import CaseViews
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.acts import acts_routers
@@ -178,7 +177,7 @@ def _console(
         cases=CaseDesk(engine, ring, desk, tenant=settings.tenant, pairs=settings.console.pairs()),
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),
-        systems=SystemsDesk(policy, SystemHealth(engine), pauses, SystemFigures(engine)),
+        systems=SystemsDesk(engine, policy, SystemHealth(engine), pauses),
         pauses=PauseDesk(pauses, sessions.log, connected(policy)),
         brake=BrakeDesk(
             Brakes(engine, ring, settings.tenant), sessions.log, tenant=settings.tenant

@@ -31,6 +31,7 @@ LEAVERS = f"worker_id,kind,zone,last_working_day,emails\nW-2,voluntary,Asia/Mani
 # What fails here fails for a good reason, and says it; everything else ends with 0.
 REFUSED = {
     "lockstep subject erase": (1, "are needed until it has closed"),
+    "lockstep system retry": (1, "because of a fault of the system"),
     "lockstep retry": (1, "failed again: No system knows this leaver"),
 }
 # Before a page's first command: what the page takes for granted.

@@ -19,8 +19,6 @@ from lockstep.control.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
 from lockstep.control.casework import text_of
 from lockstep.control.desk import RefusedError
 from lockstep.domain.rights import Permission
-from lockstep.storage.bulk import BulkReads
-from lockstep.storage.tries import Tries
 from lockstep.web.console.case import CaseRoom, field, room_form
 from lockstep.web.console.gate import Refusal
 
@@ -38,19 +36,22 @@ _MOST_DIGITS = 19
 def router(room: CaseRoom) -> APIRouter:
     """Retrying and reassigning many at once."""
     routes = room.console.gate.router(Permission.ACT)
-    reads = BulkReads(room.console.engine, room.console.ring)
-    bulk = Bulk(reads, room.desk, room.dates, Tries(room.console.engine))
+    bulk = Bulk(room.console.engine, room.console.ring, room.desk)
 
     @routes.get(PATH)
     async def preview(request: Request) -> Response:
         me = (await room.me(request)).principal
         given = request.query_params
         action = _action(given.get("action", ""))
+        system = given.get("system", "") if action is BulkAction.RETRY else ""
         try:
-            items = await bulk.preview(me, action, given.getlist("pick"))
+            if system:
+                items, more = await bulk.preview_held_up(me, system)
+            else:
+                items, more = await bulk.preview(me, action, given.getlist("pick")), 0
         except RefusedError as error:
             raise _unusable(error) from None
-        return await _show_preview(room, request, action, items)
+        return await _show_preview(room, request, action, items, system=system, more=more)
 
     @routes.post(PATH)
     async def carry_out(request: Request) -> Response:
@@ -132,8 +133,15 @@ def _asked(given: Sequence[str]) -> list[Item]:
 
 
 async def _show_preview(
-    room: CaseRoom, request: Request, action: BulkAction, items: Sequence[Item]
+    room: CaseRoom,
+    request: Request,
+    action: BulkAction,
+    items: Sequence[Item],
+    *,
+    system: str,
+    more: int,
 ) -> Response:
+    """``system``: which holds them up, and ``more`` beside them; "" where they were picked."""
     pending = [item for item in items if item.fate is Fate.PENDING]
     people = []
     if action is BulkAction.REASSIGN:
@@ -147,6 +155,8 @@ async def _show_preview(
         skipped=len(items) - len(pending),
         left=_packed(pending),
         people=people,
+        of_system=system,
+        more=more,
     )
 
 

@@ -23,6 +23,7 @@ from lockstep.control.filters import (
     write_place,
 )
 from lockstep.control.sessions import Signed
+from lockstep.control.wording import afterwards_words, outage_words
 from lockstep.domain.rights import Permission
 from lockstep.storage.board_filter import BoardState
 from lockstep.storage.saved_views import MOST_VIEWS, TooManyViewsError
@@ -187,6 +188,9 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "shows_held": filters.state in _WITH_HELD,
         "standstill": page.standstill,
         "doubts": page.doubts,
+        "outages": page.outages,
+        "outage_words": outage_words,
+        "afterwards_words": afterwards_words,
         "stalled": page.stalled.cases,
         "stalled_known": page.stalled.is_known,
         "title": _TITLES[BoardState(filters.state)],

@@ -128,6 +128,7 @@ async def _page(
         reason=reason,
         sees_cases=signed.principal.may(Permission.SEE_CASES),
         may_pause=signed.principal.may(Permission.PAUSE_SYSTEMS),
+        may_act=signed.principal.may(Permission.ACT),
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -215,3 +218,39 @@ async def test_who_dies_amid_it_loses_nobody_and_wakes_nobody_twice(ward: Ward):
 
 class KilledError(Exception):
     """Stands for kill -9."""
+
+
+async def test_all_are_retried_by_command_and_each_is_told(ward: Ward, site):
+    """What was only asked for is not done: who failed again is named, and the exit says it."""
+    held = [
+        await stuck(ward, f"W-{number}", FaultCategory.CREDENTIALS_REJECTED) for number in range(2)
+    ]
+    doubt = await stuck(ward, "W-3", FaultCategory.PROTECTED_ACCOUNT)
+    ward.connectors[DOOR].fail("locate", FaultCategory.CREDENTIALS_REJECTED)
+    file = site.folder / "retry.toml"
+    file.write_text(
+        (site.folder / "lockstep.toml").read_text()
+        + f'\n[database]\nmode = "external"\nurl = "file:db"\n\n[systems.{DOOR}]\n'
+        'connector = "instant"\nbase_url = "http://127.0.0.1:9"\ntoken = "file:token"\n'
+    )
+    (site.folder / "db").write_text(str(site.engine.url.render_as_string(hide_password=False)))
+    given = [sys.executable, "-m", "lockstep.cli.main", "system", "retry", DOOR]
+
+    async def told(*more: str) -> tuple[int | None, str]:
+        run = await asyncio.create_subprocess_exec(
+            *given, *more, "--config", str(file), stdout=-1, stderr=-2
+        )
+        async with asyncio.timeout(60):
+            said, _ = await run.communicate()
+        return run.returncode, said.decode()
+
+    code, said = await told("-r", "a new token")
+    assert code == 1, said
+    assert "1 is settled, 1 failed again and waits for a person." in said
+    assert doubt.case_id not in said
+    assert all(case.case_id in said for case in held)
+    code, said = await told("-r", "once more", "--json")
+    assert (code, [row["became"] for row in json.loads(said)["items"]]) == (0, ["done"])
+    code, said = await told("-r", "nobody is left")
+    assert code == 1
+    assert "nobody waits for door because of a fault of the system" in said
