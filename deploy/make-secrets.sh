@@ -33,7 +33,7 @@ write database_owner_url \
 write database_url \
   "postgresql://lockstep_service:$(cat "$folder/service_password")@postgres:5432/lockstep"
 write keyring.json \
-  "{\"current\": \"k1\", \"keys\": {\"k1\": \"$(random_base64)\"}, \"index\": \"$(random_base64)\"}"
+  "{\"current\": \"k1\", \"keys\": {\"k1\": \"$(random_base64)\"}, \"index\": \"$(random_base64)\", \"unbound\": []}"
 write ledger_key "$(random_base64)"
 write hr_webhook_secret "whsec_$(random_base64)"
 

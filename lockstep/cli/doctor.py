@@ -91,6 +91,7 @@ async def examine(settings: Settings) -> list[Check]:
             checks.append(Check("lockstep up", "ok", f"running as process {pid}"))
         else:
             checks.append(Check("lockstep up", "problem", "not running", "Start `lockstep up`."))
+    checks.extend(keyring_checks(settings))
     checks.append(await _database(settings))
     checks.extend(await _waiting(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
@@ -98,6 +99,19 @@ async def examine(settings: Settings) -> list[Check]:
     checks.extend(await _provider(settings))
     systems = await asyncio.gather(*(_system(settings, name) for name in sorted(settings.systems)))
     return checks + [check for found in systems for check in found]
+
+
+def keyring_checks(settings: Settings) -> list[Check]:
+    """What the keyring still allows; one that cannot be read is among the settings' problems."""
+    try:
+        ring = settings.open_keyring()
+    except SettingsError:
+        return []
+    if not ring.unbound:
+        return [Check("keyring", "ok", "payloads are read only in the case that they belong to")]
+    says = "Temporal's payloads are also read in the old form, which belongs to no case"
+    fix = 'Once no case of before is open, add "unbound": [] (docs/operations.md, Keys)'
+    return [Check("keyring", "warning", says, fix)]
 
 
 async def _database(settings: Settings) -> Check:

@@ -12,22 +12,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import (
+    ActivitySerializationContext,
     CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
     DefaultPayloadConverter,
     EncodingPayloadConverter,
     PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
 )
 
 from lockstep.storage.keyring import Keyring, KeyringError
 
-ENCODING = b"binary/lockstep-aes256gcm"
+ENCODING = b"binary/lockstep-aes256gcm-2"
+UNBOUND = b"binary/lockstep-aes256gcm"
+"""The form of 0.1: no place, no padding. See `Keyring.unbound`."""
 _CONTEXT = b"temporal-payload"
+_SIZE_BYTES = 4
+_LEAST = 256
 _UNREAD = "lockstep/unread"
 _WHY = "why"
 _NOT_OURS = "this installation did not write it"
@@ -42,17 +50,27 @@ class Unread:
     """In the place of a payload that is not ours, where no value of ours is expected."""
 
 
-class EncryptingCodec(PayloadCodec):
-    """AES-256-GCM over whole payloads: neither Temporal nor its UI sees who leaves."""
+class EncryptingCodec(PayloadCodec, WithSerializationContext):
+    """AES-256-GCM over whole payloads: neither Temporal nor its UI sees who leaves.
 
-    def __init__(self, ring: Keyring) -> None:
+    Their sizes say little either: each is filled up to a power of two.
+    """
+
+    def __init__(self, ring: Keyring, place: SerializationContext | None = None) -> None:
         self._ring = ring
+        self._context = _context(place)
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """The same for payloads that belong there."""
+        return type(self)(self._ring, context)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [
             Payload(
                 metadata={"encoding": ENCODING},
-                data=self._ring.encrypt(payload.SerializeToString(), context=_CONTEXT),
+                data=self._ring.encrypt(
+                    _padded(payload.SerializeToString()), context=self._context
+                ),
             )
             for payload in payloads
         ]
@@ -65,12 +83,51 @@ class EncryptingCodec(PayloadCodec):
         return [self._open(payload) for payload in payloads]
 
     def _open(self, payload: Payload) -> Payload:
-        if payload.metadata.get("encoding") != ENCODING:
-            return _marked(_NOT_OURS)
+        encoding = payload.metadata.get("encoding")
         try:
-            return Payload.FromString(self._ring.decrypt(payload.data, context=_CONTEXT))
+            if encoding == ENCODING:
+                plain = self._ring.decrypt(payload.data, context=self._context)
+                return Payload.FromString(_unpadded(plain))
+            if encoding == UNBOUND and self._ring.may_be_unbound(payload.data):
+                return Payload.FromString(self._ring.decrypt(payload.data, context=_CONTEXT))
         except KeyringError as error:
             return _marked(str(error))
+        return _marked(_NOT_OURS)
+
+
+def _context(place: SerializationContext | None) -> bytes:
+    """Where a payload belongs, as what AES-GCM authenticates.
+
+    The run is not among it: no side of the SDK says it, and a case that is started anew keeps its
+    workflow's id.
+    """
+    match place:
+        case WorkflowSerializationContext():
+            parts = ["workflow", place.namespace, place.workflow_id]
+        case ActivitySerializationContext():
+            parts = [
+                "activity",
+                place.namespace,
+                place.workflow_id or "",
+                place.activity_type or "",
+                place.activity_id or "",
+            ]
+        case _:
+            parts = []
+    return b"\x00".join([_CONTEXT, *(part.encode() for part in parts)])
+
+
+def _padded(plain: bytes) -> bytes:
+    """Its size, itself, and zeros up to a power of two."""
+    size = _SIZE_BYTES + len(plain)
+    return (len(plain).to_bytes(_SIZE_BYTES) + plain).ljust(
+        max(_LEAST, 1 << (size - 1).bit_length()), b"\0"
+    )
+
+
+def _unpadded(padded: bytes) -> bytes:
+    size = int.from_bytes(padded[:_SIZE_BYTES])
+    return padded[_SIZE_BYTES : _SIZE_BYTES + size]
 
 
 class _UnreadConverter(EncodingPayloadConverter):

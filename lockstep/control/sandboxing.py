@@ -1,9 +1,9 @@
-"""The workflow sandbox, without questions to it that our payload codec does not ask.
+"""The workflow sandbox, without questions to it whose answers are known outside.
 
 With a codec the SDK (1.35) asks the sandboxed workflow, several times for each payload, in which
 context it is to be encoded; each question compiles and runs code in the sandbox, together a fifth
-of a worker's processor time. Our codec encrypts alike in every context, and we use no external
-storage of payloads, so the answer is known.
+of a worker's processor time. What belongs to which activity stands in the commands that leave the
+sandbox, so it is read there; and we use no external storage of payloads.
 """
 
 from __future__ import annotations
@@ -12,14 +12,23 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from temporalio.converter import SerializationContext, StorageDriverStoreContext
+from temporalio.api.enums.v1 import CommandType
+from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
+from temporalio.converter import (
+    ActivitySerializationContext,
+    SerializationContext,
+    StorageDriverStoreContext,
+    WorkflowSerializationContext,
+)
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+_NOWHERE = StorageDriverStoreContext(target=None)
 
-class ContextFreeRunner(WorkflowRunner):
-    """Runs workflows in the SDK's default sandbox; payloads are encoded without a context."""
+
+class PlacingRunner(WorkflowRunner):
+    """Runs workflows in the SDK's default sandbox, and says itself where a payload belongs."""
 
     def __init__(self, sandbox: SandboxedWorkflowRunner) -> None:
         self.sandbox = sandbox
@@ -28,7 +37,7 @@ class ContextFreeRunner(WorkflowRunner):
         self.sandbox.prepare_workflow(defn)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _ContextFreeInstance(self.sandbox.create_instance(det))
+        return _PlacingInstance(self.sandbox.create_instance(det), det.info)
 
     def set_worker_level_failure_exception_types(
         self, types: Sequence[type[BaseException]]
@@ -36,18 +45,43 @@ class ContextFreeRunner(WorkflowRunner):
         self.sandbox.set_worker_level_failure_exception_types(types)
 
 
-class _ContextFreeInstance(WorkflowInstance):
-    def __init__(self, inner: WorkflowInstance) -> None:
+class _PlacingInstance(WorkflowInstance):
+    def __init__(self, inner: WorkflowInstance, info: Info) -> None:
         self._inner = inner
+        self._info = info
+        self._place = WorkflowSerializationContext(info.namespace, info.workflow_id)
+        self._activities: dict[int, ActivitySerializationContext] = {}
 
     def activate(self, act: Any) -> Any:
-        return self._inner.activate(act)
+        done = self._inner.activate(act)
+        for job in act.jobs:
+            if job.HasField("resolve_activity"):
+                self._activities.pop(job.resolve_activity.seq, None)
+        for command in done.successful.commands:
+            match command.WhichOneof("variant"):
+                case "schedule_activity":
+                    self._note(command.schedule_activity, command.schedule_activity.task_queue)
+                case "schedule_local_activity":
+                    self._note(command.schedule_local_activity, self._info.task_queue)
+        return done
 
-    def get_serialization_context(
-        self,
-        command_info: object,  # noqa: ARG002
-    ) -> SerializationContext | None:
-        return None
+    def _note(self, asked: ScheduleActivity | ScheduleLocalActivity, queue: str) -> None:
+        self._activities[asked.seq] = ActivitySerializationContext(
+            namespace=self._info.namespace,
+            activity_id=asked.activity_id,
+            activity_type=asked.activity_type,
+            activity_task_queue=queue,
+            workflow_id=self._info.workflow_id,
+            workflow_type=self._info.workflow_type,
+            is_local=isinstance(asked, ScheduleLocalActivity),
+        )
+
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
+        if command_info is None:
+            return self._place
+        if command_info.command_type == CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK:
+            return self._activities.get(command_info.command_seq, self._place)
+        return self._inner.get_serialization_context(command_info)
 
     def get_external_store_context(
         self,
@@ -62,9 +96,6 @@ class _ContextFreeInstance(WorkflowInstance):
         return self._inner.get_thread_id()
 
 
-_NOWHERE = StorageDriverStoreContext(target=None)
-
-
 def sandboxed() -> WorkflowRunner:
     """The default sandbox; our pure packages pass through instead of being imported per case.
 
@@ -75,4 +106,4 @@ def sandboxed() -> WorkflowRunner:
     restrictions = SandboxRestrictions.default.with_passthrough_modules(
         "lockstep.contracts", "lockstep.domain", "workflows.door"
     )
-    return ContextFreeRunner(SandboxedWorkflowRunner(restrictions=restrictions))
+    return PlacingRunner(SandboxedWorkflowRunner(restrictions=restrictions))

@@ -31,12 +31,15 @@ class Keyring:
     """Key-encryption keys by id, one of them current, and the blind-index key.
 
     Old keys stay for reading; everything new is written with the current one. The index key
-    never changes, because it finds existing rows.
+    never changes, because it finds existing rows. ``unbound`` names the keys under which Temporal's
+    payloads are also read in the form of 0.1, which said nothing of where they belong: the keys of
+    a keyring from then, until its owner says ``"unbound": []``.
     """
 
     current: str
     keys: Mapping[str, bytes] = field(repr=False)
     index: bytes = field(repr=False)
+    unbound: frozenset[str] = frozenset()
 
     @classmethod
     def generate(cls, key_id: str = "k1") -> Keyring:
@@ -57,6 +60,7 @@ class Keyring:
             }
             current = str(document["current"])
             index = base64.b64decode(document["index"], validate=True)
+            unbound = _names(document.get("unbound", list(keys)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise KeyringError("the keyring is not what `lockstep init` writes") from None
         if not all(_KEY_NAME.fullmatch(name) for name in keys):  # it stands in every ciphertext
@@ -65,12 +69,15 @@ class Keyring:
             raise KeyringError("the keyring's current key is not among its keys")
         if any(len(key) != _KEY_BYTES for key in [*keys.values(), index]):
             raise KeyringError("every key of the keyring must be 32 bytes in base64")
-        return cls(current, keys, index)
+        if not unbound <= keys.keys():
+            raise KeyringError('the keyring\'s "unbound" names a key that it does not have')
+        return cls(current, keys, index, unbound)
 
     def to_text(self) -> str:
         encoded = {name: base64.b64encode(key).decode() for name, key in self.keys.items()}
         index = base64.b64encode(self.index).decode()
-        return json.dumps({"current": self.current, "keys": encoded, "index": index}, indent=1)
+        document = {"current": self.current, "keys": encoded, "index": index}
+        return json.dumps({**document, "unbound": sorted(self.unbound)}, indent=1)
 
     def save(self, path: Path) -> None:
         """Write with owner-only rights; refuses to overwrite, because that would lose data."""
@@ -89,16 +96,33 @@ class Keyring:
         Raises:
             KeyringError: unknown key, wrong context or altered bytes.
         """
-        size = cipher[0] if cipher else 0
-        key = self.keys.get(cipher[_ID_BYTES : _ID_BYTES + size].decode("ascii", "replace"))
+        name, sealed = _parts(cipher)
+        key = self.keys.get(name)
         if key is None:
             raise KeyringError("the keyring lacks the key of this ciphertext")
-        return unseal(key, cipher[_ID_BYTES + size :], context)
+        return unseal(key, sealed, context)
+
+    def may_be_unbound(self, cipher: bytes) -> bool:
+        """Whether this ciphertext's key is one that also wrote payloads without a place."""
+        return _parts(cipher)[0] in self.unbound
 
     def blind_index(self, *parts: str) -> bytes:
         """A keyed digest by which a row is found without storing what it is found by."""
         message = b"\x00".join(part.encode() for part in parts)
         return hmac.new(self.index, message, sha256).digest()
+
+
+def _parts(cipher: bytes) -> tuple[str, bytes]:
+    """The name of a ciphertext's key, and what that key sealed."""
+    size = cipher[0] if cipher else 0
+    name = cipher[_ID_BYTES : _ID_BYTES + size].decode("ascii", "replace")
+    return name, cipher[_ID_BYTES + size :]
+
+
+def _names(value: object) -> frozenset[str]:
+    if not isinstance(value, list):
+        raise TypeError("a list of key names")
+    return frozenset(str(name) for name in value)
 
 
 def seal(key: bytes, plain: bytes, context: bytes) -> bytes:

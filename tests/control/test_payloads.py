@@ -12,12 +12,24 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.worker import decode_activation
-from temporalio.converter import DataConverter
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    DefaultPayloadConverter,
+    SerializationContext,
+    WorkflowSerializationContext,
+)
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 from lockstep.contracts import payloads as p
-from lockstep.control.payloads import StrangePayloadError, Unread, data_converter
+from lockstep.control.payloads import (
+    ENCODING,
+    UNBOUND,
+    StrangePayloadError,
+    Unread,
+    data_converter,
+)
 from lockstep.storage.keyring import Keyring, KeyringError
 from tests.support.refusing import refusing_converter
 
@@ -31,8 +43,9 @@ NOT_OURS = {
     "null": EMPTY,
     "without an encoding": BARE,
     "that names our mark": Payload(metadata={"encoding": b"lockstep/unread"}),
-    "that names our encryption": Payload(
-        metadata={"encoding": b"binary/lockstep-aes256gcm"}, data=b"\x02k1garbage"
+    "that names our encryption": Payload(metadata={"encoding": ENCODING}, data=b"\x02k1garbage"),
+    "that names our encryption of before": Payload(
+        metadata={"encoding": UNBOUND}, data=b"\x02k1garbage"
     ),
 }
 OURS = [
@@ -219,3 +232,82 @@ async def test_the_text_says_when_it_is_the_keyring(converter: DataConverter) ->
     [other] = await data_converter(Keyring.generate("k9")).encode([p.RevokeResult("revoked")])
     with pytest.raises(StrangePayloadError, match="the keyring lacks the key"):
         await converter.decode([other], [p.RevokeResult])
+
+
+HERE = WorkflowSerializationContext(namespace="default", workflow_id="case-1")
+
+
+def _activity(**changes: Any) -> ActivitySerializationContext:
+    place = {
+        "namespace": "default",
+        "activity_id": "okta.1",
+        "activity_type": "revoke_access",
+        "activity_task_queue": "okta",
+        "workflow_id": "case-1",
+        "workflow_type": "Case",
+        "is_local": False,
+    }
+    return ActivitySerializationContext(**{**place, **changes})
+
+
+ELSEWHERE = {
+    "nowhere": None,
+    "another-workflow": dataclasses.replace(HERE, workflow_id="case-2"),
+    "another-namespace": dataclasses.replace(HERE, namespace="other"),
+    "an-activity": _activity(),
+}
+ANOTHER_ACTIVITY = {
+    "the-workflow": HERE,
+    "another-workflow": _activity(workflow_id="case-2"),
+    "another-namespace": _activity(namespace="other"),
+    "another-type": _activity(activity_type="watch_access"),
+    "another-system": _activity(activity_id="vpn.1"),
+    "another-round": _activity(activity_id="okta.2"),
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [(HERE, place) for place in ELSEWHERE.values()]
+    + [(_activity(), place) for place in ANOTHER_ACTIVITY.values()],
+    ids=[*ELSEWHERE, *(f"of-an-activity-in-{name}" for name in ANOTHER_ACTIVITY)],
+)
+async def test_what_is_ours_opens_only_where_it_belongs(
+    converter: DataConverter,
+    written: SerializationContext,
+    read: SerializationContext | None,
+) -> None:
+    """Copied to another workflow, activity or namespace, a payload is a stranger's."""
+    payloads = await converter.with_context(written).encode([p.RevokeResult("revoked")])
+    again = await converter.with_context(written).decode(payloads, [p.RevokeResult])
+    assert again == [p.RevokeResult("revoked")]
+    there = converter.with_context(read) if read is not None else converter
+    with pytest.raises(StrangePayloadError):
+        await there.decode(payloads, [p.RevokeResult])
+
+
+def _unbound(ring: Keyring) -> Payload:
+    """As 0.1 wrote it."""
+    [plain] = DefaultPayloadConverter().to_payloads([p.RevokeResult("revoked")])
+    data = ring.encrypt(plain.SerializeToString(), context=b"temporal-payload")
+    return Payload(metadata={"encoding": UNBOUND}, data=data)
+
+
+async def test_the_form_without_a_place_is_read_under_old_keys_only(ring: Keyring) -> None:
+    """Cases under way at the upgrade go on; a new keyring, or its owner's word, ends that."""
+    old = dataclasses.replace(ring, unbound=frozenset(ring.keys))
+    upgraded = data_converter(old).with_context(HERE)
+    assert await upgraded.decode([_unbound(ring)], [p.RevokeResult]) == [p.RevokeResult("revoked")]
+    with pytest.raises(StrangePayloadError):
+        await data_converter(ring).with_context(HERE).decode([_unbound(ring)], [p.RevokeResult])
+
+
+async def test_sizes_tell_little(converter: DataConverter) -> None:
+    """A short name and a long one, one system and three: the same size."""
+    sizes = set()
+    for text in ("", "x", "x" * 100):
+        [payload] = await converter.encode([text])
+        sizes.add(payload.ByteSize())
+    assert len(sizes) == 1
+    [large] = await converter.encode(["x" * 5000])
+    assert large.ByteSize() > 8192

@@ -34,7 +34,7 @@ from workflows.case import CaseWorkflow
 
 HISTORY = Path(__file__).parent / "wedged" / "retried-in-back-off.json"
 CASE_ID = "c-wedged"
-RING = Keyring("k1", {"k1": bytes(32)}, bytes(32))
+RING = Keyring("k1", {"k1": bytes(32)}, bytes(32), unbound=frozenset({"k1"}))
 _FAILING = 3
 """Attempts of one workflow task."""
 

@@ -125,3 +125,19 @@ def test_a_ring_does_not_show_its_keys(ring):
     for key in [*ring.keys.values(), ring.index]:
         assert repr(key) not in shown
         assert base64.b64encode(key).decode() not in shown
+
+
+def test_a_keyring_of_before_reads_payloads_without_a_place(ring: Keyring) -> None:
+    """Only a keyring whose text says nothing of it, which is how 0.1 wrote it."""
+    document = json.loads(ring.to_text())
+    assert document.pop("unbound") == []
+    assert Keyring.parse(json.dumps(document)).unbound == set(ring.keys)
+    assert Keyring.parse(ring.to_text()).unbound == frozenset()
+
+
+@pytest.mark.parametrize("unbound", [["k9"], "k1", None, {"k1": 1}])
+def test_a_wrong_unbound_is_refused(ring: Keyring, unbound: object) -> None:
+    """Never read as "none" or "all" by chance."""
+    document = {**json.loads(ring.to_text()), "unbound": unbound}
+    with pytest.raises(KeyringError):
+        Keyring.parse(json.dumps(document))

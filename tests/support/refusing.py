@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import DataConverter
 
-from lockstep.control.payloads import ENCODING, EncryptingCodec, data_converter
+from lockstep.control.payloads import ENCODING, UNBOUND, EncryptingCodec, data_converter
 from lockstep.storage.keyring import Keyring, KeyringError
 
 
@@ -17,7 +17,7 @@ class RefusingCodec(EncryptingCodec):
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         for payload in payloads:
-            if payload.metadata.get("encoding") != ENCODING:
+            if payload.metadata.get("encoding") not in {ENCODING, UNBOUND}:
                 raise KeyringError("a payload that this installation did not write")
         return await super().decode(payloads)
 

@@ -88,6 +88,40 @@ async def test_a_plain_result_is_not_an_outcome(clinic: Clinic, stranger: Client
     assert not case.world.of(p.CloseInput)
 
 
+async def _result_of(stranger: Client, case: Case, activity_type: str) -> RawValue:
+    """What an activity of the case answered, as it stands in Temporal's history: encrypted."""
+    scheduled = -1
+    async for event in _of(stranger, case).fetch_history_events():
+        asked = event.activity_task_scheduled_event_attributes
+        if asked.activity_type.name == activity_type:
+            scheduled = event.event_id
+        done = event.activity_task_completed_event_attributes
+        if done.result.payloads and done.scheduled_event_id == scheduled:
+            return RawValue(done.result.payloads[0])
+    raise AssertionError(f"no {activity_type} was answered")
+
+
+@pytest.mark.parametrize("is_same_case", [True, False], ids=["same-case", "other-case"])
+async def test_an_outcome_of_elsewhere_is_not_believed(
+    clinic: Clinic, stranger: Client, *, is_same_case: bool
+) -> None:
+    """Our own "revoked", of another leaver's case or of another system, settles nothing here."""
+    case = await clinic.open(plan("okta"), plan("vpn"), steps={"okta": [Silent()]})
+    await case.world.until_asked(p.RevokeInput, "okta")
+    await case.done(p.RevokeInput, "vpn")
+    told = case
+    if not is_same_case:
+        told = await clinic.open(plan("okta"))
+        await told.result()
+    taken = await _result_of(stranger, told, "revoke_access")
+    activity = stranger.get_async_activity_handle(
+        workflow_id=case.handle.id, run_id=None, activity_id="okta.1"
+    )
+    await activity.complete(taken)
+    await _fails(case.handle)
+    assert not case.world.of(p.CloseInput)
+
+
 async def test_no_result_is_no_outcome(clinic: Clinic, stranger: Client) -> None:
     """Completed without a word: a person is asked, and their retry goes on."""
     case = await clinic.open(plan("okta"), steps={"okta": [Silent()]})
