@@ -27,8 +27,9 @@ from lockstep.cli.context import (
 from lockstep.control.temporal import connect
 from lockstep.settings import Part, Settings, SettingsError, check_settings
 from lockstep.storage.direct import refuse_shared_sessions
-from lockstep.storage.engine import StorageError
+from lockstep.storage.engine import StorageError, create_engine
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.keyring_check import check_keyring
 from lockstep.storage.migrate import migrate as migrate_schema
 
 log = structlog.get_logger("lockstep.cli")
@@ -71,6 +72,7 @@ def web(config: ConfigOption = None) -> None:
     settings = checked_settings(config, Part.WEB)
     try:
         require_own_sessions(database_url(settings))
+        run(_require_own_keyring(settings))
         app = build_app(settings, database_url(settings), settings.open_keyring())
     except (SettingsError, StorageError) as error:
         die(str(error))
@@ -130,6 +132,20 @@ def require_own_sessions(url: str) -> None:
     """
     with contextlib.suppress(psycopg.Error):
         refuse_shared_sessions(url)
+
+
+async def _require_own_keyring(settings: Settings) -> None:
+    """Refuse another installation's keyring; where the database is away, its inbox asks later.
+
+    Raises:
+        StorageError: what would be acknowledged, no worker could read.
+    """
+    engine = create_engine(database_url(settings), pool_size=1, application="lockstep-web")
+    try:
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await check_keyring(engine, settings.open_keyring())
+    finally:
+        await engine.dispose()
 
 
 def checked_settings(config: Path | None, *parts: Part) -> Settings:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.keyring_check import require_keyring
 from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.intake import inbox
 
@@ -164,6 +165,7 @@ class Inbox:
     def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
         self._engine = engine
         self._ring = ring
+        self._is_fit = False
 
     async def store(
         self,
@@ -184,6 +186,9 @@ class Inbox:
         spell, by which a case that begins finds it.
 
         A usable event takes the place of a refused one with the same key.
+
+        Raises:
+            StorageError: another keyring wrote what this database holds: nobody could read it.
         """
         row = {
             "tenant": tenant,
@@ -201,9 +206,12 @@ class Inbox:
             ),
         }
         async with self._engine.begin() as connection:
+            if not self._is_fit:  # a database that was away when this process started
+                await require_keyring(connection, self._ring)
             inserted = await connection.scalar(_INSERT, row)
             if inserted is not None and not refused:
                 await connection.execute(text(f"notify {CHANNEL}"))
+        self._is_fit = True
         return inserted is not None
 
     async def store_all(

@@ -80,7 +80,9 @@ async def test_what_a_brakes_approver_refused_is_not_told(home, hall):
 
 async def test_an_event_that_the_keyring_does_not_open_is_told_until_it_does(home, hall):
     """It waits and nothing is done about it; with the right keys it is told no more."""
-    await store(Inbox(hall.work.engine, Keyring.generate()), "evt_1")
+    await store(hall.work.inbox, "evt_1")
+    lost = Keyring.generate("lost").encrypt(b"{}", context=b"")
+    await execute(hall, "update inbox set body = :b", b=lost)
     await hall.dispatch()
     [row] = await told(home, "event")
     assert (row["event_id"], row["trouble"]) == ("evt_1", "unreadable")

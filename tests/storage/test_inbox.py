@@ -164,7 +164,10 @@ async def test_a_finished_event_stays_finished(work):
 
 async def test_an_event_that_cannot_be_decrypted_holds_up_nobody(work):
     """An event under a lost key stays pending for people; those behind it are dispatched."""
-    await put(Inbox(work.engine, Keyring.generate("lost")), "unreadable", priority=1)
+    await put(work.inbox, "unreadable", priority=1)
+    async with work.engine.begin() as connection:
+        lost = Keyring.generate("lost").encrypt(b"{}", context=b"")
+        await connection.execute(text("update inbox set body = :body"), {"body": lost})
     await put(work.inbox, "readable")
 
     assert [event.dedupe_key for event in await work.inbox.claim(10)] == ["readable"]

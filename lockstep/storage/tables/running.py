@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, Table, Text
+from sqlalchemy import CheckConstraint, Column, Integer, LargeBinary, SmallInteger, Table, Text
 
 from lockstep.storage.tables.schema import Instant, metadata
 
@@ -24,3 +24,13 @@ task_looks = Table(
     Column("problem", Text, nullable=False),
 )
 """When a worker last asked Temporal, how many it found, and why it could not know ("")."""
+
+keyring_mark = Table(
+    "keyring_mark",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("found_by", LargeBinary, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+"""What the first process that wrote here left of its keyring: the only one that fits."""

@@ -29,6 +29,7 @@ from lockstep.control.events import (
 from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.judging import Verdict
+from lockstep.storage.engine import StorageError
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.web.api.answers import HookDocument, HookProblem, header, told
@@ -299,6 +300,9 @@ async def _stored(trouble: str, source: str, work: Awaitable[Result]) -> Result:
         return await work
     except (SQLAlchemyError, OSError) as error:
         log.error(trouble, source=source, error=type(error).__name__)  # noqa: TRY400 - no traceback
+        raise _Refused(503, "cannot_store_now") from None
+    except StorageError as error:  # it is not fit for use: never acknowledge what nobody can read
+        log.error(trouble, source=source, error=str(error))  # noqa: TRY400
         raise _Refused(503, "cannot_store_now") from None
 
 
