@@ -73,7 +73,7 @@ def _show(report: Report) -> None:
     out.print(_steps(report))
     out.print()
     word = "[bold green]VERIFIED[/]" if report.is_verified else "[bold red]REFUTED[/]"
-    out.print(f"{word}, {report.level}")
+    out.print(f"{word}, {escape(report.label)}")
     out.print()
     out.print("What this does not check:")
     for sentence in NOT_CHECKED_BY_THIS:

@@ -250,8 +250,9 @@ def scheduled_counts_what_has_begun(patch: pytest.MonkeyPatch) -> None:
 def pack_scores_at_another_instant(patch: pytest.MonkeyPatch) -> None:
     right = scores.pack_scores
 
-    def wrong(history, definition, scope):
-        return right(history, definition, replace(scope, as_of=scope.as_of + 1000))
+    def wrong(history, definition, scope, *, withheld):
+        later = replace(scope, as_of=scope.as_of + 1000)
+        return right(history, definition, later, withheld=withheld)
 
     everywhere(patch, right, wrong)
 
@@ -340,7 +341,8 @@ def verifier_takes_any_signature(patch: pytest.MonkeyPatch) -> None:
 
 
 def verifier_trusts_the_packs_score(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(figures, "check_scores", lambda *given: "as stated")
+    told = figures.Told("as stated", "as stated", "")
+    patch.setattr(figures, "check_scores", lambda *given: told)
 
 
 def verifier_trusts_the_cells(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lockstep.evidence.dsse import seal_envelope
@@ -70,17 +70,19 @@ def make_pack(
     forge: Callable[[Files], None] | None = None,
     tamper: Callable[[Files], None] | None = None,
     claim: Callable[[dict[str, Any]], None] | None = None,
+    hide: Collection[str] = (),
 ) -> bytes:
     """A whole pack at ``size`` entries as the bytes of a ZIP.
 
-    ``claim`` changes what the statement says before it is signed. ``people`` are identity and
-    opening by case; the pack is an identified one then.
+    ``hide`` are cases whose entries are withheld, whatever reason is given. ``claim`` changes what
+    the statement says before it is signed. ``people`` are identity and opening by case; the pack
+    is an identified one then.
     """
     scope = scope or scope_of()
     signer = signer or book.signer
     size = len(book.entries) if size is None else size
     note = checkpoint or book.checkpoint(size, signer)
-    files, counts = content(book, scope, size)
+    files, counts = content(book, scope, size, hide)
     notes = [book.checkpoint(at, signer) for at in older]
     proofs = sorted({*older, *([previous] if previous else [])})
     files |= {
@@ -101,9 +103,11 @@ def make_pack(
     return zip_of(files)
 
 
-def content(book: Book, scope: PackScope, size: int) -> tuple[Files, dict[str, int]]:
+def content(
+    book: Book, scope: PackScope, size: int, hide: Collection[str] = ()
+) -> tuple[Files, dict[str, int]]:
     """The files that follow from the entries, and the counts for the statement."""
-    lines, history, openings, raw = disclose(book, scope, size)
+    lines, history, openings, raw = disclose(book, scope, size, hide)
     definition = book.definition
     tables = {
         layout.LEAVERS: [csv_head(LEAVER_COLUMNS)],
@@ -135,7 +139,8 @@ def content(book: Book, scope: PackScope, size: int) -> tuple[Files, dict[str, i
         details[layout.timeline_name(case_id)] = b"%PDF-1.4\n"
     policies = {facts.policy: history.policies[facts.policy] for facts in history.cases.values()}
     systems = [row for at in sorted(policies) for row in policy_system_rows(at, policies[at])]
-    official, period = pack_scores(history, definition, scope)
+    disclosed = sum(not line.startswith(b"#") for line in lines)
+    official, period, _ = pack_scores(history, definition, scope, withheld=size - disclosed)
     files = {
         **{name: b"".join(parts) for name, parts in tables.items()},
         **details,
@@ -149,7 +154,7 @@ def content(book: Book, scope: PackScope, size: int) -> tuple[Files, dict[str, i
     }
     counts = {
         "leaves": size,
-        "entries_disclosed": sum(not line.startswith(b"#") for line in lines),
+        "entries_disclosed": disclosed,
         "leavers": len(leavers),
         "leaver_systems": len(tables[layout.LEAVER_SYSTEMS]) - 1,
         "not_in_population": len(tables[layout.NOT_IN_POPULATION]) - 1,
@@ -159,7 +164,7 @@ def content(book: Book, scope: PackScope, size: int) -> tuple[Files, dict[str, i
 
 
 def disclose(
-    book: Book, scope: PackScope, size: int
+    book: Book, scope: PackScope, size: int, hide: Collection[str] = ()
 ) -> tuple[list[bytes], History, dict[str, bytes], dict[str, list[tuple[int, bytes]]]]:
     """Lines of the entries' file, what they say, and per case its first hash and its entries."""
     lines: list[bytes] = []
@@ -185,7 +190,8 @@ def disclose(
         entry = json.loads(body)
         case_id = entry.get("case")
         is_full = scope.partner is None and scope.case_id is None
-        if not (is_full or case_id in about or entry["kind"].startswith(layout.ALWAYS_SHOWN)):
+        shows = is_full or case_id in about or entry["kind"].startswith(layout.ALWAYS_SHOWN)
+        if case_id in hide or not shows:
             if not run.size:
                 run = Pruned(leaf)
             run.append(digest)
@@ -212,12 +218,16 @@ def statement(
     policies = [name[7:-5] for name in names if name.startswith("policy/") and "metric" not in name]
     metric = next(name[14:-5] for name in names if name.startswith("policy/metric-"))
     predicate: dict[str, Any] = {
-        "format": layout.FORMAT,
+        "format": scope.format,
         "tenant": scope.tenant,
         "origin": scope.origin,
         "as_of": instant_text(scope.as_of),
         "period": {"from": instant_text(scope.start), "to": instant_text(scope.end)},
-        "scope": {"partner": scope.partner, "case": scope.case_id},
+        "scope": {
+            "partner": scope.partner,
+            "case": scope.case_id,
+            **({} if scope.coming else {"coming": "withheld"}),
+        },
         "sample": {"n": scope.sample_n, "seed": scope.seed} if scope.sample_n else None,
         "identified": layout.PEOPLE in files,
         "tool": {"name": "by hand", "version": "1"},

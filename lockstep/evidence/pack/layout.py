@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-FORMAT = 2
-READABLE_FORMATS = frozenset({1, 2})
-"""In format 2 an amendment may state everything anew, which an older verifier cannot follow."""
+FORMAT = 3
 """Version of the layout and of the predicate."""
+READABLE_FORMATS = frozenset({1, 2, 3})
+"""In format 2 an amendment may state everything anew, which an older verifier cannot follow; in
+format 3 a score says how far what is withheld could move it.
+"""
 
 PREDICATE_TYPE = "https://lockstep.invalid/evidence-pack/v1"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep.evidence.pack.layout import FORMAT
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.metric import CaseResult
 
@@ -16,6 +17,7 @@ class PackScope:
 
     ``coming``: whether cases are shown whose cutoff was still to come when the pack was made.
     ``run_by``: who asked for a pack that names people; "" in every other.
+    ``format``: by whose rules its files are written.
     """
 
     tenant: str
@@ -31,6 +33,7 @@ class PackScope:
     ocsf: str = "1.9.0"
     coming: bool = True
     run_by: str = ""
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)

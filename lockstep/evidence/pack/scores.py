@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from lockstep.evidence.history import History
 from lockstep.evidence.pack.model import PackScope
 from lockstep.evidence.pack.population import in_scope
+from lockstep.evidence.pack.withheld import bounded, withheld_document
 from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.metric import Window, official_window, score
 
+BOUNDED_SINCE = 3
+"""The format from which on a score says itself how far what is withheld could move it."""
+
+
+class PackScores(NamedTuple):
+    """Documents of the two scores.
+
+    Args:
+        withheld: how far what is withheld could move the official one; None where nothing is.
+    """
+
+    official: dict[str, Any]
+    period: dict[str, Any]
+    withheld: dict[str, Any] | None
+
 
 def pack_scores(
-    history: History, definition: Definition, scope: PackScope
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    history: History, definition: Definition, scope: PackScope, *, withheld: int
+) -> PackScores:
     """The official score at the pack's instant, and that of the period that was asked for.
 
     A period that has not ended is scored up to the pack's instant.
+
+    Args:
+        history: of the entries that the pack shows.
+        definition: of the metric.
+        scope: of the pack, and its format.
+        withheld: how many entries it does not show.
     """
     windows = (
         official_window(definition, scope.as_of),
         Window(scope.start, min(scope.end, scope.as_of)),
     )
-    official, period = (
+    scores = [
         score(
             (facts for facts in history.cases.values() if in_scope(facts, scope)),
             definition,
@@ -30,7 +52,12 @@ def pack_scores(
             as_of=scope.as_of,
             findings=history.findings,
             feeds=history.feeds.feeds(),
-        ).as_document()
+        )
         for window in windows
+    ]
+    is_bounded = scope.format >= BOUNDED_SINCE
+    official, period = (
+        bounded(one, withheld) if is_bounded else one.as_document() for one in scores
     )
-    return official, period
+    limits = withheld_document(scores[0], withheld) if withheld else None
+    return PackScores(official, period, limits)

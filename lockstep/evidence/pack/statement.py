@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.evidence.dsse import seal_envelope
 from lockstep.evidence.notes import Signer
-from lockstep.evidence.pack.layout import FORMAT, PREDICATE_TYPE, STATEMENT_TYPE
+from lockstep.evidence.pack.layout import PREDICATE_TYPE, STATEMENT_TYPE
 from lockstep.evidence.pack.model import PackSummary
 from lockstep.evidence.plain import instant_text, plain_bytes
 
@@ -17,7 +17,7 @@ def predicate(summary: PackSummary) -> dict[str, Any]:
     scope = summary.scope
     sample = {"n": scope.sample_n, "seed": scope.seed} if scope.sample_n else None
     return {
-        "format": FORMAT,
+        "format": scope.format,
         "tenant": scope.tenant,
         "origin": scope.origin,
         "as_of": instant_text(scope.as_of),

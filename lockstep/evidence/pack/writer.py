@@ -138,7 +138,8 @@ class PackWriter:
 
     def _summary(self, events: Reconciliation) -> PackSummary:
         scope, read, files = self._basis.scope, self._read, self._files
-        official, period = pack_scores(read.history, read.definition, scope)
+        withheld = self._basis.head.size - read.disclosed
+        official, period, _ = pack_scores(read.history, read.definition, scope, withheld=withheld)
         counts = {
             "leaves": self._basis.head.size,
             "entries_disclosed": read.disclosed,

@@ -57,7 +57,9 @@ def lines(report: Report) -> Iterator[str]:
         for detail in step.details:
             yield from _indented(f"- {detail}")
     yield ""
-    yield f"{'VERIFIED' if report.is_verified else 'REFUTED'}, {report.level}"
+    yield from textwrap.wrap(
+        f"{'VERIFIED' if report.is_verified else 'REFUTED'}, {report.label}", _WIDTH
+    )
     yield ""
     yield "What this does not check:"
     for sentence in NOT_CHECKED_BY_THIS:

@@ -102,7 +102,9 @@ def _check(state: State) -> Report:
         if step.verdict in {Verdict.PASS, Verdict.WARN}:
             passed.add(plan.number)
     is_refuted = any(step.verdict is Verdict.FAIL for step in steps)
-    return Report(tuple(steps), Level.NONE if is_refuted else state.level, _facts(state))
+    if is_refuted:
+        return Report(tuple(steps), Level.NONE, _facts(state))
+    return Report(tuple(steps), state.level, _score(state) | _facts(state), state.caveat)
 
 
 def _step(plan: _Plan, state: State, passed: set[int]) -> Step:
@@ -133,6 +135,13 @@ def _not_done(plan: _Plan, missing: int) -> Step:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _score(state: State) -> dict[str, str]:
+    """The first thing to read: the score, never without what it could be instead."""
+    if not state.score:
+        return {}
+    return {"score": f"{state.score}, but {state.caveat}" if state.caveat else state.score}
 
 
 def _facts(state: State) -> dict[str, str]:

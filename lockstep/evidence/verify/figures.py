@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lockstep.domain.counting import counted
 from lockstep.evidence.history import History
@@ -20,6 +20,7 @@ from lockstep.evidence.pack.population_columns import (
 )
 from lockstep.evidence.pack.scores import pack_scores
 from lockstep.evidence.pack.text_files import Row, cell_text, json_bytes
+from lockstep.evidence.pack.withheld import could_be
 from lockstep.evidence.verify.archive import Archive
 from lockstep.evidence.verify.ledger import Ledger
 from lockstep.evidence.verify.report import MAX_DETAILS, RefutedError, shown
@@ -168,19 +169,32 @@ def _check_counts(counts: Mapping[str, int], rows: Sequence[int]) -> None:
         raise RefutedError(f"the statement counts other {', '.join(wrong)} than there are")
 
 
+class Told(NamedTuple):
+    """Both scores in words; ``caveat`` says what withheld entries could make of the official one.
+
+    ``caveat`` is empty where the pack shows every entry.
+    """
+
+    official: str
+    period: str
+    caveat: str
+
+
 def check_scores(
-    archive: Archive, statement: Statement, history: History, definition: Definition
-) -> str:
-    """The official score in words; both files are byte by byte what is recomputed.
+    archive: Archive, statement: Statement, ledger: Ledger, definition: Definition
+) -> Told:
+    """The scores in words; both files are byte by byte what is recomputed.
 
     Raises:
         RefutedError: if one is not; the details name the members that differ.
     """
     try:
-        documents = pack_scores(history, definition, statement.scope)
+        withheld = ledger.tree.size - ledger.disclosed
+        found = pack_scores(ledger.history, definition, statement.scope, withheld=withheld)
     except OverflowError:
         raise RefutedError(_BEYOND) from None
     problems: list[str] = []
+    documents = found.official, found.period
     for name, document in zip((layout.SCORE, layout.PERIOD_SCORE), documents, strict=True):
         raw = archive.read(name)
         if raw != json_bytes(document):
@@ -189,8 +203,13 @@ def check_scores(
         raise RefutedError(
             "a score is another than the entries give", tuple(problems[:MAX_DETAILS])
         )
-    official, period = documents
-    return f"{_in_words(official)}; of the period alone: {_in_words(period)}"
+    caveat = "" if found.withheld is None else _caveat(found.withheld)
+    return Told(_in_words(found.official), _in_words(found.period), caveat)
+
+
+def _caveat(withheld: Mapping[str, Any]) -> str:
+    entries = counted(withheld["entries"], "entry is", "entries are")
+    return f"{entries} withheld, and {could_be(withheld)}"
 
 
 def _in_words(score: Mapping[str, Any]) -> str:

@@ -92,11 +92,18 @@ class Report:
 
     Args:
         facts: what the pack says of itself, for the head of a printout; only what was checked.
+        caveat: how far what is withheld could move the score; empty where nothing is.
     """
 
     steps: tuple[Step, ...]
     level: Level
     facts: Mapping[str, str] = field(default_factory=dict)
+    caveat: str = ""
+
+    @property
+    def label(self) -> str:
+        """Behind the verdict: who else vouches, and what the score could be instead."""
+        return f"{self.level}, PARTIAL: {self.caveat}" if self.caveat else self.level.value
 
     @property
     def is_verified(self) -> bool:
@@ -113,6 +120,7 @@ class Report:
         return {
             "verified": self.is_verified,
             "level": self.level.value,
+            "caveat": self.caveat,
             "facts": dict(self.facts),
             "steps": [
                 {

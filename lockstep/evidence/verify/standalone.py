@@ -36,6 +36,7 @@ MODULES = (
     "lockstep/evidence/pack/population_columns.py",
     "lockstep/evidence/pack/scores.py",
     "lockstep/evidence/pack/text_files.py",
+    "lockstep/evidence/pack/withheld.py",
     "lockstep/evidence/plain.py",
     "lockstep/evidence/verify/*.py",
     "lockstep/scorecard/__init__.py",

@@ -58,6 +58,8 @@ class State:
         older: older heads with a good signature, those of the pack first.
         older_problem: why an older head cannot be used.
         leavers: case ids of the population, in the order of the files.
+        score: the official score in words, once it was recomputed.
+        caveat: how far what is withheld could move it; empty where nothing is.
     """
 
     held: Held
@@ -72,6 +74,8 @@ class State:
     ledger: Ledger | None = None
     definition: Definition | None = None
     leavers: list[str] | None = None
+    score: str = ""
+    caveat: str = ""
     level: Level = Level.UNANCHORED
 
     def need(self, found: Found | None) -> Found:

@@ -132,6 +132,7 @@ def _scope(claim: Any) -> PackScope:
         identified=_yes_or_no(claim["identified"]),
         ocsf=text(claim["ocsf"]),
         coming=_shows_coming(claim["scope"]),
+        format=claim["format"],
     )
     if scope.ocsf not in OCSF_VERSIONS.values() or scope.start >= scope.end:
         raise ValueError

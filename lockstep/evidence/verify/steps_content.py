@@ -117,13 +117,17 @@ def population(state: State) -> Result:
 def scores(state: State) -> Result:
     """Step 11. The official score and that of the period, byte by byte."""
     state.need_sound(layout.SCORE, layout.PERIOD_SCORE)
-    value = figures.check_scores(
+    told = figures.check_scores(
         state.archive,
         state.need(state.statement),
-        state.need(state.ledger).history,
+        state.need(state.ledger),
         state.need(state.definition),
     )
-    return Result(f"{value}, as recomputed")
+    state.score, state.caveat = told.official, told.caveat
+    says = f"{told.official}; of the period alone: {told.period}, as recomputed"
+    if told.caveat:
+        return Result(f"{told.official}, but {told.caveat}", (says,), Verdict.WARN)
+    return Result(says)
 
 
 def drawn_sample(state: State) -> Result:

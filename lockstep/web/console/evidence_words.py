@@ -132,6 +132,7 @@ def report_values(found: Mapping[str, Any]) -> dict[str, Any]:
         "level": found["level"],
         "vouched": _LEVELS[Level(found["level"])],
         "facts": found["facts"],
+        "caveat": found["caveat"],
         "steps": steps,
         "not_checked": found["not_checked_by_this"],
     }
