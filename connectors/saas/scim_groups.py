@@ -19,8 +19,10 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.kit import steps
 from connectors.kit.proving import LIFE_S
 from connectors.saas import scim_wire as wire
+from connectors.saas.scim_beyond import holds_by_filter
 from connectors.saas.scim_client import PAGE, ScimClient, fault, path_of, refuses, status_of
 from connectors.saas.scim_members import (
+    Largest,
     Member,
     Membership,
     Person,
@@ -218,7 +220,7 @@ class ScimGroups:
 
     async def _listed(self, person: Person, sight: _Sight, transcript: Transcript) -> None:
         """Every group, and its members; a group that shows none is read by its id."""
-        silent, empty, sizes = list[str](), list[str](), [0]
+        silent, empty, largest = list[str](), list[str](), Largest()
         walk = Walk(self._client, "/Groups", "groups.list", transcript)
         try:
             async for groups in walk.pages():
@@ -229,7 +231,7 @@ class ScimGroups:
                     elif not members:
                         empty.append(wire.id_of(group))
                     else:
-                        sizes.append(len(members))
+                        largest.see(wire.id_of(group), members)
                         await self._take(wire.id_of(group), members, person, sight, transcript)
         except ConnectorFault as told:
             if await self.are_none(told, transcript):
@@ -239,11 +241,32 @@ class ScimGroups:
             silent += empty
         async for group in self._read_each(silent, transcript):
             members = members_of(group) or ()
-            sizes.append(len(members))
+            largest.see(wire.id_of(group), members)
             await self._take(wire.id_of(group), members, person, sight, transcript)
-        sight.why_not = self._why_not(sight, walk, max(sizes))
+        sight.why_not = self._why_not(sight, walk)
+        if not (sight.why_not or sight.by_members):
+            await self._beyond(largest, person, sight, transcript)
 
-    def _why_not(self, sight: _Sight, walk: Walk, largest: int) -> str:
+    async def _beyond(
+        self, largest: Largest, person: Person, sight: _Sight, transcript: Transcript
+    ) -> None:
+        """Look for the person beyond the end of lists that may be cut."""
+        for group_id, known in largest.may_be_cut().items():
+            members = members_of(await self.read(group_id, transcript) or {}) or ()
+            await self._take(group_id, members, person, sight, transcript)
+            shows_more = len(members) > largest.size and not may_be_cut(len(members))
+            if group_id in sight.found or shows_more:
+                continue
+            holds = None
+            if not self._by_name:
+                holds = await holds_by_filter(self._client, group_id, known, person, transcript)
+            if holds is None:
+                sight.why_not = "members_may_be_cut"
+                return
+            if holds:
+                sight.found[group_id] = Membership(group_id, person.id)
+
+    def _why_not(self, sight: _Sight, walk: Walk) -> str:
         """Why it proves nothing that no group was seen to hold the user; "" if it does."""
         if sight.shows:
             self._seen("members")
@@ -251,10 +274,7 @@ class ScimGroups:
             return "list_not_whole"
         if not walk.seen:
             return ""  # no groups at all
-        if not self._was_seen("members"):
-            return "members_never_seen"
-        cut = may_be_cut(largest) and not sight.by_members
-        return "members_may_be_cut" if cut else ""
+        return "" if self._was_seen("members") else "members_never_seen"
 
     async def _take(
         self,

@@ -18,6 +18,7 @@ from lockstep.domain.leavers import KeyKind
 
 _CAPS = frozenset({50, 250})
 _EVERY = 100
+_ROUND = 5
 """Sizes at which servers cut a list of members: these, and multiples of a hundred.
 
 Smaller round numbers are left out: too many whole teams have ten or twenty members.
@@ -112,6 +113,35 @@ def are_names(members: Sequence[Member]) -> bool:
 def may_be_cut(size: int) -> bool:
     """Whether a list of members of this size may be the start of a longer one."""
     return size in _CAPS or (size > 0 and size % _EVERY == 0)
+
+
+@dataclass(slots=True)
+class Largest:
+    """The largest groups that were seen, and the members that one of each shows.
+
+    A server that cuts lists shows none that is longer. So only the largest may be cut: where they
+    have the size of a usual cut, or where several of a smaller round size hold different people.
+    """
+
+    size: int = 0
+    shown: dict[str, Member] = field(default_factory=dict, repr=False)
+    crowds: set[int] = field(default_factory=set)
+
+    def see(self, group_id: str, members: Sequence[Member]) -> None:
+        if len(members) < max(self.size, 1):
+            return
+        if len(members) > self.size:
+            self.size = len(members)
+            self.shown.clear()
+            self.crowds.clear()
+        self.shown[group_id] = next((one for one in members if one.texts), members[0])
+        self.crowds.add(hash(frozenset(one.texts for one in members)))
+
+    def may_be_cut(self) -> Mapping[str, Member]:
+        """By id, the groups whose list of members may be the start of a longer one."""
+        is_round = self.size > 0 and self.size % _ROUND == 0
+        several = is_round and len(self.crowds) > 1
+        return self.shown if several or may_be_cut(self.size) else {}
 
 
 def _member(one: object) -> Member | None:

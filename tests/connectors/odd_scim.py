@@ -106,11 +106,15 @@ class OddScim:
         return 200, {"totalResults": len(things), "startIndex": start, "Resources": page}
 
     def list_users(self, wanted: str | None, start: int, count: int) -> Answer:
+        if wanted and " and " in wanted:
+            return error(400, "invalidFilter")
         things = list(self.users.values())
         found = self.matching(things, wanted) if wanted else things
         return self.listed([self.show(one) for one in found], start, count)
 
     def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+        if wanted and " and " in wanted:
+            return error(400, "invalidFilter")
         things = list(self.groups.values())
         found = self.matching(things, wanted) if wanted else things
         return self.listed([self.show_group(one, alone=False) for one in found], start, count)

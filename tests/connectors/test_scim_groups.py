@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -180,6 +181,100 @@ async def test_what_is_never_seen_is_not_proved(kind: type[OddScim], code: str) 
     assert not seen.signs_in
     assert unread(seen) == [(FaultCategory.UNEXPECTED_ANSWER, code)]
     assert [action.operation for action in actions] == ["users.deactivate"]
+
+
+class CutAt20(NoMemberFilter):
+    """Two groups that show twenty different people each, and hold more."""
+
+    def show_group(self, one: Thing, *, alone: bool) -> Thing:
+        return {**one, "members": one["members"][:20]}
+
+
+async def test_several_groups_of_one_round_size_may_be_cut() -> None:
+    """A cut that is not a usual one shows where several lists end at it; alike ones are no sign."""
+    crowd = [f"x{n}" for n in range(25)]
+    others = [f"y{n}" for n in range(25)]
+    cut, _, _ = await ended(CutAt20(PEOPLE, [group("g1", *crowd, "u1"), group("g2", *others)]), ANN)
+    alike, _, _ = await ended(
+        NoMemberFilter(PEOPLE, [group("g1", *crowd[:20]), group("g2", *crowd[:20])]), ANN
+    )
+
+    assert unread(cut) == [(FaultCategory.UNEXPECTED_ANSWER, "members_may_be_cut")]
+    assert alike.is_closed
+
+
+class AsksBoth(Cut):
+    """Takes a filter on the group and the member at once, and no other on members."""
+
+    attribute = "members.value"
+
+    def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+        both = re.fullmatch(
+            rf'id eq "(.*)" and {re.escape(self.attribute)} eq "(.*)"', wanted or ""
+        )
+        if both is None:
+            return super().list_groups(wanted, start, count)
+        held = both[1] in self.groups and both[2] in self.members(both[1])
+        return self.listed([self.groups[both[1]]] if held else [], start, count)
+
+
+class AsksBothAsMember(AsksBoth):
+    attribute = "members"
+
+
+class AsksUsers(Cut):
+    def list_users(self, wanted: str | None, start: int, count: int) -> Answer:
+        both = re.fullmatch(r'id eq "(.*)" and groups.value eq "(.*)"', wanted or "")
+        if both is None:
+            return super().list_users(wanted, start, count)
+        held = both[2] in self.groups and both[1] in self.members(both[2])
+        return self.listed([{"id": both[1]}] if held else [], start, count)
+
+
+class ShowsAllAlone(NoMemberFilter):
+    """The list is cut, the group's own record is not."""
+
+    def show_group(self, one: Thing, *, alone: bool) -> Thing:
+        return one if alone else {**one, "members": one["members"][:100]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        *((kind, size) for kind in (AsksBoth, AsksBothAsMember, AsksUsers) for size in (100, 130)),
+        (ShowsAllAlone, 130),
+    ],
+)
+async def test_a_group_of_a_hundred_asks_nobody_where_the_server_can_tell(
+    kind: type[OddScim], number: int
+) -> None:
+    """A whole group of a round size is no alarm where a question is proved to see beyond it."""
+    crowd = [f"x{n}" for n in range(number)]
+    outside, _, _ = await ended(kind(PEOPLE, [group("g1", *crowd)]), ANN)
+    server = kind(PEOPLE, [group("g1", *crowd, "u1")])
+    inside, _, fault = await ended(server, ANN)
+
+    assert outside.is_closed
+    assert fault is None
+    assert inside.is_closed
+    assert "u1" not in server.members()
+
+
+class SaysYesToAll(AsksBoth):
+    """Ignores the member in the filter."""
+
+    def list_groups(self, wanted: str | None, start: int, count: int) -> Answer:
+        if wanted and " and " in wanted:
+            return self.listed(list(self.groups.values()), start, count)
+        return super().list_groups(wanted, start, count)
+
+
+async def test_a_question_that_is_not_heeded_tells_nothing() -> None:
+    """Who says yes to every member has not been asked: a person decides."""
+    server = SaysYesToAll(PEOPLE, [group("g1", *(f"x{n}" for n in range(100)))])
+    seen, _, _ = await ended(server, ANN)
+
+    assert unread(seen) == [(FaultCategory.UNEXPECTED_ANSWER, "members_may_be_cut")]
 
 
 class Own(Hidden):

@@ -1,0 +1,65 @@
+"""Whether one SCIM group holds one person, where its list of members may be cut short.
+
+A filter on the group and the member at once tells, where it is seen to find a member whom the
+list shows, and nobody by a number that nobody has.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import uuid4
+
+from connectors.base import ConnectorFault, Transcript
+from connectors.saas import scim_wire as wire
+from connectors.saas.scim_client import ScimClient, refuses
+from connectors.saas.scim_members import Member, Person
+from connectors.saas.scim_pages import Walk
+
+
+class _Question(NamedTuple):
+    """A filter on one resource and one of its values; RFC 7644 section 3.4.2.2."""
+
+    path: str
+    attribute: str
+
+
+_QUESTIONS = (
+    _Question("/Groups", "members.value"),
+    _Question("/Groups", "members"),
+    _Question("/Users", "groups.value"),
+)
+
+
+async def holds_by_filter(
+    client: ScimClient, group_id: str, known: Member, person: Person, transcript: Transcript
+) -> bool | None:
+    """Whether the group holds the person; None where no question is proved to tell.
+
+    ``known`` is a member whom the group's list shows.
+    """
+    if not client.supports("filter"):
+        return None
+    for question in _QUESTIONS:
+        shown = await _answer(client, question, group_id, wire.text(known.value), transcript)
+        if not shown:
+            continue
+        if await _answer(client, question, group_id, uuid4().hex, transcript) is False:
+            return await _answer(client, question, group_id, person.id, transcript)
+    return None
+
+
+async def _answer(
+    client: ScimClient, question: _Question, group_id: str, member: str, transcript: Transcript
+) -> bool | None:
+    """What the server says to one question; None where it refuses it."""
+    wanted, held = (group_id, member) if question.path == "/Groups" else (member, group_id)
+    both = f"{wire.equals('id', wanted)} and {wire.equals(question.attribute, held)}"
+    only = {"filter": both, "attributes": "id"}
+    operation = "groups.search" if question.path == "/Groups" else "users.search"
+    try:
+        found = await Walk(client, question.path, operation, transcript, only).few(lambda _: False)
+    except ConnectorFault as told:
+        if not refuses(told):
+            raise
+        return None
+    return [wire.id_of(one) for one in found] == [wanted]
