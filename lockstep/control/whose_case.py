@@ -16,8 +16,11 @@ from lockstep.domain.numbering import LOCAL_SOURCE, Numbering, WhoseNumberError
 from lockstep.domain.terminations import Termination, TerminationAction
 from lockstep.storage.case_reads import as_known
 from lockstep.storage.cases import Cases
-from lockstep.storage.inbox import Inbox
+from lockstep.storage.inbox import Inbox, InboxEvent
 from lockstep.storage.records import CaseRow
+
+_PAGE = 200
+"""Statements of which it is looked up together what was said before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,17 @@ class WhoseCase:
         numbered = await self._numbered([said for said, _ in asked])
         indexes = [self._cases.spell_index(said) for said in numbered]
         cases = await self._cases.of_spells(sorted(set(indexes))) if indexes else {}
-        return [
-            await self._judged(said, cutoff, cases.get(index, ()))
+        placed = [
+            self._placed(said, cutoff, cases.get(index, ()))
             for said, (_, cutoff), index in zip(numbered, asked, indexes, strict=True)
         ]
+        found: list[Found] = []
+        for first in range(0, len(placed), _PAGE):
+            page = placed[first : first + _PAGE]
+            repeated = {one.case.case_id: one.case for one in page if one.case and one.is_repeated}
+            before = await self._inbox.said_of(repeated.values())
+            found += [_judged(one, before) for one in page]
+        return found
 
     async def _numbered(self, statements: Sequence[Termination]) -> list[Termination]:
         """Where sources share numbers: as of the one under which the worker is known already."""
@@ -127,47 +137,74 @@ class WhoseCase:
     def _worker(self, said: Termination) -> bytes:
         return self._cases.worker_index(said.tenant, said.worker_id)
 
-    async def _judged(self, said: Termination, cutoff: datetime, cases: Iterable[CaseRow]) -> Found:
+    def _placed(self, said: Termination, cutoff: datetime, cases: Iterable[CaseRow]) -> _Placed:
+        """The statement with the case that it is about."""
         peers = self._numbering.peers(said.whose_number)
         latest = {case.employment: case for case in cases if case.numbered_by in peers}
         rows = [latest[number] for number in sorted(latest)]
         at = concerned(said, [as_known(row) for row in rows])
         if at is None:
-            return Found(said, None, judge(said, None), peers=peers)
-        case = rows[at]
-        known = as_known(case)
-        said = replace(said, numbered_by=case.numbered_by)
-        asked = _as_asked(said, known)
-        is_same = None
-        if asked.revision == known.revision and said.event_id != known.last_event_id:
-            is_same = await self._is_said(asked, case)
-        verdict = judge(asked, known, cutoff=cutoff, is_same=is_same)
-        if asked.revision != said.revision:
-            said = replace(said, revision=known.revision)
-        employment = known.employment
-        if verdict is Verdict.OPEN and not known.is_rescinded:
-            employment += 1
-            if at + 1 < len(rows):  # that employment has a case already
-                verdict = Verdict.OUTDATED
-        return Found(said, case, verdict, employment, peers)
+            return _Placed(said, cutoff, None, peers)
+        said = replace(said, numbered_by=rows[at].numbered_by)
+        return _Placed(said, cutoff, rows[at], peers, is_latest=at + 1 == len(rows))
 
-    async def _is_said(self, said: Termination, case: CaseRow) -> bool | None:
-        """Whether this has been said by this revision; None if nothing of it is kept."""
-        found: bool | None = None
-        for event in await self._inbox.said_of(case):
-            try:
-                before = parse_statement(
-                    event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
-                ).termination
-            except EventError:
-                continue
-            same = (before.revision, before.worker_id, before.spell)
-            if same != (said.revision, said.worker_id, said.spell):
-                continue
-            if before.says_as(said):
-                return True
-            found = False
-        return found
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A statement and its case. ``is_latest``: no later employment has one."""
+
+    said: Termination
+    cutoff: datetime
+    case: CaseRow | None
+    peers: tuple[str, ...]
+    is_latest: bool = True
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it depends on what was said before under its revision."""
+        if self.case is None:
+            return False
+        known = as_known(self.case)
+        is_of_its_revision = _as_asked(self.said, known).revision == known.revision
+        return is_of_its_revision and self.said.event_id != known.last_event_id
+
+
+def _judged(one: _Placed, before: Mapping[str, Sequence[InboxEvent]]) -> Found:
+    """What it does; ``before``: what was said of its case, where it is repeated."""
+    said, case = one.said, one.case
+    if case is None:
+        return Found(said, None, judge(said, None), peers=one.peers)
+    known = as_known(case)
+    asked = _as_asked(said, known)
+    is_same = _is_said(asked, before.get(case.case_id, ())) if one.is_repeated else None
+    verdict = judge(asked, known, cutoff=one.cutoff, is_same=is_same)
+    if asked.revision != said.revision:
+        said = replace(said, revision=known.revision)
+    employment = known.employment
+    if verdict is Verdict.OPEN and not known.is_rescinded:
+        employment += 1
+        if not one.is_latest:  # that employment has a case already
+            verdict = Verdict.OUTDATED
+    return Found(said, case, verdict, employment, one.peers)
+
+
+def _is_said(said: Termination, events: Iterable[InboxEvent]) -> bool | None:
+    """Whether this has been said by this revision; None if nothing of it is kept."""
+    found: bool | None = None
+    for event in events:
+        try:
+            before = parse_statement(
+                event.body, tenant=event.tenant, source=event.source, event_id=event.dedupe_key
+            ).termination
+        except EventError:
+            continue
+        same = (before.revision, before.worker_id, before.spell)
+        if same != (said.revision, said.worker_id, said.spell):
+            continue
+        if before.says_as(said):
+            return True
+        found = False
+    return found
 
 
 def _as_asked(said: Termination, known: KnownCase) -> Termination:

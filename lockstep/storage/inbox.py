@@ -407,19 +407,22 @@ class Inbox:
                 return
             after = rows[-1].id
 
-    async def said_of(self, case: CaseRow) -> list[InboxEvent]:
-        """The events that led to a case, or changed it; without those whose body is destroyed.
+    async def said_of(self, cases: Collection[CaseRow]) -> dict[str, list[InboxEvent]]:
+        """The events that led to each case, or changed it; not those whose body is destroyed.
 
         The last one too, whose dispatcher may not have come to say so.
         """
-        its_last = and_(
-            inbox.c.dedupe_key == case.last_event_id,
-            inbox.c.source.in_((case.source, case.numbered_by, LOCAL_SOURCE)),
-        )
+        if not cases:
+            return {}
+        lasts = [case.last_event_id for case in cases]
+        sources = {name for case in cases for name in _sources(case)}
         query = (
-            select(*_EVENT)
+            select(*_EVENT, inbox.c.case_id)
             .where(
-                or_(inbox.c.case_id == case.case_id, its_last),
+                or_(
+                    inbox.c.case_id.in_([case.case_id for case in cases]),
+                    and_(inbox.c.dedupe_key.in_(lasts), inbox.c.source.in_(sorted(sources))),
+                ),
                 inbox.c.state != "refused",
                 inbox.c.body != b"",
             )
@@ -427,7 +430,24 @@ class Inbox:
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
-        return [event for row in rows if (event := self._open(row)) is not None]
+        return self._by_case(rows, cases)
+
+    def _by_case(
+        self, rows: Sequence[Any], cases: Collection[CaseRow]
+    ) -> dict[str, list[InboxEvent]]:
+        lasts: dict[tuple[str, str], set[str]] = {}
+        for case in cases:
+            for name in _sources(case):
+                lasts.setdefault((name, case.last_event_id), set()).add(case.case_id)
+        said: dict[str, list[InboxEvent]] = {case.case_id: [] for case in cases}
+        for row in rows:
+            event = self._open(row)
+            about = {row.case_id} | lasts.get((row.source, row.dedupe_key), set())
+            if event is None:
+                continue
+            for case_id in about & said.keys():
+                said[case_id].append(event)
+        return said
 
     async def counts(self) -> dict[str, int]:
         """Events by state."""
@@ -440,6 +460,11 @@ class Inbox:
 def spell_index(ring: Keyring, tenant: str, worker_id: str, spell: str) -> bytes:
     """Finds a spell without storing worker id or spell; of every source with this number."""
     return ring.blind_index("spell", tenant, worker_id, spell)
+
+
+def _sources(case: CaseRow) -> tuple[str, ...]:
+    """Where a case's last event may have come from."""
+    return case.source, case.numbered_by, LOCAL_SOURCE
 
 
 def event_context(source: str, dedupe_key: str) -> bytes:
