@@ -151,22 +151,27 @@ async def test_a_case_that_does_not_count_can_be_shown_too(some):
         assert pack.summary.counts["leavers"] == 0
 
 
-async def test_a_case_outside_the_period_or_the_ledger_is_refused(some):
-    """Rather than a pack about nothing."""
+async def test_a_case_outside_the_period_is_shown_and_counted_nowhere(some):
+    """Whoever asks for a case is shown it; that the period is another one stands in its file."""
     [case, *_] = await leavers(some)
-    for changes, says in (
-        ({"case_id": "caaaaaaaaaaaa"}, "no case caaaaaaaaaaaa"),
-        (
-            {
-                "case_id": case["case_id"],
-                "first": date(2025, 1, 1),
-                "last": date(2025, 1, 31),
-            },
-            "nothing to do with",
-        ),
-    ):
-        with pytest.raises(ExportError, match=says):
-            await some.export(**changes)
+    pack = await some.export(
+        case_id=case["case_id"], first=date(2025, 1, 1), last=date(2025, 1, 31)
+    )
+    verified(pack, some)
+    told = Reader(pack.path).json(f"leavers/{case['case_id']}/case.json")
+
+    assert told["not_in_population"] == "outside_period"
+    counts = {
+        name: pack.summary.counts[name] for name in ("leavers", "not_in_population", "samples")
+    }
+    assert counts == {"leavers": 0, "not_in_population": 0, "samples": 1}
+
+
+async def test_a_case_that_the_ledger_does_not_have_is_refused(some):
+    """Rather than a pack about nobody."""
+    await leavers(some)
+    with pytest.raises(ExportError, match="no case caaaaaaaaaaaa"):
+        await some.export(case_id="caaaaaaaaaaaa")
 
 
 async def test_anchors_receipts_are_in_the_pack(some):

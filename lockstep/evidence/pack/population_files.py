@@ -10,7 +10,6 @@ from typing import Any
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.archive import Part, Spool
 from lockstep.evidence.pack.draw import draw_sample, sample_rows
-from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.pack.model import CaseLine
 from lockstep.evidence.pack.population import case_rows, in_scope, policy_system_rows
 from lockstep.evidence.pack.population_columns import (
@@ -128,11 +127,7 @@ class PopulationFiles:
         """Ids of the leavers that are shown in detail."""
 
     def survey(self) -> None:
-        """Write the files in one pass over the cases, in the order of their first entries.
-
-        Raises:
-            ExportError: if the one case that was asked for has nothing to do with the period.
-        """
+        """Write the files in one pass over the cases, in the order of their first entries."""
         pinned: set[str] = set()
         for number, case_id in enumerate(self._read.history.cases):
             if not number % _TICK_CASES:
@@ -197,11 +192,7 @@ class PopulationFiles:
     def _draw(self) -> list[str]:
         scope = self._scope
         if scope.case_id is not None:
-            if scope.case_id not in self.cases:
-                raise ExportError(
-                    f"case {scope.case_id} has nothing to do with this period: its cutoff lies"
-                    " outside it"
-                )
+            self.cases.add(scope.case_id)  # shown also where the period has nothing to do with it
             return [scope.case_id]
         drawn = draw_sample(self.population, scope.sample_n, scope.seed)
         for row in sample_rows(drawn, scope.sample_n, scope.seed):

@@ -74,11 +74,7 @@ class PackWriter:
             self._stack.callback(self.people.close)
 
     def survey(self) -> list[str]:
-        """Find the leavers and draw the sample; the cases that `add_case` must be given, in order.
-
-        Raises:
-            ExportError: if the one case that was asked for has nothing to do with the period.
-        """
+        """Find the leavers and draw the sample; the cases for `add_case`, in order."""
         self._files.survey()
         self._counted = frozenset(self._files.population)
         self._shown = frozenset(self._files.shown)
