@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +32,7 @@ class Outage:
 
     Args:
         leavers: how many wait, of those that may be known of.
-        since: since when the system has held up many, or the first of them has waited.
+        since: since when the first of those has waited who were many together.
         faults: what is wrong, by how many wait because of it, the most frequent first.
     """
 
@@ -53,15 +54,19 @@ class Outages:
         self._engine = engine
 
     async def standing(self, scope: Scope) -> list[Outage]:
-        """Those with more than `MANY` leavers in ``scope``, the most first."""
+        """Those that workers have noted and that hold up more than `MANY` in ``scope``.
+
+        Counted now, the most first. Where nothing is amiss it costs next to nothing.
+        """
         async with self._engine.connect() as connection:
-            found = [one for one in await _counted(connection, scope) if one.leavers > MANY]
-            if not found or scope.partners is not None:  # since when others wait is not theirs
-                return found
-            known = {row.system: row.since for row in await connection.execute(select(outages))}
+            rows = (await connection.execute(select(outages))).all()
+            known = {row.system: row.since for row in rows}
+            found = await _counted(connection, scope, known) if known else []
         return [
-            Outage(one.system, one.leavers, known.get(one.system, one.since), one.faults)
+            # Since when others wait is not told to whoever may not know of them.
+            one if scope.partners is not None else replace(one, since=known[one.system])
             for one in found
+            if one.leavers > MANY
         ]
 
     async def keep(self) -> list[str]:
@@ -120,9 +125,14 @@ def is_alarming() -> ColumnElement[bool]:
     return and_(is_held_up(), or_(asked, door.fault.in_(sorted(ALARMING_BY_ITSELF))))
 
 
-async def _counted(connection: AsyncConnection, scope: Scope) -> list[Outage]:
+async def _counted(
+    connection: AsyncConnection, scope: Scope, systems: Collection[str] | None = None
+) -> list[Outage]:
+    query = _counts(scope)
+    if systems is not None:
+        query = query.where(revocations.c.system.in_(sorted(systems)))
     found: dict[str, list[Any]] = {}
-    for row in await connection.execute(_counts(scope)):
+    for row in await connection.execute(query):
         found.setdefault(row.system, []).append(row)
     counted = [
         Outage(

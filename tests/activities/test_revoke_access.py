@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.access import AccessActivities
+from activities.condition import Condition
 from lockstep.contracts.payloads import RevokeInput
 from lockstep.domain.access import Account, Location, Match, Proof, Search
 from lockstep.domain.clocks import whole_ms
@@ -334,3 +336,20 @@ async def test_the_ledger_names_nobody(bench: Bench):
 
     for secret in (NAME, EMAIL, WORKER):
         assert secret.encode() not in raw
+
+
+async def test_a_fault_of_the_system_that_people_mend_makes_it_doubted(bench):
+    """Its health is looked at soon; what is about one leaver says nothing of the system."""
+    condition = Condition()
+    acts = AccessActivities(
+        SYSTEM, bench.connector, bench.work.revocations, bench.work.cases, condition=condition
+    )
+    for category, doubts in (
+        (FaultCategory.PROTECTED_ACCOUNT, False),
+        (FaultCategory.UNREACHABLE, False),
+        (FaultCategory.CREDENTIALS_REJECTED, True),
+    ):
+        bench.connector.fail("locate", category)
+        with pytest.raises(ApplicationError):
+            await bench.revoke(activities=acts)
+        assert (condition.doubted_at is not None) is doubts

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from activities.condition import Condition
 from connectors.base import ConnectorFault
@@ -193,3 +194,33 @@ def test_a_system_that_nobody_has_looked_at_is_unknown():
         system="portal", connector="manual", category=Category.SAAS, tier=Tier.MANUAL
     )
     assert state_of(by_hand, None, None, now=NOW) is SystemState.MANUAL
+
+
+async def test_what_is_bad_or_doubted_is_looked_at_sooner(engine, ring, health):
+    """Whoever waits for it is woken when it is good again; a fault before the look says nothing."""
+    connector, condition = Sick(), Condition()
+    pauses = Pauses(engine, ring, TENANT)
+    looking = HealthWatch({SYSTEM: connector}, {SYSTEM: condition}, health, pauses)
+    back = text("update system_health set checked_at = now() - make_interval(secs => :ago)")
+    await looking.step()
+    for problems, ago_s, doubted_s, due in (
+        ((), 240, None, False),
+        ((), 300, None, True),
+        ((MISSING,), 30, None, False),
+        ((MISSING,), 60, None, True),
+        ((LIMITS,), 60, None, False),
+        ((), 20, 5, False),
+        ((), 30, 5, True),
+        ((), 60, 90, False),
+    ):
+        connector.problems, condition.doubted_at = problems, None
+        async with engine.begin() as connection:
+            await connection.execute(back, {"ago": 3600})
+        await looking.step()
+        async with engine.begin() as connection:
+            await connection.execute(back, {"ago": ago_s})
+        if doubted_s is not None:
+            condition.doubted_at = datetime.now(UTC) - timedelta(seconds=doubted_s)
+        connector.asked = 0
+        await looking.step()
+        assert connector.asked == due, (problems, ago_s, doubted_s)
