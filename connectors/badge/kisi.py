@@ -46,6 +46,7 @@ from connectors.base import (
 )
 from connectors.http import Answer, VendorHttp, vendor_instant
 from connectors.kit.bounds import UNKNOWN, residual, stated
+from connectors.kit.instants import told_instant
 from connectors.kit.proving import Prover
 from connectors.kit.searching import Searching
 from connectors.kit.steps import attempt, carry_out, in_order, unread
@@ -228,20 +229,23 @@ class Kisi:
             hits = await self._search(address, transcript)
             return [self._match(user, KeyKind.EMAIL) for user in hits]
 
-        proof = await self._prover.proof_of("query", KeyKind.EMAIL, sample=sample, ask=ask)
+        open_ones = [one for one in searches if one.proof is Proof.UNPROVED]
+        proofs = {
+            one: await self._prover.proof_of(
+                "query", KeyKind.EMAIL, wanted=one.value, sample=sample, ask=ask
+            )
+            for one in open_ones
+        }
         listed = None
-        if proof is Proof.UNPROVED:
+        if Proof.UNPROVED in proofs.values():
             users = await self._api.collection("/users", {}, "users", transcript)
-            proof, listed = Proof.LISTED, len(users)
-            for search in searches:
+            proofs, listed = dict.fromkeys(open_ones, Proof.LISTED), len(users)
+            for search in open_ones:
                 for user in users:
                     held = comparable(KeyKind.EMAIL, str(user.get("email") or ""))
                     if held == comparable(search.kind, search.value):
                         found.setdefault(str(user["id"]), self._match(user, search.kind))
-        return [
-            replace(search, proof=proof) if search.proof is Proof.UNPROVED else search
-            for search in searches
-        ], listed
+        return [replace(one, proof=proofs.get(one, one.proof)) for one in searches], listed
 
     def _seen(self, account_id: str, user: Item | None) -> Observation:
         """What the user's own record says; all else is kept in lists of their own."""
@@ -277,8 +281,8 @@ class Kisi:
             found_by,
             self._seen(account_id, user),
             name=str(user.get("name") or ""),
-            created_at=vendor_instant(user.get("created_at")),
-            last_used_at=vendor_instant(user.get("last_sign_in_at")),
+            created_at=told_instant(user.get("created_at")),
+            last_used_at=told_instant(user.get("last_sign_in_at")),
         )
 
 

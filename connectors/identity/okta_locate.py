@@ -8,7 +8,7 @@ there is nothing to close for them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +36,7 @@ from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 _STRENGTH = list(KeyKind)
 _BY_ID = Way("users.get", KeyKind.ACCOUNT_ID)
+_Proofs = Mapping[tuple[Key, Way], Proof]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,13 @@ class Locating:
             matches = await self._matches(hits)
         if self._is_enough(matches):
             return self._searching.told(Location(matches, self._searched(hits, {})))
-        ways = dict.fromkeys(hit.way for hit in hits if hit.way != _BY_ID)
-        proofs = {way: await self._searches.proof(way, self._transcript) for way in ways}
+        proofs = {
+            (hit.key, hit.way): await self._searches.proof(
+                hit.way, self._transcript, _asked_for(hit.key, hit.way)
+            )
+            for hit in hits
+            if hit.way != _BY_ID
+        }
         searched = self._searched(hits, proofs)
         if all(one.proof is not Proof.UNPROVED for one in searched):
             return Location(matches, searched)
@@ -129,7 +135,7 @@ class Locating:
         ]
 
     async def _ask(self, key: Key, way: Way) -> _Hit:
-        value = f"{key.value}@" if way == LOGIN_PREFIX else key.value
+        value = _asked_for(key, way)
         if way == _BY_ID and not can_be_read(value):
             return _Hit(key, way, Answered(is_sound=False))
         return _Hit(key, way, await self._searches.ask(way, value, self._transcript))
@@ -160,7 +166,7 @@ class Locating:
         read = await self._searching.each(reads)
         return known | {user.id: user for user in read if isinstance(user, OktaUser)}
 
-    def _searched(self, hits: Sequence[_Hit], proofs: dict[Way, Proof]) -> tuple[Search, ...]:
+    def _searched(self, hits: Sequence[_Hit], proofs: _Proofs) -> tuple[Search, ...]:
         """By key, how it is known that it would have been found."""
         by_key: dict[Key, list[Proof]] = {}
         for hit in hits:
@@ -203,7 +209,12 @@ def _distinct(keys: LeaverKeys, system: str) -> Iterator[Key]:
         yield from (Key(kind, value) for value in keys.of_kind(kind))
 
 
-def _proof(hit: _Hit, proofs: dict[Way, Proof]) -> Proof:
+def _asked_for(key: Key, way: Way) -> str:
+    """What Okta is asked for: a short name is the beginning of a login."""
+    return f"{key.value}@" if way == LOGIN_PREFIX else key.value
+
+
+def _proof(hit: _Hit, proofs: _Proofs) -> Proof:
     if hit.answered.is_failed:
         return Proof.FAILED
     if not hit.answered.is_sound:
@@ -212,7 +223,7 @@ def _proof(hit: _Hit, proofs: dict[Way, Proof]) -> Proof:
         return Proof.BY_ID
     if hit.answered.users and not proofs:
         return Proof.PROVED  # it has found
-    return proofs.get(hit.way, Proof.UNPROVED)
+    return proofs.get((hit.key, hit.way), Proof.UNPROVED)
 
 
 def _listed(search: Search, held: set[KeyKind]) -> Proof:

@@ -84,8 +84,8 @@ class Searches:
                 raise
             return Answered(is_sound=False)
 
-    async def proof(self, way: Way, transcript: Transcript) -> Proof:
-        """Whether this way of asking finds a user who is known to be there."""
+    async def proof(self, way: Way, transcript: Transcript, wanted: str = "") -> Proof:
+        """Whether this way of asking finds a user who is known to be there, for such a value."""
 
         async def known(value: str) -> Sequence[Match]:
             wanted = f"{local_part(value)}@" if way.operator == "sw" else value
@@ -99,7 +99,9 @@ class Searches:
             users.sort(key=lambda user: not can_be_read(user.login))
             return [listed_match(user, self._options, KeyKind.ACCOUNT_ID) for user in users]
 
-        proof = await self._prover.proof_of(way.name, way.proved_by, sample=sample, ask=known)
+        proof = await self._prover.proof_of(
+            way.name, way.proved_by, wanted=wanted, sample=sample, ask=known
+        )
         # Whoever made our token is a user, so an empty list is one that hides people.
         return Proof.UNPROVED if proof is Proof.LISTED else proof
 

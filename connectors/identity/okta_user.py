@@ -10,6 +10,7 @@ from typing import Any
 from connectors.http import Answer, vendor_instant
 from connectors.identity.okta_faults import unexpected
 from connectors.identity.okta_options import Disable, OktaOptions
+from connectors.kit.instants import told_instant
 from lockstep.domain.access import (
     Access,
     AccessKind,
@@ -221,8 +222,8 @@ def read_user(data: Any, answer: Answer, operation: str) -> OktaUser:
         seen_at=answer.exchange.at_by_vendor,
         transitioning_to=None if transition is None else str(transition),
         status_changed=vendor_instant(data.get("statusChanged")),
-        created=vendor_instant(data.get("created")),
-        last_login=vendor_instant(data.get("lastLogin")),
+        created=told_instant(data.get("created")),
+        last_login=told_instant(data.get("lastLogin")),
         provider=str(provider.get("type", "")) if isinstance(provider, dict) else "",
         profile=profile if isinstance(profile, dict) else {},
     )

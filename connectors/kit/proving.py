@@ -8,9 +8,12 @@ that is known to be there: one out of a list, asked for by what it holds, writte
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import idna
 
 from connectors.base import ConnectorFault
 from lockstep.domain.access import Match, Proof
@@ -22,6 +25,7 @@ LIFE_S = 24 * 3600.0
 SAMPLE_S = 60.0
 """The sample is personal data: it is kept as long as the searches of one leaver take."""
 
+_A_LABEL = "xn--"
 CANARIES = 3
 """So many known accounts are asked for, where our credential is refused some of them."""
 
@@ -62,19 +66,20 @@ class Prover:
     """
 
     now: Callable[[], float] = time.monotonic
-    _proved: dict[str, float] = field(default_factory=dict)
+    _proved: dict[tuple[str, bool], float] = field(default_factory=dict)
     _shapes: dict[KeyKind, frozenset[Shape]] = field(default_factory=dict)
     _sampled: tuple[float, Sequence[Match]] | None = field(default=None, repr=False)
 
     async def proof_of(
-        self, name: str, kind: KeyKind, *, sample: Sample, ask: Ask, wanted: str = ""
+        self, name: str, kind: KeyKind, *, wanted: str, sample: Sample, ask: Ask
     ) -> Proof:
-        """Whether the search ``name`` was proved to find accounts by what they hold of ``kind``.
+        """Whether the search ``name`` was proved to find ``wanted``, had somebody held it.
 
         Args:
             name: of the search, for instance the attribute that it looks at.
             kind: the kind of key under which the vendor holds that attribute.
-            wanted: what is compared whole with user names: it must be written as they are.
+            wanted: what was searched for. A user name must be written as those that are held, and
+                one beyond plain letters is proved by such a one only. "" for any plain one.
             sample: a page of accounts as the vendor lists them, without any filter. An empty page
                 means that the system has no accounts at all.
             ask: the very search that the leaver was looked for with.
@@ -82,13 +87,15 @@ class Prover:
         Raises:
             ConnectorFault: of the calls that the proof takes.
         """
-        proved_at = self._proved.get(name)
+        search = name, is_plain(wanted)
+        proved_at = self._proved.get(search)
         proof = Proof.PROVED
         if proved_at is None or self.now() - proved_at >= LIFE_S:
-            proof = await self._prove(kind, sample, ask)
+            proof = await self._prove(kind, sample, ask, plain=is_plain(wanted))
             if proof is Proof.PROVED:
-                self._proved[name] = self.now()
-        if wanted and not is_among(wanted, self._shapes.get(kind, ())):
+                self._proved[search] = self.now()
+        is_name = kind is KeyKind.USERNAME and bool(wanted)
+        if is_name and not is_among(wanted, self._shapes.get(kind, ())):
             return Proof.NOT_HELD
         return proof
 
@@ -98,7 +105,7 @@ class Prover:
         self._shapes.clear()
         self._sampled = None
 
-    async def _prove(self, kind: KeyKind, sample: Sample, ask: Ask) -> Proof:
+    async def _prove(self, kind: KeyKind, sample: Sample, ask: Ask, *, plain: bool) -> Proof:
         accounts = await self._sample(sample)
         if not accounts:
             return Proof.LISTED  # nobody is there, and the list says so
@@ -112,7 +119,8 @@ class Prover:
         if not known:
             return Proof.NOT_HELD
         refused: ConnectorFault | None = None
-        for account, value in known[:CANARIES]:
+        canaries = [one for one in known if is_plain(one[1]) is plain]
+        for account, value in canaries[:CANARIES]:
             try:
                 found = await ask(turned(value))
             except ConnectorFault as fault:
@@ -132,9 +140,43 @@ class Prover:
         return self._sampled[1]
 
 
+def is_plain(value: str) -> bool:
+    """Whether a value is written in one way only but for its case.
+
+    é is one letter or two, and a domain has a form for people and one for the DNS: a server that
+    finds the one form may be blind for the other.
+    """
+    return value.isascii() and _A_LABEL not in value.lower()
+
+
 def turned(value: str) -> str:
-    """The same value in another case: a search that heeds case must not pass for one that finds."""
-    return value.swapcase() if value.isascii() else value
+    """The same value written otherwise: a search that heeds it must not pass for one that finds.
+
+    In another case, and what is not plain in another normal form, its domain in the other form.
+    """
+    local, at, domain = value.rpartition("@")
+    if _A_LABEL in domain.lower():
+        domain = _or_same(lambda: idna.decode(domain), domain)
+    elif not domain.isascii() and at:
+        domain = _or_same(lambda: idna.encode(domain, uts46=True).decode(), domain)
+    other = "".join(map(_turned_letter, f"{local}{at}{domain}"))
+    if other.isascii():
+        return other
+    apart = unicodedata.normalize("NFD", other)
+    return apart if apart != other else unicodedata.normalize("NFC", other)
+
+
+def _turned_letter(letter: str) -> str:
+    """The other case of a letter, where it is one letter and leads back."""
+    other = letter.swapcase()
+    return other if len(other) == 1 and other.swapcase() == letter else letter
+
+
+def _or_same(made: Callable[[], str], value: str) -> str:
+    try:
+        return made()
+    except idna.IDNAError:
+        return value
 
 
 def together(proofs: Iterable[Proof]) -> Proof:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from connectors.base import Transcript
+from connectors.kit.instants import told_instant
 from connectors.kit.proving import is_among, shape_of
 from connectors.saas.aws_http import AwsCalls, need
 from connectors.saas.aws_match import Finds, distinct
@@ -113,8 +114,8 @@ def _match(user: dict[str, Any], found_by: KeyKind, settings: AwsSettings) -> Ma
     return Match(
         account,
         found_by,
-        created_at=user.get("CreateDate"),
-        last_used_at=user.get("PasswordLastUsed"),
+        created_at=told_instant(user.get("CreateDate")),
+        last_used_at=told_instant(user.get("PasswordLastUsed")),
     )
 
 

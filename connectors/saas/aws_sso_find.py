@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from connectors.base import ConnectorFault, Transcript
+from connectors.kit.instants import told_instant
 from connectors.kit.proving import Prover, is_among, shape_of
 from connectors.kit.searching import Searching
 from connectors.saas.aws_http import AwsCalls, need
@@ -127,7 +128,7 @@ class Finder:
             way.proved_by,
             sample=sample,
             ask=known,
-            wanted=wanted if way == USER_NAME else "",
+            wanted=wanted,
         )
 
     async def check(self, instance: Instance, transcript: Transcript) -> list[Way]:
@@ -198,7 +199,7 @@ class Finder:
             found_by,
             seen,
             name=user.get("DisplayName") or " ".join(part for part in parts if part),
-            created_at=user.get("CreatedAt"),
+            created_at=told_instant(user.get("CreatedAt")),
         )
 
     def is_under(self, user: dict[str, Any], key: Key) -> bool:

@@ -232,7 +232,7 @@ class ScimSearch:
                 wire.HELD_AS[attribute],
                 sample=sample,
                 ask=ask,
-                wanted=wanted if attribute == wire.USER_NAME else "",
+                wanted=wanted,
             )
         except ConnectorFault as told:
             if passes(told) and not refuses(told):

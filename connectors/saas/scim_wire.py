@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from connectors.http import vendor_instant
+from connectors.kit.instants import told_instant
 from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
 from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -143,6 +143,9 @@ def comparables_of(user: Mapping[str, Any], name: str) -> set[str]:
 
 
 _PLAIN = len("employeeNumber")
+_MADE = ("created", "createdAt", "created_at", "creationTime")
+_USED = ("lastLogin", "lastLoginAt", "lastSignInDateTime", "last_login", "lastActive")
+"""Outside SCIM's schema, and common; shown to people who compare accounts, and to nobody else."""
 
 
 def _addresses(user: Mapping[str, Any]) -> Iterator[str]:
@@ -189,8 +192,16 @@ def match_of(user: Mapping[str, Any], kind: KeyKind, *, groups: bool) -> Match:
         kind,
         seen=seen_in(user, groups=groups),
         name=text(attribute(user, "displayName")) or full,
-        created_at=vendor_instant(attribute(attribute(user, "meta"), "created")),
+        created_at=told_instant(_first_of(user, _MADE)),
+        last_used_at=told_instant(_first_of(user, _USED)),
     )
+
+
+def _first_of(user: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The first of these that ``meta`` or the user itself has; servers put it where they like."""
+    places = (attribute(user, "meta"), user)
+    found = (attribute(place, name) for place in places for name in names)
+    return next((value for value in found if value is not None), None)
 
 
 def seen_in(user: Mapping[str, Any], *, groups: bool) -> Observation | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from connectors.kit.instants import told_instant
 from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
 from lockstep.domain.keys import comparable, local_part
 from lockstep.domain.leavers import Key, KeyKind
@@ -69,8 +70,8 @@ def match_of(user: Item, found_by: KeyKind) -> Match:
         found_by,
         seen_of(user["id"], user),
         name=str(user.get("displayName") or ""),
-        created_at=instant_of(user.get("created")),
-        last_used_at=instant_of(user.get("lastSeen")),
+        created_at=told_instant(user.get("created")),
+        last_used_at=told_instant(user.get("lastSeen")),
     )
 
 

@@ -112,6 +112,19 @@ async def test_nobody_is_proved(scene: Scene) -> None:
     assert absence(location, accept_single_key=True) is Absence.PROVED
 
 
+async def test_what_is_written_in_two_ways_is_not_proved_by_plain_letters(scene: Scene) -> None:
+    """A search that finds plain addresses may be blind for é as two letters, or for a domain."""
+    if scene.harness.kind in KNOWS_EVERYBODY:
+        return
+    await scene.hire()
+    keys = LeaverKeys((Key(KeyKind.EMAIL, "jos\u00e9.cruz@b\u00fccher.example"),))
+    location = await scene.connect().locate(keys, scene.transcript)
+
+    assert location.matches == ()
+    assert location.searches
+    assert Proof.PROVED not in {search.proof for search in location.searches}
+
+
 async def test_a_blind_search_proves_nothing(scene: Scene) -> None:
     """The vendor's search finds nobody although they are there: a list answers, or nobody does."""
     blind = getattr(scene.harness, "blind", None)

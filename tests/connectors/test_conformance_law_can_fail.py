@@ -102,17 +102,18 @@ class Right:
                 found.setdefault(match.account.id, match)
             searches.append(Search(KeyKind.EMAIL, mail, Proof.PROVED if hits else Proof.UNPROVED))
         if not searching.faults and not searching.found(found.values()):
-            proof = await self.proof(transcript)
-            unproved = Proof.UNPROVED
+            proofs = {one: await self.proof(transcript, one.value) for one in searches}
             searches = [
-                replace(one, proof=proof) if one.proof is unproved else one for one in searches
+                replace(one, proof=proofs[one]) if one.proof is Proof.UNPROVED else one
+                for one in searches
             ]
         return searching.told(Location(tuple(found.values()), tuple(searches)))
 
-    async def proof(self, transcript: Transcript) -> Proof:
+    async def proof(self, transcript: Transcript, wanted: str) -> Proof:
         return await self.prover.proof_of(
             "mail",
             KeyKind.EMAIL,
+            wanted=wanted,
             sample=lambda: self.find(transcript),
             ask=lambda value: self.find(transcript, value),
         )
@@ -216,13 +217,18 @@ class TellsNoKeys(Right):
 
 
 class ProvesByWord(Right):
-    async def proof(self, transcript: Transcript) -> Proof:
+    async def proof(self, transcript: Transcript, wanted: str) -> Proof:
         return Proof.PROVED
 
 
 class ProvesNothing(Right):
-    async def proof(self, transcript: Transcript) -> Proof:
+    async def proof(self, transcript: Transcript, wanted: str) -> Proof:
         return Proof.UNPROVED
+
+
+class ProvesByPlainLetters(Right):
+    async def proof(self, transcript: Transcript, wanted: str) -> Proof:
+        return await super().proof(transcript, "plain")
 
 
 class ListsBeforeContaining(Right):
@@ -300,6 +306,11 @@ WRONG: tuple[tuple[type[Right], Callable[..., Awaitable[None]], dict[str, object
     (TellsNoKeys, law.test_an_account_is_told_with_the_key_that_found_it, {}),
     (ProvesNothing, law.test_nobody_is_proved, {}),
     (ProvesByWord, law.test_a_blind_search_proves_nothing, {}),
+    (
+        ProvesByPlainLetters,
+        law.test_what_is_written_in_two_ways_is_not_proved_by_plain_letters,
+        {},
+    ),
     (FailsWholly, law.test_a_search_that_fails_hides_nobody, {}),
     (HidesAFailure, law.test_a_search_that_fails_hides_nobody, {}),
     (TakesThemForTheLeaver, law.test_an_account_that_is_not_theirs_is_nobody, {}),

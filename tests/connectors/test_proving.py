@@ -10,6 +10,7 @@ from connectors.base import ConnectorFault
 from connectors.kit.proving import LIFE_S, Prover, together
 from lockstep.domain.access import Account, Match, Proof
 from lockstep.domain.faults import FaultCategory
+from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind
 
 
@@ -41,8 +42,8 @@ class Directory:
         wanted = value if self.heeds_case else value.lower()
         return [one for one in self.people if one.account.id == wanted]
 
-    async def proof(self, prover: Prover, kind: KeyKind = KeyKind.EMAIL) -> Proof:
-        return await prover.proof_of("mail", kind, sample=self.sample, ask=self.ask)
+    async def proof(self, prover: Prover, kind: KeyKind = KeyKind.EMAIL, wanted: str = "") -> Proof:
+        return await prover.proof_of("mail", kind, wanted=wanted, sample=self.sample, ask=self.ask)
 
 
 async def test_a_search_that_finds_a_known_account_is_proved_for_a_day() -> None:
@@ -75,6 +76,53 @@ async def test_what_nobody_holds_is_not_held() -> None:
 async def test_nobody_at_all_is_a_whole_list() -> None:
     """An empty system has been listed."""
     assert await Directory().proof(Prover()) is Proof.LISTED
+
+
+JOSE, IDN = "jos\u00e9@club.test", "ana@b\u00fccher.example"
+
+
+@pytest.mark.parametrize("wanted", [JOSE, IDN, "ana@xn--bcher-kva.example"])
+async def test_what_is_written_in_two_ways_needs_a_canary_of_its_kind(wanted: str) -> None:
+    """A server that finds plain addresses may be blind for another form of a letter or domain."""
+    prover, plain = Prover(), Directory("bo@club.test")
+
+    assert await plain.proof(prover, wanted="ana@club.test") is Proof.PROVED
+    assert await plain.proof(prover, wanted=wanted) is Proof.UNPROVED
+    assert await Directory("bo@club.test", JOSE).proof(prover, wanted=wanted) is Proof.UNPROVED
+
+
+@pytest.mark.parametrize("held", [JOSE, IDN, "ana@xn--bcher-kva.example"])
+async def test_a_search_that_knows_every_form_is_proved(held: str) -> None:
+    """The canary is asked for in another case, normal form and form of its domain."""
+
+    class Wise(Directory):
+        async def ask(self, value: str) -> Sequence[Match]:
+            assert value != held
+            wanted = comparable(KeyKind.EMAIL, value)
+            known = [comparable(KeyKind.EMAIL, one.account.id) for one in self.people]
+            return [self.people[known.index(wanted)]] if wanted in known else []
+
+    assert await Wise("bo@club.test", held).proof(Prover(), wanted=JOSE) is Proof.PROVED
+
+
+@pytest.mark.parametrize(
+    ("wanted", "proof"),
+    [("bo", Proof.NOT_HELD), ("bo@club.test", Proof.PROVED), ("", Proof.PROVED)],
+)
+async def test_a_name_of_another_shape_was_not_searched(wanted: str, proof: Proof) -> None:
+    """A short name among names that are addresses finds nobody, whoever is there."""
+    prover = Prover()
+    club = Directory("ana@club.test")
+    club.people = [
+        Match(
+            Account(one.account.id, known_keys=(Key(KeyKind.USERNAME, one.account.id),)),
+            one.found_by,
+        )
+        for one in club.people
+    ]
+
+    assert await club.proof(prover, KeyKind.USERNAME, wanted) is proof
+    assert await club.proof(prover, KeyKind.USERNAME, wanted) is proof
 
 
 async def test_an_account_that_we_may_not_ask_for_is_passed_over() -> None:
