@@ -204,7 +204,7 @@ def test_root_without_a_reachable_folder_is_told_so(home):
     closed = home / "closed"
     closed.mkdir(mode=0o700)
 
-    with pytest.raises(EmbeddedError, match=rf"user pgserver .* cannot enter {closed}"):
+    with pytest.raises(EmbeddedError, match=rf"user pgserver cannot enter {closed}"):
         EmbeddedPostgres(closed / "postgres").prepare()
     with pytest.raises(EmbeddedError, match=rf"can enter neither .*chmod o\+x {closed}.*data_dir"):
         choose_data_dir(closed / "postgres", fallback_root=closed)
