@@ -1,4 +1,4 @@
-"""`lockstep cases`, `case show`, `attest`, `waive`, `amend`, `rescind`."""
+"""`lockstep cases`, `case show`, `attest`, `waive`, `amend`, `rescind`, `rehired`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.markup import escape
 from lockstep.cli import render
 from lockstep.cli.candidates import file_of, print_candidates, print_searches
 from lockstep.cli.context import (
+    FAILED,
     UNUSABLE,
     ConfigOption,
     Context,
@@ -29,11 +30,15 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.cli.requests import tell_asked
-from lockstep.contracts.payloads import DecisionResult
+from lockstep.cli.requests import (
+    Patience,
+    TimeoutOption,
+    WaitOption,
+    follow_asked,
+    typed,
+)
 from lockstep.control.asking import Asked
 from lockstep.control.case_timeline import Told, told
-from lockstep.control.casework import CaseDesk
 from lockstep.control.command_line import CommandLine
 from lockstep.control.desk import Correction, Person, RefusedError
 from lockstep.control.questions import to_ms
@@ -76,9 +81,12 @@ NO_SECOND = (
     " people are needed, the command asks, and somebody else who has signed in decides in the"
     " console"
 )
+_SOON_S = 5
+_STORED = "stored; it is carried out as soon as a worker runs"
 _VERDICTS = {
     "amend": "The case was amended.",
     "rescind": "The case was rescinded: it stops, nothing was revoked.",
+    "rehired": "They work here again: the watch ends, nothing is taken from them any more.",
     "too_late": "Too late: the cutoff has passed. Recorded; nothing is ever re-enabled here.",
 }
 
@@ -293,6 +301,8 @@ def attest(
         ),
     ] = None,
     second: SecondOption = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -303,20 +313,24 @@ def attest(
     """
     settings = _may_decide(config, reason, second)
     upload = _upload(artefact) if artefact is not None else None
+    patience = Patience(wait, timeout)
 
-    async def work() -> DecisionResult | Asked:
+    async def work() -> int:
         async with opened(settings, temporal=True) as context:
-            typed = _typed(context, actor)
-            return await typed.attest(case_id, system, reason=reason, upload=upload)
+            me = typed(context, actor)
+            done = await me.attest(case_id, system, reason=reason, upload=upload)
+            if isinstance(done, Asked):
+                wish = f"the attestation of {system}"
+                return await follow_asked(
+                    context, me, done, wish, patience=patience, as_json=as_json
+                )
+            if as_json:
+                print_json({"decision": "attest", "outcome": done.outcome or None})
+            else:
+                out.print("attest recorded" + (f": {done.outcome}" if done.outcome else ""))
+            return 0
 
-    result = run(work())
-    if isinstance(result, Asked):
-        tell_asked(settings, result, f"the attestation of {system}", as_json=as_json)
-    elif as_json:
-        print_json({"decision": "attest", "outcome": result.outcome or None})
-    else:
-        out.print("attest recorded" + (f": {result.outcome}" if result.outcome else ""))
-    finish()
+    finish(run(work()))
 
 
 def waive(
@@ -325,6 +339,8 @@ def waive(
     reason: ReasonOption,
     until: Annotated[datetime, typer.Option(help="End of the waiver (UTC), 90 days at most.")],
     second: SecondOption = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -336,11 +352,16 @@ def waive(
     settings = _may_decide(config, reason, second)
     end = until.replace(tzinfo=UTC)
 
-    async def work() -> Asked:
-        async with opened(settings) as context:
-            return await _typed(context, actor).waive(case_id, system, reason=reason, until=end)
+    patience = Patience(wait, timeout)
 
-    tell_asked(settings, run(work()), f"the waiver of {system}", as_json=as_json)
+    async def work() -> int:
+        async with opened(settings) as context:
+            me = typed(context, actor)
+            asked = await me.waive(case_id, system, reason=reason, until=end)
+            wish = f"the waiver of {system}"
+            return await follow_asked(context, me, asked, wish, patience=patience, as_json=as_json)
+
+    raise typer.Exit(run(work()))
 
 
 def amend(
@@ -354,6 +375,8 @@ def amend(
         str | None, typer.Option(help="Exact instant, RFC 3339 with offset; or `now`.")
     ] = None,
     second: SecondOption = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -364,7 +387,9 @@ def amend(
     """
     settings = _may_decide(config, reason, second)
 
-    async def work() -> str | Asked:
+    patience = Patience(wait, timeout)
+
+    async def work() -> int:
         async with opened(settings) as context:
             view = await context.desk.find(case_id)
             dates = make_dates(
@@ -372,10 +397,13 @@ def amend(
                 last_day=last_day.date() if last_day else None,
                 access_ends_at=access_ends_at,
             )
-            event = await _typed(context, actor).amend(case_id, dates, reason=reason)
-            return event if isinstance(event, Asked) else await _await_event(context, event)
+            me = typed(context, actor)
+            said = await me.amend(case_id, dates, reason=reason)
+            return await _report(
+                context, me, said, "the later cutoff", patience=patience, as_json=as_json
+            )
 
-    _report(settings, run(work()), "the later cutoff", as_json=as_json)
+    raise typer.Exit(run(work()))
 
 
 @case_app.command("correct")
@@ -408,19 +436,21 @@ def correct_case(
         site,
     )
 
-    async def work() -> str:
+    async def work() -> int:
         async with opened(settings) as context:
             view = await context.desk.find(case_id)
             event = await context.desk.correct(view.case.case_id, more, person)
-            return await _await_event(context, event)
+            return await _await_event(context, event, Patience(False, 0), as_json=as_json)
 
-    _report(settings, run(work()), "the correction", as_json=as_json)
+    raise typer.Exit(run(work()))
 
 
 def rescind(
     case_id: CaseArgument,
     reason: ReasonOption,
     second: SecondOption = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -431,12 +461,49 @@ def rescind(
     """
     settings = _may_decide(config, reason, second)
 
-    async def work() -> str | Asked:
-        async with opened(settings) as context:
-            event = await _typed(context, actor).rescind(case_id, reason=reason)
-            return event if isinstance(event, Asked) else await _await_event(context, event)
+    patience = Patience(wait, timeout)
 
-    _report(settings, run(work()), "the calling off", as_json=as_json)
+    async def work() -> int:
+        async with opened(settings) as context:
+            me = typed(context, actor)
+            said = await me.rescind(case_id, reason=reason)
+            return await _report(
+                context, me, said, "the calling off", patience=patience, as_json=as_json
+            )
+
+    raise typer.Exit(run(work()))
+
+
+def rehired(
+    case_id: CaseArgument,
+    reason: ReasonOption,
+    hired_on: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="When the new employment began, if it is known."),
+    ] = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
+    actor: ActorOption = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say that the leaver of a closed case works here again: nothing more is taken from them.
+
+    Its watch ends. What stood already is told as a finding; nothing is given back. Of a dismissal
+    it asks: a second person decides in the console.
+    """
+    settings = _may_decide(config, reason, "")
+    patience = Patience(wait, timeout)
+    day = hired_on.date() if hired_on else None
+
+    async def work() -> int:
+        async with opened(settings) as context:
+            me = typed(context, actor)
+            said = await me.rehire(case_id, reason=reason, hired_on=day)
+            wish = "the end of the watch, as they work here again"
+            return await _report(context, me, said, wish, patience=patience, as_json=as_json)
+
+    raise typer.Exit(run(work()))
 
 
 def _may_decide(config: Path | None, reason: str, second: str) -> Settings:
@@ -446,13 +513,6 @@ def _may_decide(config: Path | None, reason: str, second: str) -> Settings:
     settings = settings_or_die(config)
     check_reason(reason)
     return settings
-
-
-def _typed(context: Context, actor: str) -> CommandLine:
-    tenant = context.settings.tenant
-    pairs = context.settings.console.pairs()
-    cases = CaseDesk(context.engine, context.ring, context.desk, tenant=tenant, pairs=pairs)
-    return CommandLine(cases, context.ring, tenant=tenant, given=actor, user=whoami())
 
 
 def _upload(file: Path) -> Upload:
@@ -465,23 +525,43 @@ def _upload(file: Path) -> Upload:
         die(f"{file}: {error}")
 
 
-async def _await_event(context: Context, event_id: str) -> str:
-    """Wait a little for the dispatcher, so that the answer can say what came of it."""
-    for _ in range(50):
-        found = (await context.views.by_event("cli", [event_id])).get(event_id)
-        if found and found["state"] != "pending":
-            return str(found["verdict"] or found["error"])
+async def _report(
+    context: Context,
+    me: CommandLine,
+    said: str | Asked,
+    wish: str,
+    *,
+    patience: Patience,
+    as_json: bool,
+) -> int:
+    """What became of a statement, or of the request for it; return the exit code."""
+    if isinstance(said, Asked):
+        return await follow_asked(context, me, said, wish, patience=patience, as_json=as_json)
+    return await _await_event(context, said, patience, as_json=as_json)
+
+
+async def _await_event(
+    context: Context, event_id: str, patience: Patience, *, as_json: bool
+) -> int:
+    """Wait for the dispatcher, so that the answer can say what came of it; return the exit code."""
+    seconds = patience.seconds if patience.waits else _SOON_S
+    row = None
+    for _ in range(seconds * 10):
+        row = (await context.views.by_event("cli", [event_id])).get(event_id)
+        if row and row["state"] in {"done", "refused"}:
+            break
         await asyncio.sleep(0.1)
-    return "stored; it is carried out as soon as a worker runs"
-
-
-def _report(settings: Settings, verdict: str | Asked, wish: str, *, as_json: bool) -> None:
-    if isinstance(verdict, Asked):
-        tell_asked(settings, verdict, wish, as_json=as_json)
-    elif as_json:
+    if row and row["state"] == "refused":
+        die(f"not carried out: {row['error'] or row['verdict']}")
+    is_done = row is not None and row["state"] == "done"
+    verdict = str(row["verdict"]) if row and is_done else _STORED
+    if as_json:
         print_json({"verdict": verdict})
     else:
         out.print(_VERDICTS.get(verdict, verdict.replace("_", " ")))
+    if verdict == "too_late":
+        return FAILED
+    return 0 if is_done or not patience.waits else FAILED
 
 
 def check_reason(reason: str) -> None:

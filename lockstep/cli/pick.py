@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lockstep.cli.candidates import file_of
 from lockstep.cli.cases import (
     ActorOption,
     CaseArgument,
@@ -26,12 +25,16 @@ from lockstep.cli.context import (
     print_json,
     run,
     settings_or_die,
-    whoami,
 )
-from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.casework import Choice, NotThereError
-from lockstep.control.desk import Person, RefusedError
-from lockstep.control.picking import choice_of, doubtful_row
+from lockstep.cli.requests import (
+    Patience,
+    TimeoutOption,
+    WaitOption,
+    follow_asked,
+    typed,
+)
+from lockstep.control.asking import Asked
+from lockstep.control.casework import Choice
 
 AccountsArgument = Annotated[
     list[str] | None,
@@ -45,53 +48,45 @@ def pick(
     accounts: AccountsArgument = None,
     none: Annotated[bool, typer.Option("--none", help="None of them is the leaver's.")] = False,
     reason: ReasonOption = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600,
     actor: ActorOption = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Say which accounts in doubt are the leaver's; all others that are shown are not.
 
-    Then the system is tried again, or, where a later look found them, looked at again.
+    Then the system is tried again, or, where a later look found them, looked at again. Of a tier of
+    `pick_in_pairs` it asks: a second person decides in the console.
     """
     picked = accounts or []
     if bool(picked) == none:
         die("name the leaver's accounts, or say --none", code=UNUSABLE)
-    person = Person(actor or whoami(), reason)
     settings = settings_or_die(config)
     check_reason(reason)
+    patience = Patience(wait, timeout)
 
-    async def work() -> Choice:
+    async def work() -> int:
         async with opened(settings, temporal=True) as context:
-            view = await context.desk.find(case_id)
-            found = await file_of(context, view.case.case_id)
-            try:
-                row = doubtful_row(found, system, "")
-            except NotThereError:
-                raise RefusedError(f"case {view.case.case_id} has no system {system!r}") from None
-            pairs = settings.console.pairs()
-            if pairs.need_second(DecisionKind.PICK, row.tier, has_artefact=False):
-                raise RefusedError(
-                    f"picking accounts of tier {row.tier} takes two people (`pick_in_pairs`):"
-                    " ask for it on the case's page in the console"
+            me = typed(context, actor)
+            done = await me.pick(case_id, system, picked, reason=reason)
+            if isinstance(done, Asked):
+                wish = f"whose accounts of {system} are"
+                return await follow_asked(
+                    context, me, done, wish, patience=patience, as_json=as_json
                 )
-            choice = choice_of(found, system, picked, reason=reason)
-            await context.desk.decide(
-                view.case.case_id,
-                system,
-                DecisionKind.PICK,
-                person,
-                accounts=choice.accounts,
-                others=choice.others,
-            )
-            return choice
+            _tell(done, case_id, as_json=as_json)
+            return 0
 
-    choice = run(work())
+    finish(run(work()))
+
+
+def _tell(choice: Choice, case_id: str, *, as_json: bool) -> None:
     if as_json:
         data = {"decision": "pick", "accounts": choice.accounts, "others": choice.others}
         print_json({**data, "outcome": None})
-    else:
-        theirs = ", ".join(choice.accounts) or "none"
-        others = ", ".join(choice.others) or "none"
-        out.print(escape(f"pick recorded; the leaver's: {theirs}; not: {others}"), soft_wrap=True)
-        out.print(f"[dim]What becomes of it: lockstep case show {escape(case_id)}[/]")
-    finish()
+        return
+    theirs = ", ".join(choice.accounts) or "none"
+    others = ", ".join(choice.others) or "none"
+    out.print(escape(f"pick recorded; the leaver's: {theirs}; not: {others}"), soft_wrap=True)
+    out.print(f"[dim]What becomes of it: lockstep case show {escape(case_id)}[/]")

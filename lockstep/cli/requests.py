@@ -1,7 +1,8 @@
-"""`lockstep requests`: what waits for a second person."""
+"""`lockstep requests`, `request withdraw`: what waits for a second person, and what came of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -10,18 +11,41 @@ from rich.table import Table
 
 from lockstep.cli import render
 from lockstep.cli.context import (
+    FAILED,
     ConfigOption,
+    Context,
     JsonOption,
     opened,
     out,
     print_json,
     run,
     settings_or_die,
+    whoami,
 )
 from lockstep.control.asking import Asked
+from lockstep.control.casework import CaseDesk
+from lockstep.control.command_line import CommandLine
 from lockstep.domain.rights import EVERYTHING
 from lockstep.settings import Settings
 from lockstep.storage.requests import RequestRow, Requests
+
+request_app = typer.Typer(no_args_is_help=True, help="What you asked a second person for.")
+WaitOption = Annotated[
+    bool,
+    typer.Option(
+        "--wait",
+        help="Follow until it is decided and carried out; exit 1 if it is refused or not in time.",
+    ),
+]
+TimeoutOption = Annotated[int, typer.Option(min=1, help="With --wait: give up after seconds.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Whether a command follows what it asked for, and for how long."""
+
+    waits: bool
+    seconds: int
 
 
 def list_requests(
@@ -43,6 +67,72 @@ def list_requests(
         out.print(_table(rows))
     else:
         out.print("Nothing waits for a second person.")
+
+
+@request_app.command("withdraw")
+def withdraw(
+    request_id: Annotated[str, typer.Argument(help="Id of the request, as it was told.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept with it.")] = "",
+    actor: Annotated[
+        str, typer.Option("--as", help="As whom \\[default: the operating system's user].")
+    ] = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take back what you asked a second person for, before it is decided.
+
+    Only what was asked for on the command line under the same name; anything else is refused by
+    somebody in the console.
+    """
+    settings = settings_or_die(config)
+
+    async def work() -> None:
+        async with opened(settings) as context:
+            await typed(context, actor).withdraw(request_id, reason=reason)
+
+    run(work())
+    if as_json:
+        print_json({"withdrawn": request_id})
+    else:
+        out.print(f"Request {escape(request_id)} is withdrawn: nobody decides it any more.")
+
+
+def typed(context: Context, actor: str) -> CommandLine:
+    """Decisions of whoever types this command."""
+    tenant = context.settings.tenant
+    pairs = context.settings.console.pairs()
+    cases = CaseDesk(context.engine, context.ring, context.desk, tenant=tenant, pairs=pairs)
+    return CommandLine(cases, context.ring, tenant=tenant, given=actor, user=whoami())
+
+
+async def follow_asked(
+    context: Context, me: CommandLine, asked: Asked, wish: str, *, patience: Patience, as_json: bool
+) -> int:
+    """Say that a second person is asked, and if wanted what became of it; return the exit code."""
+    if not (patience.waits and as_json):  # else one answer, at the end
+        tell_asked(context.settings, asked, wish, as_json=as_json)
+    if not patience.waits:
+        return 0
+    found = await me.follow(asked.request_id, context.views, patience_s=patience.seconds)
+    if as_json:
+        print_json(
+            {
+                "requested": asked.request_id,
+                "expires_at": asked.expires_at,
+                "state": found.state.value,
+                "done": found.is_done,
+                "says": found.words,
+            }
+        )
+    else:
+        out.print(escape(found.words), soft_wrap=True)
+        if not found.is_over:
+            out.print(
+                f"[yellow]Not done within {patience.seconds} s.[/] What was asked for stands:"
+                f" `lockstep requests`, or `lockstep request withdraw {asked.request_id}`.",
+                soft_wrap=True,
+            )
+    return 0 if found.is_done else FAILED
 
 
 def tell_asked(settings: Settings, asked: Asked, wish: str, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ _ASKS = {
     ActKind.PICK: ActKind.ASK_PICK,
     ActKind.RESCHEDULE: ActKind.ASK_RESCHEDULE,
     ActKind.RESCIND: ActKind.ASK_RESCIND,
+    ActKind.REHIRE: ActKind.ASK_REHIRE,
 }
 
 
@@ -93,7 +94,7 @@ def _told(wish: Wish) -> dict[str, object]:
 
 def already_asked(system: str) -> ConflictError:
     """Two wishes about the same would contradict each other."""
-    about = system or "the dates of this case"
+    about = system or "this case as a whole"
     return ConflictError(
         f"something about {about} waits for a second person already: decide or withdraw that first"
     )

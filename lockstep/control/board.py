@@ -21,6 +21,7 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames, UnknownNameError
 from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.records import CaseRow, RevocationRow
+from lockstep.storage.requests import RequestRow, Requests
 from lockstep.storage.stalled import Stalled, StalledCase, StalledCases
 from lockstep.storage.users import Users
 
@@ -139,6 +140,7 @@ class BoardPage:
         stalled: cases whose workflow cannot go on, whatever the filters.
         doubts: settled systems in which a person has to pick accounts, whatever the filters.
         outages: systems whose own fault holds up many leavers, whatever the filters.
+        asked: what waits for a second person about cases that have closed.
     """
 
     lines: tuple[Line, ...]
@@ -149,6 +151,7 @@ class BoardPage:
     stalled: Stalled
     doubts: tuple[Doubt, ...] = ()
     outages: tuple[Outage, ...] = ()
+    asked: tuple[RequestRow, ...] = ()
 
     def people(self, state: BoardState) -> int:
         """Cases of a state, and with those that are late whoever waits at a brake as late."""
@@ -202,8 +205,17 @@ class Board:
             await self._check_names(me, filters)
         doubts = tuple(await Doubts(self._engine).standing(me.scope))
         outages = tuple(await Outages(self._engine).standing(me.scope))
+        asked = tuple(await Requests(self._engine).about_closed(me.scope))
         return BoardPage(
-            tuple(lines), counts, listing.more, standstill, held, stalled, doubts, outages
+            lines=tuple(lines),
+            counts=counts,
+            more=listing.more,
+            standstill=standstill,
+            held=held,
+            stalled=stalled,
+            doubts=doubts,
+            outages=outages,
+            asked=asked,
         )
 
     async def one(self, me: Principal, case_id: str) -> Line | None:

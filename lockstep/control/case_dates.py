@@ -27,7 +27,8 @@ from lockstep.domain.rights import Principal
 from lockstep.storage.case_acts import ActKind, ActRow, ActState, NewAct
 from lockstep.storage.case_file import CaseFile
 
-OF_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND})
+OF_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE})
+"""What is about a case as a whole, and reaches it as an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,30 @@ class CaseDates:
             return await self._ask(me, found, ActKind.RESCIND, person, {})
         return await self._report(me, found, await self._move(me, found, ActKind.RESCIND, person))
 
+    async def rehire(
+        self,
+        me: Principal,
+        case_id: str,
+        *,
+        reason: str,
+        hired_on: date | None = None,
+        seen: str = "",
+    ) -> Done | Asked:
+        """Say that they work here again, maybe when somebody agrees: the watch ends.
+
+        From then on access that people give them is not taken again in the name of this case.
+        """
+        person = Person(named(me), text_of(reason))
+        found = await self._desk.find(me, case_id)
+        living(found)
+        if seen and seen != dates_seen(found):
+            raise ConflictError("the case has changed since you looked at it: look again")
+        move = await self._rehiring(me, found, person, hired_on)
+        if self._desk.pairs.need_second_to_prolong(found.view.case.kind):
+            more = {"hired_on": hired_on.isoformat() if hired_on else ""}
+            return await self._ask(me, found, ActKind.REHIRE, person, more)
+        return await self._report(me, found, move)
+
     async def correct(
         self, me: Principal, case_id: str, more: Correction, *, reason: str, seen: str = ""
     ) -> Done:
@@ -134,10 +159,16 @@ class CaseDates:
         Raises:
             ConflictError: if the case has begun, or its dates have changed since.
         """
-        _require_waiting(found)
+        if kind is not ActKind.REHIRE:
+            _require_waiting(found)
         if dates_seen(found) != asked["seen"]:
             raise ConflictError(
-                "the dates have changed since this was asked for: it must be asked anew"
+                "the case has changed since this was asked for: it must be asked anew"
+            )
+        if kind is ActKind.REHIRE:
+            hired_on = asked.get("hired_on")
+            return await self._rehiring(
+                me, found, person, date.fromisoformat(hired_on) if hired_on else None
             )
         dates = Dates.model_validate(asked["dates"]) if "dates" in asked else None
         return await self._move(me, found, kind, person, dates)
@@ -220,6 +251,26 @@ class CaseDates:
             raise RefusedError(str(error)) from None
         slot = f"{case.case_id}:dates:{dates_seen(found)}"
         return Move(case.case_id, kind, slot, person, event, cutoff, case.numbered_by)
+
+    async def _rehiring(
+        self, me: Principal, found: CaseFile, person: Person, hired_on: date | None
+    ) -> Move:
+        case = found.view.case
+        desk = self._desk.desk.within(me.scope)
+        try:
+            event = await desk.rehiring(case.case_id, hired_on=hired_on)
+        except EventError as error:
+            raise RefusedError(str(error)) from None
+        slot = f"{case.case_id}:dates:{dates_seen(found)}"
+        return Move(
+            case.case_id,
+            ActKind.REHIRE,
+            slot,
+            person,
+            event,
+            cutoff=case.cutoff_at,
+            numbered_by=case.numbered_by,
+        )
 
     async def _report(self, me: Principal, found: CaseFile, move: Move) -> Done:
         """First the act, then the event: of two people at once, one event."""

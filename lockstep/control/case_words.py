@@ -19,10 +19,12 @@ _DID = {
     ActKind.ASK_WAIVE: "asked for a waiver",
     ActKind.ASK_RESCHEDULE: "asked for a later cutoff",
     ActKind.ASK_RESCIND: "asked that the case be called off",
+    ActKind.ASK_REHIRE: "asked to say that they work here again",
     ActKind.REFUSE: "refused what was asked for",
     ActKind.WITHDRAW: "withdrew what was asked for",
     ActKind.RESCHEDULE: "moved the cutoff",
     ActKind.RESCIND: "called the case off",
+    ActKind.REHIRE: "said that they work here again",
     ActKind.CORRECT: "added to what HR said",
     ActKind.COMMENT: "commented",
     ActKind.ASSIGN: "gave the case to somebody",
@@ -50,6 +52,7 @@ _ASKED = {
     ActKind.PICK: "pick of accounts",
     ActKind.RESCHEDULE: "later cutoff",
     ActKind.RESCIND: "calling off",
+    ActKind.REHIRE: "end of the watch, as they work here again",
 }
 _STATES = {
     RequestState.PENDING: "It waits for a second person.",

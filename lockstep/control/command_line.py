@@ -5,15 +5,26 @@ Where policy wants a pair, it asks: somebody else, who has signed in, decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
 
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
 from lockstep.control.asking import Asked, already_asked
 from lockstep.control.case_dates import CaseDates
-from lockstep.control.casework import CaseDesk, NotThereError, pending_of, row_of, text_of
+from lockstep.control.casework import (
+    CaseDesk,
+    Choice,
+    NotAllowedError,
+    NotThereError,
+    pending_of,
+    row_of,
+    text_of,
+)
 from lockstep.control.desk import Person, RefusedError
 from lockstep.control.events import Dates
+from lockstep.control.following import Followed, Following
+from lockstep.control.picking import Picking, choice_of, doubtful_row
 from lockstep.control.second_person import SecondPerson
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import CLI_USER, Permission, Principal
@@ -21,8 +32,10 @@ from lockstep.storage.artefacts import Upload
 from lockstep.storage.case_file import CaseFile
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.views import CaseViews
 
 _OS = "os:"
+_PAUSE_S = 0.5
 
 
 class CommandLine:
@@ -84,6 +97,74 @@ class CommandLine:
         if pairs.need_second_to_prolong(case.kind):
             return _asked(await self._dates.rescind(self._me, case.case_id, reason=reason))
         return await desk.rescind(case.case_id, Person(self._actor, text_of(reason)), pairs)
+
+    async def rehire(
+        self, case_id: str, *, reason: str, hired_on: date | None = None
+    ) -> str | Asked:
+        """Say that they work here again; return the event's id where nobody else is asked."""
+        found = await self._find(case_id)
+        case, desk, pairs = found.view.case, self._cases.desk, self._cases.pairs
+        if pairs.need_second_to_prolong(case.kind):
+            done = await self._dates.rehire(
+                self._me, case.case_id, reason=reason, hired_on=hired_on
+            )
+            return _asked(done)
+        person = Person(self._actor, text_of(reason))
+        return await desk.rehire(case.case_id, person, pairs, hired_on=hired_on)
+
+    async def pick(
+        self, case_id: str, system: str, accounts: Sequence[str], *, reason: str
+    ) -> Choice | Asked:
+        """Say which accounts are the leaver's, or ask somebody else to agree."""
+        found = await self._find(case_id)
+        whole = found.view.case.case_id
+        row = doubtful_row(found, _known(found, system), "")
+        choice = choice_of(found, system, accounts, reason=text_of(reason))
+        if self._cases.pairs.need_second(DecisionKind.PICK, row.tier, has_artefact=False):
+            done = await Picking(self._cases).pick(
+                self._me, whole, system, accounts, reason=choice.reason
+            )
+            return _asked(done)
+        if pending_of(found, system, datetime.now(UTC)):
+            raise already_asked(system)
+        await self._cases.desk.decide(
+            whole,
+            system,
+            DecisionKind.PICK,
+            Person(self._actor, choice.reason),
+            accounts=choice.accounts,
+            others=choice.others,
+        )
+        return choice
+
+    async def withdraw(self, request_id: str, *, reason: str = "") -> None:
+        """Take back what was asked for here under the same name.
+
+        Raises:
+            RefusedError: if there is no such request, somebody else asked, or it is decided.
+        """
+        try:
+            await self._seconds.withdraw(self._me, request_id, reason=reason)
+        except NotThereError:
+            raise RefusedError(
+                f"there is no request {request_id!r}: see `lockstep requests`"
+            ) from None
+        except NotAllowedError:
+            raise RefusedError(
+                f"request {request_id} was not asked for here by {self._me.name}: only whoever"
+                " asked takes it back; in the console, somebody else can refuse it"
+            ) from None
+
+    async def follow(self, request_id: str, views: CaseViews, *, patience_s: float) -> Followed:
+        """Wait until a request is decided and carried out; where it stands after ``patience_s``."""
+        following = Following(self._cases, views)
+        until = asyncio.get_running_loop().time() + patience_s
+        while True:
+            found = await following.look(self._me, request_id)
+            left = until - asyncio.get_running_loop().time()
+            if found.is_over or left <= 0:
+                return found
+            await asyncio.sleep(min(_PAUSE_S, left))
 
     async def _find(self, case_id: str) -> CaseFile:
         """The case, by the beginning of its id; refused to the leaver, as far as is known."""

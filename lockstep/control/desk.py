@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -244,6 +244,40 @@ class Desk:
         dates = Dates(zone=WITHOUT_PLACE, access_ends_at=view.case.cutoff_at)
         return await self._restate(view.case, TerminationAction.RESCINDED, dates)
 
+    async def rehiring(self, case_id: str, *, hired_on: date | None = None) -> TerminationEvent:
+        """The event that says that the leaver of a closed case works here again.
+
+        ``hired_on``: when the new employment began.
+
+        Raises:
+            RefusedError: if the case has not closed, or a later one of theirs is there.
+        """
+        case = (await self.find(case_id)).case
+        _require_closed(case)
+        event = await self._restate(
+            case,
+            TerminationAction.REHIRED,
+            Dates(zone=WITHOUT_PLACE, access_ends_at=case.cutoff_at),
+            hired_at=hired_on,
+        )
+        if later := await self._views.later_than(case.case_id):
+            raise RefusedError(
+                f"a later employment has a case, {later}: if they were hired again after that, say"
+                " it of that case"
+            )
+        return event
+
+    async def rehire(
+        self, case_id: str, person: Person, pairs: Pairs, *, hired_on: date | None = None
+    ) -> str:
+        """Say that they work here again: ends the watch; return the event's id."""
+        _check_people(person)
+        event = await self.rehiring(case_id, hired_on=hired_on)
+        case = (await self.find(case_id)).case
+        if pairs.need_second_to_prolong(case.kind):
+            _require_second(case, person)
+        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
+
     async def amend(self, case_id: str, dates: Dates, person: Person, pairs: Pairs) -> str:
         """Move the dates of a case that has not begun; return the event's id."""
         _check_people(person)
@@ -324,7 +358,12 @@ class Desk:
         )
 
     async def _restate(
-        self, case: CaseRow, action: TerminationAction, dates: Dates
+        self,
+        case: CaseRow,
+        action: TerminationAction,
+        dates: Dates,
+        *,
+        hired_at: date | None = None,
     ) -> TerminationEvent:
         subject = await self._views.subject(case)
         if subject is None:
@@ -336,6 +375,7 @@ class Desk:
             kind=TerminationKind(case.kind),
             worker=_worker(subject, self._systems),
             spell=subject.spell,
+            hired_at=hired_at,
             dates=dates,
             partner=case.partner,
             site=case.site,
@@ -401,6 +441,24 @@ async def _why_silent(handle: WorkflowHandle[Any, Any]) -> str:
 def _require_second(case: CaseRow, person: Person) -> None:
     if not person.second:
         raise RefusedError(f"by this, access lasts longer ({case.kind}): it needs a second person")
+
+
+def _require_closed(case: CaseRow) -> None:
+    """Whether there is a watch that a rehiring could end."""
+    told = {
+        CaseStatus.SCHEDULED: "they have not left yet: to keep them, call the case off",
+        CaseStatus.RESCINDED: "it was called off: nobody has left",
+    }
+    if case.status != CaseStatus.CLOSED:
+        why = told.get(
+            CaseStatus(case.status), "access is being ended there: say it when it has closed"
+        )
+        raise RefusedError(f"case {case.case_id} is {case.status}: {why}")
+    if case.unwatched_at is not None:
+        raise RefusedError(
+            f"case {case.case_id} is not watched since"
+            f" {case.unwatched_at:%Y-%m-%d %H:%M:%S} UTC: it is known that they stay or are back"
+        )
 
 
 def _check_people(person: Person) -> None:

@@ -90,6 +90,12 @@ class Sent:
         return opened and self.row.case_status == CaseStatus.SCHEDULED
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it may be said that the leaver works here again."""
+        opened = self.row.verdict == Verdict.OPEN and self.said is not None
+        return opened and self.row.case_status == CaseStatus.CLOSED
+
+    @property
     def became(self) -> str:
         """What became of it, in plain words; nothing of a case that the asker did not open."""
         return _became(self)
@@ -202,6 +208,22 @@ class OwnReports:
         changes = {"action": TerminationAction.RESCINDED}
         await self._restate(sent, said.model_copy(update=changes), submission, by)
 
+    async def rehire(self, event: int, submission: Submission, *, by: Principal) -> None:
+        """Say that a leaver whom ``by`` has reported works here again: ends the case's watch.
+
+        Raises:
+            RefusedError: if it is not theirs, the case has not closed, or is not the last.
+        """
+        if not submission.reason.strip():
+            raise RefusedError("give a reason: it is kept with the case")
+        found = await self.one(by, event)
+        if found is None:
+            raise RefusedError("there is no such report of yours")
+        if not found.is_closed or found.said is None:
+            raise RefusedError("this can be said once the case has closed; else ask operations")
+        changes = {"action": TerminationAction.REHIRED, "hired_at": None}
+        await self._restate(found, found.said.model_copy(update=changes), submission, by)
+
     async def _changeable(self, event: int, by: Principal) -> tuple[Sent, TerminationEvent]:
         found = await self.one(by, event)
         if found is None:
@@ -217,10 +239,11 @@ class OwnReports:
     ) -> None:
         submission.check()
         event = event.model_copy(update={"recorded_at": datetime.now(UTC)})
-        amends = event.action is TerminationAction.AMENDED
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
         found = await self._find(event, sent.numbered_by, cutoff)
+        if event.action is TerminationAction.REHIRED:
+            _check_rehiring(sent, found)
         if found.case is not None:  # they say dates: what HR has corrected meanwhile stays
             standing = {
                 "kind": TerminationKind(found.case.kind),
@@ -231,7 +254,7 @@ class OwnReports:
         if not await self._store(event, submission, by, found.said.whose_number):
             await self._check_same(event, submission, by, dates=True)
             return
-        act = "hr.amend" if amends else "hr.rescind"
+        act = _ACTS[event.action]
         case_id = found.case.case_id if found.case else ""
         await self._log.acted(by.user_id, act, case_id=case_id, token=by.token)
 
@@ -291,6 +314,22 @@ class OwnReports:
         return await self._whose.of(numbered, cutoff)
 
 
+_ACTS = {
+    TerminationAction.AMENDED: "hr.amend",
+    TerminationAction.RESCINDED: "hr.rescind",
+    TerminationAction.REHIRED: "hr.rehire",
+}
+
+
+def _check_rehiring(sent: Sent, found: Found) -> None:
+    if found.case is None or found.case.case_id != sent.row.case_id:
+        raise RefusedError("a later employment has a case of its own: ask operations")
+    if found.case.unwatched_at is not None:
+        raise RefusedError("this is known already")
+    if found.verdict.is_refusal:
+        raise RefusedError(found.why)
+
+
 def _said(body: bytes) -> tuple[TerminationEvent | None, str]:
     """What an event says, and of whose worker; None where it cannot be read any more."""
     if not body:
@@ -320,13 +359,14 @@ _STATES = {
 _STATUSES = {
     CaseStatus.SCHEDULED: "Scheduled: access ends at the cutoff.",
     CaseStatus.REVOKING: "Access is being revoked.",
-    CaseStatus.CLOSED: "Done: access is gone.",
+    CaseStatus.CLOSED: "Closed: every system that has to be is settled.",
     CaseStatus.RESCINDED: "Called off.",
 }
 _VERDICTS = {
     Verdict.AMEND: "The dates were moved.",
     Verdict.RESCIND: "Called off.",
     Verdict.TOO_LATE: "Too late: the cutoff had passed.",
+    Verdict.REHIRED: "They work here again: nothing is taken from them any more.",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -160,13 +161,26 @@ class SecondPerson:
         return Done((await self._settle(me, found, request, RequestState.REFUSED, act)).act_id)
 
     async def withdraw(self, me: Principal, request_id: str, *, reason: str = "") -> Done:
-        """Take back what oneself asked for; raises `NotAllowedError` for everybody else."""
+        """Take back what oneself asked for; raises `NotAllowedError` for everybody else.
+
+        Oneself is whoever could not approve it for having asked, too: of the command line a name is
+        known, and no more.
+        """
         request, found = await self._find(me, request_id)
-        if request.asked_by != me.user_id:
+        if not await self._may_withdraw(me, request, found):
             await self._desk.denied(me, "case.withdraw", found, request.system, "not_own_request")
             raise NotAllowedError("only whoever asked can take it back: refuse it instead")
         act = self._plain(me, request, ActKind.WITHDRAW, writable(reason).strip()[:LONGEST_TEXT])
         return Done((await self._settle(me, found, request, RequestState.WITHDRAWN, act)).act_id)
+
+    async def _may_withdraw(self, me: Principal, request: RequestRow, found: CaseFile) -> bool:
+        asked: Mapping[str, Any] = {}
+        if found.subject is not None:
+            with contextlib.suppress(RefusedError):
+                asked = opened(request, found.subject)
+        if me.user_id == CLI_USER and request.asked_by == CLI_USER:  # which is everybody's there
+            return not _folded(me.typed).isdisjoint(_folded(asked.get("typed", ())))
+        return await self.is_own(me, request, asked)
 
     async def find(self, me: Principal, request_id: str) -> RequestRow:
         """One request in scope; raises `NotThereError`."""
@@ -182,20 +196,16 @@ class SecondPerson:
         Of the command line only a name is known that nobody proved: it is compared with all names
         of ``me``, and tells nothing where somebody is called otherwise there.
         """
-        if me.user_id == request.asked_by:
+        if asked_as(me, request, asked):
             return True
-        keys = {index.hex() for index in me.own_keys}
-        if not keys.isdisjoint(asked.get("own_keys", ())):
-            return True
-        if request.asked_by == CLI_USER and await self._may_have_typed(me, asked):
+        if request.asked_by == CLI_USER and await self._may_have_typed(me):
             return True
         return await self._desk.requests.maker_of(request.asked_by) == me.user_id
 
-    async def _may_have_typed(self, me: Principal, asked: Mapping[str, Any]) -> bool:
-        """Whether ``me`` has one of the names, or signed in by a link made on a command line."""
+    async def _may_have_typed(self, me: Principal) -> bool:
+        """Whether ``me`` signed in by a link made on a command line."""
         local = LOCAL_ADMINISTRATOR
-        by_link = await self._desk.users.known(local.issuer, local.subject)
-        return me.user_id == by_link or goes_by(me, asked.get("typed", ()))
+        return me.user_id == await self._desk.users.known(local.issuer, local.subject)
 
     async def _find(self, me: Principal, request_id: str) -> tuple[RequestRow, CaseFile]:
         request = await self._desk.requests.one(checked_id(request_id), me.scope)
@@ -244,6 +254,20 @@ class SecondPerson:
     def _plain(self, me: Principal, request: RequestRow, kind: ActKind, reason: str) -> NewAct:
         document = {"name": me.name, "reason": reason, "request": request.request_id}
         return NewAct(request.case_id, request.system, kind, me.user_id, document, token=me.token)
+
+
+def asked_as(me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
+    """Whether ``me`` asked for it as far as the request itself tells: by id, key or name."""
+    if me.user_id == request.asked_by:
+        return True
+    keys = {index.hex() for index in me.own_keys}
+    if not keys.isdisjoint(asked.get("own_keys", ())):
+        return True
+    return request.asked_by == CLI_USER and goes_by(me, asked.get("typed", ()))
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    return {name.strip().casefold() for name in names}
 
 
 def goes_by(me: Principal, typed: Iterable[str]) -> bool:

@@ -37,7 +37,7 @@ from lockstep.storage.visibility import visible
 MOST_ROWS = 200
 _CASE = [cases.c[item.name] for item in fields(CaseRow)]
 _REVOCATION = [revocations.c[item.name] for item in fields(RevocationRow)]
-_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.CORRECT})
+_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE, ActKind.CORRECT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.casework import requests
@@ -74,6 +75,11 @@ class Requests:
     async def pending(self, scope: Scope, *, limit: int = 50) -> list[RequestRow]:
         """What waits for somebody, the first to expire first."""
         return await self._rows(scope, undecided(), limit=limit)
+
+    async def about_closed(self, scope: Scope, *, limit: int = 50) -> list[RequestRow]:
+        """What waits for somebody about cases that have closed, and so are in no other list."""
+        closed = and_(undecided(), cases.c.status == CaseStatus.CLOSED.value)
+        return await self._rows(scope, closed, limit=limit)
 
     async def maker_of(self, token_id: str) -> str:
         """Who made an API token; "" where there is none of this id."""

@@ -61,6 +61,19 @@ class CaseViews:
             query = query.where(cases.c.worker_index == self._ring.blind_index("worker", *worker))
         return await self._views(query.limit(min(limit, MOST_ROWS)))
 
+    async def later_than(self, case_id: str) -> str:
+        """A case of a later employment under the same spell; "" where none may be known of."""
+        this = cases.alias("this")
+        query = (
+            select(cases.c.case_id)
+            .join(this, this.c.identity_index == cases.c.identity_index)
+            .where(this.c.case_id == case_id, this.c.numbered_by == cases.c.numbered_by)
+            .where(cases.c.employment > this.c.employment, visible(self._scope))
+            .limit(1)
+        )
+        async with self._engine.connect() as connection:
+            return str(await connection.scalar(query) or "")
+
     async def stuck(self, *, limit: int = 200) -> list[CaseView]:
         """Cases that need somebody, most urgent first."""
         earliest = (

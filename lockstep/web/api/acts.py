@@ -56,7 +56,8 @@ class Reason(Body):
         default="",
         max_length=_LONGEST_SEEN,
         description="What the caller looked at: `seen` of a system, `pick_seen` of it for a pick, "
-        "or `dates_seen` of the case where its dates are moved or it is called off, as "
+        "or `dates_seen` of the case where its dates are moved, it is called off, or its leaver is "
+        "said to work here again, as "
         "`GET /api/cases/{case_id}` tells them. "
         "Refused where that has changed; left out, nothing is compared.",
     )
@@ -102,6 +103,14 @@ class NewDates(Reason):
 
     last_working_day: date | None = None
     access_ends_at: AwareDatetime | None = None
+
+
+class Rehiring(Reason):
+    """That they work here again."""
+
+    hired_on: date | None = Field(
+        default=None, description="When the new employment began, where that is known."
+    )
 
 
 class Additions(Reason):
@@ -217,6 +226,17 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
     async def rescind(case_id: CaseId, request: Request) -> JSONResponse:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(dates.rescind(me, case_id, reason=said.reason, seen=said.seen))
+
+    @routes.post(
+        f"{_CASE}/rehire",
+        summary="Say that the leaver of a closed case works here again",
+        **_described(Rehiring, 200, 202),
+    )
+    async def rehire(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await read_body(request, Rehiring), await gate.asker(request)
+        return await _told(
+            dates.rehire(me, case_id, reason=said.reason, hired_on=said.hired_on, seen=said.seen)
+        )
 
     @routes.post(
         f"{_CASE}/correct",

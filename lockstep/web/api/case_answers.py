@@ -52,7 +52,13 @@ Instant = Annotated[
 Status = Annotated[str, one_of(status for status in CaseStatus if status != "needs_person")]
 """As stored; that a system waits for a person is told by the systems and ``needs_person``."""
 AskedKind = Annotated[
-    str, one_of([ActKind.ATTEST, ActKind.WAIVE, ActKind.PICK, ActKind.RESCHEDULE, ActKind.RESCIND])
+    str,
+    one_of(
+        [
+            *(ActKind.ATTEST, ActKind.WAIVE, ActKind.PICK),
+            *(ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE),
+        ]
+    ),
 ]
 OutcomeName = Annotated[str, one_of(Outcome)]
 _SEEN = "for whoever may not act, and in lists, null."

@@ -212,6 +212,16 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
         wish = Submission(once, said.reason)
         return await change(me, event, wish, partial(reports.rescind, event, wish, by=me))
 
+    @routes.post(
+        "/api/events/{event}/rehire",
+        summary="Say that the leaver of a closed case works here again",
+        **_described(CallingOff, 404),
+    )
+    async def rehire(request: Request, event: EventId, once: Once) -> JSONResponse:
+        me, said = await gate.asker(request), await read_body(request, CallingOff)
+        wish = Submission(once, said.reason)
+        return await change(me, event, wish, partial(reports.rehire, event, wish, by=me))
+
 
 def _described(model: type[Body], *more: int) -> dict[str, Any]:
     """Body and answers, for the OpenAPI description."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -144,6 +144,26 @@ def _add_date_acts(routes: APIRouter, room: CaseRoom) -> None:
             )
 
         return await _carry_out(room, request, case_id, "rescind", work)
+
+    @routes.post(f"{_CASE}/rehire")
+    async def rehire(request: Request, case_id: str) -> Response:
+        async def work(me: Principal, form: FormData) -> Done | Asked:
+            return await room.dates.rehire(
+                me,
+                case_id,
+                reason=field(form, "reason"),
+                hired_on=_day(field(form, "hired_on")),
+                seen=field(form, "seen"),
+            )
+
+        return await _carry_out(room, request, case_id, "rehire", work)
+
+
+def _day(given: str) -> date | None:
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        raise RefusedError("a date is 2026-11-30") from None
 
 
 def _add_case_acts(routes: APIRouter, room: CaseRoom) -> None:

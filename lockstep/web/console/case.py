@@ -52,6 +52,7 @@ _DONE: Mapping[str, str] = {
     "withdraw": "It was withdrawn.",
     "reschedule": "The new dates are being carried out.",
     "rescind": "The case is being called off.",
+    "rehire": "It is recorded that they work here again; the watch ends.",
     "correct": "What you added is being carried out.",
     "comment": "The comment was added.",
     "assign": "The case was handed over.",

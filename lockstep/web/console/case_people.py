@@ -12,7 +12,7 @@ from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_words import asked_words, did, is_approval, picked_words, state_words
 from lockstep.control.casework import decision_id_of
 from lockstep.control.desk import RefusedError
-from lockstep.control.second_person import opened
+from lockstep.control.second_person import asked_as, opened
 from lockstep.domain.rights import CLI_USER, Principal
 from lockstep.evidence.entries import EntryKind
 from lockstep.storage.artefacts import ArtefactRow
@@ -111,7 +111,7 @@ def asked_view(
         cutoff=datetime.fromisoformat(cutoff) if cutoff else None,
         decided_by=who(row.decided_by, users, named=named) if row.decided_by else "",
         artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
-        is_own=row.asked_by == me.user_id,
+        is_own=asked_as(me, row, document),
         is_unproved=row.asked_by == CLI_USER,
     )
 

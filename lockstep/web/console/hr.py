@@ -148,6 +148,20 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
             )
         return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
 
+    @routes.post(f"{HOME}/{{event}}/rehire")
+    async def rehire(request: Request, event: EventId) -> Response:
+        sent, given = await found(request, event), await _given(request)
+        by = signed_of(request).principal
+        submission = Submission(given.get("once", ""), given.get("reason", ""))
+        try:
+            await console.reports.rehire(event, submission, by=by)
+        except RefusedError as error:
+            once = token_urlsafe(16)
+            return _wrong(
+                console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
+            )
+        return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
+
 
 def cells_of(given: Mapping[str, str]) -> dict[str, object]:
     """The form's fields as cells of a CSV line; raises `EventError`."""

@@ -191,6 +191,7 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "outages": page.outages,
         "outage_words": outage_words,
         "afterwards_words": afterwards_words,
+        "asked": page.asked,
         "stalled": page.stalled.cases,
         "stalled_known": page.stalled.is_known,
         "title": _TITLES[BoardState(filters.state)],

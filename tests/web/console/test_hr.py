@@ -57,6 +57,9 @@ class Starter:
     async def wake(self, case: CaseRow, event_id: str) -> None:
         self.woken.append(case.case_id)
 
+    async def end_watch(self, case: CaseRow, event_id: str) -> None:
+        self.woken.append(case.case_id)
+
 
 class Hr:
     """Somebody of HR, and the worker behind the inbox."""
@@ -275,6 +278,31 @@ async def test_dates_are_moved_and_a_leaving_is_called_off(hr):
     assert seen.count("Called off.") == 2
     assert "The dates were moved." in seen
     assert (await hr.change(event, "rescind", reason="again")).status_code == 422
+
+
+async def test_a_leaver_is_said_to_work_here_again_once_the_case_has_closed(hr):
+    """Of one's own report, with a reason, once; the case is watched no more."""
+    await hr.send()
+    await hr.dispatch()
+    event = await hr.newest_event()
+    assert (await hr.change(event, "rehire", reason="back")).status_code == 422
+    async with hr.work.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "update cases set status = 'closed', begun_at = now(), closed_at = now()"
+        )
+    page = text_of(await hr.browser.get(event))
+    assert "They work here again" in page
+    assert "access is gone" not in page, "a case closes on waivers and on people's word too"
+    assert (await hr.change(event, "rehire", reason=" ")).status_code == 422
+    assert (await hr.change(event, "rehire", reason="back")).status_code == 303
+    await hr.dispatch()
+    assert [entry["actor"]["type"] for entry in await entries(hr.site, "case:rehired")] == [
+        "person"
+    ]
+    seen = text_of(await hr.browser.get(HOME))
+    assert "They work here again: nothing is taken from them any more." in seen
+    again = await hr.change(event, "rehire", reason="back")
+    assert "this is known already" in text_of(again).lower()
 
 
 async def test_whoever_was_called_off_can_be_reported_again(hr):

@@ -398,7 +398,7 @@ async def test_events_that_were_refused_are_told_with_their_reason(site, work):
     page = text_of(await (await site.sign_in(Role.OPERATOR)).get("/console/"))
     assert "1 event of HR is not carried out, or not in full." in page
     assert "Nothing needs you" not in page
-    assert "What is told above is in no case." in page
+    assert "No open case needs you." in page
     assert "evt_refused" in page
     assert "revision: another statement with this revision is known" in page
     theirs = await site.sign_in(Role.OPERATOR, partners=["northwind"])

@@ -7,9 +7,12 @@ import json
 from datetime import timedelta
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from lockstep.cli import cases as commands
+from lockstep.cli import pick as picking
+from lockstep.cli import requests
 from lockstep.cli.main import app
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.desk import Desk, Person, RefusedError
@@ -19,6 +22,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.views import CaseViews
 from tests.support.casework import TENANT
+from tests.web.console.cases.test_picking import OURS, doubtful
 from tests.web.console.conftest import COOKIE, Browser, text_of
 from tests.web.console.ward import (
     BADGE,
@@ -27,6 +31,7 @@ from tests.web.console.ward import (
     PDF,
     VAULT,
     WHY,
+    eventually,
     page,
     request_of,
     soon,
@@ -44,11 +49,16 @@ def site_settings(temporal, tmp_path, database) -> str:
     return f'{ward_settings(temporal.address)}\n[database]\nmode = "external"\nurl = "file:db"\n'
 
 
+def _exit(code: int = 0) -> None:
+    raise typer.Exit(code)
+
+
 @pytest.fixture
 def type_in(site, monkeypatch):
     """The command as somebody types it; it must not end the process of the tests."""
-    monkeypatch.setattr(commands, "finish", lambda: None)
-    monkeypatch.setattr(commands, "whoami", lambda: "os:ana")
+    for module in (commands, picking):
+        monkeypatch.setattr(module, "finish", _exit)
+    monkeypatch.setattr(requests, "whoami", lambda: "os:ana")
 
     async def run(*words: str) -> tuple[int, str]:
         given = [*words, "--config", str(site.folder / "lockstep.toml")]
@@ -158,6 +168,90 @@ async def test_a_dismissal_is_prolonged_by_a_request(ward, paula, type_in):
     assert "Nothing is decided yet" in said
     assert (await approve(paula, await request_of(ward, case))).status_code == 303
     assert (await settle())["status"] == "rescinded"
+
+
+async def until_asked(ward, case) -> str:
+    async def there() -> bool:
+        query = "select from requests where case_id = :c and state = 'pending'"
+        return bool(await ward.sql(query, c=case.case_id))
+
+    await eventually(there, "something is asked for")
+    return await request_of(ward, case)
+
+
+async def test_a_command_waits_until_what_it_asked_for_is_done(ward, paula, type_in):
+    """Approved and carried out is 0; refused is 1, with who and why."""
+    case = await ward.stuck()
+    words = ("-r", WHY, "--wait", "--timeout", "60")
+    waiting = asyncio.create_task(type_in("attest", case.case_id, VAULT, *words))
+    await approve(paula, await until_asked(ward, case))
+    code, said = await waiting
+    assert code == 0
+    assert "asked: a second person decides" in said
+    assert "It was approved. By Paula Approver." in said
+    assert (await ward.work.row(case.case_id, VAULT)).outcome == "attested"
+
+    end = ("--until", soon(days=2), "--json")
+    waiting = asyncio.create_task(type_in("waive", case.case_id, DOOR, *words, *end))
+    refused = f"/console/requests/{await until_asked(ward, case)}/refuse"
+    await paula.post(refused, {"reason": "the badge office is open"})
+    code, said = await waiting
+    told = json.loads(said)
+    assert (code, told["state"], told["done"]) == (1, "refused", False)
+    assert "the badge office is open" in told["says"]
+
+
+async def test_a_command_that_nobody_answers_ends_and_the_request_can_be_withdrawn(
+    ward, site, type_in
+):
+    """Exit 1 when the time is over, and the request stands; whoever asked takes it back, once."""
+    case = await ward.stuck()
+    ask = ("attest", case.case_id, VAULT, "-r", WHY)
+    code, said = await type_in(*ask, "--wait", "--timeout", "1")
+    request_id = await request_of(ward, case)
+    assert code == 1
+    assert "Not done within 1 s. What was asked for stands" in said
+    assert f"lockstep request withdraw {request_id}" in said
+
+    monkeyed = await type_in("request", "withdraw", request_id, "--as", "ana")
+    assert monkeyed == (0, f"Request {request_id} is withdrawn: nobody decides it any more.\n")
+    code, said = await type_in("request", "withdraw", request_id)
+    assert code == 1
+    assert "It was withdrawn." in said
+    assert (await type_in("request", "withdraw", "rnothere"))[0] == 1
+
+    await type_in(*ask)
+    second = await request_of(ward, case)
+    ana = await site.sign_in(Role.OPERATOR, name="Ana")
+    bea = await site.sign_in(Role.OPERATOR, name="Bea")
+    button = f"/console/requests/{second}/withdraw"
+    assert button in (await ana.get(page(case))).text
+    assert button not in (await bea.get(page(case))).text
+    assert (await bea.post(button)).status_code == 403
+    assert (await ana.post(button)).status_code == 303
+    assert not (await ward.sql("select from requests where state = 'pending'"))
+
+
+async def test_another_name_on_the_command_line_withdraws_nothing(ward, type_in, monkeypatch):
+    """The user id of the command line is everybody's there; the name is what is known."""
+    case = await ward.stuck()
+    await type_in("attest", case.case_id, VAULT, "-r", WHY)
+    monkeypatch.setattr(requests, "whoami", lambda: "os:bob")
+    code, said = await type_in("request", "withdraw", await request_of(ward, case))
+    assert code == 1
+    assert "was not asked for here by cli:bob" in said
+
+
+async def test_a_pick_that_takes_two_is_asked_for(ward, site, type_in, paula):
+    """Where settings say so, the command asks like the page; picked is what was agreed to."""
+    case = await doubtful(ward)
+    config = site.folder / "lockstep.toml"
+    config.write_text(config.read_text() + '\n[console]\npick_in_pairs = ["1"]\n')
+    code, said = await type_in("pick", case.case_id, DOOR, OURS, "-r", WHY, "--json")
+    assert (code, json.loads(said)["requested"]) == (0, await request_of(ward, case))
+    assert await ward.decisions(case.case_id) == []
+    assert (await approve(paula, await request_of(ward, case))).status_code == 303
+    await ward.until(case, DOOR, "revoked")
 
 
 @pytest.mark.parametrize("command", ["attest", "waive", "amend", "rescind"])
