@@ -227,6 +227,24 @@ async def act_on_the_whole(
     await asker.ask("POST", f"{CASE}/assign", at=at, json={"user": names["user"][0]})
 
 
+async def rehire(site: Site, asker: Asking, names: Mapping[str, list[str]]) -> None:  # noqa: F811
+    """Closed cases: of a leaver, of somebody dismissed, and of one's own report."""
+    closed, dismissed = names["case_id"][-1], names["case_id"][-4]
+    at = {"event": names["event"][0]}
+    close = text(
+        "update cases set status = 'closed', begun_at = now(), closed_at = now(), kind ="
+        " case when case_id = :case then 'involuntary' else kind end where case_id = :case"
+        " or case_id = (select case_id from inbox where id = :event)"
+    )
+    async with site.engine.begin() as connection:
+        await connection.execute(close, {"case": dismissed, "event": int(at["event"])})
+    why = {"reason": WHY}
+    await asker.ask("POST", f"{CASE}/rehire", at={"case_id": closed}, json=why)
+    await asker.ask("POST", f"{CASE}/rehire", at={"case_id": dismissed}, json=why, status=202)
+    key = {"idempotency-key": "4-0123456789abcdef"}
+    await asker.ask("POST", f"{EVENT}/rehire", at=at, headers=key, json=why, status=202)
+
+
 async def send_again(site: Site, asker: Asking) -> None:  # noqa: F811 - the class
     """A retry whose answer was lost."""
     async with site.engine.begin() as connection:
@@ -272,6 +290,7 @@ async def test_every_wanted_answer_of_every_operation_is_as_described(
     await read_cases(asker, known)
     await export(asker, known)
     await report(asker, known)
+    await rehire(site, asker, known)
     await deliver(asker)
     await report_metrics(asker)
     await read_the_metric(asker)

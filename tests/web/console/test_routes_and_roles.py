@@ -105,6 +105,7 @@ API_EVENTS = {
     ("POST", "/api/events"): To(HR, 422, body={}),
     ("POST", "/api/events/{event}/amend"): To(HR, 422, path="/api/events/1/amend", body={}),
     ("POST", "/api/events/{event}/rescind"): To(HR, 422, path="/api/events/1/rescind", body={}),
+    ("POST", "/api/events/{event}/rehire"): To(HR, 422, path="/api/events/1/rehire", body={}),
 }
 API_ACTS = {
     **{
@@ -125,6 +126,7 @@ API_ACTS = {
         for act, body in {
             "reschedule": {"reason": "x", "last_working_day": "2026-12-01"},
             "rescind": {"reason": "x"},
+            "rehire": {"reason": "x"},
             "correct": {"reason": "x", "site": "x"},
             "comment": {"text": "x"},
             "assign": {"user": "unobody"},
@@ -179,6 +181,7 @@ HR_PAGE = {
     ("GET", "/console/hr/{event}"): To(HR, 404, path="/console/hr/1"),
     ("POST", "/console/hr/{event}/amend"): To(HR, 404, path="/console/hr/1/amend"),
     ("POST", "/console/hr/{event}/rescind"): To(HR, 404, path="/console/hr/1/rescind"),
+    ("POST", "/console/hr/{event}/rehire"): To(HR, 404, path="/console/hr/1/rehire"),
 }
 NOW = {
     # The first page: whoever may not see cases is sent to the first one of theirs.
@@ -255,7 +258,7 @@ CASE = {
         ("POST", f"/console/cases/{{case_id}}/{act}"): To(
             ACT, 404, path=f"/console/cases/c1/{act}", form={"reason": "x", "text": "x"}
         )
-        for act in ("reschedule", "rescind", "correct", "comment", "assign")
+        for act in ("reschedule", "rescind", "rehire", "correct", "comment", "assign")
     },
     ("POST", "/console/cases/{case_id}/acts/{act_id}/send"): To(
         ACT, 404, path="/console/cases/c1/acts/a1/send"
