@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +69,7 @@ def web(config: ConfigOption = None) -> None:
     import uvicorn  # noqa: PLC0415
 
     from lockstep.web.app import build_app  # noqa: PLC0415
+    from lockstep.web.serving import ConnectionBounds, bounded  # noqa: PLC0415
 
     settings = checked_settings(config, Part.WEB)
     try:
@@ -94,7 +96,8 @@ def web(config: ConfigOption = None) -> None:
             access_log=False,
             server_header=False,
             forwarded_allow_ips=settings.web.proxies,
-            limit_concurrency=900,  # of which 500 may be live pages
+            http=bounded(ConnectionBounds(exempt=[*map(ip_network, settings.web.proxies)])),
+            limit_concurrency=900,  # more than the connections; of these 500 may be live pages
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=32 * 1024,
             timeout_graceful_shutdown=10,
