@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import re
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,6 +68,10 @@ class AnchorConflict(AnchorFault):
         super().__init__(code, transient=False)
 
 
+async def _cannot_prove(_: int) -> Sequence[bytes]:
+    raise AnchorFault("no proof that the ledger has only grown is at hand", transient=False)
+
+
 @dataclass(frozen=True, slots=True)
 class AnchorCheckpoint:
     """One signed head of the ledger, as it leaves the house.
@@ -77,12 +81,17 @@ class AnchorCheckpoint:
         size: leaves under the head.
         note: the signed note's exact bytes (C2SP signed-note).
         signed_at: when it was signed (UTC); the same at every repetition.
+        grown_from: gives the proof (RFC 6962, 2.1.2) that a head of fewer leaves, one or more, is
+            of the same ledger; raises `AnchorFault`.
     """
 
     origin: str
     size: int
     note: bytes
     signed_at: datetime
+    grown_from: Callable[[int], Awaitable[Sequence[bytes]]] = field(
+        default=_cannot_prove, repr=False, compare=False
+    )
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.anchors import file, git, mail, s3, timestamp, webhook
+from connectors.anchors import file, git, mail, s3, timestamp, webhook, witness
 from connectors.anchors.base import AnchorManifest
 
 ANCHORS: dict[str, AnchorManifest] = {
@@ -14,5 +14,6 @@ ANCHORS: dict[str, AnchorManifest] = {
         mail.MANIFEST,
         git.MANIFEST,
         timestamp.MANIFEST,
+        witness.MANIFEST,
     )
 }

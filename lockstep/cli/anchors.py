@@ -12,7 +12,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from connectors.anchors.base import Anchor, AnchorConflict, AnchorFault, AnchorUnfit
+from connectors.anchors.base import (
+    Anchor,
+    AnchorCheckpoint,
+    AnchorConflict,
+    AnchorFault,
+    AnchorUnfit,
+)
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
@@ -31,7 +37,8 @@ from lockstep.control.anchoring import outgoing, publish
 from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
 from lockstep.storage.anchorings import Anchorings, AnchorState, Standing
-from lockstep.storage.checkpoints import Checkpoints, StoredCheckpoint
+from lockstep.storage.checkpoints import Checkpoints
+from lockstep.storage.proofs import Proofs
 
 _COLOURS = {
     AnchorState.CURRENT: "green",
@@ -96,9 +103,10 @@ async def _check(settings: Settings, context: Context) -> dict[str, Attempt]:
         die("the ledger has no checkpoint yet: is `lockstep worker` running?")
     built = build_anchors(settings)
     store = Anchorings(context.engine)
+    checkpoint = outgoing(newest, Proofs(context.engine))
     try:
         attempts = await asyncio.gather(
-            *(_attempt(store, name, anchor, newest) for name, anchor in built.items())
+            *(_attempt(store, name, anchor, checkpoint) for name, anchor in built.items())
         )
     finally:
         await asyncio.gather(*(anchor.aclose() for anchor in built.values()))
@@ -106,11 +114,11 @@ async def _check(settings: Settings, context: Context) -> dict[str, Attempt]:
 
 
 async def _attempt(
-    store: Anchorings, name: str, anchor: Anchor, newest: StoredCheckpoint
+    store: Anchorings, name: str, anchor: Anchor, newest: AnchorCheckpoint
 ) -> Attempt:
     """Publish once and record what is certain; a failure is the worker's to count and repeat."""
     try:
-        receipt = await publish(anchor, outgoing(newest))
+        receipt = await publish(anchor, newest)
     except AnchorConflict as conflict:
         await store.conflicted(name, newest.size, error=conflict.code, now=datetime.now(UTC))
         return Attempt(newest.size, conflict.code, needs_person=True)

@@ -20,7 +20,8 @@ from connectors.anchors.base import (
 )
 from lockstep.evidence.notes import NoteError, parse_checkpoint, split_note
 from lockstep.storage.anchorings import CLAIM, Anchorings, Due
-from lockstep.storage.checkpoints import Checkpoints, StoredCheckpoint
+from lockstep.storage.checkpoints import BrokenOrderError, Checkpoints, StoredCheckpoint
+from lockstep.storage.proofs import Proofs
 
 log = structlog.get_logger("lockstep.anchoring")
 
@@ -30,8 +31,8 @@ POLL = timedelta(seconds=2)
 """How long a new checkpoint waits at most before it is looked at."""
 
 
-def outgoing(stored: StoredCheckpoint | None) -> AnchorCheckpoint:
-    """A stored checkpoint as it leaves the house.
+def outgoing(stored: StoredCheckpoint | None, proofs: Proofs) -> AnchorCheckpoint:
+    """A stored checkpoint as it leaves the house, with what proves that the ledger only grew.
 
     Raises:
         AnchorFault: if it is not there, or is not one.
@@ -43,7 +44,15 @@ def outgoing(stored: StoredCheckpoint | None) -> AnchorCheckpoint:
         origin = parse_checkpoint(body).origin
     except NoteError as error:
         raise AnchorFault(f"the stored checkpoint: {error}", transient=False) from None
-    return AnchorCheckpoint(origin, stored.size, stored.note.encode(), stored.signed_at)
+
+    async def grown_from(old: int) -> list[bytes]:
+        try:
+            return await proofs.growth(old, stored)
+        except BrokenOrderError as error:
+            raise AnchorFault(str(error), transient=False) from None
+
+    note = stored.note.encode()
+    return AnchorCheckpoint(origin, stored.size, note, stored.signed_at, grown_from)
 
 
 async def publish(
@@ -88,6 +97,7 @@ class AnchorLoop:
             raise ValueError("a publication must end before the claim on it does")
         self._anchorings = Anchorings(engine)
         self._checkpoints = checkpoints
+        self._proofs = Proofs(engine)
         self._anchors = dict(anchors)
         self._patience = patience
         self._poll = poll.total_seconds()
@@ -149,7 +159,7 @@ class AnchorLoop:
         anchor = self._anchors[due.anchor]
         about = {"anchor": due.anchor, "kind": anchor.kind, "attempt": due.attempts}
         try:
-            checkpoint = outgoing(await self._checkpoints.at(due.size))
+            checkpoint = outgoing(await self._checkpoints.at(due.size), self._proofs)
             receipt = await publish(anchor, checkpoint, patience=self._patience)
         except AnchorConflict as conflict:
             await self._anchorings.conflicted(

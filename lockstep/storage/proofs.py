@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from lockstep.evidence.merkle import (
     Frontier,
     TreeError,
+    consistency_proof,
     node_hash,
     root_from_inclusion,
     root_of,
@@ -55,6 +56,27 @@ class Proofs:
                 for index, leaf in leaves
                 if index < head.size
             ]
+
+    async def growth(self, old: int, head: StoredCheckpoint) -> list[bytes]:
+        """That the tree of ``old`` leaves is the beginning of the head's (RFC 6962, 2.1.2).
+
+        Raises:
+            BrokenOrderError: if there is no such tree, or leaves are missing.
+        """
+        wanted: list[tuple[int, int]] = []
+
+        def note(first: int, count: int) -> bytes:
+            wanted.append((first, count))
+            return b""
+
+        try:
+            consistency_proof(old, head.size, note)
+        except TreeError as error:
+            raise BrokenOrderError(str(error)) from None
+        async with self._engine.connect() as connection:
+            tree = _Nodes(connection, self._at_once)
+            known = {place: await tree.node(*place) for place in wanted}
+        return consistency_proof(old, head.size, lambda first, count: known[first, count])
 
     async def _one(self, tree: _Nodes, index: int, leaf: bytes, head: StoredCheckpoint) -> Proof:
         path: list[bytes] = []

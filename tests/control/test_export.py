@@ -13,8 +13,15 @@ from datetime import date, timedelta
 import openpyxl
 import pytest
 
+from lockstep.control.anchoring import outgoing, publish
 from lockstep.domain.terminations import TerminationAction
 from lockstep.evidence.pack.entries_file import ExportError
+from lockstep.evidence.verify.check import verify_pack
+from lockstep.evidence.verify.heads import WitnessKey
+from lockstep.evidence.verify.report import Level
+from lockstep.storage.checkpoints import Checkpoints
+from lockstep.storage.proofs import Proofs
+from tests.connectors.anchors.peers import HttpPeer, SimulatedWitness, build
 from tests.storage.test_cases import opening
 from tests.storage.test_sequencer_facts import play
 from tests.support.casework import (
@@ -187,6 +194,33 @@ async def test_anchors_receipts_are_in_the_pack(some):
     files = Reader((await some.export()).path).files
     receipts = {name: data for name, data in files.items() if name.startswith("anchors/")}
     assert receipts == {"anchors/tsa.tsr": stamp, "anchors/git-main.txt": b"0a1b2c"}
+
+
+async def test_a_witness_makes_a_pack_witnessed(some, tmp_path):
+    """From the asking, with proofs out of the database, to the verdict of a stranger."""
+    witness = SimulatedWitness(log=some.book.signer.verifier)
+    store = Checkpoints(some.engine)
+    with HttpPeer(witness.answer) as peer:
+        settings = {"witnesses": [f"{witness.key} {peer.url}"], "needed": 1}
+        anchor = build("witness", settings, home=tmp_path)
+        for _ in range(2):
+            size = await some.seal()
+            head = outgoing(await store.at(size), Proofs(some.engine, at_once=2))
+            receipt = await publish(anchor, head)
+            await some.seal()
+        await anchor.aclose()
+    some.book.tamper(
+        f"insert into anchorings (anchor, size, state, next_at, receipt) values"
+        f" ('w', {size}, 'done', now(), '\\x{receipt.hex()}')"
+    )
+    pack = await some.export(checkpoint=size)
+    report = verify_pack(
+        pack.path, keys=some.book.trusted(), witnesses=[WitnessKey.parse(witness.key)]
+    )
+
+    assert report.is_verified
+    assert report.level is Level.WITNESSED
+    assert "cosigned by SIMULATOR.example/not-a-witness" in report.steps[6].details[0]
 
 
 # --- the same twice -----------------------------------------------------------------------------

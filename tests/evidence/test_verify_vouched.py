@@ -233,6 +233,39 @@ def test_a_cosignature_without_its_time(book: Book, tmp_path: Path) -> None:
     assert failed(check(tmp_path, raw, book, witnesses=[key])) == {7}
 
 
+def test_a_cosignature_beside_the_head(book: Book, authority: Authority, tmp_path: Path) -> None:
+    """As an anchor brings it: the head's bytes stay those that were stamped."""
+    witness = FileSigner.generate("witness.example/w1")
+    line = cosign(book.checkpoint(), witness, at=AS_OF // 1000).splitlines(keepends=True)[-1]
+    stamp = authority.stamp(book.checkpoint().encode())
+    anchors = {"w.txt": line.encode(), "tsa.tsr": stamp, "bucket.txt": b"stored"}
+    key = WitnessKey.parse(timed_key(witness))
+    raw = make_pack(book, anchors=anchors)
+    report = check(tmp_path, raw, book, witnesses=[key], tsa_root=authority.root)
+
+    assert report.level is Level.WITNESSED
+    assert "anchors/tsa.tsr: 20" in told(report, 7)
+    assert "cosigned by witness.example/w1" in told(report, 7)
+
+
+@pytest.mark.parametrize("receipt", ["forged", "huge", "mixed", "binary"])
+def test_a_receipt_that_is_no_cosignature(book: Book, tmp_path: Path, receipt: str) -> None:
+    """Forged it refutes; with anything else in it, it is a receipt like any other."""
+    witness = FileSigner.generate("witness.example/w1")
+    good = cosign(book.checkpoint(), witness).splitlines(keepends=True)[-1].encode()
+    forged = cosign(book.checkpoint(50), witness).splitlines(keepends=True)[-1].encode()
+    said = {
+        "forged": forged,
+        "huge": good * 1000,
+        "mixed": b"stored\n" + good,
+        "binary": b"\xff" + good,
+    }
+    raw = make_pack(book, anchors={"w.txt": said[receipt]})
+    report = check(tmp_path, raw, book, witnesses=[WitnessKey.parse(timed_key(witness))])
+    assert (failed(report) == {7}) is (receipt == "forged")
+    assert report.level is (Level.NONE if receipt == "forged" else Level.UNANCHORED)
+
+
 @pytest.mark.parametrize("is_handed_over", [False, True])
 def test_the_ledgers_own_key_is_no_witness(
     book: Book, tmp_path: Path, *, is_handed_over: bool

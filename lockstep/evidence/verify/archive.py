@@ -138,9 +138,13 @@ class Archive:
         if size != member.size or crc != member.crc:
             raise RefutedError(f"{name} is damaged: size or checksum is not what the archive says")
 
+    def size(self, name: str) -> int:
+        """Of a file, unpacked, as its headers say."""
+        return self._members[name].size
+
     def is_small(self, name: str) -> bool:
         """Whether a file may be held in memory as a whole."""
-        return self._members[name].size <= self._limits.small
+        return self.size(name) <= self._limits.small
 
     def read(self, name: str) -> bytes:
         """A small file as a whole.

@@ -211,6 +211,15 @@ def cosignatures(note: str, keys: Iterable[WitnessKey]) -> list[Cosigned]:
     return list(signed.values())
 
 
+def are_signature_lines(text: str) -> bool:
+    """Whether a text is lines of signatures, as a note has at its end, and nothing else."""
+    try:
+        split_note(f"\n\n{text}")
+    except NoteError:
+        return False
+    return True
+
+
 def _seen_at(signature: bytes) -> int:
     seconds: int = _TIME.unpack_from(signature)[0]
     return seconds

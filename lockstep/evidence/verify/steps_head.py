@@ -19,6 +19,9 @@ from lockstep.evidence.verify.report import (
 )
 from lockstep.evidence.verify.state import CLOCK_TOLERANCE_MS, Result, State
 
+_MAX_LINES = 32 * 1024
+"""Bytes of all witnesses' lines together."""
+
 _LATEST_COSIGNATURE_MS = 7 * 86_400_000
 """Heads are shown to witnesses when they are signed."""
 
@@ -101,7 +104,7 @@ def vouched(state: State) -> Result:
     """Step 7. Time stamps over the checkpoint's bytes, and cosignatures of witnesses on it."""
     note = state.text(layout.CHECKPOINT)
     _refuse_own_witness(state)
-    cosigned = heads.cosignatures(note, state.held.witnesses)
+    cosigned = heads.cosignatures(note + _signature_lines(state), state.held.witnesses)
     tokens = [
         name
         for name in state.archive.names
@@ -127,6 +130,25 @@ def vouched(state: State) -> Result:
     if tokens:
         raise NotCheckedError(f"{tokens[0]} is not by the authority that you gave: nobody vouches")
     raise NotCheckedError("the pack has no time stamp, and no cosignature by a witness you named")
+
+
+def _signature_lines(state: State) -> str:
+    """What witnesses signed after the operator: receipts that are signature lines and no more.
+
+    They stand apart from the head, because time stamps are over its bytes.
+    """
+    lines: dict[str, None] = {}
+    room = _MAX_LINES
+    for name in state.archive.names:
+        if not (name.startswith("anchors/") and name.endswith(".txt")):
+            continue
+        if state.archive.size(name) > room:
+            continue
+        text = state.archive.read(name).decode(errors="replace")
+        if heads.are_signature_lines(text):
+            lines |= dict.fromkeys(text.splitlines(keepends=True))
+            room -= len(text)
+    return "".join(lines)
 
 
 def _refuse_own_witness(state: State) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import ipaddress
 import os
 import socket
@@ -23,7 +24,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.anchors.base import Anchor, AnchorCheckpoint, AnchorOptions
 from connectors.anchors.registry import ANCHORS
-from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.merkle import is_consistent
+from lockstep.evidence.notes import (
+    Checkpoint,
+    FileSigner,
+    VerifierKey,
+    open_note,
+    parse_checkpoint,
+    sign_note,
+)
 
 ORIGIN = "acme/lockstep-ledger"
 SIGNER = FileSigner.generate(ORIGIN)
@@ -379,3 +388,51 @@ class GitOverHttp:
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         return int(headers.pop("Status", "200")[:3]), headers, body
+
+
+@dataclass
+class SimulatedWitness:
+    """A witness as C2SP tlog-witness describes one, for tests: its name says that it is none.
+
+    It keeps the last head of one log, checks signature and proof, and signs with its own clock.
+    """
+
+    signer: FileSigner = field(
+        default_factory=lambda: FileSigner.generate("SIMULATOR.example/not-a-witness")
+    )
+    log: VerifierKey = field(default_factory=lambda: SIGNER.verifier)
+    head: Checkpoint | None = None
+    seconds: int = field(default_factory=lambda: int(datetime.now(UTC).timestamp()))
+
+    @property
+    def key(self) -> str:
+        """Its cosignature key, type 4, as its operator hands it out."""
+        public = b"\x04" + self.signer.verifier.public
+        hint = hashlib.sha256(self.signer.name.encode() + b"\n" + public).digest()[:4].hex()
+        return f"{self.signer.name}+{hint}+{base64.b64encode(public).decode()}"
+
+    def answer(self, asked: Asked) -> Answer:
+        """To ``add-checkpoint``."""
+        if not asked.path.endswith("/add-checkpoint"):
+            return 404, {}, b""
+        proof_text, _, note = asked.body.decode().partition("\n\n")
+        first, *proof = proof_text.split("\n")
+        body, signers = open_note(note, [self.log])
+        if not signers:
+            return 403, {}, b""
+        new, old = parse_checkpoint(body), int(first.removeprefix("old "))
+        last = self.head.size if self.head else 0
+        if old != last or (old == new.size and self.head and self.head.root != new.root):
+            return 409, {"Content-Type": "text/x.tlog.size"}, f"{last}\n".encode()
+        path = [base64.b64decode(line) for line in proof]
+        if self.head and not is_consistent(old, self.head.root, new.size, new.root, path):
+            return 422, {}, b""
+        self.head = new
+        return 200, {}, self.signed(body).encode()
+
+    def signed(self, body: str) -> str:
+        """Its line under a head."""
+        message = f"cosignature/v1\ntime {self.seconds}\n{body}".encode()
+        hint = bytes.fromhex(self.key.split("+")[1])
+        raw = hint + self.seconds.to_bytes(8, "big") + self.signer.sign(message)
+        return f"\N{EM DASH} {self.signer.name} {base64.b64encode(raw).decode()}\n"

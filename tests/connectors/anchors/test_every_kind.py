@@ -19,13 +19,14 @@ from tests.connectors.anchors.peers import (
     HOOK_SECRET,
     SECRET,
     Authority,
+    SimulatedWitness,
     build,
     checkpoint,
     free_port,
     silence,
 )
 
-NETWORK = ("s3", "webhook", "mail", "git", "timestamp")
+NETWORK = ("s3", "webhook", "mail", "git", "timestamp", "witness")
 
 
 def anchor_at(kind: str, port: int, home: Path):
@@ -44,6 +45,7 @@ def anchor_at(kind: str, port: int, home: Path):
         },
         "git": {"remote": f"{url}/copies.git", "author_name": "a", "author_email": "a@b.example"},
         "timestamp": {"url": f"{url}/?key={SECRET}", "root": "root.pem"},
+        "witness": {"witnesses": [f"{SimulatedWitness().key} {url}/{SECRET}"], "needed": 1},
     }
     secrets = {
         "s3": {"access_key_id": "AKIALOCKSTEPSYNTHETIC", "secret_access_key": SECRET},
