@@ -103,6 +103,12 @@ async def test_a_rate_limit_is_an_alarm_once_people_are_asked(site, work):
     async with site.engine.begin() as connection:
         await connection.execute(text("update revocations set fault = 'unreachable'"))
     assert (await noted(site))[0].leavers == 21
+    async with site.engine.begin() as connection:
+        await connection.execute(
+            text("update revocations set due_at = now() + interval '9 h', warn_at = due_at")
+        )
+    told = text_of(await (await site.sign_in(Role.OPERATOR)).get("/console/"))
+    assert "No case needs you by itself." in told
 
 
 async def test_counts_are_of_what_may_be_known(site, work):
