@@ -6,6 +6,7 @@ There is no PUT here: it would write everybody's membership, not only the leaver
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
 from connectors.kit import steps
+from connectors.kit.proving import LIFE_S
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import (
     DONE,
@@ -42,13 +44,58 @@ class Leaving:
         self._client = client
         self._groups = groups
         self._one_by_one = asyncio.Lock()
+        self._first = asyncio.Lock()
+        self._spares_at: float | None = None
         self._emptied = ""
         self._sent: dict[tuple[str, str], None] = {}
 
     async def leave(
         self, user_id: str, membership: Membership, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """Take the user out of one group; a member or group that is gone is left already."""
+        """Take the user out of one group; a member or group that is gone is left already.
+
+        Until this server was seen to spare colleagues, one group at a time: the filter in the path
+        may be ignored, and then everybody goes.
+        """
+        if not self._spares:
+            async with self._first:
+                if not self._spares:
+                    return await self._watched(user_id, membership, transcript)
+        return await self._leave(user_id, membership, transcript)
+
+    @property
+    def _spares(self) -> bool:
+        return self._spares_at is not None and time.monotonic() - self._spares_at < LIFE_S
+
+    async def _watched(
+        self, user_id: str, membership: Membership, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Leave, and look whether colleagues stayed, where the members can be looked at.
+
+        All of them gone is the server's doing; some may have left by another's.
+        """
+        group_id, named = membership.group_id, wire.text(membership.value)
+        others, after = set[str](), set[str]()
+        with suppress(ConnectorFault):
+            others = (await self._members(group_id, transcript) or set()) - {named}
+        left = await self._leave(user_id, membership, transcript)
+        if not others or not left:
+            return left
+        with suppress(ConnectorFault):
+            after = await self._members(group_id, transcript) or set()
+            if others <= after:
+                self._spares_at = time.monotonic()
+            if not others & after:
+                self._emptied = self._client.clean(f"{COLLEAGUES_REMOVED}.{group_id}")
+        try:
+            self._stop_if_emptied()
+        except ConnectorFault as told:
+            raise steps.with_actions(told, left) from None
+        return left
+
+    async def _leave(
+        self, user_id: str, membership: Membership, transcript: Transcript
+    ) -> tuple[Action, ...]:
         group_id = membership.group_id
         self._stop_if_emptied()
         answer = await self._ask(group_id, _path_form(membership), transcript)

@@ -481,6 +481,43 @@ async def test_colleagues_who_went_are_told_loudly() -> None:
     assert not again.is_closed
 
 
+class PathEmpties(OddScim):
+    """Reads the path of a removal without its filter: all members go."""
+
+    def patch_group(self, group_id: str, body: Thing) -> Answer:
+        self.groups[group_id]["members"] = []
+        return 204, None
+
+
+async def test_a_path_whose_filter_is_ignored_empties_one_group_only() -> None:
+    """The first removal is looked at: if all colleagues went, it is told, and nothing more is."""
+    server = PathEmpties(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(6)])
+    seen, actions, fault = await ended(server, ANN)
+    emptied = [name for name in server.groups if not server.members(name)]
+
+    assert fault is not None
+    assert fault.code == f"colleagues_removed.{emptied[0]}"
+    assert len(emptied) == 1
+    assert [action.access.ref for action in actions] == ["u1", emptied[0]]
+    assert not seen.is_closed
+
+
+async def test_a_colleague_who_leaves_meanwhile_stops_nobody() -> None:
+    """Another leaver of a wave is taken out at the same time: that is no emptied group."""
+
+    class Wave(OddScim):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            self.groups[group_id]["members"].pop()
+            return super().patch_group(group_id, body)
+
+    server = Wave(PEOPLE, [group(f"g{n}", "u1", "u2", "u3", "u4") for n in range(3)])
+    seen, _, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert server.members("g0") == ["u2", "u3"]
+
+
 async def test_a_group_is_not_emptied_where_nobody_could_see_it() -> None:
     """Without a look afterwards the dangerous form is not sent."""
     server = EmptyingUnseen(PEOPLE, [group("g1", "u1", "u2")])
