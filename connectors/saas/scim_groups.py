@@ -87,11 +87,13 @@ class ScimGroups:
         self._proved_at: dict[str, float] = {}
         self._by_name = False
         self._shown_at: dict[str, float] = {}
+        self._longest = 0
 
     def forget(self) -> None:
         """Find out anew what this server can."""
         self._filters = ("members.value", "members")
         self._proved_at.clear()
+        self._longest = 0
 
     async def of(self, user: dict[str, Any], transcript: Transcript) -> Memberships:
         """The groups that either side names, and whether that is known to be all."""
@@ -244,13 +246,17 @@ class ScimGroups:
             largest.see(wire.id_of(group), members)
             await self._take(wire.id_of(group), members, person, sight, transcript)
         sight.why_not = self._why_not(sight, walk)
-        if not (sight.why_not or sight.by_members):
+        self._longest = max(self._longest, largest.size)
+        if not (sight.why_not or sight.by_members) and largest.size == self._longest:
             await self._beyond(largest, person, sight, transcript)
 
     async def _beyond(
         self, largest: Largest, person: Person, sight: _Sight, transcript: Transcript
     ) -> None:
-        """Look for the person beyond the end of lists that may be cut."""
+        """Look for the person beyond the end of lists that may be cut.
+
+        A server that has shown a longer list cuts none of these.
+        """
         for group_id, known in largest.may_be_cut().items():
             members = members_of(await self.read(group_id, transcript) or {}) or ()
             await self._take(group_id, members, person, sight, transcript)

@@ -260,6 +260,15 @@ async def test_a_group_of_a_hundred_asks_nobody_where_the_server_can_tell(
     assert "u1" not in server.members()
 
 
+async def test_a_list_that_was_longer_before_is_not_cut() -> None:
+    """Without the leaver the group has a round size; with the leaver the server showed more."""
+    server = NoMemberFilter(PEOPLE, [group("g1", *(f"x{n}" for n in range(100)), "u1")])
+    seen, _, _ = await ended(server, ANN)
+
+    assert seen.is_closed
+    assert len(server.members()) == 100
+
+
 class SaysYesToAll(AsksBoth):
     """Ignores the member in the filter."""
 
