@@ -85,7 +85,7 @@ class Kisi:
             raise ValueError("api_key: a Kisi API key is needed")
         self._system = options.system
         self._number_key = str(settings.get("employee_number_key") or "")
-        self._prover = Prover()
+        self._prover = Prover(empty=Proof.UNPROVED)
         self._cache_bound_s = stated(settings, "offline_cache_bound_s")
         http = VendorHttp(
             DIALECT,
@@ -239,7 +239,9 @@ class Kisi:
         listed = None
         if Proof.UNPROVED in proofs.values():
             users = await self._api.collection("/users", {}, "users", transcript)
-            proofs, listed = dict.fromkeys(open_ones, Proof.LISTED), len(users)
+            # Whoever made our key is a user: a list of nobody hides people.
+            proof = Proof.LISTED if users else Proof.UNPROVED
+            proofs, listed = dict.fromkeys(open_ones, proof), len(users)
             for search in open_ones:
                 for user in users:
                     held = comparable(KeyKind.EMAIL, str(user.get("email") or ""))

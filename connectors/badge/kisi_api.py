@@ -124,8 +124,10 @@ class KisiApi:
             seen += len(items)
             told = answer.headers.get("x-collection-range", "").rpartition("/")[2]
             total = int(told) if told.isdigit() else None
-            # A total may count the page only: a full page is the last one when the next is empty.
-            if not items or (total is not None and len(items) < limit and len(found) >= total):
+            # A total may count the page only: a full page, or one of the size of a usual cut, is
+            # the last one when the next is empty.
+            is_short = len(items) < limit and (len(items) % 10 > 0 and len(items) % 25 > 0)
+            if not items or (total is not None and is_short and len(found) >= total):
                 if total is not None and len(found) < total:
                     raise fault_of(FaultCategory.UNEXPECTED_ANSWER, operation, "fewer_than_told")
                 return list(found.values())

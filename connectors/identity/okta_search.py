@@ -63,7 +63,7 @@ class Searches:
     def __init__(self, api: OktaApi, options: OktaOptions) -> None:
         self._api = api
         self._options = options
-        self._prover = Prover()
+        self._prover = Prover(empty=Proof.UNPROVED)
 
     def numbers(self) -> tuple[Way, ...]:
         """The searches by attributes that hold numbers of HR's."""
@@ -99,11 +99,9 @@ class Searches:
             users.sort(key=lambda user: not can_be_read(user.login))
             return [listed_match(user, self._options, KeyKind.ACCOUNT_ID) for user in users]
 
-        proof = await self._prover.proof_of(
+        return await self._prover.proof_of(
             way.name, way.proved_by, wanted=wanted, sample=sample, ask=known
         )
-        # Whoever made our token is a user, so an empty list is one that hides people.
-        return Proof.UNPROVED if proof is Proof.LISTED else proof
 
     def forget(self) -> None:
         """Prove anew."""

@@ -62,9 +62,12 @@ class Prover:
     """Remembers for a day which searches of one system were seen to find; never that one was not.
 
     Args:
+        empty: what a list of nobody at all proves: that nobody is there, or nothing, where whoever
+            made our credential is an account of the system and must be in it.
         now: a monotonic clock in seconds.
     """
 
+    empty: Proof = Proof.LISTED
     now: Callable[[], float] = time.monotonic
     _proved: dict[tuple[str, bool], float] = field(default_factory=dict)
     _shapes: dict[KeyKind, frozenset[Shape]] = field(default_factory=dict)
@@ -108,7 +111,7 @@ class Prover:
     async def _prove(self, kind: KeyKind, sample: Sample, ask: Ask, *, plain: bool) -> Proof:
         accounts = await self._sample(sample)
         if not accounts:
-            return Proof.LISTED  # nobody is there, and the list says so
+            return self.empty
         known = [
             (match.account.id, key.value)
             for match in accounts

@@ -126,7 +126,9 @@ class Tailscale:
             for user in users:
                 if is_named(user, kind, value):
                     found.setdefault(user["id"], match_of(user, kind))
-        searches = (Search(kind, value, Proof.LISTED) for kind, value in wanted)
+        # Whoever owns the tailnet is a user: a list of nobody hides people.
+        proof = Proof.LISTED if users else Proof.UNPROVED
+        searches = (Search(kind, value, proof) for kind, value in wanted)
         return Location(tuple(found.values()), tuple(searches), listed=len(users))
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:

@@ -16,7 +16,7 @@ import pytest
 from connectors.badge.kisi import MANIFEST, Kisi
 from connectors.badge.kisi_pace import Pace
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from lockstep.domain.access import Access, AccessKind, Account, Observation
+from lockstep.domain.access import Access, AccessKind, Account, Observation, Proof
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness_kisi import SYSTEM, KisiHarness, harness
@@ -289,6 +289,30 @@ async def test_follows_every_page_to_the_end() -> None:
 
     assert offsets == ["0", "1"]
     assert [match.account.id for match in found.matches] == ["2"]
+
+
+@pytest.mark.parametrize("size", [20, 25, 50])
+async def test_a_page_of_a_usual_cut_is_not_the_last_one(size: int) -> None:
+    """Pages may be cut and the total may count one of them: only an empty page is the end."""
+    people = [user(number, f"p{number}@corp.example.test") for number in range(120)]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        start = int(request.url.params.get("offset", 0))
+        blind = "query" in request.url.params
+        return ranged([] if blind else people[start : start + size])
+
+    found = await scripted(answer).locate(keys_of("p110@corp.example.test"), Transcript())
+
+    assert [match.account.id for match in found.matches] == ["110"]
+    assert found.listed == len(people)
+
+
+async def test_an_organisation_of_nobody_proves_nothing() -> None:
+    """Whoever made our key is a user of it: a list without any hides people."""
+    keys = keys_of("a@corp.example.test", "b@corp.example.test")
+    location = await scripted(lambda _: ranged([])).locate(keys, Transcript())
+
+    assert {search.proof for search in location.searches} == {Proof.UNPROVED}
 
 
 async def test_an_endless_list_is_unexpected() -> None:

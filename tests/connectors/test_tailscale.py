@@ -13,7 +13,7 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.vpn.tailscale import MANIFEST, Tailscale
-from lockstep.domain.access import Access, AccessKind, Account, Observation
+from lockstep.domain.access import Access, AccessKind, Account, Observation, Proof
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.finding import Reason, Verdict
 from lockstep.domain.finding import judge as whose
@@ -494,3 +494,13 @@ async def test_whom_hr_named_is_found_while_the_list_is_down() -> None:
     assert [match.account.id for match in location.matches] == ["u1"]
     assert [row.category for row in location.unread] == [FaultCategory.VENDOR_ERROR]
     assert fault.category is FaultCategory.VENDOR_ERROR
+
+
+async def test_a_tailnet_of_nobody_proves_nothing() -> None:
+    """Whoever owns the tailnet is a user of it: a list without any hides people."""
+    peer = Tailnet()
+    peer.users.clear()
+    keys = keys_of("a@corp.example.test", "b@corp.example.test")
+    location = await scripted(peer).locate(keys, Transcript())
+
+    assert {search.proof for search in location.searches} == {Proof.UNPROVED}
