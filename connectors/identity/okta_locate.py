@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.identity.okta_api import OktaApi
+from connectors.identity.okta_api import LIST_LIMIT, OktaApi
 from connectors.identity.okta_options import OktaOptions
 from connectors.identity.okta_search import (
     BY_LOGIN,
@@ -182,9 +182,11 @@ class Locating:
         ids: set[str] = set()
         held: set[KeyKind] = set()
         hits: list[_Hit] = []
+        last = 0
         pages = self._api.everybody(self._transcript)
         async with aclosing(pages):
             async for page in pages:
+                last = len(page)
                 for user in page:
                     ids.add(user.id)
                     held.update(key.kind for key in keys_of(user, self._options))
@@ -195,8 +197,10 @@ class Locating:
         by_id |= {match.account.id: match for match in found_before}
         matches = tuple(by_id.values())
         self._searching.require_somebody(matches)
-        if not ids:  # whoever made our token is a user: such a list hides people
-            return Location(matches, searched)
+        # Whoever made our token is a user, so a list of nobody hides people; a full page that names
+        # no next one may have lost its link on the way.
+        if not ids or last >= LIST_LIMIT:
+            return self._searching.told(Location(matches, searched))
         held.add(KeyKind.ACCOUNT_ID)
         listed = tuple(replace(one, proof=_listed(one, held)) for one in searched)
         return self._searching.told(Location(matches, listed, listed=len(ids)))

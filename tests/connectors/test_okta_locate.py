@@ -302,6 +302,20 @@ async def test_a_list_that_hides_everybody_proves_nothing() -> None:
     assert absence(found, accept_single_key=False) is Absence.UNPROVED
 
 
+async def test_a_full_page_that_ends_the_list_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The link to the next page may be lost on the way: a person decides, and nobody is missed."""
+    monkeypatch.setattr("connectors.identity.okta_locate.LIST_LIMIT", 3)
+    people = People(
+        {"00u1": SANTOS, "00u2": JOHN, "00u3": JANE}, blind=frozenset({"email"}), page=3
+    )
+
+    found = await locate_in(people, leaver("nobody@a.example", usernames=("nobody",)))
+
+    assert absence(found, accept_single_key=False) is Absence.UNPROVED
+
+
 async def test_a_number_that_okta_holds_for_nobody_is_no_search() -> None:
     """An attribute that is empty for all does not count as searched: one key remains."""
     people = People({"00u1": SANTOS, "00u2": JOHN})

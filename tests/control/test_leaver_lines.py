@@ -110,13 +110,15 @@ async def test_the_brake_is_foretold(engine, ring):
 async def test_faulty_and_empty_lines_are_told_apart(office):
     """Every line has a word; the empty one is no problem."""
     rows = ["1.2E+11" + line("")[0:], ",,,,,,,", line("W-2").replace("Asia/Manila", "EST")]
-    first, second, third = await office.look(*rows)
+    first, second, third, fourth = await office.look(*rows, line("W-3", revision="\u00b2"))
     assert (first.becomes, second.becomes, third.becomes) == (
         *(Becomes.REFUSED, Becomes.EMPTY, Becomes.REFUSED),
     )
     assert "rounded" in first.problems[0]
     assert second.problems == ()
     assert "did you mean America/New_York?" in third.problems[0]
+    assert fourth.becomes is Becomes.REFUSED
+    assert fourth.problems == ("revision: write a whole number from 1, as 2",)
 
 
 async def test_a_line_pins_accounts_of_known_systems_only(office):
