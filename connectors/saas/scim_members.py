@@ -18,10 +18,12 @@ from lockstep.domain.leavers import KeyKind
 
 _CAPS = frozenset({50, 250})
 _EVERY = 100
+_LARGE, _LARGEST = 1000, 10_000
 _ROUND = 5
-"""Sizes at which servers cut a list of members: these, and multiples of a hundred.
+"""Sizes at which servers cut a list: these, and multiples of a hundred.
 
-Smaller round numbers are left out: too many whole teams have ten or twenty members.
+Smaller round numbers are left out: too many whole teams have ten or twenty members; and of the
+larger ones those that are no thousands. Nobody cuts a list beyond ten thousand.
 """
 _NUMBER = re.compile(
     r"[0-9]+|[0-9a-f]{24,40}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
@@ -112,7 +114,8 @@ def are_names(members: Sequence[Member]) -> bool:
 
 def may_be_cut(size: int) -> bool:
     """Whether a list of members of this size may be the start of a longer one."""
-    return size in _CAPS or (size > 0 and size % _EVERY == 0)
+    every = _EVERY if size <= _LARGE else _LARGE
+    return size in _CAPS or (0 < size <= _LARGEST and size % every == 0)
 
 
 @dataclass(slots=True)

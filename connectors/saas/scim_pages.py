@@ -21,6 +21,7 @@ from lockstep.domain.faults import FaultCategory
 LONG_ANSWER_BYTES = 48 * 1024 * 1024
 """Bound of one page: a group of 50,000 members is about ten megabytes."""
 _EMPTY_AT_MOST = 2
+_ROUND = 10
 _MOST_IDS = 3_000_000
 
 
@@ -91,7 +92,8 @@ class Walk:
         if self.seen and not first.cursor:
             async for fresh in self._odd_numbering(first):
                 yield fresh
-        self.whole = self._agrees() and (not self._repeats or await self._all_at_once(first))
+        is_whole = self._agrees() and (not self._repeats or await self._all_at_once(first))
+        self.whole = is_whole and not self._ends_at_a_cut()
 
     async def _onward(self, first: Page) -> AsyncIterator[list[dict[str, Any]]]:
         """The pages after the first, until one is empty or brings nothing new.
@@ -149,6 +151,16 @@ class Walk:
         page = await self._ask({"startIndex": 2, "count": 1})
         shown = [wire.id_of(one) for one in page.resources]
         return len(shown) > 1 or shown == [wire.id_of(one) for one in first.resources[1:2]]
+
+    def _ends_at_a_cut(self) -> bool:
+        """Whether the list may be the start of a longer one, whatever it claims.
+
+        Servers cut lists and count what is left. So a list of exactly so many is not believed; a
+        smaller round one neither, where it names no total and heeds no paging.
+        """
+        size = len(self.seen)
+        is_vouched = self._total is not None or not self._repeats
+        return may_be_cut(size) or (not is_vouched and size > 0 and size % _ROUND == 0)
 
     def _fresh(self, page: Page) -> list[dict[str, Any]]:
         if page.total is not None:

@@ -257,6 +257,29 @@ async def test_a_list_that_hides_somebody_proves_nothing(kind: type[OddScim]) ->
     assert said(await located(kind(CROWD), NOBODY)) is Absence.UNPROVED
 
 
+class CutForAll(Unfiltered):
+    """Only the first hundred are shown, and counted."""
+
+    def listed(self, things: list[Thing], start: int, count: int) -> Answer:
+        return super().listed(things[:100], start, count)
+
+
+class CutAndDeaf(CutForAll):
+    def listed(self, things: list[Thing], start: int, count: int) -> Answer:
+        return super().listed(things, 1, 10**6)
+
+
+class TwentyAndNoTotal(NoTotal):
+    def listed(self, things: list[Thing], start: int, count: int) -> Answer:
+        return super().listed(things[:20], 1, 10**6)
+
+
+@pytest.mark.parametrize("kind", [CutForAll, CutAndDeaf, TwentyAndNoTotal])
+async def test_a_list_that_ends_where_servers_cut_proves_nothing(kind: type[OddScim]) -> None:
+    """What is cut is counted as cut: a list of exactly so many may be the start of a longer one."""
+    assert said(await located(kind(CROWD), NOBODY)) is Absence.UNPROVED
+
+
 class CaseSensitive(OddScim):
     def same(self, attribute: str, held: object, wanted: str) -> bool:
         return str(held) == wanted

@@ -732,8 +732,8 @@ async def test_a_usual_leaver_costs_few_calls() -> None:
 @pytest.mark.parametrize(
     ("size", "cut"),
     [
-        *((size, False) for size in (0, 1, 10, 15, 20, 25, 30, 40, 99, 101, 150)),
-        *((size, True) for size in (50, 100, 200, 250, 500, 1000)),
+        *((size, False) for size in (0, 1, 10, 15, 20, 25, 30, 40, 99, 101, 150, 1100, 50_000)),
+        *((size, True) for size in (50, 100, 200, 250, 500, 1000, 10_000)),
     ],
 )
 def test_round_numbers_may_be_cut(*, size: int, cut: bool) -> None:
