@@ -25,6 +25,9 @@ DONE = (200, 202, 204)
 REFUSED = 400
 GONE = 404
 NO_METHOD = (405, 501)
+STALE, VERSION_WANTED = 412, 428
+ANY_VERSION = "*"
+"""If-Match for a resource that shows no version (RFC 9110 section 13.1.1)."""
 READ_ONLY = "mutability"
 WRONG_ADDRESS = "wrong_address"
 NO_LIST = frozenset({"not_a_list", "200.not_json"})

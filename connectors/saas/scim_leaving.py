@@ -17,11 +17,14 @@ from connectors.kit import steps
 from connectors.kit.proving import LIFE_S
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import (
+    ANY_VERSION,
     DONE,
     GONE,
     NO_METHOD,
     READ_ONLY,
     REFUSED,
+    STALE,
+    VERSION_WANTED,
     ScimClient,
     action,
     fault,
@@ -33,7 +36,9 @@ from lockstep.domain.access import AccessKind, Action
 from lockstep.domain.faults import FaultCategory
 
 _OPERATION = "groups.remove_member"
+_VERSIONED = (STALE, VERSION_WANTED)
 _REMEMBERED = 1000
+_TRIES = 3
 COLLEAGUES_REMOVED = "colleagues_removed"
 
 
@@ -166,14 +171,23 @@ class Leaving:
     async def _ask(
         self, group_id: str, body: Mapping[str, object], transcript: Transcript
     ) -> Answer:
-        return await self._client.call(
-            "PATCH",
-            path_of("Groups", group_id),
-            _OPERATION,
-            transcript,
-            expect=(*DONE, REFUSED, GONE, *NO_METHOD, 422),
-            body=body,
-        )
+        """One change; where the server wants to know of which version, of the one it shows now."""
+        headers: dict[str, str] = {}
+        for _ in range(_TRIES):
+            answer = await self._client.call(
+                "PATCH",
+                path_of("Groups", group_id),
+                _OPERATION,
+                transcript,
+                expect=(*DONE, REFUSED, GONE, *NO_METHOD, *_VERSIONED, 422),
+                headers=headers,
+                body=body,
+            )
+            if answer.status not in _VERSIONED:
+                return answer
+            group = await self._groups.read(group_id, transcript)
+            headers = {"If-Match": wire.version_of(group or {}) or ANY_VERSION}
+        raise fault(FaultCategory.VENDOR_ERROR, _OPERATION, f"{answer.status}.again")
 
     async def _is_in_vain(
         self, user_id: str, membership: Membership, transcript: Transcript

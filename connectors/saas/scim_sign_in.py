@@ -14,11 +14,14 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import (
+    ANY_VERSION,
     DONE,
     GONE,
     NO_METHOD,
     READ_ONLY,
     REFUSED,
+    STALE,
+    VERSION_WANTED,
     ScimClient,
     action,
     fault,
@@ -29,10 +32,11 @@ from lockstep.domain.access import AccessKind, Action
 from lockstep.domain.faults import FaultCategory
 
 _BROKEN = 500
-_STALE = 412
 _MISSING = frozenset({*NO_METHOD, GONE, _BROKEN})
 _CONFLICT, _UNREADABLE = 409, 422
-_EXPECTED = (*DONE, REFUSED, GONE, *NO_METHOD, _CONFLICT, _STALE, _UNREADABLE, _BROKEN)
+_EXPECTED = (
+    *(*DONE, REFUSED, GONE, *NO_METHOD, _CONFLICT, STALE, VERSION_WANTED, _UNREADABLE, _BROKEN),
+)
 _REMEMBERED = 1000
 
 
@@ -137,33 +141,41 @@ class SignIn:
         self._sent[user_id] = None
 
     async def _try(self, way: Way, user_id: str, user: Answer, transcript: Transcript) -> _Tried:
-        """One way, by its method; after a conflict with the new version, then without any."""
+        """One way, by its method; after a conflict with the new version, then without any.
+
+        A server that wants a version and shows none is told that any will do.
+        """
         operation = "users.delete" if way.method == "DELETE" else "users.deactivate"
         now: Answer | None = user
+        wanted = ""
         for versioned in (True, True, False):
             if now is None or wire.is_active(now.data) is False:
                 return _Tried()
-            version = now.headers.get("etag") or wire.version_of(now.data)
+            shown = now.headers.get("etag") or wire.version_of(now.data)
+            version = (shown if versioned else "") or wanted
             answer = await self._client.call(
                 way.method,
                 path_of("Users", user_id),
                 operation,
                 transcript,
                 expect=_EXPECTED,
-                headers={"If-Match": version} if version and versioned else {},
+                headers={"If-Match": version} if version else {},
                 **_body(way, now),
             )
             if answer.status in DONE:
                 return _Tried(accepted=answer, user=now)
             if wire.scim_type(answer.data) == READ_ONLY:
                 raise self._client.refusal(answer)
-            if answer.status in {_STALE, GONE, _CONFLICT, _BROKEN}:  # it may have been applied
+            if answer.status == VERSION_WANTED:
+                wanted = ANY_VERSION
+                continue
+            if answer.status in {STALE, GONE, _CONFLICT, _BROKEN}:  # it may have been applied
                 now = await self._client.get_user(user_id, transcript)
                 if now is None or wire.is_active(now.data) is False:
                     return _Tried()
-            if answer.status != _STALE:
+            if answer.status != STALE:
                 return _Tried(refused=answer, user=now)
-        raise fault(FaultCategory.VENDOR_ERROR, operation, f"{_STALE}.again")
+        raise fault(FaultCategory.VENDOR_ERROR, operation, f"{answer.status}.again")
 
     async def _delete(
         self, user_id: str, user: Answer, transcript: Transcript

@@ -557,6 +557,28 @@ async def test_the_look_afterwards_is_made_twice(looks: int) -> None:
     assert [action.access.ref for action in actions] == ["u1", "g1"]
 
 
+@pytest.mark.parametrize(("status", "version"), [(412, 'W/"7"'), (428, 'W/"7"'), (428, "*")])
+async def test_a_group_is_left_in_the_version_that_it_has(status: int, version: str) -> None:
+    """A server that takes changes of a named version only is told the one that it shows, or any."""
+
+    class Versioned(OddScim):
+        def show_group(self, one: Thing, *, alone: bool) -> Thing:
+            return {**one, "meta": {"version": version}} if version != "*" else one
+
+        def refuses(self, request: httpx.Request) -> Answer | None:
+            is_change = request.method == "PATCH" and "/Groups/" in request.url.path
+            return (
+                error(status) if is_change and request.headers.get("if-match") != version else None
+            )
+
+    server = Versioned(PEOPLE, [group("g1", "u1", "u2")])
+    seen, _, fault = await ended(server, ANN)
+
+    assert fault is None
+    assert seen.is_closed
+    assert server.members() == ["u2"]
+
+
 async def test_one_group_that_refuses_keeps_no_other() -> None:
     """The others are left, and the fault says what was done."""
 

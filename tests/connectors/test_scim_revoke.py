@@ -135,6 +135,14 @@ async def test_after_two_conflicts_no_version_is_named() -> None:
     assert [action.access for action in actions] == [SIGN_IN]
 
 
+async def test_a_server_that_wants_a_version_and_shows_none_hears_any() -> None:
+    """428 is no person's trouble: If-Match takes a star (RFC 9110 section 13.1.1)."""
+    async with talking(reads(), off(428, if_match=None), off(if_match="*")) as connector:
+        actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
+
+    assert [action.access for action in actions] == [SIGN_IN]
+
+
 async def test_three_conflicts_are_left_to_a_later_try() -> None:
     """A user who is being changed all the time is a passing fault."""
     async with talking(reads(), *[off(412), reads()] * 3) as connector:
