@@ -124,12 +124,21 @@ async def test_a_look_that_failed_is_made_good(bench: Bench):
     """After the fault the same look is taken, and finds what came back."""
     await bench.revoke()
     bench.connector.standing[WORKER].add(BACK)
-    bench.connector.fail("locate", FaultCategory.UNREACHABLE)
+    bench.connector.fail("read_back", FaultCategory.UNREACHABLE)
     with pytest.raises(ApplicationError):
         await watch(bench)
 
     assert await watch(bench) is True
     assert await bench.work.count("findings") == 1
+
+
+async def test_what_came_back_is_found_although_nobody_can_be_searched(bench: Bench):
+    """The account is known by its id: a search that fails does not hide that it stands."""
+    await bench.revoke()
+    bench.connector.standing[WORKER].add(BACK)
+    bench.connector.fail("locate", FaultCategory.UNREACHABLE)
+
+    assert await watch(bench) is True
 
 
 async def test_work_on_an_erased_leaver_ends_and_is_not_tried_again(bench: Bench):
