@@ -45,6 +45,10 @@ def verify(
         list[str] | None,
         typer.Option("--witness", help="Key of a witness, or a file that holds it."),
     ] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option("--earlier", help="A pack you kept: was what it withheld as it said?"),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Check a pack offline. Ends with 0: verified, 1: refuted, 2: unusable input."""
@@ -56,6 +60,7 @@ def verify(
                 tsa_root=None if tsa_root is None else read_file(tsa_root),
                 previous=None if previous is None else read_note(previous),
                 witnesses=[read_witness(text) for text in witness or ()],
+                earlier=earlier,
             )
     except UnusableError as error:
         die(str(error), code=UNUSABLE)

@@ -349,7 +349,7 @@ def test_keys_that_cannot_be_read(book: Book, tmp_path: Path, raw: bytes) -> Non
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        ("format", 3),
+        ("format", layout.FORMAT + 1),
         ("format", None),
         ("tenant", 1),
         ("origin", "other/ledger"),

@@ -1,6 +1,7 @@
 """The verifier as a command of its own, for a machine that has nothing but Python.
 
     python lockstep-verify.pyz PACK --key VKEY [--tsa-root FILE] [--previous FILE] [--witness VKEY]
+        [--earlier PACK]
 
 It ends with 0 if the pack is verified, 1 if it is refuted, 2 if the input cannot be used.
 """
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tsa_root=None if given.tsa_root is None else read_file(given.tsa_root),
             previous=None if given.previous is None else read_note(given.previous),
             witnesses=[read_witness(text) for text in given.witness],
+            earlier=given.earlier,
         )
     except UnusableError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -90,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--previous", type=Path, help="a signed checkpoint that you kept")
     parser.add_argument(
         "--witness", action="append", default=[], help="key of a witness, or a file that holds it"
+    )
+    parser.add_argument(
+        "--earlier", type=Path, help="a pack that you kept: was what it withheld such as it said?"
     )
     parser.add_argument("--json", action="store_true", help="print JSON for a script to read")
     return parser

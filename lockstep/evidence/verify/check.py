@@ -13,6 +13,7 @@ from lockstep.evidence.notes import VerifierKey
 from lockstep.evidence.plain import instant_text
 from lockstep.evidence.verify import steps_content, steps_file, steps_head, timestamp
 from lockstep.evidence.verify.archive import Archive, Limits
+from lockstep.evidence.verify.earlier import read_earlier
 from lockstep.evidence.verify.heads import WitnessKey
 from lockstep.evidence.verify.report import (
     Level,
@@ -61,6 +62,7 @@ def verify_pack(
     tsa_root: bytes | None = None,
     previous: str | None = None,
     witnesses: Sequence[WitnessKey] = (),
+    earlier: Path | None = None,
     limits: Limits | None = None,
 ) -> Report:
     """Check a pack against what the reader holds; no network, no database, nothing is written.
@@ -73,6 +75,7 @@ def verify_pack(
         tsa_root: root certificates (PEM or DER) of trusted time stamp authorities.
         previous: a signed checkpoint that the reader kept from before.
         witnesses: whose cosignature on the head the reader trusts.
+        earlier: a pack that the reader kept: what it withheld is looked at where this one shows it.
         limits: what the pack may ask of this machine.
 
     Raises:
@@ -82,9 +85,11 @@ def verify_pack(
     if not keys:
         raise UnusableError("a verifier key is needed: without one anybody could have signed")
     roots = None if tsa_root is None else timestamp.read_roots(tsa_root)
-    held = Held(tuple(keys), roots, previous, witnesses)
+    bounds = limits or Limits()
+    kept = None if earlier is None else read_earlier(earlier, keys, bounds)
+    held = Held(tuple(keys), roots, previous, witnesses, kept)
     try:
-        archive = Archive.open(path, limits or Limits())
+        archive = Archive.open(path, bounds)
     except RefutedError as error:
         return _unsound(error)
     try:

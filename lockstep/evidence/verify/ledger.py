@@ -11,6 +11,7 @@ from typing import Any
 from lockstep.evidence.history import History, HistoryError
 from lockstep.evidence.merkle import Frontier, TreeError
 from lockstep.evidence.plain import PlainError, instant_ms, parse_canonical
+from lockstep.evidence.verify.earlier import Opening
 from lockstep.evidence.verify.forms import count, exact, text
 from lockstep.evidence.verify.report import RefutedError, shown
 
@@ -34,6 +35,7 @@ class Ledger:
         identities: the latest commitment to who a leaver is (hex), by case.
         disclosed: how many entries are shown.
         newest: the latest instant at which an entry was recorded.
+        opening: what an earlier pack withheld, if one was given.
     """
 
     tree: Frontier = field(default_factory=Frontier)
@@ -45,10 +47,16 @@ class Ledger:
     identities: dict[str, str] = field(default_factory=dict)
     disclosed: int = 0
     newest: int = 0
+    opening: Opening | None = None
 
 
 def read_ledger(
-    lines: Iterator[bytes], *, tenant: str, sizes: Collection[int], identified: bool
+    lines: Iterator[bytes],
+    *,
+    tenant: str,
+    sizes: Collection[int],
+    identified: bool,
+    opening: Opening | None = None,
 ) -> Ledger:
     """Read ``ledger/entries.jsonl`` line by line.
 
@@ -60,8 +68,10 @@ def read_ledger(
         tenant: that every entry must name; "" where no statement says it.
         sizes: of heads whose roots are wanted.
         identified: whether commitments to identities are wanted.
+        opening: takes what an earlier pack withheld.
     """
     reader = _Reader(tenant, frozenset(sizes), identified=identified)
+    reader.ledger.opening = opening
     try:
         for line in lines:
             reader.take(line)
@@ -78,11 +88,13 @@ class _Reader:
         self._sizes = sizes
         self._identified = identified
         self._keys = _Seen()
+        self._has_looked = False
         if 0 in sizes:
             self.ledger.roots[0] = self.ledger.tree.root()
 
     def take(self, line: bytes) -> None:
         ledger = self.ledger
+        self._look_back()
         if line.startswith(b"#"):
             withheld = _WITHHELD.fullmatch(line)
             if withheld is None:
@@ -98,7 +110,17 @@ class _Reader:
         if ledger.tree.size in self._sizes:
             ledger.roots[ledger.tree.size] = ledger.tree.root()
 
+    def _look_back(self) -> None:
+        """Keep how cases stood at an earlier pack's head, before the first entry beyond it."""
+        opening = self.ledger.opening
+        if self._has_looked or opening is None or self.ledger.tree.size < opening.pack.head.size:
+            return
+        self._has_looked = True
+        for case_id in opening.cases:
+            opening.cases[case_id] = self.ledger.history.cases.get(case_id)
+
     def finish(self) -> None:
+        self._look_back()
         if not self.ledger.problem and not self._keys.are_unique():
             self.ledger.problem = "two entries have the same key: one of them is a repetition"
 
@@ -115,6 +137,9 @@ class _Reader:
             ledger.problem = str(error)
             return
         case_id = entry.get("case")
+        opening = ledger.opening
+        if opening is not None and opening.covers(leaf):
+            opening.take(leaf, entry["kind"], case_id)
         if case_id is None:
             return
         if case_id not in ledger.openings and case_id in ledger.history.cases:

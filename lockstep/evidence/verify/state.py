@@ -11,6 +11,7 @@ from cryptography.x509 import Certificate
 from lockstep.evidence.merkle import Frontier
 from lockstep.evidence.notes import Checkpoint, VerifierKey
 from lockstep.evidence.verify.archive import Archive
+from lockstep.evidence.verify.earlier import EarlierPack
 from lockstep.evidence.verify.heads import WitnessKey
 from lockstep.evidence.verify.keys import Keys
 from lockstep.evidence.verify.ledger import Ledger
@@ -31,12 +32,14 @@ class Held:
     Args:
         roots: certificates of trusted time stamp authorities; None where the reader has none.
         previous: a signed checkpoint from before.
+        earlier: a pack from before.
     """
 
     keys: tuple[VerifierKey, ...]
     roots: Sequence[Certificate] | None = None
     previous: str | None = None
     witnesses: Sequence[WitnessKey] = ()
+    earlier: EarlierPack | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from lockstep.domain.counting import counted
 from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.pack import layout
 from lockstep.evidence.verify import heads, timestamp
+from lockstep.evidence.verify.earlier import Opening
 from lockstep.evidence.verify.ledger import read_ledger
 from lockstep.evidence.verify.report import (
+    MAX_DETAILS,
     Level,
     NotCheckedError,
     RefutedError,
@@ -46,6 +49,7 @@ def tree(state: State) -> Result:
         tenant=statement.scope.tenant if statement is not None else "",
         sizes=[old.size for old in state.older],
         identified=layout.PEOPLE in state.archive,
+        opening=None if state.held.earlier is None else Opening(state.held.earlier),
     )
     if state.ledger.tree_problem:
         raise RefutedError(state.ledger.tree_problem)
@@ -73,6 +77,8 @@ def _read_older(state: State) -> None:
     except RefutedError as error:
         state.older_problem = RefutedError(f"a head in the pack cannot be used: {error}")
         return
+    if state.held.earlier is not None:
+        state.older.append(state.held.earlier.head)
     try:
         if state.held.previous is not None:
             state.older.append(heads.read_head(state.held.previous, keys, origin))
@@ -88,16 +94,38 @@ def older_heads(state: State) -> Result:
     proofs = heads.read_proofs(state.archive.read(layout.CONSISTENCY)) if has_proofs else {}
     roots = state.need(state.ledger).roots
     continuity = heads.Continuity(state.need(state.head), roots, proofs)
-    own = len(state.older) - (state.held.previous is not None)
-    for place, old in enumerate(state.older):
+    kept = ["your earlier pack's head"] * (state.held.earlier is not None)
+    kept += ["your previous checkpoint"] * (state.held.previous is not None)
+    own = len(state.older) - len(kept)
+    for old, whose in zip(state.older, ["a head in the pack"] * own + kept, strict=True):
         try:
             continuity.check(old)
         except RefutedError as error:
-            whose = "a head in the pack" if place < own else "your previous checkpoint"
             raise RefutedError(f"{whose} does not fit: {error}") from None
+    opening = state.need(state.ledger).opening
+    if opening is not None:
+        fit = " and that of your earlier one" if len(kept) == 1 else ", and so do both of yours"
+        return _opened(opening, f"older heads in the pack: {own} fit{fit}")
     if state.held.previous is None:
         return Result(f"older heads in the pack: {own} fit; you gave none of your own (--previous)")
     return Result(f"older heads in the pack: {own} fit; so does the one that you kept")
+
+
+def _opened(opening: Opening, heads_fit: str) -> Result:
+    """What an earlier pack withheld, where this one shows it: was it such as it was said to be?
+
+    Raises:
+        RefutedError: if it had to be shown, by that pack's own word.
+    """
+    if wrong := tuple(opening.wrong()):
+        raise RefutedError("your earlier pack withheld what it had to show", wrong[:MAX_DETAILS])
+    says = f"{heads_fit}; what that withheld is shown here, and might be: {opening.opened}"
+    if opening.hidden:
+        still = counted(opening.hidden, "entry that it withheld is", "entries that it withheld are")
+        return Result(
+            says, (f"{still} withheld here too: of these nothing is known",), Verdict.WARN
+        )
+    return Result(says)
 
 
 def vouched(state: State) -> Result:
