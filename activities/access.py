@@ -17,6 +17,7 @@ from lockstep.domain.access import Access, Observation
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
 from lockstep.domain.finding import Absence, absence
+from lockstep.domain.numbering import Numbering
 from lockstep.domain.outcomes import RevocationState, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
 from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
@@ -41,12 +42,14 @@ class AccessActivities:
         cases: Cases,
         *,
         condition: Condition | None = None,
+        numbering: Numbering | None = None,
     ) -> None:
         self._system = system
         self._connector = connector
         self._revocations = revocations
         self._cases = cases
         self._condition = condition or Condition()
+        self._numbering = numbering or Numbering()
 
     @activity.defn
     async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
@@ -83,7 +86,7 @@ class AccessActivities:
             accounts = 0
             if health.reachable:
                 work = Progress(item.snapshot)
-                found = Pass(self._connector, item, work, transcript)
+                found = self._pass(item, work, transcript)
                 await found.find()
                 accounts = len(work.snapshot.accounts)
                 problems += _doubts(work, item)
@@ -157,7 +160,7 @@ class AccessActivities:
             ConnectorFault: also where nothing stands and something could not be read: such a look
                 proves nothing.
         """
-        looking = Pass(self._connector, item, work, transcript)
+        looking = self._pass(item, work, transcript)
         await looking.find()
         looks = await looking.read(work.snapshot.accounts)
         looking.saw(looks)
@@ -174,7 +177,7 @@ class AccessActivities:
         transcript: Transcript,
         work: Progress,
     ) -> p.RevokeResult:
-        work_on = Pass(self._connector, item, work, transcript)
+        work_on = self._pass(item, work, transcript)
         await work_on.find()
         if attempt > 1 or given.round > 1:
             # An earlier attempt that was given up may still be running: whatever it closed before
@@ -214,6 +217,9 @@ class AccessActivities:
             dropped=transcript.dropped,
         )
         return p.RevokeResult(closing.outcome.value)
+
+    def _pass(self, item: Revocation, work: Progress, transcript: Transcript) -> Pass:
+        return Pass(self._connector, item, work, transcript, numbering=self._numbering)
 
     async def _close_all(
         self, work_on: Pass, item: Revocation, work: Progress, doors: Mapping[str, Observation]

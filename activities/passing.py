@@ -26,19 +26,29 @@ from lockstep.domain.access import (
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.finding import Absence, absence, judge
+from lockstep.domain.numbering import Numbering
 from lockstep.storage.revocations import Progress, Revocation
+
+_ONE_HR_SYSTEM = Numbering()
 
 
 class Pass:
     """The calls of one attempt; everything is read from, and kept in, ``work``."""
 
     def __init__(
-        self, connector: Connector, item: Revocation, work: Progress, transcript: Transcript
+        self,
+        connector: Connector,
+        item: Revocation,
+        work: Progress,
+        transcript: Transcript,
+        *,
+        numbering: Numbering = _ONE_HR_SYSTEM,
     ) -> None:
         self._connector = connector
         self._item = item
         self._work = work
         self._transcript = transcript
+        self._numbering = numbering
         self._began = datetime.now(UTC)
 
     def saw(self, looks: Iterable[Observation]) -> None:
@@ -57,6 +67,7 @@ class Pass:
             picks=item.picks,
             known=item.snapshot.accounts,
             is_whole=work.location.is_whole,
+            is_one_range=self._numbering.is_one_range,
         )
         found = {match.account.id: match.account for match in work.finding.leavers}
         work.snapshot = work.snapshot.with_accounts(found.values())

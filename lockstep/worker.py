@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +34,7 @@ from lockstep.control.case_start import CaseStarter
 from lockstep.control.intake import Dispatcher
 from lockstep.control.load import LoopLag
 from lockstep.control.sandboxing import sandboxed
+from lockstep.domain.numbering import Numbering
 from lockstep.settings import Settings
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_rows import PinnedPolicy, pin
@@ -70,6 +71,7 @@ class Parts:
     cases: Cases
     revocations: Revocations
     connectors: Mapping[str, Connector]
+    numbering: Numbering = field(default_factory=Numbering)
 
 
 def build_connectors(settings: Settings) -> dict[str, Connector]:
@@ -91,6 +93,7 @@ def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
         cases=Cases(engine, ring),
         revocations=Revocations(engine, ring, Ledger(engine)),
         connectors=build_connectors(settings),
+        numbering=settings.numbering(),
     )
 
 
@@ -116,6 +119,7 @@ def build_workers(
             parts.revocations,
             parts.cases,
             condition=conditions.get(system),
+            numbering=parts.numbering,
         )
         for system, connector in parts.connectors.items()
     }

@@ -44,6 +44,7 @@ _WHY = {
     Reason.NAME_IN_PART: "the user name agrees before the @ only",
     Reason.OTHER_DOMAIN: "all its addresses are in domains where the leaver has none",
     Reason.SEVERAL: "one of several with an address or user name of the leaver",
+    Reason.TWO_RANGES: "only the number agrees, and several HR systems number people here",
     Reason.NOT_ALL_SEARCHED: "a search failed, and may have found what speaks against it",
 }
 _ASKED = {

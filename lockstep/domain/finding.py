@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """The user name agrees, and all its addresses are in domains that the leaver has none in."""
     SEVERAL = "several"
     """Several accounts, by addresses and user names only."""
+    TWO_RANGES = "two_ranges"
+    """Only the number agrees, and several HR systems here number different people."""
     NOT_ALL_SEARCHED = "not_all_searched"
     """A search failed: what it would have found may speak against this account."""
 
@@ -106,6 +108,7 @@ def judge(
     picks: Picks | None = None,
     known: Iterable[Account] = (),
     is_whole: bool = True,
+    is_one_range: bool = True,
 ) -> Finding:
     """Say of every account that was found whose it is.
 
@@ -118,9 +121,19 @@ def judge(
         known: accounts of the leaver that this case has found before.
         is_whole: whether every search was made. While one is missing, what it would have found
             may contradict: then a name or an address alone takes no account.
+        is_one_range: whether a number names one person here. Where several HR systems number
+            different people, one of theirs may bear the leaver's number.
     """
     picks = picks or Picks()
-    bench = _Bench(keys, system=system, cutoff=cutoff, picks=picks, known=known, is_whole=is_whole)
+    bench = _Bench(
+        keys,
+        system=system,
+        cutoff=cutoff,
+        picks=picks,
+        known=known,
+        is_whole=is_whole,
+        is_one_range=is_one_range,
+    )
     decided = bench.decided(matches)
     rest = [match for match in matches if match.account.id not in decided]
     # What was only known from before settles nothing about another account.
@@ -148,9 +161,11 @@ class _Bench:
         picks: Picks,
         known: Iterable[Account],
         is_whole: bool,
+        is_one_range: bool,
     ) -> None:
         self._cutoff = cutoff
         self._is_whole = is_whole
+        self._is_one_range = is_one_range
         self._picks = picks
         self._known = {account.id for account in known}
         self._pinned = set(keys.account_ids(system))
@@ -243,8 +258,9 @@ class _Bench:
     def _doubt_of_number(self, match: Match, *, meets: bool) -> Reason | None:
         """Why the leaver's number is not enough for this account; None where it is.
 
-        While a search is missing, whether two ranges meet is not known: an account of another
-        domain than all of the leaver's waits for it, and nobody else does.
+        Where several HR systems number different people, an address or a user name must agree
+        too. While a search is missing, whether two ranges meet is not known: an account of another
+        domain than all of the leaver's waits for it.
         """
         if self._other_number(match):
             return Reason.OTHER_NUMBER
@@ -253,6 +269,8 @@ class _Bench:
             return None
         if meets:
             return Reason.SEVERAL
+        if self._weak and not self._is_one_range:
+            return Reason.TWO_RANGES
         theirs = {mail_domain(value) for value in held} - {""}
         is_elsewhere = bool(theirs and self._domains and not theirs & self._domains)
         return Reason.NOT_ALL_SEARCHED if is_elsewhere and not self._is_whole else None

@@ -26,6 +26,11 @@ class Numbering:
     sources: tuple[str, ...] = ()
     same_people: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def is_one_range(self) -> bool:
+        """Whether a number names one person, whichever source gave it."""
+        return not self.sources or set(self.sources) <= set(self.peers(self.sources[0]))
+
     def peers(self, source: str) -> tuple[str, ...]:
         """Under whose numbers a worker of ``source`` can be known; its own first.
 

@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.access import AccessActivities
 from lockstep.contracts.payloads import RevokeInput
+from lockstep.domain.numbering import Numbering
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocations import Revocations
 from tests.support.casework import SYSTEM, WORKER, Casework
@@ -73,11 +74,14 @@ class Bench:
     work: Casework
     connector: Probe
     case: CaseRow
+    numbering: Numbering = dataclasses.field(default_factory=Numbering)
 
     def activities(self, revocations: Revocations | None = None) -> AccessActivities:
         """As a freshly started worker has them."""
         made = revocations or Revocations(self.work.engine, self.work.ring, self.work.ledger)
-        return AccessActivities(SYSTEM, self.connector, made, self.work.cases)
+        return AccessActivities(
+            SYSTEM, self.connector, made, self.work.cases, numbering=self.numbering
+        )
 
     async def revoke(
         self,

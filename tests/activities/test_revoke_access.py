@@ -16,6 +16,7 @@ from lockstep.domain.access import Account, Location, Match, Proof, Search
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.numbering import Numbering
 from lockstep.domain.outcomes import RevocationState
 from lockstep.storage.case_rows import pin
 from tests.activities.conftest import Bench, environment
@@ -244,6 +245,17 @@ async def test_a_strong_key_that_hr_did_not_give_contradicts_nothing(bench: Benc
     known_as(bench, Key(KeyKind.EMPLOYEE_NUMBER, "10442"))
 
     assert await bench.revoke() == "revoked"
+
+
+async def test_a_number_of_another_hr_system_is_not_touched(bench: Bench):
+    """Two HR systems, one number: the account has it, and the address of somebody else."""
+    known_as(bench, Key(KeyKind.WORKER_ID, WORKER), Key(KeyKind.EMAIL, "bo@elsewhere.example"))
+    bench.numbering = Numbering(("hr-a", "hr-b"))
+    with pytest.raises(ApplicationError, match="two_ranges") as caught:
+        await bench.revoke()
+
+    assert caught.value.type == "ambiguous_match"
+    assert bench.connector.effects == []
 
 
 async def test_two_accounts_of_one_leaver_are_both_closed(bench: Bench):

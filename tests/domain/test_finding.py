@@ -39,6 +39,7 @@ def told(
     picks: Picks | None = None,
     known: tuple[str, ...] = (),
     is_whole: bool = True,
+    is_one_range: bool = True,
 ) -> dict[str, tuple[Verdict, Reason]]:
     finding = judge(
         matches,
@@ -48,6 +49,7 @@ def told(
         picks=picks,
         known=[Account(name) for name in known],
         is_whole=is_whole,
+        is_one_range=is_one_range,
     )
     return {one.match.account.id: (one.verdict, one.reason) for one in finding.judged}
 
@@ -230,6 +232,24 @@ def test_what_this_case_has_found_before_stays_and_settles_nothing_else() -> Non
 def test_a_new_account_after_the_first_is_gone_is_the_leavers() -> None:
     """A directory made the account anew under the same address: access is back."""
     assert told(leaver(MAIL), account("b", MAIL), known=("a",)) == {"b": (LEAVERS, Reason.ONLY_ONE)}
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        (("email", "bo@example.com"), (DOUBT, Reason.TWO_RANGES)),
+        (("email", "bo@other.example"), (DOUBT, Reason.TWO_RANGES)),
+        (MAIL, (LEAVERS, Reason.NUMBER)),
+        (("external_id", "x"), (LEAVERS, Reason.NUMBER)),
+    ],
+)
+def test_of_several_hr_systems_a_number_alone_takes_nobody(
+    held: tuple[str, str], found: tuple[Verdict, Reason]
+) -> None:
+    """The same number is somebody else's in another HR system: an address must agree too."""
+    judged = told(leaver(NUMBER, MAIL), account("b", NUMBER, held), is_one_range=False)
+
+    assert judged == {"b": found}
 
 
 def test_while_a_search_is_missing_an_address_takes_nobody() -> None:

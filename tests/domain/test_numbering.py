@@ -67,3 +67,18 @@ def test_what_could_be_several_peoples_must_be_named(numbering, named, known):
     """With the names to choose from."""
     with pytest.raises(WhoseNumberError, match="a or b"):
         numbering.choose(named, known)
+
+
+@pytest.mark.parametrize(
+    ("numbering", "is_one"),
+    [
+        (Numbering(), True),
+        (Numbering(("hr-a",)), True),
+        (Numbering(("hr-a", "hr-b")), False),
+        (Numbering(("hr-a", "hr-b"), (("hr-a", "hr-b"),)), True),
+        (Numbering(("hr-a", "hr-b", "hr-c"), (("hr-a", "hr-b"),)), False),
+    ],
+)
+def test_one_range_is_one_people(numbering, is_one):
+    """Where all sources number the same people, a number names one person."""
+    assert numbering.is_one_range is is_one
