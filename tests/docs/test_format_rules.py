@@ -107,7 +107,7 @@ def test_the_checks_are_there(heading: str, defined: set[str]) -> None:
 
 @pytest.fixture(scope="module")
 def defined() -> set[str]:
-    folders = ("evidence", "control", "docs")
+    folders = ("evidence", "control", "docs", "connectors/anchors")
     trees = [
         ast.parse(path.read_text())
         for folder in folders
@@ -115,6 +115,15 @@ def defined() -> set[str]:
     ]
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for tree in trees for node in tree.body if isinstance(node, kinds)}
+
+
+def test_the_attacks_on_packs_are_tests(defined: set[str]) -> None:
+    """What the page on security says of a lying operator, somebody tries."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    section = page.partition("## Packs from an operator who lies")[2].partition("\n## ")[0]
+    named = re.findall(r"`(test_[a-z_]+)`", section)
+    assert len(named) > len(CHECKED) // 2
+    assert set(named) <= defined
 
 
 def test_members_of_the_statement() -> None:
