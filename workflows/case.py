@@ -61,6 +61,8 @@ class CaseWorkflow:
         self._home: asyncio.Task[dict[str, p.HomeTry]] | None = None
         # A case that begins at once is started with its search attributes already set.
         self._status = CaseStatus.REVOKING if given.begun else CaseStatus.SCHEDULED
+        if given.so_far is not None:
+            self._take_up(given.so_far)
 
     @workflow.run
     async def run(self, given: p.CaseInput) -> p.CaseResult:
@@ -69,16 +71,26 @@ class CaseWorkflow:
         following = asyncio.create_task(self._follow())
         work = {name: asyncio.create_task(self._settle(door)) for name, door in self._doors.items()}
         required = [work[name] for name, door in self._doors.items() if door.plan.required]
-        guard = asyncio.create_task(self._guard())
-        await asyncio.gather(*required)
-        await guard
-        await self._look_before_closing()
-        await self._close()
+        if given.so_far is None or given.so_far.closed_at is None:
+            guard = asyncio.create_task(self._guard())
+            await asyncio.gather(*required)
+            await guard
+            await self._look_before_closing()
+            await self._close()
         await self._watch()
         await asyncio.gather(*work.values())
         following.cancel()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return p.CaseResult(CaseStatus.CLOSED)
+
+    def _take_up(self, so_far: p.CaseSoFar) -> None:
+        """Go on where an earlier workflow of this case was lost."""
+        self._status = so_far.status
+        self._closings = so_far.closings
+        self._rehired = so_far.rehired
+        self._changed = True  # the database is read again: a signal may have been lost too
+        for door in so_far.doors:
+            self._doors[door.system].take_up(door)
 
     @workflow.signal(name=names.TERMINATION_CHANGED)
     def termination_changed(self, change: p.TerminationChanged) -> None:  # noqa: ARG002
@@ -223,6 +235,12 @@ class CaseWorkflow:
 
     async def _settle(self, door: Door) -> None:
         """Carry one system through to an outcome; never raises, so that no other is disturbed."""
+        if door.is_settled:  # before the workflow was lost
+            return
+        if door.waits:
+            door.waits = False
+            await self._decided(door)
+            door.take_decision()
         while not door.is_settled:
             door.round += 1
             door.decision = None
@@ -442,8 +460,10 @@ class CaseWorkflow:
 
         What a person picks meanwhile is looked at at once; the watch does not end before they have.
         """
-        closed_at = workflow.now()
+        closed_at = (self._given.so_far and self._given.so_far.closed_at) or workflow.now()
         for look, delay_s in enumerate(self._given.watch_s, start=1):
+            if look <= self._had(closed_at):
+                continue
             await self._wait_for_look(closed_at + timedelta(seconds=delay_s), look - 1)
             doors = [door for door in self._doors.values() if door.was_closed_by_us]
             if self._rehired:
@@ -456,6 +476,19 @@ class CaseWorkflow:
         if self._in_doubt() and workflow.patched(_DOUBTS):
             end = workflow.now() + policies.DOUBT_PATIENCE
             await self._wait_for_look(end, len(self._given.watch_s), only_doubts=True)
+
+    def _had(self, closed_at: datetime) -> int:
+        """How many looks of the watch need not be made: an earlier workflow made them.
+
+        Of those that were missed while there was none, the last is made, at once.
+        """
+        so_far = self._given.so_far
+        if so_far is None or so_far.closed_at is None:
+            return 0
+        dues = [closed_at + timedelta(seconds=delay) for delay in self._given.watch_s]
+        had = sum(so_far.looked_at is not None and due <= so_far.looked_at for due in dues)
+        missed = sum(due <= workflow.info().start_time for due in dues)
+        return max(had, missed - 1)
 
     async def _wait_for_look(self, due: datetime, looks: int, *, only_doubts: bool = False) -> None:
         """Wait until ``due`` or a rehiring, and look at once at what a person picks meanwhile.
@@ -533,7 +566,13 @@ class CaseWorkflow:
         try:
             seen = await workflow.execute_activity(
                 stubs.watch_access,
-                p.WatchInput(self._given.case_id, door.plan.system, look, door.opening, last),
+                p.WatchInput(
+                    self._given.case_id,
+                    door.plan.system,
+                    look + door.looks_before,
+                    door.opening,
+                    last,
+                ),
                 task_queue=names.system_queue(door.plan.system),
                 start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
                 schedule_to_close_timeout=policies.LAST_LOOK_PATIENCE if last else patience,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstep.contracts.payloads import Decision, DecisionKind, SystemPlan
+from lockstep.contracts.payloads import Decision, DecisionKind, DoorSoFar, SystemPlan
 from lockstep.domain.outcomes import Outcome
 
 
@@ -35,6 +35,20 @@ class Door:
     """When it is tried again to look at what was picked."""
     guarded: int = 0
     """Looks at it after it had settled and before the case closed; the watch numbers on from it."""
+    waits: bool = False
+    """A person was asked before the workflow was lost: nothing is tried before they answer."""
+    looks_before: int = 0
+    """Numbers of looks that are spent: those before the workflow was lost."""
+
+    def take_up(self, so_far: DoorSoFar) -> None:
+        """Go on where an earlier workflow of the case was lost."""
+        self.round, self.opening = so_far.round, so_far.opening
+        self.outcome, self.settled_at = so_far.outcome, so_far.settled_at
+        self.waits, self.overdue = so_far.waits, so_far.overdue
+        self.needs_person = so_far.waits or so_far.overdue
+        self.guarded = so_far.guarded
+        self.looks_before = max(0, so_far.looks - so_far.guarded)
+        self.in_doubt, self.is_picked = so_far.in_doubt, so_far.is_picked
 
     @property
     def is_settled(self) -> bool:
@@ -49,7 +63,7 @@ class Door:
         self.opening += 1
         self.outcome = ""
         self.needs_person = False
-        self.overdue = False  # else nobody is told when it hangs again
+        self.overdue = self.waits = False  # else nobody is told when it hangs again
         self.decision = None
         self.in_doubt = self.is_picked = self.is_blind = False
         self.blind_until = None

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from lockstep.domain.outcomes import CaseStatus
+
 
 @dataclass(frozen=True, slots=True)
 class SystemPlan:
@@ -29,10 +31,63 @@ class SystemPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorSoFar:
+    """What had become of one system when its case's workflow was lost.
+
+    Args:
+        round: the highest of its activities of which there is a word; 0 for none.
+        settled_at: when its outcome was confirmed (UTC); None while it is open.
+        waits: a person was asked, and has not answered; nothing is tried before they do.
+        overdue: a person was told that it takes too long, while it is tried on.
+        guarded: looks at it since it settled.
+        looks: the highest number of a look.
+        in_doubt: a look has found an account of which a person must say whose it is.
+        is_picked: they have said so, and nobody has looked since.
+    """
+
+    system: str
+    round: int = 0
+    opening: int = 1
+    outcome: str = ""
+    settled_at: datetime | None = None
+    waits: bool = False
+    overdue: bool = False
+    guarded: int = 0
+    looks: int = 0
+    in_doubt: bool = False
+    is_picked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSoFar:
+    """What had become of a case that had begun when its workflow was lost.
+
+    Args:
+        looked_at: when it was last looked at after it had closed (UTC).
+        rehired: HR has said that they work here again.
+    """
+
+    doors: list[DoorSoFar]
+    closings: int = 0
+    closed_at: datetime | None = None
+    looked_at: datetime | None = None
+    rehired: bool = False
+
+    @property
+    def status(self) -> CaseStatus:
+        """As the case shows it."""
+        if self.closed_at is not None:
+            return CaseStatus.CLOSED
+        waits = any(door.waits or door.overdue for door in self.doors)
+        return CaseStatus.NEEDS_PERSON if waits else CaseStatus.REVOKING
+
+
+@dataclass(frozen=True, slots=True)
 class CaseInput:
     """Starts a case. ``begun`` says that the cutoff had passed when it was opened.
 
     ``padding`` makes the inputs of all coming cases of one policy and partner equally long.
+    ``so_far``: of a case that is taken up again, because its workflow was lost.
     """
 
     case_id: str
@@ -43,6 +98,7 @@ class CaseInput:
     partner: str = ""
     priority: int = 4
     padding: str = ""
+    so_far: CaseSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -63,12 +64,32 @@ class CaseStarter:
         self._at_home = at_home
 
     async def start(self, case: CaseRow) -> None:
-        """Start the case's workflow; harmless if it runs or ran."""
-        await self._start(case, change=None)
+        """Start the workflow of a case that was just opened; harmless if it runs or ran."""
+        given, attributes = await self._given(case)
+        await self._start(given, attributes)
 
     async def wake(self, case: CaseRow, event_id: str) -> None:
         """Tell the workflow that the database changed; starts it if it was never started."""
-        await self._start(case, change=TerminationChanged(event_id))
+        given, attributes = await self._taken_up(case)
+        await self._start(given, attributes, change=TerminationChanged(event_id))
+
+    async def restart(self, case: CaseRow, *, instead: bool = False) -> None:
+        """Take the case up again from the database, unless its workflow runs.
+
+        Two can never run: they would have one id. ``instead``: also if one runs, which is ended.
+        """
+        given, attributes = await self._taken_up(case)
+        conflict = WorkflowIDConflictPolicy.USE_EXISTING
+        if instead:
+            conflict = WorkflowIDConflictPolicy.TERMINATE_EXISTING
+        await self._start(
+            given, attributes, conflict=conflict, reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE
+        )
+
+    async def signal(self, case_id: str) -> None:
+        """Have a running workflow read the database again."""
+        handle = self._client.get_workflow_handle(case_id)
+        await handle.signal(names.TERMINATION_CHANGED, TerminationChanged("swept"))
 
     async def end_watch(self, case: CaseRow, event_id: str) -> None:
         """Tell the workflow that they work here again; one that is over has nothing to hear."""
@@ -79,7 +100,7 @@ class CaseStarter:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
 
-    async def _start(self, case: CaseRow, change: TerminationChanged | None) -> None:
+    async def _given(self, case: CaseRow) -> tuple[CaseInput, TypedSearchAttributes | None]:
         begun = case.status != CaseStatus.SCHEDULED
         policy = await self._cases.policy(case.policy)
         kind = TerminationKind(case.kind)
@@ -95,19 +116,48 @@ class CaseStarter:
             padding="" if begun else _padding(systems),
         )
         # A future case shows nothing: its kind, partner or date could betray a coming dismissal.
-        attributes = _attributes(case, systems) if begun else None
+        return given, _attributes(case, systems, CaseStatus.REVOKING) if begun else None
+
+    async def _taken_up(self, case: CaseRow) -> tuple[CaseInput, TypedSearchAttributes | None]:
+        """As `_given`, with what has been done; before the cutoff that is nothing."""
+        given, attributes = await self._given(case)
+        if not given.begun:
+            return given, attributes
+        so_far, times = await self._cases.so_far(case)
+        in_force = {one.system: one for one in times}
+        systems = [
+            replace(plan, warn_s=in_force[plan.system].warn_s, due_s=in_force[plan.system].due_s)
+            for plan in given.systems
+            if plan.system in in_force
+        ]
+        return (
+            replace(given, systems=systems, so_far=so_far),
+            _attributes(case, systems, so_far.status),
+        )
+
+    async def _start(
+        self,
+        given: CaseInput,
+        attributes: TypedSearchAttributes | None,
+        *,
+        change: TerminationChanged | None = None,
+        conflict: WorkflowIDConflictPolicy = WorkflowIDConflictPolicy.USE_EXISTING,
+        reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
+    ) -> None:
         with contextlib.suppress(WorkflowAlreadyStartedError):
             await self._client.start_workflow(
                 names.CASE_WORKFLOW,
                 given,
-                id=case.case_id,
+                id=given.case_id,
                 task_queue=names.CASE_QUEUE,
                 task_timeout=WORKFLOW_TASK_TIMEOUT,
                 result_type=CaseResult,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=conflict,
+                id_reuse_policy=reuse,
                 # Every scheduled case ranks alike: a priority would betray the kind.
-                priority=Priority(priority_key=kind.priority if begun else SCHEDULED_PRIORITY),
+                priority=Priority(
+                    priority_key=given.priority if given.begun else SCHEDULED_PRIORITY
+                ),
                 search_attributes=attributes,
                 start_signal=names.TERMINATION_CHANGED if change else None,
                 start_signal_args=[change] if change else [],
@@ -123,10 +173,12 @@ def _padding(systems: Sequence[SystemPlan]) -> str:
     return "-" * max(0, 2 * _MOST_DIGITS * len(systems) - digits)
 
 
-def _attributes(case: CaseRow, systems: Sequence[SystemPlan]) -> TypedSearchAttributes:
+def _attributes(
+    case: CaseRow, systems: Sequence[SystemPlan], status: CaseStatus
+) -> TypedSearchAttributes:
     due = min((plan.due_s for plan in systems if plan.required), default=0)
     pairs: list[SearchAttributePair[Any]] = [
-        SearchAttributePair(names.STATUS, CaseStatus.REVOKING.value),
+        SearchAttributePair(names.STATUS, status.value),
         SearchAttributePair(names.DUE_TIME, case.cutoff_at + timedelta(seconds=due)),
     ]
     if case.partner:

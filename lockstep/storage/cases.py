@@ -11,7 +11,14 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.contracts.payloads import BeginResult, BeginState, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import (
+    BeginResult,
+    BeginState,
+    CaseSoFar,
+    DecisionInput,
+    DecisionKind,
+    SystemTimes,
+)
 from lockstep.domain.amendments import amended
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.finding import Picks
@@ -60,6 +67,7 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
 from lockstep.storage.revocation_writes import DOUBTS, FOR_KEYS, NEW_KEYS, REOPEN, SEEN_STANDING
+from lockstep.storage.so_far import read_so_far
 from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases, policies, revocations
 from lockstep.storage.tables.leavers import subjects
@@ -330,6 +338,11 @@ class Cases:
             revocations.c.fault.in_(FOR_KEYS),
         )
         return list((await connection.scalars(query.order_by(revocations.c.system))).all())
+
+    async def so_far(self, case: CaseRow) -> tuple[CaseSoFar, list[SystemTimes]]:
+        """What has become of a case that has begun, and what its timers go by now."""
+        async with self._engine.connect() as connection:
+            return await read_so_far(connection, case), await system_times(connection, case)
 
     async def close(self, case_id: str, closing: int) -> datetime:
         """Close a case; the same closing asked twice closes once."""

@@ -42,6 +42,31 @@ class Stage:
         await self.world.until_asked(p.NeedsPersonInput, system, times)
 
 
+def _nothing(_: datetime) -> None:
+    """It begins."""
+
+
+def _amid(cutoff: datetime) -> p.CaseSoFar:
+    """One system is settled and was looked at, one waits for a person, one has been tried."""
+    return p.CaseSoFar(
+        [
+            p.DoorSoFar("badge", round=1, waits=True),
+            p.DoorSoFar("okta", 2, outcome=Outcome.REVOKED, settled_at=cutoff, guarded=1, looks=1),
+            p.DoorSoFar("vpn", round=3, overdue=True),
+        ]
+    )
+
+
+def _watched(cutoff: datetime) -> p.CaseSoFar:
+    """Closed twice, and looked at once; the second look was missed."""
+    doors = [
+        p.DoorSoFar(name, 2, 2, Outcome.REVOKED, settled_at=cutoff, looks=4)
+        for name in ("okta", "vpn")
+    ]
+    looked_at = cutoff + timedelta(milliseconds=1)
+    return p.CaseSoFar(doors, 2, closed_at=cutoff, looked_at=looked_at)
+
+
 async def _watch_only(_: Stage) -> None:
     """Nobody needs to act."""
 
@@ -56,6 +81,8 @@ class Scenario:
     watch_s: tuple[int, ...] = ()
     script: dict[str, Any] = field(default_factory=dict)
     act: Callable[[Stage], Awaitable[None]] = _watch_only
+    so_far: Callable[[datetime], p.CaseSoFar | None] = _nothing
+    """By the cutoff: of a case that is taken up again."""
 
 
 def _plan(system: str, **changes: Any) -> p.SystemPlan:
@@ -157,6 +184,11 @@ async def _pick_in_the_watch(stage: Stage) -> None:
     await stage.decide("okta", p.DecisionKind.PICK, accounts=["a-2"], others=["a-3"])
 
 
+async def _answer_by_hand(stage: Stage) -> None:
+    await stage.world.until_asked(p.RevokeInput, "vpn")
+    await stage.decide("badge", p.DecisionKind.ATTEST)
+
+
 async def _attest_late(stage: Stage) -> None:
     await stage.world.until_asked(p.RevokeInput, "okta", times=2)
     await asyncio.sleep(policies.FRESH.total_seconds() + 1)
@@ -256,6 +288,21 @@ SCENARIOS = {
         (_plan("badge", at_home=True), _plan("okta", at_home=True), _plan("vpn")),
         script={"steps": {"okta": [FaultCategory.VENDOR_ERROR]}},
     ),
+    "taken-up": Scenario(
+        "taken up again: what is settled stays so, who was asked answers, what was tried goes on",
+        (_plan("badge", manual=True), *OKTA_VPN),
+        ahead=timedelta(seconds=-30),
+        watch_s=(1,),
+        act=_answer_by_hand,
+        so_far=_amid,
+    ),
+    "taken-up-closed": Scenario(
+        "taken up again amid the watch: one look was had, of two missed ones the last is made",
+        OKTA_VPN,
+        ahead=timedelta(seconds=-30),
+        watch_s=(0, 10, 20, 32),
+        so_far=_watched,
+    ),
     "at-home-asked": Scenario(
         "a first try at home that only a person can mend",
         (_plan("okta", at_home=True),),
@@ -281,6 +328,7 @@ async def play(name: str, client: Client, doubles: Doubles, queue: str) -> Any:
         list(scenario.plans),
         watch_s=list(scenario.watch_s),
         partner="partner-1",
+        so_far=scenario.so_far(cutoff),
     )
     handle = await client.start_workflow(
         names.CASE_WORKFLOW, given, id=case_id, task_queue=queue, result_type=p.CaseResult

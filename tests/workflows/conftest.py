@@ -222,6 +222,7 @@ class Clinic:
         ahead: timedelta = timedelta(0),
         watch_s: tuple[int, ...] = (),
         partner: str = "",
+        so_far: p.CaseSoFar | None = None,
         **script: Any,
     ) -> Case:
         """Start a case whose cutoff lies ``ahead``; without ``ahead`` it begins at once.
@@ -245,6 +246,7 @@ class Clinic:
             list(plans) or [plan(system) for system in SYSTEMS],
             watch_s=list(watch_s),
             partner=partner,
+            so_far=so_far,
         )
         handle = await self.server.client.start_workflow(
             names.CASE_WORKFLOW,
