@@ -18,6 +18,7 @@ from activities.condition import Condition
 from connectors.base import Connector
 from lockstep.control.alarms import Alarms
 from lockstep.control.anchoring import AnchorLoop
+from lockstep.control.case_start import CaseStarter
 from lockstep.control.export import Exporter
 from lockstep.control.export_folder import PacksFolder
 from lockstep.control.export_jobs import ExportJobs
@@ -30,6 +31,7 @@ from lockstep.control.readings import SCORECARD, Readings
 from lockstep.control.score import ScoreService
 from lockstep.control.sealing import Sealer
 from lockstep.control.stalled import StalledWatch
+from lockstep.control.sweep import Sweep
 from lockstep.control.waking import Waker
 from lockstep.domain.notices import NoticeKind
 from lockstep.settings import Settings
@@ -49,6 +51,7 @@ from lockstep.storage.pauses import Pauses
 from lockstep.storage.scores import Scores
 from lockstep.storage.sequencer import SealedLedger, Sequencer
 from lockstep.storage.stalled import StalledCases
+from lockstep.storage.sweeping import Sweeps
 from lockstep.storage.views import CaseViews
 from lockstep.storage.waking import Wakings
 
@@ -125,6 +128,11 @@ def build_health_watch(
 def build_stalled_watch(engine: AsyncEngine, client: Client) -> Chore:
     """Looks whether every case's workflow goes on."""
     return StalledWatch(client, StalledCases(engine)).run
+
+
+def build_sweep(engine: AsyncEngine, client: Client, starter: CaseStarter) -> Chore:
+    """Compares cases with workflows, and takes up again what was lost."""
+    return Sweep(client, Sweeps(engine), starter).run
 
 
 def build_waker(settings: Settings, engine: AsyncEngine, client: Client) -> Chore:

@@ -25,6 +25,7 @@ from lockstep.chores import (
     build_chores,
     build_health_watch,
     build_stalled_watch,
+    build_sweep,
     build_waker,
 )
 from lockstep.contracts import names
@@ -202,11 +203,12 @@ async def run_worker(
     await check_keyring(parts.engine, parts.ring)
     pinned = await adopt(settings, parts)
     lag = LoopLag()
+    starter = CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors))
     dispatcher = Dispatcher(
         engine=parts.engine,
         inbox=parts.inbox,
         cases=parts.cases,
-        starter=CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors)),
+        starter=starter,
         policy=pinned,
         sources=sorted(settings.sources),
         brake=Brake(
@@ -225,6 +227,7 @@ async def run_worker(
     )
     chores = build_chores(settings, parts.engine, parts.ring)
     chores.append(build_stalled_watch(parts.engine, client))
+    chores.append(build_sweep(parts.engine, client, starter))
     chores.append(build_waker(settings, parts.engine, client))
     chores.append(
         build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)

@@ -35,7 +35,7 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
-from lockstep.cli.render import instant
+from lockstep.cli.render import instant, uncompared_line
 from lockstep.contracts import names
 from lockstep.control.health import with_clock
 from lockstep.control.oidc import CALLBACK
@@ -55,6 +55,7 @@ from lockstep.storage.ledger_state import read_state
 from lockstep.storage.migrate import newest_revision
 from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.refused_events import RECENT, RefusedEvents, TroubledEvents
+from lockstep.storage.sweeping import KEPT, Sweeps, Swept
 
 _PATIENCE_S = 20
 _SHOWN = 5
@@ -94,6 +95,7 @@ async def examine(settings: Settings) -> list[Check]:
     checks.extend(keyring_checks(settings))
     checks.append(await _database(settings))
     checks.extend(await _waiting(settings))
+    checks.extend(await _workflows(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
     checks.extend(await _temporal(settings))
     checks.extend(await _provider(settings))
@@ -175,6 +177,41 @@ def _event_checks(found: TroubledEvents) -> list[Check]:
         checks.append(Check("events", "warning", says, fix))
     says = f"none was refused within {RECENT.days} days, and none waits"
     return checks or [Check("events", "ok", says)]
+
+
+async def _workflows(settings: Settings) -> list[Check]:
+    """Whether every case has its workflow; nothing where the database cannot be asked."""
+    try:
+        engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
+    except (StorageError, SettingsError):
+        return []
+    try:
+        return [workflows_check(await Sweeps(engine).read())]
+    except (SQLAlchemyError, OSError):
+        return []
+    finally:
+        await engine.dispose()
+
+
+def workflows_check(swept: Swept) -> Check:
+    """What the comparison of cases with workflows found, coming dismissals among it, by id."""
+    part = "workflows"
+    if swept.open:
+        some = "; ".join(f"{row.workflow_id}: {row.loss.words}" for row in swept.open[:_SHOWN])
+        rest = len(swept.open) - _SHOWN
+        more = f" and {rest:,} more" if rest > 0 else ""
+        fix = "A worker takes cases up again; see its log, and `lockstep stuck`."
+        return Check(part, "problem", f"{some}{more}", fix)
+    if not swept.is_known:
+        fix = "Start `lockstep worker`; see Temporal above."
+        return Check(part, "warning", uncompared_line(swept), fix)
+    if swept.mended:
+        count = counted(len(swept.mended), "case was", "cases were")
+        why = Counter(row.loss.words for row in swept.mended).most_common(1)[0][0]
+        says = f"{count} taken up again within {KEPT.days} days: {why}"
+        fix = "Find out who or what did it: Temporal's port and data are for Lockstep alone."
+        return Check(part, "warning", says, fix)
+    return Check(part, "ok", "every case that needs a workflow has one")
 
 
 def _ledger(settings: Settings) -> Check:

@@ -11,8 +11,10 @@ from rich.table import Table
 from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.sweeping import Loss
 from lockstep.storage.records import CaseView, RevocationRow
 from lockstep.storage.stalled import Stalled, StalledCase
+from lockstep.storage.sweeping import LostWorkflow, Swept
 
 NONE = "–"
 _COLOURS = {
@@ -200,3 +202,25 @@ def as_data(view: CaseView) -> dict[str, object]:
         "times_still_growing": times.is_open,
         "systems": systems,
     }
+
+
+def lost_line(row: LostWorkflow) -> str:
+    """A case that has no workflow that does its work, or a workflow without a case."""
+    mends = "a worker takes it up again from the database"
+    if row.loss is Loss.UNKNOWN:
+        mends = "look whose it is before anything is done to it (docs/operations.md)"
+    return (
+        f"[bold]{escape(row.workflow_id)}[/]  [bold red]{escape(row.loss.words)}[/], seen so since"
+        f" {instant(row.since)}: {mends}"
+    )
+
+
+def uncompared_line(swept: Swept) -> str:
+    """That it is not known whether every case has its workflow, and why."""
+    if swept.problem:
+        why = swept.problem
+    elif swept.age is None:
+        why = "no worker has compared cases with workflows yet"
+    else:
+        why = "no worker has compared cases with workflows for a while"
+    return f"Not known whether every case has its workflow: {why}."

@@ -31,6 +31,7 @@ from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.records import CaseView
 from lockstep.storage.refused_events import MOST, RefusedEvents, TroubledEvents
 from lockstep.storage.stalled import Stalled, StalledCases
+from lockstep.storage.sweeping import Sweeps, Swept
 
 _SHOWN = 20
 """Events in full; the rest is counted."""
@@ -42,12 +43,12 @@ def stuck(
     """List what needs somebody, most urgent first, with the reason and what to do.
 
     First systems whose own fault holds up more than ten leavers, and cases whose workflow cannot go
-    on; and whether that is known. Then cases that wait,
+    on or is lost; and whether that is known. Then cases that wait,
     accounts in doubt, events of HR that were not carried out, a ledger that is not in order, and
     who waits at a brake. Never a coming dismissal, unless --sealed.
 
-    With --json each is an object that says what it is `about`: case, system, event, events_waiting,
-    ledger, brake, or unknown (whether every case goes on).
+    With --json each is an object that says what it is `about`: case, system, workflow, event,
+    events_waiting, ledger, brake, or unknown (whether every case goes on).
     """
     settings = settings_or_die(config)
 
@@ -79,6 +80,7 @@ async def _read(context: Context, scope: Scope) -> _Stuck:
         await RefusedEvents(context.engine).read(scope, limit=MOST),
         since,
         await Outages(context.engine).standing(scope),
+        await Sweeps(context.engine).read(scope),
     )
 
 
@@ -95,6 +97,7 @@ class _Stuck:
     events: TroubledEvents
     disordered: datetime | None
     outages: list[Outage]
+    swept: Swept
 
     def lines(self) -> list[str]:
         why = {row.case_id: row for row in self.known.cases}
@@ -104,14 +107,19 @@ class _Stuck:
             for view in self.stalled
             for line in render.stalled_lines(view, why[view.case.case_id])
         ]
+        told += [render.lost_line(row) for row in self.swept.open]
         told += render.stuck_lines(self.waiting) + [_doubt_line(row) for row in self.doubts]
         told += _event_lines(self.events)
         if self.disordered is not None:
             told.append(_ledger_line(self.disordered))
         if self.held.count:
             told.append(_held_line(self.held))
+        unknown = []
         if not self.known.is_known:
-            return [*told, escape(render.unknown_line(self.known))]
+            unknown.append(escape(render.unknown_line(self.known)))
+        if not self.swept.is_known:
+            unknown.append(escape(render.uncompared_line(self.swept)))
+        told += unknown
         return told or ["Nothing is stuck."]
 
     def as_data(self) -> list[dict[str, object]]:
@@ -137,6 +145,10 @@ class _Stuck:
     def _others(self) -> list[dict[str, object]]:
         """What is in no case; ``case_id`` and ``systems`` are there, so that any row has them."""
         told: list[dict[str, object]] = [_outage_data(outage) for outage in self.outages]
+        told += [
+            {"about": "workflow", "case_id": row.workflow_id, "since": row.since, "loss": row.loss}
+            for row in self.swept.open
+        ]
         told += [{"about": "event", **asdict(event)} for event in self.events.newest]
         if self.events.waiting:
             since = self.events.waiting_since
@@ -147,6 +159,8 @@ class _Stuck:
             told.append({"about": "brake", **asdict(self.held)})
         if not self.known.is_known:
             told.append({"about": "unknown", "why": render.unknown_line(self.known)})
+        if not self.swept.is_known:
+            told.append({"about": "unknown", "why": render.uncompared_line(self.swept)})
         return [{"case_id": None, "systems": [], **row} for row in told]
 
 

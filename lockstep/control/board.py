@@ -23,6 +23,7 @@ from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.records import CaseRow, RevocationRow
 from lockstep.storage.requests import RequestRow, Requests
 from lockstep.storage.stalled import Stalled, StalledCase, StalledCases
+from lockstep.storage.sweeping import Sweeps, Swept
 from lockstep.storage.users import Users
 
 PAGE = 50
@@ -141,6 +142,7 @@ class BoardPage:
         doubts: settled systems in which a person has to pick accounts, whatever the filters.
         outages: systems whose own fault holds up many leavers, whatever the filters.
         asked: what waits for a second person about cases that have closed.
+        swept: what the comparison of cases with workflows found, whatever the filters.
     """
 
     lines: tuple[Line, ...]
@@ -152,6 +154,7 @@ class BoardPage:
     doubts: tuple[Doubt, ...] = ()
     outages: tuple[Outage, ...] = ()
     asked: tuple[RequestRow, ...] = ()
+    swept: Swept = field(default_factory=Swept)
 
     def people(self, state: BoardState) -> int:
         """Cases of a state, and with those that are late whoever waits at a brake as late."""
@@ -204,6 +207,7 @@ class Board:
         if after is None and not listing.rows:
             await self._check_names(me, filters)
         doubts = tuple(await Doubts(self._engine).standing(me.scope))
+        swept = await Sweeps(self._engine).read(me.scope)
         outages = tuple(await Outages(self._engine).standing(me.scope))
         asked = tuple(await Requests(self._engine).about_closed(me.scope))
         return BoardPage(
@@ -216,6 +220,7 @@ class Board:
             doubts=doubts,
             outages=outages,
             asked=asked,
+            swept=swept,
         )
 
     async def one(self, me: Principal, case_id: str) -> Line | None:

@@ -27,6 +27,8 @@ class NoticeKind(StrEnum):
     """A source of HR has not been heard for too long."""
     STALLED = "case_stalled"
     """A case cannot go on: its workflow fails."""
+    LOST = "workflow_lost"
+    """A case's workflow was lost, or is of no case."""
     EVENT = "event_not_done"
     """An event of HR was not carried out, or not in full."""
     LEDGER = "ledger_not_in_order"

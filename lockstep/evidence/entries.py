@@ -26,6 +26,7 @@ class EntryKind(StrEnum):
     CASE_RESCIND_REFUSED = "case:rescind_refused"
     CASE_REHIRED = "case:rehired"
     CASE_BEGUN = "case:begun"
+    CASE_RESTARTED = "case:restarted"
     CASE_BARRED = "case:barred"
     CASE_CLOSED = "case:closed"
     REVOCATION_ATTEMPT = "revocation:attempt"

@@ -48,6 +48,7 @@ _SILENT = frozenset(
         "case:rescind_refused",
         "case:rehired",
         "case:barred",
+        "case:restarted",
         "revocation:fault",
         "revocation:needs_person",
         "revocation:woken",

@@ -23,6 +23,7 @@ class QuietTable(Table):
             NoticeKind.RETURNED,
             NoticeKind.BRAKE,
             NoticeKind.STALLED,
+            NoticeKind.LOST,
             NoticeKind.EVENT,
             NoticeKind.OUTAGE,
         ]

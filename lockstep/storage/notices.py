@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal,
     not_,
+    or_,
     select,
     text,
     update,
@@ -40,7 +41,7 @@ from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments
 from lockstep.storage.tables.intake import brakes, held_events, inbox
 from lockstep.storage.tables.outgoing import exports, notices
-from lockstep.storage.tables.running import stalled_cases
+from lockstep.storage.tables.running import lost_workflows, stalled_cases
 from lockstep.storage.tables.systems import outages
 from lockstep.storage.visibility import visible
 
@@ -344,6 +345,8 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
         ),
         (NoticeKind.STALLED, _stalled()),
         (NoticeKind.STALLED, _stalled_in_secret()),
+        (NoticeKind.LOST, _lost()),
+        (NoticeKind.LOST, _lost_without_a_case()),
         (NoticeKind.EVENT, _not_done()),
         (NoticeKind.EVENT, _waiting()),
         (
@@ -391,6 +394,40 @@ def _stalled_in_secret() -> Any:
         _plain(_text(key), key, about)
         .select_from(stalled_cases.join(cases, cases.c.case_id == stalled_cases.c.case_id))
         .where(not_(visible(_EVERYBODY)))
+        .having(func.count() > 0)
+    )
+
+
+def _lost() -> Any:
+    """Also of cases that were taken up again: somebody or something has ended their workflows."""
+    empty = literal("")
+    row = lost_workflows.c
+    return (
+        select(
+            (row.workflow_id + ":" + _text(row.since)).label("key"),
+            row.since.label("at"),
+            row.workflow_id.label("case_id"),
+            empty.label("system"),
+            empty.label("tier"),
+            cases.c.partner,
+        )
+        .join(cases, cases.c.case_id == row.workflow_id)
+        .where(visible(_EVERYBODY), row.since > func.now() - _RECENT)
+        .order_by(row.since)
+    )
+
+
+def _lost_without_a_case() -> Any:
+    """Workflows of no case; and that there are such of cases that are secret, and no more."""
+    row = lost_workflows.c
+    about = literal("Some are of no case that may be named: see `lockstep stuck --sealed`.")
+    return (
+        _plain(_text(func.min(row.since)), func.min(row.since), about)
+        .select_from(
+            lost_workflows.outerjoin(cases, cases.c.case_id == lost_workflows.c.workflow_id)
+        )
+        .where(or_(cases.c.case_id.is_(None), not_(visible(_EVERYBODY))))
+        .where(row.since > func.now() - _RECENT)
         .having(func.count() > 0)
     )
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Integer, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+)
 
 from lockstep.storage.tables.schema import Instant, metadata
 
@@ -34,3 +43,21 @@ keyring_mark = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 """What the first process that wrote here left of its keyring: the only one that fits."""
+
+lost_workflows = Table(
+    "lost_workflows",
+    metadata,
+    Column("workflow_id", Text, primary_key=True),
+    Column("loss", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("restarts", Integer, nullable=False, server_default="0"),
+    Column("claimed_until", Instant),
+    Column("restarted_at", Instant),
+    Index("ix_lost_workflows_since", "since"),
+)
+"""What the comparison of cases with workflows found, and until when a worker is at it.
+
+``workflow_id`` is the case's id, but for a workflow of no case. ``loss``: a value of `Loss`.
+``restarts``: how often the case was taken up again; ``restarted_at``: when last, null while the
+newest loss is not mended.
+"""

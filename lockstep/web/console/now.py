@@ -194,6 +194,8 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "asked": page.asked,
         "stalled": page.stalled.cases,
         "stalled_known": page.stalled.is_known,
+        "lost": page.swept.open,
+        "mended": page.swept.mended,
         "title": _TITLES[BoardState(filters.state)],
         "next_page": _address(links.query(filters, after=more)) if more else "",
         "first_page": _address(links.query(filters)) if asked.after else "",
