@@ -17,6 +17,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.stalled import StalledCases
+from lockstep.storage.sweeping import Sweeps
 from tests.control.test_brake import Hall
 from tests.storage.test_revocations import said_two_hours_ago
 from tests.support.casework import Casework, termination
@@ -53,6 +54,7 @@ async def hall(home, database, ring):
     work = Casework(engine, ring)
     await work.adopt()
     await StalledCases(engine).looked({}, at=datetime.now(UTC), total=0)  # a worker has
+    await Sweeps(engine).looked(datetime.now(UTC), total=0)
     yield Hall(work, BrakeRule(per_hour=3, dismissals_per_hour=2))
     await engine.dispose()
 

@@ -11,10 +11,12 @@ from sqlalchemy import text
 from lockstep.control.alarms import Alarms
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.stalled import TaskFault
+from lockstep.domain.sweeping import Loss
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.notices import Notices
 from lockstep.storage.stalled import StalledCases
+from lockstep.storage.sweeping import Sweeps
 from tests.cli.test_brake_and_system import hall, home, run
 from tests.control.test_brake import Hall, event_of
 from tests.support.casework import SYSTEM, TENANT, termination
@@ -162,6 +164,23 @@ async def test_who_waits_at_a_brake_and_what_is_not_known_are_in_the_json(home, 
     await StalledCases(hall.work.engine).looked({}, at=now, total=0, problem="too old")
     [row] = await told(home, "unknown")
     assert "too old" in row["why"]
+
+
+async def test_a_workflow_that_is_not_as_the_database_says_is_told(home, hall):
+    """In words and as data, until a worker has taken the case up again; and what is not known."""
+    case = await hall.work.open()
+    sweeps = Sweeps(hall.work.engine)
+    sweeps.young_s = 0
+    await sweeps.claim(case.case_id, Loss.TERMINATED)
+    assert "its workflow was terminated" in " ".join((await run(home, "stuck"))[1].split())
+    [row] = await told(home, "workflow")
+    assert (row["case_id"], row["loss"]) == (case.case_id, "terminated")
+
+    await sweeps.restarted(case.case_id, Loss.TERMINATED)
+    assert await told(home, "workflow") == []
+    await execute(hall, "update task_looks set looked_at = now() - interval '3 minutes'")
+    whys = " ".join(row["why"] for row in await told(home, "unknown"))
+    assert "Not known whether every case has its workflow" in whys
 
 
 async def test_a_case_that_cannot_go_on_is_marked_where_it_is_shown(home, hall):

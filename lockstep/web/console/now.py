@@ -195,6 +195,7 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "stalled": page.stalled.cases,
         "stalled_known": page.stalled.is_known,
         "lost": page.swept.open,
+        "swept_known": page.swept.is_known,
         "mended": page.swept.mended,
         "title": _TITLES[BoardState(filters.state)],
         "next_page": _address(links.query(filters, after=more)) if more else "",

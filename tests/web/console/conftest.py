@@ -22,6 +22,7 @@ from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.stalled import StalledCases
+from lockstep.storage.sweeping import Sweeps
 from lockstep.web.app import build_app
 from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG
@@ -153,4 +154,5 @@ async def work(site: Site) -> Casework:
     made = Casework(site.engine, site.ring)
     await made.adopt()
     await StalledCases(site.engine).looked({}, at=datetime.now(UTC), total=0)  # a worker has
+    await Sweeps(site.engine).looked(datetime.now(UTC), total=0)
     return made
