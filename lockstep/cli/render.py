@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 from rich.markup import escape
 from rich.table import Table
 
-from lockstep.control.wording import contained_words, reason_of, status_of, suggestion_of
+from lockstep.control.wording import (
+    WAS_REVOKED,
+    contained_words,
+    reason_of,
+    status_of,
+    suggestion_of,
+)
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.sweeping import Loss
@@ -102,7 +108,7 @@ def system_table(view: CaseView) -> Table:
         right = name == "actions"
         table.add_column(name, justify="right" if right else "left", no_wrap=name == "system")
     for row in view.revocations:
-        off = row.revoked_at
+        off = row.revoked_at if row.outcome in WAS_REVOKED else None
         spent = duration(time_to_revocation(view.case.cutoff_at, off)) if off else NONE
         table.add_row(
             row.system,

@@ -210,7 +210,9 @@ def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None
     for action in data.get("accepted", ()):
         detail = action["kind"]
         lane.events.append(Event(instant_ms(action["at"]), Mark.ACTION, detail, leaf))
-    lane.events.append(Event(off, Mark.OFF, data["outcome"], leaf))
+    did_end = bool(lane.stands or data.get("removed") or data["outcome"] == "revoked")
+    if did_end:  # else nothing was there to be off
+        lane.events.append(Event(off, Mark.OFF, data["outcome"], leaf))
     lane.events.append(Event(at, Mark.READ_BACK, f"grade {data['grade']}", leaf))
     lane.residuals = [
         (item["what"], off + bound * 1000 if (bound := item.get("bound_s")) is not None else None)
@@ -219,7 +221,7 @@ def _tell_outcome(lane: Told, data: Mapping[str, Any], at: int, leaf: int | None
     lane.removed = {}
     for item in data.get("removed", ()):
         lane.removed[item["kind"]] = lane.removed.get(item["kind"], 0) + 1
-    if lane.stands or lane.removed or data["outcome"] == "revoked":
+    if did_end:
         lane.had = True
         _close(lane, off, seen=True)
     else:  # a look found nothing: no access is known to have stood

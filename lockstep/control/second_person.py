@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -173,11 +172,18 @@ class SecondPerson:
         act = self._plain(me, request, ActKind.WITHDRAW, writable(reason).strip()[:LONGEST_TEXT])
         return Done((await self._settle(me, found, request, RequestState.WITHDRAWN, act)).act_id)
 
+    async def own_requests(self, me: Principal, found: CaseFile) -> frozenset[str]:
+        """Ids of what ``me`` asked for about a case, and so cannot decide."""
+        return frozenset(
+            [
+                row.request_id
+                for row in found.requests
+                if await self.is_own(me, row, _readable(row, found))
+            ]
+        )
+
     async def _may_withdraw(self, me: Principal, request: RequestRow, found: CaseFile) -> bool:
-        asked: Mapping[str, Any] = {}
-        if found.subject is not None:
-            with contextlib.suppress(RefusedError):
-                asked = opened(request, found.subject)
+        asked = _readable(request, found)
         if me.user_id == CLI_USER and request.asked_by == CLI_USER:  # which is everybody's there
             return not _folded(me.typed).isdisjoint(_folded(asked.get("typed", ())))
         return await self.is_own(me, request, asked)
@@ -196,7 +202,7 @@ class SecondPerson:
         Of the command line only a name is known that nobody proved: it is compared with all names
         of ``me``, and tells nothing where somebody is called otherwise there.
         """
-        if asked_as(me, request, asked):
+        if _asked_as(me, request, asked):
             return True
         if request.asked_by == CLI_USER and await self._may_have_typed(me):
             return True
@@ -256,7 +262,17 @@ class SecondPerson:
         return NewAct(request.case_id, request.system, kind, me.user_id, document, token=me.token)
 
 
-def asked_as(me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
+def _readable(request: RequestRow, found: CaseFile) -> Mapping[str, Any]:
+    """Who asked and why; nothing where it cannot be read."""
+    if found.subject is None:
+        return {}
+    try:
+        return opened(request, found.subject)
+    except RefusedError:
+        return {}
+
+
+def _asked_as(me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
     """Whether ``me`` asked for it as far as the request itself tells: by id, key or name."""
     if me.user_id == request.asked_by:
         return True

@@ -27,6 +27,8 @@ _SETTLED = {
     Outcome.ATTESTED: "A person said that access was ended.",
     Outcome.WAIVED: "Waived: access may stand.",
 }
+WAS_REVOKED = frozenset({Outcome.REVOKED, Outcome.ATTESTED})
+"""Outcomes after which access was ended, by us or as a person says: only these took a time."""
 NOT_OF_THIS_CASE = (
     "HR names an account there, and this case has no such system: nothing closes that account."
     " Look at it by hand."
@@ -93,6 +95,14 @@ def contained_words(row: RevocationRow, unread: Sequence[tuple[str, str]] = ()) 
     return " ".join(
         [text, *(f"Could not be read: {', '.join(kinds)}{why}" for why, kinds in whys.items())]
     ).replace("..", ".")
+
+
+def looked_words(row: RevocationRow) -> str:
+    """What a look settled without anything to be ended; "" where that is not how it ended."""
+    if row.confirmed_at is None or row.outcome not in {Outcome.NOT_FOUND, Outcome.ALREADY_ABSENT}:
+        return ""
+    what = "nobody was found" if row.outcome == Outcome.NOT_FOUND else "no access stood"
+    return f"{what} at {row.confirmed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def suggestion_of(row: RevocationRow) -> str:

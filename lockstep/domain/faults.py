@@ -176,7 +176,7 @@ _RULES: dict[FaultCategory, FaultRule] = {
     FaultCategory.UNKNOWN_WORKER: FaultRule(
         False,
         Audience.HR,
-        "No system knows this leaver.",
+        "The leaver was not found, and that settles nothing yet.",
         "Ask HR for more keys and add them: lockstep case correct. Or attest.",
     ),
     FaultCategory.UNEXPECTED_ANSWER: FaultRule(

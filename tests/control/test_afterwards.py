@@ -45,4 +45,6 @@ def test_what_became_of_a_try(stands, said, became):
 def test_a_failure_says_why():
     """In the words that pages use."""
     said = Said(9, ASKED, "unknown_worker", "", 1)
-    assert after(row("needs_person"), said).note == "No system knows this leaver."
+    assert after(row("needs_person"), said).note == (
+        "The leaver was not found, and that settles nothing yet."
+    )

@@ -253,7 +253,7 @@ def _lane(case: _Case, item: ItemResult) -> Lane:
     )
 
 
-_NOTHING_STOOD = frozenset({"not_found", "already_absent"})
+_NOTHING_STOOD = {"not_found": "nobody found", "already_absent": "no access stood"}
 """Outcomes that tell of no access: there was nobody, or nothing was left to be closed."""
 
 
@@ -278,10 +278,18 @@ def _lane_verdict(case: _Case, item: ItemResult) -> tuple[str, str]:
             f"by {duration_text(item.late_ms)}" if item.late_ms else f"{duration_text(left)} left"
         )
         return f"{word}, {outcome}" if outcome else word, note + accounts
+    return _ended_verdict(case, item, accounts)
+
+
+def _ended_verdict(case: _Case, item: ItemResult, accounts: str) -> tuple[str, str]:
+    facts = item.facts
     grade = f"grade {facts.grade}" if facts.grade else "no grade"
-    note = f"{outcome} · {grade}{accounts}"
+    note = f"{facts.outcome.replace('_', ' ')} · {grade}{accounts}"
     if item.late_ms:
         return f"LATE by {duration_text(item.late_ms)}", note
+    if word := _NOTHING_STOOD.get(facts.outcome):
+        # A time alone would say that something was revoked in it.
+        return word, f"after {duration_text(item.ttr_ms)} · {grade}{accounts}"
     if facts.off_at is not None and facts.off_at < case.line.facts.cutoff_at:
         return "before the cutoff", note
     return duration_text(item.ttr_ms), note

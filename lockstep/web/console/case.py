@@ -106,7 +106,10 @@ class CaseRoom:
         case = found.view.case
         entries = await self.desk.files.entries(case.case_id, limit=_MOST_ENTRIES)
         users = await self.console.gate.sessions.users.names(people_in(found))
-        shown = sheet(found, entries, me, users=users, pairs=self.desk.pairs, revealed=revealed)
+        own = await self.seconds.own_requests(me, found)
+        shown = sheet(
+            found, entries, me, users=users, pairs=self.desk.pairs, own=own, revealed=revealed
+        )
         people = await self.desk.colleagues(case.partner) if me.may(Permission.ACT) else []
         part = bool(request.headers.get("hx-request")) and request.method == "GET"
         return self.console.pages.page(

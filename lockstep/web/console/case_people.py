@@ -12,8 +12,8 @@ from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_words import asked_words, did, is_approval, picked_words, state_words
 from lockstep.control.casework import decision_id_of
 from lockstep.control.desk import RefusedError
-from lockstep.control.second_person import asked_as, opened
-from lockstep.domain.rights import CLI_USER, Principal
+from lockstep.control.second_person import opened
+from lockstep.domain.rights import CLI_USER
 from lockstep.evidence.entries import EntryKind
 from lockstep.storage.artefacts import ArtefactRow
 from lockstep.storage.case_acts import ActKind, ActState
@@ -88,13 +88,13 @@ def people_in(found: CaseFile) -> set[str]:
 def asked_view(
     found: CaseFile,
     row: RequestRow,
-    me: Principal,
     users: Mapping[str, str],
     *,
+    own: frozenset[str],
     named: bool,
     now: datetime,
 ) -> AskedView:
-    """A request as ``me`` may see it. ``users``: names of colleagues by id."""
+    """A request as somebody may see it who asked for ``own``. ``users``: names of colleagues."""
     state = row.state_at(now)
     document: Mapping[str, Any] = {}
     if found.subject is not None:
@@ -111,7 +111,7 @@ def asked_view(
         cutoff=datetime.fromisoformat(cutoff) if cutoff else None,
         decided_by=who(row.decided_by, users, named=named) if row.decided_by else "",
         artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
-        is_own=asked_as(me, row, document),
+        is_own=row.request_id in own,
         is_unproved=row.asked_by == CLI_USER,
     )
 

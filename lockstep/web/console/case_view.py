@@ -15,8 +15,10 @@ from lockstep.control.pairs import Pairs
 from lockstep.control.picking import can_pick, pick_seen
 from lockstep.control.questions import to_moment, to_ms
 from lockstep.control.wording import (
+    WAS_REVOKED,
     contained_words,
     is_sought,
+    looked_words,
     reason_of,
     searched_words,
     status_of,
@@ -73,6 +75,7 @@ class SystemView:
     sent: HistoryLine | None
     needs_second: bool
     contained: str
+    looked: str
     searched: str
     doubts: int
     candidates: tuple[Candidate, ...] = field(repr=False)
@@ -166,9 +169,14 @@ def sheet(
     *,
     users: Mapping[str, str],
     pairs: Pairs,
+    own: frozenset[str],
     revealed: bool = False,
 ) -> CaseSheet:
-    """The whole page. ``users``: names of colleagues by id; ``revealed``: names, for this once."""
+    """The whole page.
+
+    ``users``: names of colleagues by id. ``own``: ids of what ``me`` asked for. ``revealed``:
+    names, for this once.
+    """
     case, now = found.view.case, datetime.now(UTC)
     named = me.sees_names or revealed
     rows = sorted(found.view.revocations, key=_urgency)
@@ -177,7 +185,9 @@ def sheet(
         [row.system for row in rows],
         cutoff=to_ms(case.cutoff_at),
     )
-    asked = tuple(asked_view(found, row, me, users, named=named, now=now) for row in found.requests)
+    asked = tuple(
+        asked_view(found, row, users, own=own, named=named, now=now) for row in found.requests
+    )
     history = history_of(found, users, named=named)
     systems = tuple(
         _system(
@@ -264,7 +274,10 @@ def _system(
         detail=(row.fault_text or "") if row.fault and is_open else "",
         seen=position(found, row.system),
         is_late=begun and is_open and row.due_at <= now,
-        time_ms=time_to_revocation(case.cutoff_at, off) if off else None,
+        time_ms=time_to_revocation(case.cutoff_at, off)
+        if off and row.outcome in WAS_REVOKED
+        else None,
+        looked=looked_words(row),
         back=_back(found, row.system),
         paused_until=found.paused.get(row.system),
         stood=counts,

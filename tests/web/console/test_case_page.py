@@ -7,6 +7,7 @@ import json
 import re
 import time
 from base64 import b64decode
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -76,6 +77,20 @@ async def test_what_was_opened_again_without_access_did_not_come_back(site, work
     assert "2 times: no system knew this leaver at first" in page
     assert "came back" not in page
     assert "not known whether it stood" in page
+
+
+async def test_what_a_look_settled_was_not_revoked(site, work):
+    """Nobody found, or no access left: when that was looked at, and no time to revocation."""
+    case = await stuck(work, "W-1", due=HOUR)
+    now = datetime.now(UTC)
+    ended = {"state": "settled", "fault": None, "revoked_at": now, "confirmed_at": now}
+    await shape(work, case, SYSTEM, outcome="not_found", **ended)
+    await shape(work, case, OTHER, outcome="waived", revoked_at=None)
+    answer = await (await site.sign_in(Role.OPERATOR)).get(path(case))
+    of_system = text_of(answer).partition("Systems memory")[2]
+    assert f"Looked nobody was found at {now:%Y-%m-%d %H:%M:%S} UTC" in of_system
+    assert "Time to revocation" not in of_system
+    assert '<span class="badge warn">waived</span>' in answer.text
 
 
 async def test_an_auditor_sees_a_pseudonym_and_no_forms(site, work):

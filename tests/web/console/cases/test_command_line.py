@@ -139,6 +139,7 @@ async def test_whoever_typed_it_does_not_agree_to_it(ward, site, type_in):
     ]
     ana.append(await by_link(site))
     for browser in ana:
+        assert "Approve and carry out" not in (await browser.get(page(case))).text
         assert (await approve(browser, request_id)).status_code == 403
     bea = await site.sign_in(Role.APPROVER, name="Bea")
     assert (await approve(bea, request_id)).status_code == 303
