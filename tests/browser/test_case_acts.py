@@ -88,6 +88,29 @@ async def test_a_coming_case_is_moved_and_called_off(window, stage, axe):
     assert await stage.walk.vendors.calls("okta", person.worker_id) == []
 
 
+async def test_accounts_in_doubt_are_compared_and_picked(window, stage, axe):
+    """Side by side, with no barrier and within a phone's width; what is ticked is closed."""
+    person = new_person()
+    await stage.walk.vendors.seed([person])
+    short = person.username.partition("@")[0]  # which is somebody's user name before the @ only
+    worker = {"id": f"H-{person.worker_id}", "name": full_name(person), "usernames": [short]}
+    event_id = f"evt-{person.worker_id}"
+    assert await stage.installation.post(event_id, termination(person, worker=worker)) == 202
+    case_id = await stage.walk.case_with(event_id, "needs_person")
+    look = await _at(window, stage, case_id, "Olivia Operator", Role.OPERATOR, script=axe)
+    doubt = look.page.locator(f"#doubt-{STUCK}")
+    await expect(doubt).to_contain_text("1 account is in doubt", timeout=SOON)
+    await expect(doubt).to_contain_text("the user name agrees before the @ only")
+    assert await barriers(look.page) == []
+    await look.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    assert await too_wide(look.page) == []
+    await doubt.locator("input[name=account]").check()
+    await doubt.get_by_label("Why").fill("HR has confirmed the address")
+    await doubt.get_by_role("button", name="These are the leaver's").click()
+    await expect(_said(look, "It is recorded whose the accounts are")).to_be_visible()
+    await expect(_system(look).locator(".badge").first).to_have_text("revoked", timeout=SOON)
+
+
 async def test_a_dismissal_is_prolonged_by_two(window, stage, axe):
     """Asked for, it waits in the list and moves nothing; agreed to by somebody else, it moves."""
     _, case_id = await _coming(stage, days=3, kind="involuntary")

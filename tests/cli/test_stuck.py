@@ -199,3 +199,20 @@ async def test_a_case_that_cannot_go_on_is_marked_where_it_is_shown(home, hall):
     other = await hall.work.open(termination("W-2"))
     said = (await run(home, "case", "show", other.case_id))[1]
     assert "Whether every case goes on is not known: too old." in said
+
+
+async def test_a_shut_sign_in_is_told_and_no_more_is_claimed(home, hall):
+    """By `case show` and `stuck`, while the rest is open."""
+    case = await hall.work.open()
+    await execute(
+        hall,
+        "update revocations set state = 'needs_person', fault = 'permission_missing',"
+        " contained_at = '2026-11-30 09:30:00+00' where system = :system",
+        system=SYSTEM,
+    )
+    await execute(hall, "update cases set status = 'revoking', begun_at = now()")
+    words = (
+        "Sign-in shut at 2026-11-30 09:30:00 UTC, read back. Everything else is not proved gone."
+    )
+    assert f"{SYSTEM}: {words}" in (await run(home, "case", "show", case.case_id))[1]
+    assert words in (await run(home, "stuck"))[1]

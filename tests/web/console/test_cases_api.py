@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -14,8 +15,8 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.stalled import StalledCases
-from tests.support.board import HOUR, asks_second, came_back, many, stuck
-from tests.support.casework import EMAIL, NAME, TENANT, termination
+from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck
+from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, TENANT, termination
 from tests.web.console.conftest import Site, text_of
 
 NAMELESS = frozenset({Permission.SEE_CASES})
@@ -237,6 +238,24 @@ async def test_a_case_that_cannot_go_on_says_so_wherever_it_is_told(site, work, 
     other = await stuck(work, "W-2", due=HOUR)
     shown = text_of(await olivia.get(f"/console/cases/{other.case_id}"))
     assert "Whether this case goes on is not known." in shown
+
+
+async def test_a_shut_sign_in_is_told_and_no_more_is_claimed(site, work, token):
+    """On the page and by API while the rest is open; not of what is settled."""
+    case = await stuck(work, "W-1", due=HOUR)
+    address, page = f"/api/cases/{case.case_id}", f"/console/cases/{case.case_id}"
+    olivia, operator = await site.sign_in(Role.OPERATOR), await token(Role.OPERATOR)
+    assert "Sign-in shut" not in text_of(await olivia.get(page))
+    await shape(work, case, contained_at=datetime(2026, 11, 30, 9, 30, tzinfo=UTC))
+    shown = text_of(await olivia.get(page))
+    shut = "Sign-in shut at 2026-11-30 09:30:00 UTC, read back."
+    assert f"{shut} Everything else is not proved gone." in shown
+    told = {row["system"]: row for row in (await operator.get(address)).json()["systems"]}
+    assert told[SYSTEM]["contained_at"] == "2026-11-30T09:30:00.000Z"
+    assert told[SYSTEM]["outcome"] is None
+    assert told[OTHER]["contained_at"] is None
+    await shape(work, case, state="settled", outcome="revoked")
+    assert "Sign-in shut" not in text_of(await olivia.get(page))
 
 
 async def test_an_account_that_no_system_of_the_case_holds_is_told(site, work):

@@ -14,7 +14,7 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.saved_views import MOST_VIEWS
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck, take
-from tests.support.casework import EMAIL, NAME, OTHER, termination
+from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination
 from tests.support.ledgers import LedgerBook
 from tests.web.console.conftest import text_of
 from tests.web.console.test_brake import hold
@@ -380,6 +380,27 @@ def test_filters_of_an_address_come_back_as_they_were(ring):
 
     assert given.pop("after") == "z"
     assert links.parse(given) == filters
+
+
+async def test_accounts_in_doubt_in_a_closed_case_are_a_banner(site, work):
+    """They are in no list; of another partner's, and of who works here again, nothing is said."""
+    case = await work.open()
+    async with site.engine.begin() as connection:
+        await connection.exec_driver_sql("update cases set status = 'closed', closed_at = now()")
+        await connection.exec_driver_sql(
+            "insert into findings (finding_id, case_id, system, kind, raised_at) values"
+            f" ('f1', '{case.case_id}', '{SYSTEM}', 'account_in_doubt', now())"
+        )
+    olivia = await site.sign_in(Role.OPERATOR)
+    page = (await olivia.get("/console/")).text
+    assert f"/console/cases/{case.case_id}#doubt-{SYSTEM}" in page
+    assert "1 system waits for a person to pick accounts." in page
+    assert "Nothing needs you" not in page
+    theirs = await site.sign_in(Role.OPERATOR, partners=["contoso"])
+    assert "to pick accounts" not in (await theirs.get("/console/")).text
+    async with site.engine.begin() as connection:
+        await connection.exec_driver_sql("update cases set unwatched_at = now()")
+    assert "to pick accounts" not in (await olivia.get("/console/")).text
 
 
 async def test_events_that_were_refused_are_told_with_their_reason(site, work):

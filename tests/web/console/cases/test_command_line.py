@@ -22,7 +22,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.views import CaseViews
 from tests.support.casework import TENANT
-from tests.web.console.cases.test_picking import OURS, doubtful
+from tests.web.console.cases.test_picking import OURS, THEIRS, doubtful
 from tests.web.console.conftest import COOKIE, Browser, text_of
 from tests.web.console.ward import (
     BADGE,
@@ -241,6 +241,30 @@ async def test_another_name_on_the_command_line_withdraws_nothing(ward, type_in,
     code, said = await type_in("request", "withdraw", await request_of(ward, case))
     assert code == 1
     assert "was not asked for here by cli:bob" in said
+
+
+async def test_accounts_are_shown_and_picked_by_command(ward, type_in):
+    """Side by side; only what is shown is picked, and that none is theirs has to be said."""
+    case = await doubtful(ward)
+    _, shown = await type_in("case", "show", case.case_id)
+    assert "whose are these accounts? Nobody touches them." in shown
+    assert OURS in shown
+    assert THEIRS in shown
+    assert f"lockstep pick {case.case_id} {DOOR} ACCOUNT... --reason WHY" in shown
+    pick = ("pick", case.case_id, DOOR)
+    assert (await type_in(*pick, "-r", WHY))[0] == 2
+    assert (await type_in(*pick, OURS, "--none", "-r", WHY))[0] == 2
+    code, said = await type_in(*pick, "acc-nobodys", "-r", WHY)
+    assert code == 1
+    assert "there is no account acc-nobodys among those in doubt" in said
+    assert await ward.decisions(case.case_id) == []
+    code, said = await type_in(*pick, OURS, "-r", WHY)
+    assert code == 0
+    assert f"pick recorded; the leaver's: {OURS}; not: {THEIRS}" in said
+    await ward.until(case, DOOR, "revoked")
+    code, said = await type_in(*pick, OURS, "-r", WHY)
+    assert code == 1
+    assert f"no account of {DOOR} is in doubt" in said
 
 
 async def test_a_pick_that_takes_two_is_asked_for(ward, site, type_in, paula):
