@@ -128,6 +128,30 @@ async def test_temporal_is_killed_amid_a_case(up: Installation, vendors: Vendors
     assert case["closed_at"] > killed_at
 
 
+async def test_temporal_s_data_are_deleted_amid_a_case(up: Installation, vendors: Vendors) -> None:
+    """An empty Temporal comes up, and the case is taken up from the database where it was."""
+    person, event_id = await under_way(up, vendors)
+    files = list(up.home.rglob("temporal.db*"))
+    assert files, "there is nothing to delete"
+    for file in files:
+        file.unlink()
+    up.kill("temporal")
+
+    async def taken_up() -> bool:
+        return bool(
+            await up.books.ask(
+                "select 1 from ledger_entries l join inbox i using (case_id)"
+                " where i.dedupe_key = %(id)s and l.kind = 'case:restarted'",
+                id=event_id,
+            )
+        )
+
+    await eventually(taken_up, what="the case is taken up again")
+    case = await assert_finished(up, vendors, person, event_id)
+    assert kinds(await up.books.entries(case["case_id"]))["case:restarted"] == 1
+    assert (await up.run("doctor")).code == 0
+
+
 async def test_postgres_is_killed_amid_a_case(up: Installation, vendors: Vendors) -> None:
     """PostgreSQL recovers; what was not recorded is found out by reading the vendor again."""
     person, event_id = await under_way(up, vendors)
