@@ -49,6 +49,7 @@ async def test_who_was_asked_is_not_asked_again(clinic: Clinic) -> None:
     assert [row.round for row in case.world.of(p.RevokeInput)] == [3]
 
 
+@pytest.mark.real_server
 async def test_a_manual_system_that_waits_is_attested(clinic: Clinic) -> None:
     """A person's word is taken by the workflow that came after."""
     before = so_far(DoorSoFar("badge", round=1, waits=True))
