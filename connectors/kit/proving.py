@@ -26,7 +26,7 @@ SAMPLE_S = 60.0
 """The sample is personal data: it is kept as long as the searches of one leaver take."""
 
 _A_LABEL = "xn--"
-CANARIES = 3
+CANARIES = 10
 """So many known accounts are asked for, where our credential is refused some of them."""
 
 
