@@ -14,6 +14,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -56,6 +57,17 @@ Instant = Annotated[
 ]
 Day = Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2200, 1, 1))]
 """Bounds keep arithmetic with zones within what a calendar can hold."""
+
+
+def _no_bool(value: object) -> object:
+    """JSON's true is no number, though Python's is 1."""
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not true or false")  # noqa: TRY004 - pydantic's
+    return value
+
+
+Revision = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(_no_bool)]
+SchemaVersion = Annotated[Literal[1], BeforeValidator(_no_bool)]
 _KEY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
@@ -158,9 +170,9 @@ class Dates(_Model):
 class TerminationEvent(_Model):
     """HR's statement about one spell of one worker. A later statement has a higher revision."""
 
-    schema_version: Literal[1] = 1
+    schema_version: SchemaVersion = 1
     action: TerminationAction = TerminationAction.TERMINATED
-    revision: int = Field(ge=1, le=2**53 - 1, description="Grows with each statement on a spell.")
+    revision: Revision = Field(description="Grows with each statement on a spell.")
     recorded_at: Instant = Field(description="When HR recorded it (RFC 3339 with offset).")
     kind: TerminationKind
     worker: Worker

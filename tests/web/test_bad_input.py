@@ -111,6 +111,8 @@ ROWS = [
     Row("a later schema", body(schema_version=2), 422, SHAPE, KEPT, ("schema_version:",)),
     Row("revision 0", body(revision=0), 422, SHAPE, KEPT, ("revision:",)),
     Row("revision of 300 digits", BIG, 422, SHAPE, KEPT, ("revision:",)),
+    Row("true as revision", body(revision=True), 422, SHAPE, KEPT, ("revision:",)),
+    Row("true as version", body(schema_version=True), 422, SHAPE, KEPT, ("schema_version:",)),
     Row("no zone of its own", body(recorded_at="2026-11-23T10:00"), 422, SHAPE, KEPT,
         ("recorded_at:",)),
     Row("recorded in year 1", body(recorded_at="0001-01-01T00:00:00+14:00"), 422, SHAPE, KEPT,
