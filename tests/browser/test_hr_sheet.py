@@ -52,7 +52,7 @@ async def test_hr_uploads_a_sheet_and_its_leavers_are_revoked(window, stage, axe
     entries = await stage.installation.books.entries(case_id)
     assert "revoked" in {e["data"].get("outcome") for e in entries}
     await hr.page.get_by_role("button", name="Look again").click()
-    await expect(page).to_contain_text("Done: access is gone.")
+    await expect(page).to_contain_text("Closed: every system that has to be is settled.")
     assert sorted(await _sent(stage) - before) == events
 
 

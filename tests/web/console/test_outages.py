@@ -108,7 +108,7 @@ async def test_a_rate_limit_is_an_alarm_once_people_are_asked(site, work):
             text("update revocations set due_at = now() + interval '9 h', warn_at = due_at")
         )
     told = text_of(await (await site.sign_in(Role.OPERATOR)).get("/console/"))
-    assert "No case needs you by itself." in told
+    assert "No case needs you by itself." in told, told
 
 
 async def test_counts_are_of_what_may_be_known(site, work):
