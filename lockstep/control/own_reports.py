@@ -352,6 +352,9 @@ def _cells(sent: TerminationEvent) -> dict[str, Any]:
     }
 
 
+_NOT_CARRIED_OUT = (
+    "Not carried out: it opened and changed nothing. Operations see it and decide: ask them."
+)
 _STATES = {
     "pending": "Waits to be carried out.",
     "held": "Held: unusually many leavers were reported. Operations must release it.",
@@ -373,7 +376,7 @@ _VERDICTS = {
 def _became(sent: Sent) -> str:
     row = sent.row
     if row.state == "refused" and row.verdict == Verdict.CONFLICT:
-        return "Taken. Operations have it."  # a case that the asker may not know of
+        return _NOT_CARRIED_OUT  # says nothing of a case that the asker may not know of
     if row.state == "refused":
         return f"Refused: {row.error}" if row.error else "Refused."
     if row.state in _STATES:

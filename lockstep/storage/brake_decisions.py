@@ -37,6 +37,7 @@ from lockstep.storage.brake_rows import (
 from lockstep.storage.inbox import CHANNEL
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, append_all
+from lockstep.storage.refused_events import AT_THE_BRAKE
 from lockstep.storage.tables.intake import brakes, held_events, inbox
 
 MOST_DECIDED = 20
@@ -151,7 +152,7 @@ class BrakeDecisions:
     ) -> None:
         values: dict[str, Any] = {"state": "pending", "error": None}
         if decision is BrakeState.REFUSED:
-            error = f"refused at the brake: {who.reason}"[:1000]
+            error = f"{AT_THE_BRAKE}{who.reason}"[:1000]
             values = {"state": "refused", "error": error, "finished_at": func.clock_timestamp()}
         await connection.execute(
             update(inbox)

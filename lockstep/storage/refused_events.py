@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.rights import Scope
@@ -17,6 +17,11 @@ RECENT = timedelta(days=7)
 MOST = 200
 WAITS = timedelta(minutes=5)
 """So long an event waits for a worker that is busy; longer, and people are told."""
+
+
+AT_THE_BRAKE = "refused at the brake: "
+"""How the error of what an approver refused begins: nothing else of the row tells it from what
+was let go, and refused afterwards."""
 
 
 class Trouble(StrEnum):
@@ -136,6 +141,12 @@ def troubled(within: timedelta) -> ColumnElement[bool]:
     is_recent = inbox.c.received_at > func.now() - within
     return or_(
         and_(inbox.c.state == text("'refused'"), inbox.c.brake_id.is_(None), is_recent),
+        and_(
+            inbox.c.state == text("'refused'"),
+            inbox.c.brake_id.is_not(None),
+            not_(func.coalesce(inbox.c.error, "").startswith(AT_THE_BRAKE)),
+            is_recent,
+        ),
         and_(inbox.c.state == text("'done'"), inbox.c.error.is_not(None), is_recent),
         and_(inbox.c.state == text("'pending'"), inbox.c.error.is_not(None)),
     )

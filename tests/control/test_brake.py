@@ -18,11 +18,13 @@ from lockstep.control.intake import Dispatcher
 from lockstep.domain.brakes import BrakeRule, BrakeState
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.rights import Scope
+from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_keys import key_indexes
+from lockstep.storage.inbox import Disposition
 from lockstep.storage.records import CaseRow
+from lockstep.storage.refused_events import RefusedEvents
 from lockstep.storage.tables.intake import inbox
 from tests.support.casework import TENANT, Casework
 
@@ -267,6 +269,26 @@ async def test_refused_events_say_why_and_open_nothing(hall):
     await hall.send(keys[-1].split("-1-")[0])
     await hall.dispatch()
     assert await hall.state(keys[-1]) == "held", "the hour's limit is used up"
+
+
+async def test_what_is_refused_after_its_release_is_told_and_the_approvers_word_is_not(hall):
+    """Whoever refused at the brake knows; of what was let go, and then refused, nobody did."""
+    keys = await hall.mass(6)
+    await hall.dispatch()
+    view = await hall.the_brake()
+    held = await hall.desk.held(view.brake_id, APPROVER)
+    [one, *others] = [row.inbox_id for row in held]
+    await hall.desk.decide(view.brake_id, RELEASED, APPROVER, reason="true", chosen=[one])
+    await hall.desk.decide(view.brake_id, REFUSED, APPROVER, reason="test data", chosen=others)
+    await hall.work.inbox.finish(
+        [Disposition(one, "refused", verdict="conflict", error="the revision is known")]
+    )
+    assert await hall.states() == {"done": 3, "refused": 3}
+
+    told = await RefusedEvents(hall.work.engine).read(EVERYTHING, limit=10)
+    assert told.total == 1
+    assert [(row.id, row.verdict) for row in told.newest] == [(one, "conflict")]
+    assert told.newest[0].event_id in keys
 
 
 async def test_chosen_events_are_released_and_the_rest_waits(hall):

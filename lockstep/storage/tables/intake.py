@@ -47,6 +47,11 @@ inbox = Table(
         "received_at",
         postgresql_where=text("state = 'refused' and brake_id is null"),
     ),
+    Index(
+        "ix_inbox_refused_later",
+        "received_at",
+        postgresql_where=text("state = 'refused' and brake_id is not null"),
+    ),
     Index("ix_inbox_case_id", "case_id", postgresql_where=text("case_id is not null")),
     Index(
         "ix_inbox_in_part",

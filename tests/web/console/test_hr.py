@@ -329,6 +329,20 @@ async def test_a_repetition_is_said_to_be_one(hr):
     assert "already" not in text_of(theirs)
 
 
+async def test_what_was_not_carried_out_is_not_called_taken(hr):
+    """They learn that it did nothing and whom to ask, and nothing of a case of others."""
+    await hr.send()
+    async with hr.site.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "update inbox set state = 'refused', verdict = 'conflict', error = 'of case c123'"
+        )
+    seen = text_of(await hr.browser.get(HOME))
+    assert "Not carried out: it opened and changed nothing." in seen
+    assert "ask them" in seen
+    assert "Taken" not in seen
+    assert "c123" not in seen
+
+
 async def test_somebody_elses_report_is_not_there(hr):
     """Neither listed, nor opened, nor changed; and what it opened does not show by repeating it."""
     await hr.send(kind="involuntary")
