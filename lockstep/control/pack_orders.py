@@ -13,7 +13,7 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.export_views import ExportViews
 from lockstep.storage.exports import ExportRow, ExportState
-from lockstep.storage.views import AmbiguousCaseError, CaseViews
+from lockstep.storage.views import CaseIdError, CaseViews
 
 NOT_IDENTIFIED = "identified"
 OUT_OF_SCOPE = "scope"
@@ -114,7 +114,7 @@ class PackOrders:
         """The whole id of a case in scope."""
         try:
             view = await self._cases.within(by.scope).show(wanted)
-        except AmbiguousCaseError as error:
+        except CaseIdError as error:
             raise OrderError(f"case: {error}") from None
         if view is None:
             raise NotAllowedError(OUT_OF_SCOPE)

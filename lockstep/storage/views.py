@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -25,7 +26,16 @@ _CASE = [cases.c[item.name] for item in fields(CaseRow)]
 _REVOCATION = [revocations.c[item.name] for item in fields(RevocationRow)]
 
 
-class AmbiguousCaseError(LookupError):
+_OF_AN_ID = re.compile(r"c[a-z2-7]{0,12}")
+LEAST_OF_AN_ID = 6
+"""So many characters of an id mean one case; fewer are a slip, that would act on whichever fits."""
+
+
+class CaseIdError(LookupError):
+    """What cannot be the id of a case, or says too little of it."""
+
+
+class AmbiguousCaseError(CaseIdError):
     """The beginning of an id fits several cases."""
 
 
@@ -111,12 +121,20 @@ class CaseViews:
 
         Raises:
             AmbiguousCaseError: if several cases begin so.
+            CaseIdError: if no id begins so, or it is fewer than `LEAST_OF_AN_ID` characters.
         """
-        beginning = case_id.replace("\\", "").replace("%", "").replace("_", "")
+        if not _OF_AN_ID.fullmatch(case_id):
+            raise CaseIdError(
+                f"there is no case {case_id!r}: an id is c and 12 more of a-z and 2-7; see"
+                " `lockstep cases`"
+            )
+        if len(case_id) < LEAST_OF_AN_ID:
+            raise CaseIdError(
+                f"{case_id!r} is too short for a case: give {LEAST_OF_AN_ID} characters of its id"
+                " at least"
+            )
         query = (
-            select(*_CASE)
-            .where(visible(self._scope), cases.c.case_id.startswith(beginning))
-            .limit(2)
+            select(*_CASE).where(visible(self._scope), cases.c.case_id.startswith(case_id)).limit(2)
         )
         found = await self._views(query)
         exact = [view for view in found if view.case.case_id == case_id]

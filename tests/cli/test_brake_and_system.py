@@ -160,6 +160,18 @@ async def test_an_empty_list_says_why(home, hall):
     assert (code, "there is no case" in said) == (1, True)
 
 
+@pytest.mark.parametrize("given", ["", "%", "_", "c%", "c", "cabcd"])
+async def test_too_little_of_an_id_is_no_case(home, hall, given):
+    """Nor is a wildcard: else a slip shows, or acts on, whichever case there is."""
+    await hall.work.open(termination("W-1"))
+    shown = ("case", "show", given), ("amend", given, "-r", "x", "--access-ends-at", "now")
+    for command in (*shown, ("subject", "show", given)):
+        code, said = await run(home, *command)
+        assert code == 1, said
+        assert "W-1" not in said
+    assert await hall.states() == {}
+
+
 async def test_a_system_is_paused_listed_and_resumed(home, hall):
     """With a reason and an end; what cannot be paused is said."""
     code, said = await run(home, "system", "pause", "memory-1", "-r", "upgrade", "--for", "90m")

@@ -148,7 +148,7 @@ async def test_the_list_shows_what_became_of_each(packing):
         ((*PERIOD, "--out", "no/such/folder/x.zip"), 2, "is no folder"),
         ((*PERIOD, "--previous", "keyring.json"), 2, "no signed note"),
         ((*PERIOD, "--case", "c0zzz"), 1, "there is no case"),
-        ((*PERIOD, "--case", "c"), 1, "several cases"),
+        ((*PERIOD, "--case", "c"), 1, "too short for a case"),
     ],
 )
 async def test_bad_input_is_one_clear_line(packing, args, status, says):

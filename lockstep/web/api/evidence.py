@@ -19,7 +19,7 @@ from lockstep.control.export_order import Order, OrderError, shows_coming
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.export_views import ExportViews
 from lockstep.storage.exports import ExportRow, Exports, ExportState
-from lockstep.storage.views import AmbiguousCaseError, CaseViews
+from lockstep.storage.views import CaseIdError, CaseViews
 from lockstep.web.api.answers import header, told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 from lockstep.web.api.evidence_answers import MOST_LISTED, ExportDocument, ExportsDocument
@@ -203,7 +203,7 @@ async def _check_scope(packs: Packs, order: Order, asker: Principal) -> None:
     if order.case_id:
         try:
             view = await packs.cases.within(asker.scope).show(order.case_id)
-        except AmbiguousCaseError:
+        except CaseIdError:
             view = None
         if view is None or view.case.case_id != order.case_id:
             raise Problem(404, "no_such_case")
