@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lockstep.cli.cases import SealedOption
 from lockstep.cli.context import (
     ConfigOption,
     Context,
     JsonOption,
+    SealedOption,
     err,
     opened,
     out,

@@ -20,6 +20,7 @@ from lockstep.cli.context import (
     ConfigOption,
     Context,
     JsonOption,
+    SealedOption,
     die,
     err,
     finish,
@@ -27,6 +28,7 @@ from lockstep.cli.context import (
     out,
     print_json,
     run,
+    scope_of,
     settings_or_die,
     whoami,
 )
@@ -51,6 +53,7 @@ from lockstep.control.wording import (
     status_of,
     suggestion_of,
 )
+from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.terminations import TerminationKind
@@ -62,15 +65,13 @@ from lockstep.storage.known import KnownNames
 from lockstep.storage.records import CaseView
 
 _TOLD_SKEW_MS = 1000
+MOST_CASES = 1000
+"""One list shows so many."""
 CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]
 SystemArgument = Annotated[str, typer.Argument(help="System of the case, for instance okta-prod.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
 ActorOption = Annotated[
     str, typer.Option("--as", help="Who decides \\[default: the operating system's user].")
-]
-SealedOption = Annotated[
-    bool,
-    typer.Option("--sealed", help="Coming dismissals too; they are a secret until their cutoff."),
 ]
 SecondOption = Annotated[
     str, typer.Option("--second", hidden=True, help="Not taken any more: it proved nobody.")
@@ -97,26 +98,34 @@ def list_cases(
     status: Annotated[CaseStatus | None, typer.Option(help="Only cases with this status.")] = None,
     partner: Annotated[str | None, typer.Option(help="Only cases of this partner.")] = None,
     worker: Annotated[str | None, typer.Option(help="Only cases of this worker id.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_CASES, help="At most so many.")] = 50,
     sealed: SealedOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """List cases, newest first; without coming dismissals, unless --sealed."""
+    """List cases, newest first; without coming dismissals, unless --sealed.
+
+    How many more there are is told; with --json, on standard error.
+    """
     settings = settings_or_die(config)
 
     wanted = _Listed(status, partner, (settings.tenant, worker) if worker else None)
 
-    async def work() -> tuple[list[CaseView], str]:
+    async def work() -> tuple[list[CaseView], int, str]:
         async with opened(settings) as context:
-            views = await wanted.of(context, scope_of(sealed=sealed), limit)
-            return views, "" if views else await wanted.why_none(context)
+            scope = scope_of(sealed=sealed)
+            views = await wanted.of(context, scope, limit)
+            more = await wanted.count(context, scope) - len(views) if len(views) >= limit else 0
+            return views, more, "" if views else await wanted.why_none(context)
 
-    views, why_none = run(work())
+    views, more, why_none = run(work())
     if as_json:
         print_json([render.as_data(view) for view in views])
     elif views:
         out.print(render.case_table(views))
+    if more > 0:
+        said = f"and {counted(more, 'more case')}: --limit lists up to {MOST_CASES:,}."
+        (err if as_json else out).print(said, soft_wrap=True)
     if why_none:
         (err if as_json else out).print(why_none, soft_wrap=True)
 
@@ -132,6 +141,12 @@ class _Listed:
     async def of(self, context: Context, scope: Scope, limit: int) -> list[CaseView]:
         return await context.views.within(scope).list_cases(
             status=self.status, partner=self.partner, worker=self.worker, limit=limit
+        )
+
+    async def count(self, context: Context, scope: Scope) -> int:
+        """How many there are of what `of` lists."""
+        return await context.views.within(scope).count_cases(
+            status=self.status, partner=self.partner, worker=self.worker
         )
 
     async def why_none(self, context: Context) -> str:
@@ -243,11 +258,6 @@ async def _found(context: Context, case_id: str, *, sealed: bool) -> CaseView:
             raise
     await context.desk.find(case_id)
     raise RefusedError("this is a coming dismissal: --sealed shows it")
-
-
-def scope_of(*, sealed: bool) -> Scope:
-    """What is listed: whoever has the keyring may see all, but not by accident."""
-    return EVERYTHING if sealed else Scope(None)
 
 
 def hold_line(hold: Hold) -> str:

@@ -25,6 +25,7 @@ from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError
 from lockstep.control.temporal import connect
 from lockstep.control.whose_case import WhoseCase
+from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
@@ -52,6 +53,15 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", help="Settings file \\[default: lockstep.toml]."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
+SealedOption = Annotated[
+    bool,
+    typer.Option("--sealed", help="Coming dismissals too; they are a secret until their cutoff."),
+]
+
+
+def scope_of(*, sealed: bool) -> Scope:
+    """What is listed: whoever has the keyring may see all, but not by accident."""
+    return EVERYTHING if sealed else Scope(None)
 
 
 @dataclass(frozen=True, slots=True)

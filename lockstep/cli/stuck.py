@@ -9,15 +9,16 @@ from datetime import datetime
 from rich.markup import escape
 
 from lockstep.cli import render
-from lockstep.cli.cases import SealedOption, scope_of
 from lockstep.cli.context import (
     ConfigOption,
     Context,
     JsonOption,
+    SealedOption,
     opened,
     out,
     print_json,
     run,
+    scope_of,
     settings_or_die,
 )
 from lockstep.control.wording import afterwards_words, outage_words

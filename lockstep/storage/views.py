@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.leavers import KeyKind
@@ -60,16 +60,36 @@ class CaseViews:
         limit: int = 50,
     ) -> list[CaseView]:
         """Newest first. ``worker`` is (tenant, worker id); found by blind index."""
-        query = select(*_CASE).where(visible(self._scope)).order_by(cases.c.opened_at.desc())
-        if status == CaseStatus.NEEDS_PERSON:
-            query = query.where(_waits_for_person())
-        elif status:
-            query = query.where(cases.c.status == status)
-        if partner:
-            query = query.where(cases.c.partner == partner)
-        if worker:
-            query = query.where(cases.c.worker_index == self._ring.blind_index("worker", *worker))
+        wanted = self._wanted(status, partner, worker)
+        query = select(*_CASE).where(wanted).order_by(cases.c.opened_at.desc())
         return await self._views(query.limit(min(limit, MOST_ROWS)))
+
+    async def count_cases(
+        self,
+        *,
+        status: str | None = None,
+        partner: str | None = None,
+        worker: tuple[str, str] | None = None,
+    ) -> int:
+        """How many there are of what `list_cases` lists."""
+        query = select(func.count()).select_from(cases).where(self._wanted(status, partner, worker))
+        async with self._engine.connect() as connection:
+            return int(await connection.scalar(query) or 0)
+
+    def _wanted(
+        self, status: str | None, partner: str | None, worker: tuple[str, str] | None
+    ) -> ColumnElement[bool]:
+        conditions = [visible(self._scope)]
+        if status == CaseStatus.NEEDS_PERSON:
+            conditions.append(_waits_for_person())
+        elif status:
+            conditions.append(cases.c.status == status)
+        if partner:
+            conditions.append(cases.c.partner == partner)
+        if worker:
+            index = self._ring.blind_index("worker", *worker)
+            conditions.append(cases.c.worker_index == index)
+        return and_(*conditions)
 
     async def later_than(self, case_id: str) -> str:
         """A case of a later employment under the same spell; "" where none may be known of."""

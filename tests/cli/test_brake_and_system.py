@@ -145,6 +145,18 @@ async def test_a_coming_dismissal_is_not_among_the_cases(home, hall):
     assert (await run(home, "case", "show", secret.case_id, "--sealed"))[0] == 0
 
 
+async def test_a_list_that_is_cut_says_how_many_more_there_are(home, hall):
+    """Below the table; for a script on standard error. One that is whole says nothing."""
+    for number in range(3):
+        await hall.work.open(termination(f"W-{number}"))
+    assert "and 1 more case: --limit lists" in (await run(home, "cases", "--limit", "2"))[1]
+    assert "more case" not in (await run(home, "cases", "--limit", "3"))[1]
+    given = ["cases", "--limit", "1", "--json", "--config", str(home / "lockstep.toml")]
+    result = await asyncio.to_thread(CliRunner().invoke, app, given)
+    assert len(json.loads(result.stdout)) == 1
+    assert "and 2 more cases" in result.stderr
+
+
 async def test_an_empty_list_says_why(home, hall):
     """Nothing yet, nothing that fits, and a name that nobody has are told apart."""
     assert (await run(home, "cases"))[1].startswith("No cases. Report a leaver")
