@@ -15,16 +15,20 @@ from lockstep.cli.context import (
     ConfigOption,
     Context,
     JsonOption,
+    SealedOption,
+    err,
     opened,
     out,
     print_json,
     run,
+    scope_of,
     settings_or_die,
     whoami,
 )
 from lockstep.control.asking import Asked
 from lockstep.control.casework import CaseDesk
 from lockstep.control.command_line import CommandLine
+from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING
 from lockstep.settings import Settings
 from lockstep.storage.requests import RequestRow, Requests
@@ -50,23 +54,38 @@ class Patience:
 
 def list_requests(
     limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
+    sealed: SealedOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """List what waits for a second person, the first to run out first; decide it in the console."""
+    """List what waits for a second person, the first to run out first; decide it in the console.
+
+    Of requests about coming dismissals, unless --sealed, how many; with --json, on standard error.
+    """
     settings = settings_or_die(config)
+    scope = scope_of(sealed=sealed)
 
-    async def work() -> list[RequestRow]:
+    async def work() -> tuple[list[RequestRow], int, int]:
         async with opened(settings) as context:
-            return await Requests(context.engine).pending(EVERYTHING, limit=limit)
+            requests = Requests(context.engine)
+            rows = await requests.pending(scope, limit=limit)
+            shown = await requests.waiting(scope)
+            hidden = await requests.waiting(EVERYTHING) - shown
+            return rows, max(0, shown - len(rows)), max(0, hidden)
 
-    rows = run(work())
+    rows, more, hidden = run(work())
     if as_json:
         print_json([_data(row) for row in rows])
     elif rows:
         out.print(_table(rows))
-    else:
+    elif not hidden:
         out.print("Nothing waits for a second person.")
+    beside = err if as_json else out
+    if more:
+        beside.print(f"and {counted(more, 'more request')}: --limit lists up to 200.")
+    if hidden:
+        told = counted(hidden, "request")
+        beside.print(f"{told} about coming dismissals not listed: --sealed lists them.")
 
 
 @request_app.command("withdraw")

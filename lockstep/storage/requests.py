@@ -76,6 +76,16 @@ class Requests:
         """What waits for somebody, the first to expire first."""
         return await self._rows(scope, undecided(), limit=limit)
 
+    async def waiting(self, scope: Scope) -> int:
+        """How many there are of what `pending` lists."""
+        query = (
+            select(func.count())
+            .select_from(requests.join(cases, cases.c.case_id == requests.c.case_id))
+            .where(visible(scope), undecided())
+        )
+        async with self._engine.connect() as connection:
+            return int(await connection.scalar(query) or 0)
+
     async def about_closed(self, scope: Scope, *, limit: int = 50) -> list[RequestRow]:
         """What waits for somebody about cases that have closed, and so are in no other list."""
         closed = and_(undecided(), cases.c.status == CaseStatus.CLOSED.value)

@@ -145,6 +145,21 @@ async def test_a_coming_dismissal_is_not_among_the_cases(home, hall):
     assert (await run(home, "case", "show", secret.case_id, "--sealed"))[0] == 0
 
 
+async def test_a_request_about_a_coming_dismissal_is_not_listed(home, hall):
+    """It would tell of the case; how many there are is said, and --sealed lists them."""
+    kind = TerminationKind.INVOLUNTARY
+    secret = await hall.work.open(termination("W-1", kind=kind), due=timedelta(days=1))
+    assert (await run(home, "requests"))[1].strip() == "Nothing waits for a second person."
+    code, said = await run(home, "rescind", secret.case_id, "-r", "they stay", "--as", "ana")
+    assert (code, "asked" in said) == (0, True), said
+    left_out = "1 request about coming dismissals not listed: --sealed lists them."
+    assert (await run(home, "requests"))[1].strip() == left_out
+    said = (await run(home, "requests", "--json"))[1]
+    assert (secret.case_id in said, left_out in said) == (False, True)
+    said = (await run(home, "requests", "--sealed"))[1]
+    assert (secret.case_id in said, "not listed" in said) == (True, False)
+
+
 async def test_a_list_that_is_cut_says_how_many_more_there_are(home, hall):
     """Below the table; for a script on standard error. One that is whole says nothing."""
     for number in range(3):
