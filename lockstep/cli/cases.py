@@ -176,7 +176,8 @@ def show_case(
 ) -> None:
     """Show one case: its clocks, each system, what was removed, what remains.
 
-    A coming dismissal is not there, unless --sealed.
+    A coming dismissal is not there, unless --sealed. While a system is not off, exposure_ms is the
+    least that it can be: accounts that were not found yet count for nothing.
     """
     settings = settings_or_die(config)
 
@@ -284,7 +285,7 @@ def print_case(view: CaseView, held: Sequence[Hold] = ()) -> None:
     out.print(
         f"HR lag {render.duration(times.hr_lag_ms)}   "
         f"time to revocation {render.duration(times.time_to_revocation_ms)}{growing}   "
-        f"exposure {render.duration(times.exposure_ms)}{growing} account-time\n"
+        f"exposure {render.exposure_text(view, times)}\n"
     )
     for hold in held:
         out.print(hold_line(hold), soft_wrap=True)

@@ -128,7 +128,10 @@ async def _database(settings: Settings) -> Check:
         return Check("database", "problem", str(error))
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
-        return Check("database", "problem", reason, "Check database.url and that it is running.")
+        fix = "Check database.url and that it is running."
+        if settings.database.mode == "embedded":
+            fix = "Our own PostgreSQL runs while `lockstep up` does: start that, or see its log."
+        return Check("database", "problem", reason, fix)
     finally:
         await engine.dispose()
     try:
@@ -374,5 +377,13 @@ def _print(checks: list[Check]) -> None:
         out.print(f"{mark}  [bold]{check.part}[/]  {escape(check.says)}", soft_wrap=True)
         if check.fix:
             out.print(f"         [dim]{escape(check.fix)}[/]", soft_wrap=True)
-    bad = sum(check.level == "problem" for check in checks)
-    out.print("\nEverything is in order." if not bad else f"\n{bad} to mend.")
+    out.print(f"\n{last_line(checks)}")
+
+
+def last_line(checks: Iterable[Check]) -> str:
+    """What it comes to; a warning is nothing to mend at once, but not "in order" either."""
+    levels = Counter(check.level for check in checks)
+    warnings = counted(levels["warning"], "warning")
+    if levels["problem"]:
+        return f"{levels['problem']} to mend."
+    return f"Nothing to mend; {warnings}." if levels["warning"] else "Everything is in order."

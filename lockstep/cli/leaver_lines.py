@@ -94,6 +94,9 @@ def print_lines(lines: Sequence[LeaverLine]) -> None:
     counts = Counter(line.becomes for line in lines if not line.problems)
     if not bad:
         out.print(_counted(counts, would=True))
+    if any(line.is_of_file for line in lines):
+        out.print("This file cannot be taken; nothing was reported.")
+        return
     out.print(f"{len(lines)} checked, {bad} faulty; nothing was reported.")
 
 

@@ -23,6 +23,9 @@ from lockstep.storage.stalled import Stalled, StalledCase
 from lockstep.storage.sweeping import LostWorkflow, Swept
 
 NONE = "–"
+_NAMED = 3
+_OVER = {RevocationState.SETTLED, RevocationState.STOPPED}
+"""Nothing is done in such a system any more."""
 _COLOURS = {
     "settled": "green",
     "closed": "green",
@@ -69,6 +72,18 @@ def times_of(view: CaseView, now: datetime | None = None) -> CaseTimes:
     )
 
 
+def exposure_text(view: CaseView, times: CaseTimes) -> str:
+    """Exposure as far as it is known: a system that is not off yet may show more accounts."""
+    open_rows = [row for row in view.revocations if row.revoked_at is None]
+    told = f"{duration(times.exposure_ms)} account-time"
+    if view.case.begun_at is None or not open_rows:
+        return told
+    yet = " yet" if any(row.state not in _OVER for row in open_rows) else ""
+    names = ", ".join(row.system for row in open_rows[:_NAMED])
+    more = f" and {len(open_rows) - _NAMED} more" if len(open_rows) > _NAMED else ""
+    return f"at least {told}; {names}{more} not known{yet}"
+
+
 def coloured(word: str) -> str:
     return f"[{_COLOURS.get(word, 'white')}]{word.replace('_', ' ')}[/]"
 
@@ -79,7 +94,7 @@ def case_table(views: list[CaseView]) -> Table:
     for name in ("case", "status", "leaver", "kind", "partner", "cutoff", "closed", "open"):
         table.add_column(name, no_wrap=name in {"case", "status"})
     for view in views:
-        left = sum(row.state != RevocationState.SETTLED for row in view.revocations)
+        left = sum(row.state not in _OVER for row in view.revocations)
         table.add_row(
             view.case.case_id,
             coloured(status_of(view)),

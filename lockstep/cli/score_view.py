@@ -239,7 +239,7 @@ def explanation(costs: list[Document]) -> Iterator[str]:
 def penalties(document: Document) -> Iterator[RenderableType]:
     """Each partner's late cases and what they cost."""
     if not document["partners"]:
-        yield f"No leaver's cutoff lay in {document['month']}."
+        yield f"No leaver with a cutoff in {document['month']} is judged yet."
     for partner in document["partners"]:
         total = money(partner["total"], partner["currency"])
         yield (

@@ -220,7 +220,7 @@ def _ledger_line(since: datetime) -> str:
 def _held_line(held: HeldWait) -> str:
     """Who waits at a brake is in no case, and would be missing among them."""
     late = f"[bold red]{held.past_cutoff:,} past the cutoff[/]" if held.past_cutoff else ""
-    who = counted(held.count, "person waits", "people wait")
+    who = counted(held.count, "report waits", "reports wait")
     first = f"first cutoff {render.instant(held.first_cutoff_at)}"
     told = ", ".join(part for part in (late, first) if part)
     return f"{who} at a brake, without a case: {told}. See `lockstep brake list`."

@@ -29,6 +29,7 @@ from lockstep.cli.context import (
 from lockstep.control.desk import Person
 from lockstep.control.privacy import Privacy, Retention, Stored, Tally, Whom
 from lockstep.domain.counting import counted
+from lockstep.domain.outcomes import CaseStatus
 from lockstep.settings import Settings
 from lockstep.storage.erasure import Erased, Erasure
 from lockstep.storage.spells import Kept, Obstacle, Spell
@@ -56,7 +57,7 @@ _KEPT = {
     Obstacle.HELD: "a legal hold stands",
     Obstacle.OPEN: "a case is open",
     Obstacle.AT_WORK: "a system that is not required is still open",
-    Obstacle.WATCHED: "still watched",
+    Obstacle.WATCHED: "still watched, or a last look may be under way",
 }
 
 
@@ -109,15 +110,18 @@ def erase(
 ) -> None:
     """Destroy a person's data for good. The ledger stays, and stays verifiable."""
     settings = settings_or_die(config, level="error")
-    if not yes and not typer.confirm("This cannot be undone by anybody. Erase?", err=True):
-        die("nothing was erased")
+    whom = Whom(target, worker_id, source)
+
+    async def look() -> Stored:
+        async with _privacy(settings) as privacy:
+            return await privacy.erasable(whom, reference=reference)
 
     async def work() -> tuple[Erased, list[str]]:
         async with _privacy(settings) as privacy:
-            return await privacy.erase(
-                Whom(target, worker_id, source), reference=reference, actor=actor or whoami()
-            )
+            return await privacy.erase(whom, reference=reference, actor=actor or whoami())
 
+    if not yes:
+        _ask_to_erase(run(look()))
     done, files = run(work())
     if as_json:
         print_json(_erased_data(done, files))
@@ -205,6 +209,16 @@ def retention(
         out.print(f"{counted(count, 'person', 'people')} kept: {_KEPT[obstacle]}")
 
 
+def _ask_to_erase(stored: Stored) -> None:
+    """Say whom it is about, and ask; ends the command unless the answer is yes."""
+    lost = [spell for spell in stored.spells if spell.subject_id in stored.subjects]
+    for spell in lost:
+        name = stored.subjects[spell.subject_id].display_name or "no name"
+        typer.echo(f"{spell.case_id}  {name}  {spell.status}", err=True)
+    if lost and not typer.confirm("This cannot be undone by anybody. Erase?", err=True):
+        die("nothing was erased")
+
+
 async def _preview(job: Retention) -> tuple[list[Spell], Tally]:
     shown: list[Spell] = []
     kept: dict[object, Obstacle] = {}
@@ -232,7 +246,7 @@ def _print_stored(stored: Stored) -> None:
         for key in subject.keys.keys:
             where = f"  ({key.system})" if key.system else ""
             out.print(f"  {key.kind.value:<10} {escape(key.value)}{escape(where)}")
-        out.print(f"  watched until  {_at(spell)}")
+        out.print(f"  {_end_of(spell)}  {_at(spell)}")
     for row in stored.holds:
         out.print(hold_line(row))
     inventory = stored.inventory
@@ -245,8 +259,19 @@ def _print_stored(stored: Stored) -> None:
         out.print(f"[yellow]cannot be erased now[/]: {_reason(stored.kept)}")
 
 
+def _end_of(spell: Spell) -> str:
+    """What the end of a spell is: a watch may have been ended before its time."""
+    if spell.status == CaseStatus.RESCINDED:
+        return "called off"
+    return "watched until" if spell.is_watched else "watch ended; a look under way may last until"
+
+
 def _reason(kept: Kept) -> str:
-    return f"{_KEPT[kept.obstacle]} ({kept.spell.case_id})"
+    is_ended = kept.obstacle is Obstacle.WATCHED and not kept.spell.is_watched
+    told = (
+        "its watch was ended, a look may still be under way" if is_ended else _KEPT[kept.obstacle]
+    )
+    return f"{told} ({kept.spell.case_id})"
 
 
 def _print_erased(done: Erased, files: list[str]) -> None:

@@ -105,7 +105,9 @@ def _own_child(name: str, settings: Settings, file: Path, logs: Path) -> ChildSp
     def prepare() -> None:
         flag.unlink(missing_ok=True)
         for port in ports.values():
-            require_free_port(port, setting="web.port", host=settings.web.bind, chooses=False)
+            require_free_port(
+                port, setting="web.port", host=settings.web.bind, chooses=False, bind="web.bind"
+            )
 
     return ChildSpec(
         name=name,

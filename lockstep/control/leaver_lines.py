@@ -85,6 +85,7 @@ class LeaverLine:
         source: whose number it is, as named.
         found: what it is about; None where it cannot be used.
         becomes: what it would do, the brake's word included.
+        is_of_file: no leaver, but what is wrong with the file as a whole.
     """
 
     number: int
@@ -97,6 +98,7 @@ class LeaverLine:
     found: Found | None = None
     problems: tuple[str, ...] = ()
     becomes: Becomes = Becomes.REFUSED
+    is_of_file: bool = False
 
     @property
     def local_cutoff(self) -> datetime | None:
@@ -200,6 +202,7 @@ class LeaverLines:
             source=(cells.get("source") or source).strip(),
             problems=line.problems,
             becomes=Becomes.EMPTY if line.is_empty else Becomes.REFUSED,
+            is_of_file=line.is_of_file,
         )
         if line.is_empty or line.problems:
             return plain

@@ -357,7 +357,7 @@ _NOT_CARRIED_OUT = (
 )
 _STATES = {
     "pending": "Waits to be carried out.",
-    "held": "Held: unusually many leavers were reported. Operations must release it.",
+    "held": "Held: unusually many leavers were reported. An approver must release it.",
 }
 _STATUSES = {
     CaseStatus.SCHEDULED: "Scheduled: access ends at the cutoff.",

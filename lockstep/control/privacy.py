@@ -85,11 +85,7 @@ class Privacy:
         Raises:
             RefusedError: nobody of that name, no fit reference, or something keeps the data.
         """
-        if not REFERENCE.fullmatch(reference):
-            raise RefusedError(
-                "give the number of the request, 40 characters of A-Z, a-z, 0-9, . _ and -: it "
-                "stands in the ledger for ever, so it must not say more than a number"
-            )
+        _require_number(reference)
         wanted, _ = await self._find(whom)
         done = await self._erasure.erase(wanted, Cause(Ground.REQUEST, actor, reference))
         if done.kept:
@@ -97,6 +93,14 @@ class Privacy:
         for spell in done.spells:
             log.info("subject_erased", case_id=spell.case_id)
         return done, await delete_packs(self._erasure, self._packs)
+
+    async def erasable(self, whom: Whom, *, reference: str) -> Stored:
+        """Whom `erase` would erase; changes nothing, and raises what that would."""
+        _require_number(reference)
+        stored = await self.show(whom)
+        if stored.kept is not None:
+            raise RefusedError(_why(stored.kept))
+        return stored
 
     async def show(self, whom: Whom) -> Stored:
         """Everything that is stored of a person; raises `RefusedError` if nothing ever was."""
@@ -278,6 +282,12 @@ def _why(kept: Kept) -> str:
                 f"case {case_id} is closed, but a system that is not required is still open: see "
                 f"`lockstep case show {case_id}`, then retry or attest it"
             )
+        case Obstacle.WATCHED if not kept.spell.is_watched:
+            until = instant_text(kept.spell.ended_at) if kept.spell.ended_at else "later"
+            return (
+                f"the watch of case {case_id} was ended, but a look that had begun may still be "
+                f"under way until {until}: erase the data after that"
+            )
         case Obstacle.WATCHED:
             until = instant_text(kept.spell.ended_at) if kept.spell.ended_at else "later"
             return (
@@ -291,6 +301,14 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def _require_number(reference: str) -> None:
+    if not REFERENCE.fullmatch(reference):
+        raise RefusedError(
+            "give the number of the request, 40 characters of A-Z, a-z, 0-9, . _ and -: it "
+            "stands in the ledger for ever, so it must not say more than a number"
+        )
 
 
 def _require_reason(person: Person) -> None:

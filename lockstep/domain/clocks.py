@@ -115,7 +115,12 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class CaseTimes:
-    """Times of a case; ``is_open`` says that they are censored at "now" and still growing."""
+    """Times of a case; ``is_open`` says that they are censored at "now" and still growing.
+
+    Args:
+        exposure_ms: the least that it can be while any system is not off: accounts that were not
+            found yet count for nothing.
+    """
 
     hr_lag_ms: int
     time_to_revocation_ms: int

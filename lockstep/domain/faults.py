@@ -28,7 +28,7 @@ class FaultCategory(StrEnum):
     MANAGED_ELSEWHERE = "managed_elsewhere"
     """A directory or identity provider owns the account and would undo our change."""
     UNKNOWN_WORKER = "unknown_worker"
-    """No system knows any of the keys."""
+    """A system was searched by keys that it does not know, and by none that it must know."""
     UNEXPECTED_ANSWER = "unexpected_answer"
     """An answer that the vendor's documentation does not allow."""
     MISCONFIGURED = "misconfigured"
@@ -176,7 +176,7 @@ _RULES: dict[FaultCategory, FaultRule] = {
     FaultCategory.UNKNOWN_WORKER: FaultRule(
         False,
         Audience.HR,
-        "The leaver was not found, and that settles nothing yet.",
+        "Nobody was found there by these keys, and that settles nothing yet.",
         "Ask HR for more keys and add them: lockstep case correct. Or attest.",
     ),
     FaultCategory.UNEXPECTED_ANSWER: FaultRule(

@@ -50,12 +50,14 @@ class SheetLine:
         number: as an editor counts lines, from 1; the header is 1.
         cells: by column; empty where the line cannot be read.
         is_empty: nothing stands in it; it says nothing and loses nothing.
+        is_of_file: what is wrong is the file as a whole, and no leaver stands in it for us.
     """
 
     number: int
     cells: dict[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()
     is_empty: bool = False
+    is_of_file: bool = False
 
 
 class _UnreadableError(Exception):
@@ -63,7 +65,7 @@ class _UnreadableError(Exception):
 
     def __init__(self, number: int, *problems: str) -> None:
         super().__init__()
-        self.line = SheetLine(number, problems=problems)
+        self.line = SheetLine(number, problems=problems, is_of_file=True)
 
 
 def read_sheet(raw: bytes, *, most_lines: int = MOST_LINES) -> list[SheetLine]:
@@ -73,7 +75,8 @@ def read_sheet(raw: bytes, *, most_lines: int = MOST_LINES) -> list[SheetLine]:
     except _UnreadableError as error:
         return [error.line]
     if all(line.is_empty for line in lines):
-        return [*lines, SheetLine(1, problems=("there is no leaver below the header",))]
+        none = "there is no leaver below the header"
+        return [*lines, SheetLine(1, problems=(none,), is_of_file=True)]
     return _told_once(lines)
 
 

@@ -32,7 +32,7 @@ def port_or_free(port: int) -> int:
 
 
 def require_free_port(
-    port: int, *, setting: str, host: str = LOOPBACK, chooses: bool = True
+    port: int, *, setting: str, host: str = LOOPBACK, chooses: bool = True, bind: str = ""
 ) -> None:
     """Check that a server may bind `port`.
 
@@ -41,6 +41,7 @@ def require_free_port(
         setting: the settings key that an operator can change, named in the error.
         host: the address that the server will bind.
         chooses: whether the setting takes 0 for a free port.
+        bind: the settings key of ``host``, where an operator can change that.
 
     Raises:
         EmbeddedError: another process listens on it, or the system refuses it.
@@ -59,10 +60,20 @@ def require_free_port(
                     f"Port {port} on {host} is already in use by another program. "
                     f"Stop that program, or set `{setting}` to a free port{hint}."
                 ) from error
+            if bind and _is_of_address(error):
+                raise EmbeddedError(
+                    f"The address {host} cannot be bound here: {error.strerror}. "
+                    f"Set `{bind}` to an address of this machine."
+                ) from error
             raise EmbeddedError(
                 f"Port {port} on {host} cannot be used: {error.strerror}. "
                 f"Set `{setting}` to another port{hint}."
             ) from error
+
+
+def _is_of_address(error: OSError) -> bool:
+    """No other port would help: it is the address that this machine does not have."""
+    return isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
 
 
 def require_own_listener(port: int, leader: int) -> None:

@@ -40,6 +40,12 @@ def _duration(value: object) -> object:
     return value
 
 
+def _some_time(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("no system can be off in no time at all: give 1s or more")
+    return value
+
+
 def secret_reference(value: str) -> str:
     if value.startswith(("env:", "file:")) and value.partition(":")[2]:
         return value
@@ -58,6 +64,7 @@ def _groups(value: object) -> object:
 
 TierName = Annotated[Tier, BeforeValidator(_tier)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Limit = Annotated[Duration, AfterValidator(_some_time)]
 SecretRef = Annotated[str, AfterValidator(secret_reference)]
 
 
@@ -130,7 +137,7 @@ class PolicyTable(Table):
     involuntary_at_notice: bool = False
     warn_at: float = Field(default=0.5, gt=0, le=1)
     watch: list[Duration] = Field(default_factory=lambda: list(DEFAULT_WATCH), max_length=20)
-    sla: dict[TerminationKind, dict[TierName, Duration]] = Field(default_factory=dict)
+    sla: dict[TerminationKind, dict[TierName, Limit]] = Field(default_factory=dict)
     vendor_clock_tolerance: Duration = Field(
         default=VENDOR_CLOCK_TOLERANCE, ge=timedelta(seconds=1), le=timedelta(minutes=1)
     )

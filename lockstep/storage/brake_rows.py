@@ -74,7 +74,7 @@ class BrakeView:
 
 @dataclass(frozen=True, slots=True)
 class HeldWait:
-    """How many people wait at brakes, without a case.
+    """How many reports wait at brakes, without a case; one person may be in several.
 
     Args:
         count: all of them, ``past_cutoff`` those whose access should have ended by now.

@@ -45,6 +45,7 @@ class Spell:
         worker_index: of the worker's number.
         numbered_by: the source whose number it is: with it, the same for all spells of one person.
         ended_at: end of the last look, or of a rescinded case; None while it is open.
+        is_watched: nobody has said that they stay or work here again, which ends the watch.
         is_held: a legal hold stands.
         is_at_work: some system is neither settled nor stopped.
     """
@@ -59,6 +60,7 @@ class Spell:
     status: str
     cutoff_at: datetime
     ended_at: datetime | None
+    is_watched: bool
     is_held: bool
     is_at_work: bool
     erased_at: datetime | None
@@ -99,6 +101,7 @@ _SPELL = """
                       else interval '0' end
              when 'rescinded' then c.updated_at
            end as ended_at,
+           c.unwatched_at is null as is_watched,
            exists (
              select from holds h where h.case_id = c.case_id and h.released_at is null
            ) as is_held,

@@ -74,7 +74,7 @@ async def test_held_events_are_listed_and_decided(home, hall):
     assert code == 0
     assert "3 wait since" in said
     assert "Leaver W-00005" in said
-    assert "3 people wait at a brake, without a case" in (await run(home, "stuck"))[1]
+    assert "3 reports wait at a brake, without a case" in (await run(home, "stuck"))[1]
     code, raw = await run(home, "brake", "list", "--json")
     [brake] = json.loads(raw)
     event = str(brake["events"][0]["inbox_id"])

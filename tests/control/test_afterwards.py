@@ -46,5 +46,5 @@ def test_a_failure_says_why():
     """In the words that pages use."""
     said = Said(9, ASKED, "unknown_worker", "", 1)
     assert after(row("needs_person"), said).note == (
-        "The leaver was not found, and that settles nothing yet."
+        "Nobody was found there by these keys, and that settles nothing yet."
     )

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from sqlalchemy import text
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from lockstep.cli.cases import case_app
 from lockstep.cli.subject import subject_app
-from tests.support.casework import EMAIL, NAME, Casework
-from tests.support.endings import LONG_DUE, ended, exported, is_erased
+from tests.support.casework import EMAIL, NAME, Casework, termination
+from tests.support.endings import LONG_DUE, closed, ended, exported, is_erased
 
 
 @pytest.fixture
@@ -89,6 +90,37 @@ async def test_the_commands_hold_release_and_erase(work, settings, packs):
     assert (status, "(erased)" in shown, '"reference":"DSR-7"' in shown) == (0, True, True)
     status, shown, _ = await run(settings, *erase_it, "--yes")
     assert (status, "was erased before" in shown) == (0, True)
+
+
+async def test_erase_says_whom_before_it_asks(work, settings):
+    """Nobody agrees to what cannot be undone before they have read whose data it is."""
+    case = await ended(work)
+    erase_it = ("--reference", "DSR-7")
+    status, _, errors = await run(settings, "subject", "erase", case.case_id, *erase_it)
+    assert (status, NAME in errors.partition("Erase?")[0]) == (1, True)
+    status, _, errors = await run(settings, "subject", "erase", "%", *erase_it, answer="y\n")
+    assert (status, "there is no case" in errors, "Erase?" in errors) == (1, True, False)
+    running = await work.open(termination("W-open"))
+    status, _, errors = await run(settings, "subject", "erase", running.case_id, *erase_it)
+    assert (status, "is revoking" in errors, "Erase?" in errors) == (1, True, False)
+    assert not await is_erased(work, case)
+
+
+async def test_a_watch_that_was_ended_is_not_said_to_go_on(work, settings):
+    """After a rehire only a look that had begun may still keep the data."""
+    case = await closed(work)
+    async with work.engine.begin() as connection:
+        ends = text("update cases set unwatched_at = now() where case_id = :case_id")
+        await connection.execute(ends, {"case_id": case.case_id})
+    _, shown, _ = await run(settings, "subject", "show", case.case_id)
+    _, _, errors = await run(
+        settings, "subject", "erase", case.case_id, "--reference", "DSR-7", "--yes"
+    )
+    assert "watch ended" in shown
+    assert "was ended, but a look" in " ".join(errors.split())
+    for said in (shown, errors):
+        assert "watched until" not in said
+        assert "still watched" not in said
 
 
 async def test_the_commands_refuse_in_one_line(work, settings):

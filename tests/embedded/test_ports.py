@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 import sys
@@ -46,6 +47,27 @@ def test_a_port_that_the_system_refuses_names_the_setting(monkeypatch):
 
     with pytest.raises(EmbeddedError, match=r"cannot be used: Permission denied.*`web\.port`"):
         require_free_port(80, setting="web.port")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+    ],
+)
+def test_an_address_that_is_not_ours_names_its_own_setting(monkeypatch, error):
+    """No other port would help: the operator reads which address to change."""
+
+    class Elsewhere(socket.socket):
+        def bind(self, address):
+            raise error
+
+    monkeypatch.setattr("lockstep.embedded.ports.socket.socket", Elsewhere)
+
+    with pytest.raises(EmbeddedError, match=r"cannot be bound here.*`web\.bind`") as refused:
+        require_free_port(8080, setting="web.port", host="example.com", bind="web.bind")
+    assert "web.port" not in str(refused.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a port is")

@@ -107,6 +107,8 @@ ROWS = [
         "Input should be", "'0', '1' or 'manual'"),
     Row("bad duration", 'tier = "0"', 'timeout = "soon"', "systems.okta-prod.timeout",
         "a duration is written like", '"90s"'),
+    Row("no time at all", OKTA, '[policy.sla.involuntary]\n0 = "0s"\n' + OKTA,
+        "policy.sla.involuntary.0", "in no time at all", "give 1s or more"),
     Row("bad number", OKTA, "[web]\nport = 99999\n" + OKTA, "web.port", "less than or equal to",
         "65535"),
     Row("bad choice", OKTA, '[log]\nlevel = "loud"\n' + OKTA, "log.level", "Input should be",

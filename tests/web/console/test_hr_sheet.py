@@ -151,12 +151,23 @@ async def test_lines_that_cannot_be_taken_stop_the_rest(hr):  # noqa: F811
     assert len(await cases(hr)) == 1
 
 
-@pytest.mark.parametrize("raw", [b"", b"no header", b"worker_id;kind\r\nW;voluntary", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"no header",
+        b"worker_id;kind\r\nW;voluntary",
+        b"\xff\xfe",
+        b"worker_id\n\xe9",
+        b"worker_id;kind;zone",
+    ],
+)
 async def test_a_file_without_a_leaver_sends_nothing(hr, raw):  # noqa: F811
     """It is said what is wrong, and there is no button."""
     page = await look(hr.browser, raw)
     assert 'name="sheet"' not in page.text
-    assert "choose a file" in text_of(page) or "cannot be taken" in text_of(page)
+    assert "choose a file" in text_of(page) or "This file cannot be taken" in text_of(page)
+    assert "leaver in this file" not in text_of(page)
 
 
 async def test_nothing_is_sent_that_was_not_seen(hr):  # noqa: F811

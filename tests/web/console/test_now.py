@@ -214,7 +214,7 @@ async def test_who_waits_at_a_brake_past_the_cutoff_is_late(site, work):
     page = (await olivia.get("/console/")).text
 
     assert (tile(page, "Late"), tile(page, "Need somebody")) == (7, 7)
-    assert "7 people past the cutoff wait at a brake" in text_of(await olivia.get("/console/"))
+    assert "7 reports past the cutoff wait at a brake" in text_of(await olivia.get("/console/"))
     assert "Nothing needs you." not in page
     assert tile((await olivia.get("/console/?partner=contoso")).text, "Late") == 4
     assert tile((await olivia.get("/console/?kind=contract_end")).text, "Late") == 0
