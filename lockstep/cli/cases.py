@@ -39,6 +39,7 @@ from lockstep.cli.requests import (
     follow_asked,
     typed,
 )
+from lockstep.cli.standing import Standing
 from lockstep.control.asking import Asked
 from lockstep.control.case_timeline import Told, told
 from lockstep.control.command_line import CommandLine
@@ -84,8 +85,10 @@ NO_SECOND = (
 )
 _SOON_S = 5
 _STORED = "stored; it is carried out as soon as a worker runs"
+_AS_IT_WAS = "as_it_was"
 _VERDICTS = {
     "amend": "The case was amended.",
+    _AS_IT_WAS: "Nothing changed: all of this stood already. What was said is on record.",
     "rescind": "The case was rescinded: it stops, nothing was revoked.",
     "rehired": "They work here again: the watch ends, nothing is taken from them any more.",
     "too_late": "Too late: the cutoff has passed. Recorded; nothing is ever re-enabled here.",
@@ -409,10 +412,13 @@ def amend(
                 access_ends_at=access_ends_at,
             )
             me = typed(context, actor)
+            before = await Standing.of(context, view)
             said = await me.amend(case_id, dates, reason=reason)
-            return await _report(
-                context, me, said, "the later cutoff", patience=patience, as_json=as_json
-            )
+            if isinstance(said, Asked):
+                return await follow_asked(
+                    context, me, said, "the later cutoff", patience=patience, as_json=as_json
+                )
+            return await _await_event(context, said, patience, before=before, as_json=as_json)
 
     raise typer.Exit(run(work()))
 
@@ -450,8 +456,11 @@ def correct_case(
     async def work() -> int:
         async with opened(settings) as context:
             view = await context.desk.find(case_id)
+            before = await Standing.of(context, view)
             event = await context.desk.correct(view.case.case_id, more, person)
-            return await _await_event(context, event, Patience(False, 0), as_json=as_json)
+            return await _await_event(
+                context, event, Patience(False, 0), before=before, as_json=as_json
+            )
 
     raise typer.Exit(run(work()))
 
@@ -552,7 +561,12 @@ async def _report(
 
 
 async def _await_event(
-    context: Context, event_id: str, patience: Patience, *, as_json: bool
+    context: Context,
+    event_id: str,
+    patience: Patience,
+    *,
+    before: Standing | None = None,
+    as_json: bool,
 ) -> int:
     """Wait for the dispatcher, so that the answer can say what came of it; return the exit code."""
     seconds = patience.seconds if patience.waits else _SOON_S
@@ -566,10 +580,12 @@ async def _await_event(
         die(f"not carried out: {row['error'] or row['verdict']}")
     is_done = row is not None and row["state"] == "done"
     verdict = str(row["verdict"]) if row and is_done else _STORED
+    same = verdict == "amend" and before is not None and await before.still(context)
     if as_json:
-        print_json({"verdict": verdict})
+        print_json({"verdict": verdict, **({"changed": False} if same else {})})
     else:
-        out.print(_VERDICTS.get(verdict, verdict.replace("_", " ")))
+        says = _AS_IT_WAS if same else verdict
+        out.print(_VERDICTS.get(says, says.replace("_", " ")), soft_wrap=True)
     if verdict == "too_late":
         return FAILED
     return 0 if is_done or not patience.waits else FAILED

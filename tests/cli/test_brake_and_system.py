@@ -160,6 +160,29 @@ async def test_a_request_about_a_coming_dismissal_is_not_listed(home, hall):
     assert (secret.case_id in said, "not listed" in said) == (True, False)
 
 
+async def test_what_changed_nothing_is_not_called_amended(home, hall):
+    """An address that is known, or the date that stands; a new one is a change."""
+    case = await hall.work.open(termination("W-1"), due=timedelta(days=1))
+
+    async def say(*words: str) -> str:
+        typing = asyncio.create_task(run(home, *words, "-r", "to be sure"))
+        while not typing.done():
+            await hall.dispatch()
+            await asyncio.sleep(0.05)
+        code, said = await typing
+        assert code == 0, said
+        return said
+
+    mail = ("case", "correct", case.case_id, "--email", "w1@example.com")
+    assert "The case was amended." in await say(*mail)
+    assert "Nothing changed" in await say(*mail)
+    assert '"changed": false' in await say(*mail, "--json")
+    end = f"{datetime.now(UTC) + timedelta(hours=5):%Y-%m-%dT%H:%M:%SZ}"
+    moved = ("amend", case.case_id, "--access-ends-at", end)
+    assert "The case was amended." in await say(*moved)
+    assert "Nothing changed" in await say(*moved)
+
+
 async def test_a_list_that_is_cut_says_how_many_more_there_are(home, hall):
     """Below the table; for a script on standard error. One that is whole says nothing."""
     for number in range(3):
