@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import HistoryEventFilterType
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client, WorkflowHistory
+from temporalio.converter import (
+    ActivitySerializationContext,
+    PayloadCodec,
+    SerializationContext,
+    WorkflowSerializationContext,
+)
 
 Kept = Mapping[str, bytes]
 
@@ -66,14 +73,46 @@ async def histories(address: str, namespace: str, case_ids: Sequence[str]) -> di
 async def opened(ours: Client, case_id: str) -> bytes:
     """A case's history with every payload decrypted: what would be read by whoever has the key."""
     history: WorkflowHistory = await ours.get_workflow_handle(case_id).fetch_history()
-    codec = ours.data_converter.payload_codec
-    assert codec is not None, "payloads are not encrypted"
+    codecs = [_codec(ours, place) for place in _places(ours.namespace, case_id, history)]
     found_payloads: list[Payload] = []
     for event in history.events:
         _collect(event, found_payloads)
     assert found_payloads, "a history without payloads proves nothing"
-    decrypted = await codec.decode(found_payloads)
-    return b"\n".join(payload.data for payload in decrypted)
+    return b"\n".join([await _decrypted(codecs, payload) for payload in found_payloads])
+
+
+def _codec(ours: Client, place: SerializationContext) -> PayloadCodec:
+    codec = ours.data_converter.with_context(place).payload_codec
+    assert codec is not None, "payloads are not encrypted"
+    return codec
+
+
+async def _decrypted(codecs: Sequence[PayloadCodec], payload: Payload) -> bytes:
+    """Opened by the one place that it belongs to."""
+    for codec in codecs:
+        [plain] = await codec.decode([payload])
+        if plain.metadata.get("encoding") != b"lockstep/unread":
+            return plain.data
+    raise AssertionError("a payload that belongs to no place of its own case")
+
+
+def _places(
+    namespace: str, case_id: str, history: WorkflowHistory
+) -> Iterator[SerializationContext]:
+    """The workflow, and every activity that its history tells of, local ones included."""
+    yield WorkflowSerializationContext(namespace, case_id)
+    for event in history.events:
+        asked = event.activity_task_scheduled_event_attributes
+        details = event.marker_recorded_event_attributes.details
+        marked = details["data"].payloads if "data" in details else []  # reading would make it
+        told = [json.loads(payload.data) for payload in marked if payload.data[:1] == b"{"]
+        activities = [(one["activity_type"], one["activity_id"]) for one in told]
+        activities.append((asked.activity_type.name, asked.activity_id))
+        for kind, number in activities:
+            if kind:
+                yield ActivitySerializationContext(
+                    namespace, number, kind, None, case_id, None, is_local=False
+                )
 
 
 def _collect(message: object, into: list[Payload]) -> None:
