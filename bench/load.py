@@ -24,6 +24,7 @@ from bench.accounting import Meter, Usage
 from bench.stage import SOURCE, Stage
 from bench.workload import BARE_QUEUE, BareFanOut, BareInput
 from lockstep.contracts.payloads import CaseResult
+from lockstep.control.events import TerminationEvent
 from lockstep.domain.terminations import TerminationKind
 
 _LOOK_S = 0.01
@@ -135,13 +136,16 @@ async def store(stage: Stage, kind: TerminationKind) -> str:
     """Commit one event to the inbox, as the web does; return its dedupe key."""
     key = f"evt-{uuid.uuid4()}"
     now = datetime.now(UTC)
+    body = event_body(kind, now)
+    said = TerminationEvent.model_validate_json(body)
     await stage.inbox.store(
         tenant=stage.settings.tenant,
         source=SOURCE,
         dedupe_key=key,
         received_at=now,
-        body=event_body(kind, now),
+        body=body,
         priority=kind.priority,
+        about=(said.worker.id, said.spell),
     )
     return key
 
