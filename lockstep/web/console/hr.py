@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_urlsafe
@@ -47,6 +47,8 @@ _LONGEST_ACCOUNTS = 20_000
 _LARGEST = 2**63 - 1
 EventId = Annotated[int, Path(ge=1, le=_LARGEST)]
 _ZONES = zone_names()
+Say = Callable[[Mapping[str, str], Submission, Principal], Awaitable[object]]
+"""What is done with a form, its submission, and who sent it."""
 
 
 def router(console: Console) -> APIRouter:
@@ -120,13 +122,12 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
             zones=_ZONES,
         )
 
-    @routes.post(f"{HOME}/{{event}}/amend")
-    async def amend(request: Request, event: EventId) -> Response:
+    async def said(request: Request, event: int, say: Say) -> Response:
+        """Carry out what a form says of one report; where it is refused, show the report again."""
         sent, given = await found(request, event), await _given(request)
-        by = signed_of(request).principal
-        submission = Submission(given.get("once", ""), given.get("reason", ""))
+        wish = Submission(given.get("once", ""), given.get("reason", ""))
         try:
-            await console.reports.amend(event, _dates(given), submission, by=by)
+            await say(given, wish, signed_of(request).principal)
         except (EventError, RefusedError) as error:
             once = token_urlsafe(16)
             return _wrong(
@@ -134,33 +135,25 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
             )
         return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
 
+    @routes.post(f"{HOME}/{{event}}/amend")
+    async def amend(request: Request, event: EventId) -> Response:
+        return await said(
+            request,
+            event,
+            lambda given, wish, by: console.reports.amend(event, _dates(given), wish, by=by),
+        )
+
     @routes.post(f"{HOME}/{{event}}/rescind")
     async def rescind(request: Request, event: EventId) -> Response:
-        sent, given = await found(request, event), await _given(request)
-        by = signed_of(request).principal
-        submission = Submission(given.get("once", ""), given.get("reason", ""))
-        try:
-            await console.reports.rescind(event, submission, by=by)
-        except RefusedError as error:
-            once = token_urlsafe(16)
-            return _wrong(
-                console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
-            )
-        return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
+        return await said(
+            request, event, lambda _, wish, by: console.reports.rescind(event, wish, by=by)
+        )
 
     @routes.post(f"{HOME}/{{event}}/rehire")
     async def rehire(request: Request, event: EventId) -> Response:
-        sent, given = await found(request, event), await _given(request)
-        by = signed_of(request).principal
-        submission = Submission(given.get("once", ""), given.get("reason", ""))
-        try:
-            await console.reports.rehire(event, submission, by=by)
-        except RefusedError as error:
-            once = token_urlsafe(16)
-            return _wrong(
-                console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
-            )
-        return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
+        return await said(
+            request, event, lambda _, wish, by: console.reports.rehire(event, wish, by=by)
+        )
 
 
 def cells_of(given: Mapping[str, str]) -> dict[str, object]:
