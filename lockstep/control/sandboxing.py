@@ -104,6 +104,6 @@ def sandboxed() -> WorkflowRunner:
     """
     sys.dont_write_bytecode = False
     restrictions = SandboxRestrictions.default.with_passthrough_modules(
-        "lockstep.contracts", "lockstep.domain", "workflows.door"
+        "lockstep.contracts", "lockstep.domain", "workflows.answers", "workflows.door"
     )
     return PlacingRunner(SandboxedWorkflowRunner(restrictions=restrictions))
