@@ -359,7 +359,7 @@ async def test_somebody_elses_report_is_not_there(hr):
     await spy.send()
     await hr.dispatch()
     seen = text_of(await other.get(HOME))
-    assert "Taken." in seen
+    assert "Not carried out: it opened and changed nothing." in seen
     assert "Scheduled" not in seen
     assert "involuntary" not in seen.split("What I have sent")[1]
     assert (await spy.change(await spy.newest_event(), "rescind", reason="r")).status_code == 422
