@@ -34,6 +34,7 @@ from connectors.anchors.base import (
     AnchorUnfit,
     tls_context,
 )
+from connectors.anchors.posting import post_bounded
 from connectors.base import OptionSpec
 
 KIND = "timestamp"
@@ -96,21 +97,10 @@ class TimestampAnchor:
         await self._client.aclose()
 
     async def _ask(self, query: bytes) -> bytes:
-        raw = bytearray()
-        try:
-            async with self._client.stream("POST", self._url, content=query) as answer:
-                status = answer.status_code
-                async for chunk in answer.aiter_bytes():
-                    raw += chunk
-                    if len(raw) > _MAX_ANSWER:
-                        break
-        except httpx.RequestError as error:
-            fault = AnchorFault(type(error).__name__)  # its text could hold the address
-        else:
-            if status == httpx.codes.OK and len(raw) <= _MAX_ANSWER:
-                return bytes(raw)
-            fault = _refusal(status, is_too_large=len(raw) > _MAX_ANSWER)
-        raise fault
+        status, raw = await post_bounded(self._client, self._url, query, most=_MAX_ANSWER)
+        if status == httpx.codes.OK and len(raw) <= _MAX_ANSWER:
+            return raw
+        raise _refusal(status, is_too_large=len(raw) > _MAX_ANSWER)
 
     def _verify(
         self, answer: TimeStampResponse, request: TimeStampRequest, checkpoint: AnchorCheckpoint

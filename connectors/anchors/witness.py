@@ -26,6 +26,7 @@ from connectors.anchors.base import (
     AnchorOptions,
     tls_context,
 )
+from connectors.anchors.posting import post_bounded
 from connectors.base import OptionSpec
 from connectors.http import require_safe_url
 from lockstep.evidence.notes import NoteError, split_note
@@ -144,23 +145,11 @@ class WitnessAnchor:
             proof = await checkpoint.grown_from(old)
         head = [f"old {old}", *(base64.b64encode(node).decode() for node in proof), "", ""]
         body = "\n".join(head).encode() + checkpoint.note
-        raw = bytearray()
-        try:
-            async with self._client.stream(
-                "POST", f"{witness.url}/add-checkpoint", content=body
-            ) as answer:
-                status = answer.status_code
-                async for chunk in answer.aiter_bytes():
-                    raw += chunk
-                    if len(raw) > _MAX_ANSWER:
-                        break
-        except httpx.RequestError as error:
-            fault = AnchorFault(type(error).__name__)  # its text could hold the address
-        else:
-            if len(raw) <= _MAX_ANSWER:
-                return status, bytes(raw)
-            fault = AnchorFault("the answer is too large", transient=False)
-        raise fault
+        url = f"{witness.url}/add-checkpoint"
+        status, raw = await post_bounded(self._client, url, body, most=_MAX_ANSWER)
+        if len(raw) > _MAX_ANSWER:
+            raise AnchorFault("the answer is too large", transient=False)
+        return status, raw
 
 
 def _size_of(raw: bytes, old: int, checkpoint: AnchorCheckpoint) -> int:
