@@ -29,6 +29,7 @@ from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus
 from workflows.answers import category_of, keeps_trying, known_category, nobody_known, ours
 from workflows.door import Door
+from workflows.looks import in_doubt, next_looks, not_fresh, picked
 
 _FOLLOWS = "follow-amendments"
 """Patch: a case that has begun reads the database again when HR has said something new."""
@@ -283,29 +284,12 @@ class CaseWorkflow:
         return all(door.is_settled for door in self._doors.values() if door.plan.required)
 
     def _next_looks(self) -> dict[datetime, list[Door]]:
-        """When which settled systems are due to be looked at again, while others are open."""
-        looks: dict[datetime, list[Door]] = {}
-        for door in self._doors.values():
-            if not door.was_closed_by_us or door.settled_at is None:
-                continue
-            if door.is_picked:
-                looks.setdefault(door.settled_at, []).append(door)
-            elif door.guarded < len(self._given.watch_s):
-                delay = timedelta(seconds=self._given.watch_s[door.guarded])
-                looks.setdefault(door.settled_at + delay, []).append(door)
-        return looks
+        return next_looks(self._doors.values(), self._given.watch_s)
 
     async def _look_before_closing(self) -> None:
         """Read every required system back once more whose own read-back is not from just now."""
         while True:
-            stale = [
-                door
-                for door in self._doors.values()
-                if door.plan.required
-                and door.was_closed_by_us
-                and door.settled_at is not None
-                and (workflow.now() - door.settled_at > policies.FRESH or door.is_picked)
-            ]
+            stale = not_fresh(self._doors.values(), workflow.now())
             if not stale or not workflow.patched(_GUARDS):
                 return
             await self._look_again(stale, policies.LAST_LOOK_PATIENCE)
@@ -471,7 +455,7 @@ class CaseWorkflow:
             for door in doors:
                 door.is_picked, door.blind_until = False, None
             await self._look_and_take(doors, look)
-        if self._in_doubt() and workflow.patched(_DOUBTS):
+        if in_doubt(self._doors.values()) and workflow.patched(_DOUBTS):
             end = workflow.now() + policies.DOUBT_PATIENCE
             await self._wait_for_look(end, len(self._given.watch_s), only_doubts=True)
 
@@ -495,11 +479,11 @@ class CaseWorkflow:
         end as soon as nothing is in doubt.
         """
         while workflow.now() < due and not self._rehired:
-            picked = self._picked()
-            if picked:
-                await self._look_at_picks(picked, looks)
+            chosen = picked(self._doors.values(), workflow.now())
+            if chosen:
+                await self._look_at_picks(chosen, looks)
                 continue
-            if only_doubts and not self._in_doubt():
+            if only_doubts and not in_doubt(self._doors.values()):
                 return
             again = min(
                 (door.blind_until for door in self._doors.values() if door.blind_until), default=due
@@ -508,8 +492,8 @@ class CaseWorkflow:
                 await workflow.wait_condition(
                     lambda: (
                         self._rehired
-                        or bool(self._picked())
-                        or (only_doubts and not self._in_doubt())
+                        or bool(picked(self._doors.values(), workflow.now()))
+                        or (only_doubts and not in_doubt(self._doors.values()))
                     ),
                     timeout=min(due, again) - workflow.now(),
                 )
@@ -536,21 +520,6 @@ class CaseWorkflow:
         self._show(CaseStatus.REVOKING)
         await asyncio.gather(*(self._settle(door) for door in reopened))
         await self._close()
-
-    def _in_doubt(self) -> bool:
-        """Whether a person has not spoken yet of accounts, or was not heeded yet."""
-        return any(door.in_doubt or door.is_picked for door in self._doors.values())
-
-    def _picked(self) -> list[Door]:
-        """What was picked in the watch and is due to be looked at."""
-        now = workflow.now()
-        return [
-            door
-            for door in self._doors.values()
-            if door.is_picked
-            and door.was_closed_by_us
-            and (door.blind_until is None or door.blind_until <= now)
-        ]
 
     async def _look(
         self,

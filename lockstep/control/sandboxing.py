@@ -104,6 +104,7 @@ def sandboxed() -> WorkflowRunner:
     """
     sys.dont_write_bytecode = False
     restrictions = SandboxRestrictions.default.with_passthrough_modules(
-        "lockstep.contracts", "lockstep.domain", "workflows.answers", "workflows.door"
+        *("lockstep.contracts", "lockstep.domain"),
+        *("workflows.answers", "workflows.door", "workflows.looks"),
     )
     return PlacingRunner(SandboxedWorkflowRunner(restrictions=restrictions))

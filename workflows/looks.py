@@ -1,0 +1,51 @@
+"""Which settled systems are due to be looked at again; pure, over the doors of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from lockstep.contracts import policies
+from workflows.door import Door
+
+
+def next_looks(doors: Iterable[Door], watch_s: Sequence[int]) -> dict[datetime, list[Door]]:
+    """When which settled systems are due to be looked at again, while others are open."""
+    looks: dict[datetime, list[Door]] = {}
+    for door in doors:
+        if not door.was_closed_by_us or door.settled_at is None:
+            continue
+        if door.is_picked:
+            looks.setdefault(door.settled_at, []).append(door)
+        elif door.guarded < len(watch_s):
+            delay = timedelta(seconds=watch_s[door.guarded])
+            looks.setdefault(door.settled_at + delay, []).append(door)
+    return looks
+
+
+def not_fresh(doors: Iterable[Door], now: datetime) -> list[Door]:
+    """Required systems whose own read-back is not from just now, or of which more was picked."""
+    return [
+        door
+        for door in doors
+        if door.plan.required
+        and door.was_closed_by_us
+        and door.settled_at is not None
+        and (now - door.settled_at > policies.FRESH or door.is_picked)
+    ]
+
+
+def in_doubt(doors: Iterable[Door]) -> bool:
+    """Whether a person has not spoken yet of accounts, or was not heeded yet."""
+    return any(door.in_doubt or door.is_picked for door in doors)
+
+
+def picked(doors: Iterable[Door], now: datetime) -> list[Door]:
+    """What was picked in the watch and is due to be looked at."""
+    return [
+        door
+        for door in doors
+        if door.is_picked
+        and door.was_closed_by_us
+        and (door.blind_until is None or door.blind_until <= now)
+    ]
