@@ -161,10 +161,16 @@ async def eventually(check: Callable[[], Any], what: str) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.fixture(scope="module")
+async def own(temporal: TemporalDevServer, ring) -> Client:
+    """A namespace without the workflows that other tests leave: each would be one of no case."""
+    return await _namespace(temporal, ring, "swept")
+
+
 @pytest.fixture
-async def house(client: Client, work: Casework) -> AsyncIterator[House]:
+async def house(own: Client, work: Casework) -> AsyncIterator[House]:
     await work.adopt(POLICY)
-    made = House(client, work)
+    made = House(own, work)
     async with made.working():
         yield made
         await made.leave()
