@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from lockstep.control.casework import CaseDesk, ConflictError, living, named
+from lockstep.control.casework import CaseDesk, ConflictError, NotAllowedError, living, named
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import Principal
 from lockstep.storage.artefacts import Upload
@@ -57,7 +57,9 @@ async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Ask
 
     Raises:
         ConflictError: if something about this system, or this case as a whole, waits already.
+        NotAllowedError: for a token of which nobody knows whose it is; recorded.
     """
+    await refuse_nobody(desk, me, found, f"case.{_ASKS[wish.kind].value}", wish.system)
     request = NewRequest(
         wish.kind.value,
         whole_ms(datetime.now(UTC)) + LIFETIME,
@@ -85,6 +87,17 @@ async def ask(desk: CaseDesk, me: Principal, found: CaseFile, wish: Wish) -> Ask
     except RequestStandsError:
         raise already_asked(wish.system) from None
     return Asked(request.request_id, request.expires_at, act.case_id)
+
+
+async def refuse_nobody(
+    desk: CaseDesk, me: Principal, found: CaseFile, act: str, system: str
+) -> None:
+    """Of two people each must be somebody; raises `NotAllowedError` for a token without owner."""
+    if me.is_nobodys:
+        await desk.denied(me, act, found, system, "token_without_owner")
+        raise NotAllowedError(
+            "this needs two people, and nobody knows whose token this is: give it an owner"
+        )
 
 
 def _told(wish: Wish) -> dict[str, object]:

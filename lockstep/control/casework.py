@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.case_words import instant_words, who_did
 from lockstep.control.desk import Desk, Person, RefusedError, UnansweredError, check_decision
+from lockstep.control.one_person import OnePerson
 from lockstep.control.pairs import Pairs
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
@@ -38,7 +39,6 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import Requests, RequestState
 from lockstep.storage.subjects import Subject
-from lockstep.storage.users import Users
 
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -85,7 +85,14 @@ class CaseDesk:
     """
 
     def __init__(
-        self, engine: AsyncEngine, ring: Keyring, desk: Desk, *, tenant: str, pairs: Pairs | None
+        self,
+        engine: AsyncEngine,
+        ring: Keyring,
+        desk: Desk,
+        *,
+        tenant: str,
+        pairs: Pairs | None,
+        one_person: OnePerson | None = None,
     ) -> None:
         self.pairs = pairs or Pairs()
         self.acts = CaseActs(engine, tenant)
@@ -94,7 +101,7 @@ class CaseDesk:
         self.artefacts = Artefacts(engine)
         self.log = ActsLog(engine, tenant)
         self.sight = CaseSight(engine)
-        self.users = Users(engine, ring)
+        self.one_person = one_person or OnePerson(engine, ring)
         self._colleagues = Colleagues(engine, ring)
         self.desk = desk
 

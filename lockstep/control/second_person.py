@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.asking import Asked, Wish, already_asked, ask
+from lockstep.control.asking import Asked, Wish, already_asked, ask, refuse_nobody
 from lockstep.control.case_dates import OF_DATES, CaseDates
 from lockstep.control.case_words import state_words
 from lockstep.control.casework import (
@@ -30,8 +30,8 @@ from lockstep.control.casework import (
     writable,
 )
 from lockstep.control.desk import LONGEST_WAIVER, Person, RefusedError
+from lockstep.control.one_person import Author
 from lockstep.control.picking import doubtful_row
-from lockstep.control.sessions import LOCAL_ADMINISTRATOR
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.artefacts import Upload
@@ -197,21 +197,10 @@ class SecondPerson:
         return await self._desk.requests.pending(scope, limit=limit)
 
     async def is_own(self, me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
-        """Whether ``me`` asked for it: as themselves, by a token of theirs, or as another user.
-
-        Of the command line only a name is known that nobody proved: it is compared with all names
-        of ``me``, and tells nothing where somebody is called otherwise there.
-        """
-        if _asked_as(me, request, asked):
-            return True
-        if request.asked_by == CLI_USER and await self._may_have_typed(me):
-            return True
-        return await self._desk.requests.maker_of(request.asked_by) == me.user_id
-
-    async def _may_have_typed(self, me: Principal) -> bool:
-        """Whether ``me`` signed in by a link made on a command line."""
-        local = LOCAL_ADMINISTRATOR
-        return me.user_id == await self._desk.users.known(local.issuer, local.subject)
+        """Whether ``me`` asked for it, under whatever id, key or name."""
+        keys = frozenset(bytes.fromhex(key) for key in asked.get("own_keys", ()))
+        author = Author(request.asked_by, keys, tuple(asked.get("typed", ())))
+        return await self._desk.one_person.is_same(me, author)
 
     async def _find(self, me: Principal, request_id: str) -> tuple[RequestRow, CaseFile]:
         request = await self._desk.requests.one(checked_id(request_id), me.scope)
@@ -225,6 +214,7 @@ class SecondPerson:
         """What ``me`` is to decide as the second person."""
         request, found = await self._find(me, request_id)
         asked = opened(request, living(found))
+        await refuse_nobody(self._desk, me, found, f"case.{act}", request.system)
         if await self.is_own(me, request, asked):
             await self._desk.denied(me, f"case.{act}", found, request.system, "own_request")
             raise NotAllowedError(_OWN)
@@ -272,25 +262,8 @@ def _readable(request: RequestRow, found: CaseFile) -> Mapping[str, Any]:
         return {}
 
 
-def _asked_as(me: Principal, request: RequestRow, asked: Mapping[str, Any]) -> bool:
-    """Whether ``me`` asked for it as far as the request itself tells: by id, key or name."""
-    if me.user_id == request.asked_by:
-        return True
-    keys = {index.hex() for index in me.own_keys}
-    if not keys.isdisjoint(asked.get("own_keys", ())):
-        return True
-    return request.asked_by == CLI_USER and goes_by(me, asked.get("typed", ()))
-
-
 def _folded(names: Iterable[str]) -> set[str]:
     return {name.strip().casefold() for name in names}
-
-
-def goes_by(me: Principal, typed: Iterable[str]) -> bool:
-    """Whether one of the names given on the command line is that of ``me``, or of their address."""
-    mine = me.name.strip().casefold()
-    names = {name.casefold() for name in typed}
-    return not names.isdisjoint({mine, mine.partition("@")[0]})
 
 
 def opened(request: RequestRow, subject: Subject) -> Mapping[str, Any]:

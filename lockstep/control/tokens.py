@@ -41,12 +41,17 @@ class Tokens:
 
     Args:
         book: by name, the token and its rights; each is for every partner.
+        owners: by name, blind indexes of the keys of whoever holds it.
 
     Raises:
         TokenError: for a token that is too short, too long, unprintable, or there twice.
     """
 
-    def __init__(self, book: Mapping[str, tuple[str, Collection[Permission]]]) -> None:
+    def __init__(
+        self,
+        book: Mapping[str, tuple[str, Collection[Permission]]],
+        owners: Mapping[str, frozenset[bytes]] | None = None,
+    ) -> None:
         self._tokens: list[_Token] = []
         for name, (secret, rights) in sorted(book.items()):
             digest = digest_of(checked(secret))
@@ -58,6 +63,7 @@ class Tokens:
                 name=name,
                 permissions=frozenset(rights),
                 partners=None,
+                own_keys=(owners or {}).get(name, frozenset()),
                 token=True,
             )
             self._tokens.append(_Token(digest, principal))

@@ -145,6 +145,11 @@ class Principal:
         return permission in self.permissions
 
     @property
+    def is_nobodys(self) -> bool:
+        """A token of which nobody knows whose it is: it can be neither of two people."""
+        return self.token and not self.own_keys
+
+    @property
     def sees_names(self) -> bool:
         """Whether leavers are named without asking: operators must know whom they deal with.
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.http import require_safe_url
 from lockstep.control.rules import Rules
+from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission
 from lockstep.scorecard.dimension import check_weights
 from lockstep.scorecard.penalties import Terms
 from lockstep.settings.tables import Duration, SecretRef, Table
+
+LONGEST_KEY = 200
 
 
 class AnchorTable(BaseModel):
@@ -94,7 +97,25 @@ class ScorecardTable(Table):
 
 
 class TokenTable(Table):
-    """A token of a machine that asks the API; deny unless a right allows."""
+    """A token of a machine that asks the API; deny unless a right allows.
+
+    ``owner``: keys of whoever holds it, by kind. Without one it can be neither of two people.
+    """
 
     secret: SecretRef
     rights: list[Permission] = Field(min_length=1, max_length=len(Permission))
+    owner: dict[KeyKind, str] = Field(default_factory=dict)
+
+    @field_validator("owner")
+    @classmethod
+    def _is_somebody(cls, value: dict[KeyKind, str]) -> dict[KeyKind, str]:
+        if KeyKind.ACCOUNT_ID in value:
+            raise ValueError("an account is nobody's name: give a worker id, e-mail or username")
+        if not all(1 <= len(text.strip()) <= LONGEST_KEY for text in value.values()):
+            raise ValueError(f"a key has 1 to {LONGEST_KEY} characters")
+        return value
+
+    @property
+    def owner_keys(self) -> tuple[Key, ...]:
+        """The owner's keys."""
+        return tuple(Key(kind, text.strip()) for kind, text in sorted(self.owner.items()))

@@ -18,6 +18,7 @@ from lockstep.control.tokens import TokenError, Tokens
 from lockstep.control.webhook_secret import webhook_key
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
 from lockstep.domain.rights import Permission
@@ -130,6 +131,20 @@ class Settings(BaseSettings):
     def _sign_in(self) -> Settings:
         if self.oidc is not None and not self.groups:
             raise ValueError("groups: nobody could do anything: add a [groups.<name>] table")
+        return self
+
+    @model_validator(mode="after")
+    def _owners(self) -> Settings:
+        """A token's owner is compared with people who sign in: by keys that they sign in with."""
+        for name, table in self.tokens.items():
+            kinds = set(self.oidc.keys) if self.oidc else set()
+            alike = {KeyKind.EMAIL, KeyKind.USERNAME}
+            kinds |= alike if kinds & alike else set()
+            if table.owner and kinds and not kinds & set(table.owner):
+                wanted = ", ".join(sorted(kind.value for kind in kinds))
+                raise ValueError(
+                    f"tokens.{name}.owner: give what people sign in with, too: one of {wanted}"
+                )
         return self
 
     @property
@@ -249,6 +264,10 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         return book
+
+    def token_owners(self) -> dict[str, tuple[Key, ...]]:
+        """Keys of whoever holds each token, by its name; without those that have no owner."""
+        return {name: table.owner_keys for name, table in self.tokens.items() if table.owner}
 
     def oidc_client(self) -> Client | None:
         """Who we are to the identity provider; None where there is none.

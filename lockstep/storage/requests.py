@@ -15,7 +15,6 @@ from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.casework import requests
-from lockstep.storage.tables.sign_in import api_tokens
 from lockstep.storage.visibility import visible
 
 MOST_ROWS = 200
@@ -90,12 +89,6 @@ class Requests:
         """What waits for somebody about cases that have closed, and so are in no other list."""
         closed = and_(undecided(), cases.c.status == CaseStatus.CLOSED.value)
         return await self._rows(scope, closed, limit=limit)
-
-    async def maker_of(self, token_id: str) -> str:
-        """Who made an API token; "" where there is none of this id."""
-        query = select(api_tokens.c.created_by).where(api_tokens.c.token_id == token_id)
-        async with self._engine.connect() as connection:
-            return str(await connection.scalar(query) or "")
 
     async def _rows(
         self, scope: Scope, condition: ColumnElement[bool], *, limit: int = 1

@@ -25,6 +25,7 @@ from lockstep.control.casework import CaseDesk
 from lockstep.control.desk import Desk
 from lockstep.control.leaver_lines import LeaverLines
 from lockstep.control.oidc import CALLBACK, OidcSignIn
+from lockstep.control.one_person import OnePerson
 from lockstep.control.own_reports import OwnReports
 from lockstep.control.own_sheets import OwnSheets
 from lockstep.control.pauses import PauseDesk
@@ -40,6 +41,7 @@ from lockstep.settings import Settings
 from lockstep.settings.shown import shown
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brakes import Brakes
+from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.cases import Cases
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.engine import create_engine
@@ -92,7 +94,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         systems=frozenset(settings.systems),
     )
     gate = Gate(
-        Tokens(settings.token_book()),
+        Tokens(settings.token_book(), token_owners(settings, ring)),
         made=ApiTokenDesk(engine, ring, tenant=settings.tenant),
         acts=ActsLog(engine, settings.tenant),
     )
@@ -128,6 +130,14 @@ def _score_api(settings: Settings, engine: AsyncEngine, gate: Gate) -> ScoreApi:
     )
 
 
+def token_owners(settings: Settings, ring: Keyring) -> dict[str, frozenset[bytes]]:
+    """Blind indexes of the keys of whoever holds a token of the settings, by its name."""
+    return {
+        name: key_indexes(ring, settings.tenant, keys)
+        for name, keys in settings.token_owners().items()
+    }
+
+
 def _known(settings: Settings, engine: AsyncEngine) -> KnownNames:
     systems = [system.system for system in settings.to_policy().systems]
     return KnownNames(engine, partners=settings.partners, systems=systems)
@@ -145,6 +155,7 @@ def _console(
         lifetime=settings.console.lifetime,
     )
     policy = settings.to_policy()
+    one_person = OnePerson(engine, ring, token_owners(settings, ring))
     pauses = Pauses(engine, ring, settings.tenant)
     desk = Desk(
         tenant=settings.tenant,
@@ -174,7 +185,14 @@ def _console(
             tenant=settings.tenant,
             known=_known(settings, engine),
         ),
-        cases=CaseDesk(engine, ring, desk, tenant=settings.tenant, pairs=settings.console.pairs()),
+        cases=CaseDesk(
+            engine,
+            ring,
+            desk,
+            tenant=settings.tenant,
+            pairs=settings.console.pairs(),
+            one_person=one_person,
+        ),
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),
         systems=SystemsDesk(engine, policy, SystemHealth(engine), pauses),

@@ -40,6 +40,7 @@ async def walk(home: Path) -> AsyncIterator[Walk]:
     text = re.sub("|".join(usual), lambda found: usual[found[0]], file.read_text())
     (home / "paula.token").write_text(APPROVER)
     token = '[tokens.paula]\nsecret = "file:paula.token"\nrights = ["approve", "sealed"]\n'
+    token += 'owner = { email = "paula@example.com" }\n'
     file.write_text(f"{text}\n{token}")
     installation = Installation(home, "")
     table = installation.settings.sandbox

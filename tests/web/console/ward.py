@@ -51,7 +51,8 @@ def ward_settings(temporal: str) -> str:
     """The settings of a console whose cases run; `write_tokens` makes its secrets."""
     tokens = "\n".join(
         f'[tokens.{right.replace("_", "-")}]\nsecret = "file:{right}.token"\n'
-        f"rights = {json.dumps(_RIGHTS.get(right, [right]))}"
+        f"rights = {json.dumps(_RIGHTS.get(right, [right]))}\n"
+        f'owner = {{ email = "{right}@example.com" }}'
         for right in TOKENS
     )
     return f"""
