@@ -56,7 +56,7 @@ async def denials(ward) -> list[tuple[str, str]]:  # noqa: F811
 
 
 async def test_a_token_of_nobody_is_neither_of_two_people(ward):  # noqa: F811
-    """It asks for nothing that needs a pair and approves nothing, and that it tried is on record."""
+    """It asks for nothing that needs a pair and approves nothing; that it tried is on record."""
     case = await ward.stuck()
     asking, approving = await caller(ward, "nobody-asks"), await caller(ward, "nobody-approves")
     path = system(case, DOOR, "waive")

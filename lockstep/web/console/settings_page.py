@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lockstep.control.policy_changes import changes
+from lockstep.control.settings_sight import shown_to
 from lockstep.domain.rights import Permission
 from lockstep.storage.policy_history import AdoptedPolicy, PolicyHistory
 from lockstep.web.console.console import Console
-from lockstep.web.console.gate import NOT_THERE
+from lockstep.web.console.gate import NOT_THERE, signed_of
 
 HOME = "/console/settings"
 
@@ -26,7 +27,8 @@ def router(console: Console) -> APIRouter:
         return console.pages.page(
             request,
             "settings.html",
-            shown=console.shown,
+            shown=shown_to(console.shown, signed_of(request).principal.partners),
+            is_bound=signed_of(request).principal.partners is not None,
             policies=policies,
             is_adopted=console.shown["versions"]["policy_sha256"] in adopted,
         )

@@ -15,6 +15,13 @@ from tests.support.casework import TENANT, two_systems
 from tests.web.console.conftest import text_of
 
 HOME = "/console/settings"
+COSTS = {"contoso": 4242, "southgate": 9191}
+CONTRACT = """
+[scorecard.penalties.{name}]
+currency = "EUR"
+per_case = {cost}
+per_started_hour = 1
+"""
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -27,7 +34,10 @@ def site_settings(site_settings, monkeypatch) -> str:
         '\n[sources.hr-main]\nsecrets = ["env:PLANTED_HOOK"]\n'
         '\n[tokens.board]\nsecret = "env:PLANTED_TOKEN"\nrights = ["score"]\n'
         f'\n[groups.ops]\ngroup = "{HOSTILE}"\nroles = ["operator"]\npartners = ["contoso"]\n'
-        "\n[brake]\nper_hour = 77\n"
+        '\n[groups.south]\ngroup = "southgate-desk"\nroles = ["hr"]\npartners = ["southgate"]\n'
+        '\n[groups.both]\ngroup = "both-one"\nroles = ["hr"]\npartners = ["contoso", "southgate"]\n'
+        + "".join(CONTRACT.format(name=name, cost=cost) for name, cost in COSTS.items())
+        + "\n[brake]\nper_hour = 77\n"
     )
 
 
@@ -87,3 +97,16 @@ async def test_settings_are_for_administrators(site, role):
     who = await site.sign_in(role)
     for path in ("", "/policies"):
         assert (await who.get(f"{HOME}{path}")).status_code == 403
+
+
+async def test_whoever_is_bound_reads_nothing_of_other_partners(site):
+    """Neither their groups nor their contracts, nor that they are among others in a group."""
+    free = text_of(await (await site.sign_in(Role.ADMIN)).get(HOME))
+    assert all(said in free for said in ("southgate-desk", "9191", "4242", "both-one", "board"))
+    for partners in (["contoso"], []):
+        who = await site.sign_in(Role.ADMIN, partners=partners)
+        page = text_of(await who.get(HOME))
+        for said in ("southgate", "9191", "board"):
+            assert said not in page, said
+        for said in ("4242", "both-one"):
+            assert (said in page) is bool(partners), said
