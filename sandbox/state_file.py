@@ -37,14 +37,18 @@ class StateFile:
         self._pause = QUIET_SECONDS
 
     def load(self) -> bool:
-        """Take up the file's content; False when there is none yet.
+        """Take up the file's content; False when there is none yet, or half of one.
 
         Raises:
             ValueError: when the file is not one that this version wrote.
         """
         if not self._path.exists():
             return False
-        value = json.loads(self._path.read_text("utf-8"))
+        try:
+            value = json.loads(self._path.read_text("utf-8"))
+        except ValueError:  # of a machine that lost its power: kept aside, for people
+            self._path.replace(self._path.with_name(self._path.name + ".broken"))
+            return False
         if value.get("version") != VERSION:
             raise ValueError(f"{self._path} was not written by this version of the sandbox")
         for name, service in self._services.items():

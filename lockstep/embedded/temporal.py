@@ -19,9 +19,11 @@ from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from lockstep.embedded import logfile
 from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.errors import EmbeddedError
-from lockstep.embedded.ports import LOOPBACK, port_or_free, require_free_port
+from lockstep.embedded.ports import LOOPBACK, WantedPort, port_or_free
+from lockstep.embedded.temporal_file import TemporalFile
 
 _POLL_S = 0.05
 _RPC_TIMEOUT = timedelta(seconds=2)
@@ -37,9 +39,9 @@ _DYNAMIC_CONFIG = (
     # Seen at the second failure of a workflow's task instead of the fifth, half a minute later.
     "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
 )
-# One fsync per checkpoint instead of one per commit: survives a killed process, and more than
-# twice as fast as SQLite's default journal. A power cut may lose the last transactions.
-_SQLITE_PRAGMAS = ("journal_mode=wal", "synchronous=1")
+# Every commit is synced, so that a power cut takes back nothing that was acknowledged; beside a log
+# that costs one sync for each, where SQLite's default journal takes several.
+_SQLITE_PRAGMAS = ("journal_mode=wal", "synchronous=2")
 
 
 def find_temporal_binary(explicit: Path | None = None) -> Path:
@@ -76,7 +78,7 @@ class TemporalDevServer:
 
     Args:
         db_file: SQLite file that holds everything, or None to keep it in memory and lose it at
-            the end. Its folder is created with rights for us alone.
+            the end. It is for us alone, and so is its folder where nothing else is in it.
         port: port of the gRPC front end; 0 chooses a free one, kept over restarts.
         ui_port: port of the web interface; 0 chooses a free one, None leaves it out.
         namespace: created where it does not exist. The server always makes `default` too.
@@ -84,6 +86,7 @@ class TemporalDevServer:
             where they do not exist, in every namespace.
         log_file: receives the server's output.
         binary: the program; None looks for it as `find_temporal_binary` does.
+        earlier_file: where the file was in releases before; moved from there.
         log_level: debug, info, warn, error or never.
 
     Raises:
@@ -100,12 +103,13 @@ class TemporalDevServer:
         namespace: str = "default",
         search_attributes: Mapping[str, str] | None = None,
         binary: Path | None = None,
+        earlier_file: Path | None = None,
         log_level: str = "warn",
     ) -> None:
         self.port = port_or_free(port)
         self.ui_port = None if ui_port is None else port_or_free(ui_port)
         self.namespace = namespace
-        self._db_file = None if db_file is None else db_file.absolute()
+        self._file = TemporalFile(db_file, earlier=earlier_file) if db_file else None
         self._search_attributes = dict(search_attributes or {})
         self._binary = find_temporal_binary(binary)
         self._log_file = log_file
@@ -127,8 +131,8 @@ class TemporalDevServer:
             command += ["--headless"]
         else:
             command += ["--ui-port", str(self.ui_port), "--ui-disable-news-fetch"]
-        if self._db_file is not None:
-            command += ["--db-filename", str(self._db_file)]
+        if self._file is not None:
+            command += ["--db-filename", str(self._file.path)]
             command += [part for pragma in _SQLITE_PRAGMAS for part in ("--sqlite-pragma", pragma)]
         for setting in _DYNAMIC_CONFIG:
             command += ["--dynamic-config-value", setting]
@@ -137,12 +141,18 @@ class TemporalDevServer:
         return tuple(command)
 
     def prepare(self) -> None:
-        """Make the folder of the database and check the ports; EmbeddedError names the setting."""
-        if self._db_file is not None:
-            self._db_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        require_free_port(self.port, setting="temporal.port")
+        """Check the ports and make the file fit; EmbeddedError names the setting."""
+        for wanted in self.wanted_ports():
+            wanted.require_free()
+        if self._file is not None and (said := self._file.prepare()):
+            logfile.append_line(self._log_file, said)
+
+    def wanted_ports(self) -> list[WantedPort]:
+        """What it will bind, by the settings that an operator can change."""
+        wanted = [WantedPort(self.port, "temporal.port", chooses=True)]
         if self.ui_port is not None:
-            require_free_port(self.ui_port, setting="temporal.ui_port")
+            wanted.append(WantedPort(self.ui_port, "temporal.ui_port", chooses=True))
+        return wanted
 
     def child_spec(self, *, ready_timeout_s: float = 30.0) -> ChildSpec:
         """How the supervisor runs this server."""
@@ -154,6 +164,8 @@ class TemporalDevServer:
                 ready_timeout_s,
                 search_attributes=self._search_attributes,
             )
+            if self._file is not None:
+                self._file.proved()
 
         ports = {"grpc": self.port}
         if self.ui_port is not None:
@@ -165,6 +177,7 @@ class TemporalDevServer:
             ready=ready,
             ready_timeout_s=ready_timeout_s,
             prepare=self.prepare,
+            umask=0o077,
             ports=ports,
             owns=tuple(ports.values()),
         )

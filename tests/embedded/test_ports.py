@@ -2,14 +2,17 @@ import errno
 import os
 import socket
 import sys
+import threading
 
 import pytest
 
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.ports import (
+    WantedPort,
     free_port,
     port_or_free,
     require_free_port,
+    require_free_ports,
     require_own_listener,
 )
 
@@ -92,3 +95,49 @@ def test_a_port_taken_on_every_address_is_taken_on_one():
         port = listener.getsockname()[1]
         with pytest.raises(EmbeddedError, match=r"`web\.port` to a free port\."):
             require_free_port(port, setting="web.port", chooses=False)
+
+
+def test_all_ports_that_cannot_be_had_are_named_at_once():
+    """A person corrects the settings once, not once for each start."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        ports = [listener.getsockname()[1] for listener in (one, two)]
+        wanted = [
+            WantedPort(ports[0], "web.port"),
+            WantedPort(free_port(), "temporal.port"),
+            WantedPort(ports[1], "sandbox.aws_port"),
+        ]
+
+        with pytest.raises(EmbeddedError) as refused:
+            require_free_ports(wanted)
+
+    first, second = str(refused.value).splitlines()
+    assert f"Port {ports[0]} " in first
+    assert "`web.port`" in first
+    assert f"Port {ports[1]} " in second
+    assert "`sandbox.aws_port`" in second
+
+
+def test_one_port_for_two_settings_is_refused():
+    """Whichever child came second would fail, and blame another program."""
+    port = free_port()
+
+    with pytest.raises(EmbeddedError, match=r"named by `web\.port` and `temporal\.port`"):
+        require_free_ports([WantedPort(port, "web.port"), WantedPort(port, "temporal.port")])
+    require_free_ports(
+        [WantedPort(port, "web.port", host="127.0.0.2"), WantedPort(port, "temporal.port")]
+    )
+
+
+def test_a_port_of_a_run_that_is_ending_is_waited_for():
+    """What a killed run left behind has a moment to end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    end = threading.Timer(0.3, listener.close)
+    end.start()
+
+    require_free_ports([WantedPort(port, "web.port")], patience_s=30)
+
+    end.join(timeout=30)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -133,6 +134,69 @@ async def test_a_pid_file_whose_pid_is_another_program_now_is_no_obstacle(
         async with make_supervisor() as supervisor:
             await supervisor.start(spec)
             connect(postgres, APP_ROLE).close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "0\n", "12x", "-", "\0" * 64, "9" * 40 + "\n", "\udcff"]
+)
+@pytest.mark.parametrize("lock", ["cluster/postmaster.pid", "socket/.s.PGSQL.5432.lock"])
+async def test_a_lock_file_that_was_not_written_to_its_end_is_no_obstacle(
+    make_supervisor, postgres, spec, lock, text
+):
+    """A kill -9 may come between making a lock file and writing it."""
+    postgres.prepare()
+    (postgres.data_dir / lock).write_bytes(text.encode(errors="surrogateescape"))
+    async with make_supervisor() as supervisor:
+        await supervisor.start(spec)
+        connect(postgres, APP_ROLE).close()
+
+
+@pytest.mark.parametrize("lock", ["cluster/postmaster.pid", "socket/.s.PGSQL.5432.lock"])
+async def test_a_lock_file_whose_pid_is_another_clusters_server_now_is_no_obstacle(
+    make_supervisor, postgres, spec, home, lock
+):
+    """Two PostgreSQL servers of one machine: what has the pid is a server, and not of this data."""
+    other = EmbeddedPostgres(home / "other")
+    async with make_supervisor() as supervisor:
+        elsewhere = replace(other.child_spec(log_path=home / "other.log"), name="other")
+        await supervisor.start(elsewhere)
+        pid = read_run_state(home).child("other").pid
+        postgres.prepare()
+        (postgres.data_dir / lock).write_text(f"{pid}\n{postgres.data_dir}/cluster\n1\n5432\n\n")
+
+        await supervisor.start(spec)
+        connect(postgres, APP_ROLE).close()
+
+
+@pytest.mark.parametrize("keeps_pid", [True, False])
+async def test_the_lock_files_of_a_running_server_stay(make_supervisor, postgres, spec, keeps_pid):
+    """The guard against two servers on the same data is never taken away from under one."""
+    async with make_supervisor() as supervisor:
+        await supervisor.start(spec)
+        locks = [
+            postgres.data_dir / "cluster" / "postmaster.pid",
+            postgres.socket_dir / ".s.PGSQL.5432.lock",
+        ]
+        before = [lock.read_bytes() for lock in locks]
+        if not keeps_pid:  # as if it were about to write it
+            for lock in locks:
+                lock.write_bytes(b"")
+
+        postgres.prepare()
+
+        assert all(lock.exists() for lock in locks)
+        for lock, text in zip(locks, before, strict=True):
+            lock.write_bytes(text)
+
+
+def test_an_empty_folder_is_no_cluster(postgres):
+    """Nothing is in it that could be lost."""
+    (postgres.data_dir / "cluster").mkdir(parents=True)
+    postgres.data_dir.chmod(0o755)
+
+    postgres.prepare()
+
+    assert (postgres.data_dir / "cluster" / "global" / "pg_control").exists()
 
 
 def test_data_of_another_major_version_is_refused(postgres):

@@ -114,7 +114,7 @@ def test_the_command_is_durable_quick_and_local(server, home):
     assert "--ip 127.0.0.1" in line
     assert "--headless" in line
     assert f"--db-filename {home}/temporal/temporal.db" in line
-    assert "--sqlite-pragma journal_mode=wal --sqlite-pragma synchronous=1" in line
+    assert "--sqlite-pragma journal_mode=wal --sqlite-pragma synchronous=2" in line
     assert 'history.timerProcessorMaxTimeShift="10ms"' in line
     assert "--search-attribute LockstepDueTime=Datetime" in line
 
