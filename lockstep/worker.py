@@ -211,6 +211,7 @@ async def run_worker(
         starter=starter,
         policy=pinned,
         sources=sorted(settings.sources),
+        remits=settings.remits(),
         brake=Brake(
             Brakes(parts.engine, parts.ring, settings.tenant), parts.ring, settings.brake.to_rule()
         ),

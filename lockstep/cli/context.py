@@ -126,7 +126,7 @@ async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator
         systems=frozenset(settings.systems),
     )
     try:
-        whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering())
+        whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
         yield Context(settings, ring, engine, views, inbox, whose, Ledger(engine), desk)
     finally:
         await engine.dispose()

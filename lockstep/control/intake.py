@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from lockstep.control.statements import Read, Sorted, Statements, is_sealed
 from lockstep.control.whose_case import Found
 from lockstep.domain.judging import Verdict
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.remit import Remit
 from lockstep.storage.case_rows import PinnedPolicy
 from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import CHANNEL, Disposition, Inbox, InboxEvent
@@ -59,6 +60,7 @@ class Dispatcher:
         policy: PinnedPolicy,
         brake: Brake,
         sources: Sequence[str] = (),
+        remits: Mapping[str, Remit] | None = None,
         lag: LoopLag | None = None,
     ) -> None:
         self._lag = lag or LoopLag()
@@ -70,7 +72,7 @@ class Dispatcher:
         self._starter = starter
         self._policy = policy
         self._statements = Statements(
-            inbox=inbox, cases=cases, policy=policy, brake=brake, sources=sources
+            inbox=inbox, cases=cases, policy=policy, brake=brake, sources=sources, remits=remits
         )
         self._hearing = Hearing(inbox, self._statements)
 

@@ -5,8 +5,8 @@ The dispatcher takes them in their turn; a case that begins takes those about it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -24,6 +24,7 @@ from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.remit import Remit
 from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.storage.case_rows import Opening, PinnedPolicy, Said
 from lockstep.storage.cases import Cases
@@ -43,7 +44,7 @@ class Read:
     cutoff: datetime
     said: Said | None
     undone: str = ""
-    """What of it nobody will do, in words."""
+    """What of it nobody will do, or what people have to look at, in words."""
 
     def done(self, case_id: str, verdict: Verdict) -> Disposition:
         """What becomes of it once it is carried out."""
@@ -87,12 +88,14 @@ class Statements:
         policy: PinnedPolicy,
         brake: Brake,
         sources: Sequence[str] = (),
+        remits: Mapping[str, Remit] | None = None,
     ) -> None:
         self._inbox = inbox
         self._cases = cases
         self._policy = policy.policy
         self._brake = brake
-        self._whose = WhoseCase(cases, inbox, Numbering(tuple(sources), self._policy.same_people))
+        numbering = Numbering(tuple(sources), self._policy.same_people)
+        self._whose = WhoseCase(cases, inbox, numbering, remits)
 
     async def of(self, read: Read) -> Found:
         """What it is about, and what it does now."""
@@ -148,6 +151,9 @@ class Statements:
                 and _dismisses(one.said, one.case)
             )
             is_alone = opens and one.case is None and one.key not in seen
+            if one.to_look_at:
+                undone = "; ".join(filter(None, (read.undone, one.to_look_at)))
+                read = replace(read, undone=undone)  # noqa: PLW2901 - the same event, with a note
             rows.append(Sorted(read, one, is_braked=opens or dismisses, is_alone=is_alone))
             seen.add(one.key)
         return rows
@@ -157,7 +163,7 @@ class Statements:
         arrivals = [
             Arrival(
                 one.read.event.id,
-                one.read.termination,
+                one.found.said,
                 one.read.cutoff,
                 one.read.said.actor if one.read.said else "",
             )

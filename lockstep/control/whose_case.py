@@ -13,6 +13,8 @@ from datetime import datetime
 from lockstep.control.events import EventError, parse_statement
 from lockstep.domain.judging import KnownCase, Verdict, concerned, judge
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering, WhoseNumberError
+from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.remit import EVERYBODY, Remit
 from lockstep.domain.terminations import Termination, TerminationAction
 from lockstep.storage.case_reads import as_known
 from lockstep.storage.cases import Cases
@@ -32,6 +34,8 @@ class Found:
         case: the case that it is about; None where there is none.
         employment: of the case that it opens.
         peers: sources that number the same people as its own.
+        reason: why it is refused, where that is not the same for everybody.
+        is_beside: it opens a case beside one of another partner, of whom the number is too.
     """
 
     said: Termination
@@ -39,6 +43,8 @@ class Found:
     verdict: Verdict
     employment: int = 1
     peers: tuple[str, ...] = ()
+    reason: str = ""
+    is_beside: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -48,6 +54,8 @@ class Found:
     @property
     def why(self) -> str:
         """Why it is not carried out, and what to do; "" where it is. Says nothing personal."""
+        if self.reason:
+            return self.reason
         if self.said.source == LOCAL_SOURCE and self.verdict in _WHY_HERE:
             return _WHY_HERE[self.verdict]
         return _WHY.get(self.verdict, "")
@@ -57,12 +65,40 @@ class Found:
         """`why` where it is not carried out; "" where what it says is superseded, or in force."""
         return self.why if self.verdict.is_refusal else ""
 
+    @property
+    def to_look_at(self) -> str:
+        """What people have to look at although it is carried out; "" where there is nothing."""
+        return _BESIDE if self.is_beside else ""
+
+    @property
+    def heard(self) -> Verdict:
+        """What its sender may hear: of a case of another's, as if there were none."""
+        return judge(self.said, None) if self.verdict is Verdict.FOREIGN_CASE else self.verdict
+
+
+def why(verdict: Verdict) -> str:
+    """What a sender is told of a verdict; "" where it is carried out."""
+    return _WHY.get(verdict, "")
+
 
 class WhoseCase:
-    """Finds the case of a statement by whose number the worker's id is, spell and employment."""
+    """Finds the case of a statement by whose number the worker's id is, spell and employment.
 
-    def __init__(self, cases: Cases, inbox: Inbox, numbering: Numbering) -> None:
+    Of cases of people for whom its source does not speak it is as if there were none.
+
+    Args:
+        remits: for whose people each source speaks; one that is not there speaks for everybody.
+    """
+
+    def __init__(
+        self,
+        cases: Cases,
+        inbox: Inbox,
+        numbering: Numbering,
+        remits: Mapping[str, Remit] | None = None,
+    ) -> None:
         self.sources = numbering.sources
+        self._remits = dict(remits or {})
         self._cases = cases
         self._inbox = inbox
         self._numbering = numbering
@@ -140,24 +176,62 @@ class WhoseCase:
     def _placed(self, said: Termination, cutoff: datetime, cases: Iterable[CaseRow]) -> _Placed:
         """The statement with the case that it is about."""
         peers = self._numbering.peers(said.whose_number)
-        latest = {case.employment: case for case in cases if case.numbered_by in peers}
+        remit = self._remits.get(said.source, EVERYBODY)
+        of_number = [case for case in cases if case.numbered_by in peers]
+        theirs = [case for case in of_number if _speaks_of(remit, said, case)]
+        partner, site = said.partner, said.site
+        if theirs:  # of what is left out nothing is said: it stays
+            partner, site = partner or theirs[-1].partner, site or theirs[-1].site
+        partner, site = remit.named(partner, site)
+        if not theirs:
+            said = replace(said, partner=partner, site=site)
+        if reason := remit.why_not(partner, site):
+            return _Placed(said, cutoff, None, peers, reason=reason)
+        latest = {case.employment: case for case in theirs}
         rows = [latest[number] for number in sorted(latest)]
         at = concerned(said, [as_known(row) for row in rows])
         if at is None:
-            return _Placed(said, cutoff, None, peers)
+            others = tuple(of_number)
+            return _Placed(said, cutoff, None, peers, others=others)
         said = replace(said, numbered_by=rows[at].numbered_by)
         return _Placed(said, cutoff, rows[at], peers, is_latest=at + 1 == len(rows))
 
 
+def _speaks_of(remit: Remit, said: Termination, case: CaseRow) -> bool:
+    """Whether the source of a statement speaks for the leaver of a case.
+
+    Where nobody has said whose the leaver is, whoever gave the number does.
+    """
+    is_own = case.numbered_by == said.source
+    partner, site = (
+        name or (mine if is_own else "")
+        for name, mine in zip((case.partner, case.site), _any_of(remit), strict=True)
+    )
+    return remit.covers(partner, site)
+
+
+def _any_of(remit: Remit) -> tuple[str, str]:
+    """A partner and a site that it speaks for."""
+    return next(iter(remit.partners or ()), ""), next(iter(remit.sites or ()), "")
+
+
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A statement and its case. ``is_latest``: no later employment has one."""
+    """A statement and its case.
+
+    Args:
+        is_latest: no later employment has one.
+        reason: why its source may not say it; "" where it may.
+        others: cases of this number and spell, of people for whom its source does not speak.
+    """
 
     said: Termination
     cutoff: datetime
     case: CaseRow | None
     peers: tuple[str, ...]
     is_latest: bool = True
+    reason: str = ""
+    others: tuple[CaseRow, ...] = ()
 
     @property
     def is_repeated(self) -> bool:
@@ -172,8 +246,10 @@ class _Placed:
 def _judged(one: _Placed, before: Mapping[str, Sequence[InboxEvent]]) -> Found:
     """What it does; ``before``: what was said of its case, where it is repeated."""
     said, case = one.said, one.case
+    if one.reason:
+        return Found(said, None, Verdict.FOREIGN, peers=one.peers, reason=one.reason)
     if case is None:
-        return Found(said, None, judge(said, None), peers=one.peers)
+        return _of_nobody_known(one)
     known = as_known(case)
     asked = _as_asked(said, known)
     is_same = _is_said(asked, before.get(case.case_id, ())) if one.is_repeated else None
@@ -186,6 +262,24 @@ def _judged(one: _Placed, before: Mapping[str, Sequence[InboxEvent]]) -> Found:
         if not one.is_latest:  # that employment has a case already
             verdict = Verdict.OUTDATED
     return Found(said, case, verdict, employment, one.peers)
+
+
+def _of_nobody_known(one: _Placed) -> Found:
+    """What is said of somebody of whom no case is known that its source may speak of.
+
+    Where the number is that of somebody of another partner too, nobody can tell here who of both
+    is right. Nothing is done to the other's case; and a termination opens one of its own, so that
+    nobody keeps a door open by being the first to say something of another's leaver.
+    """
+    said = one.said
+    verdict = judge(said, None)
+    standing = [case for case in one.others if case.status != CaseStatus.RESCINDED]
+    if standing and said.action is not TerminationAction.TERMINATED:
+        return Found(said, None, Verdict.FOREIGN_CASE, peers=one.peers)
+    if standing:
+        said = replace(said, numbered_by=said.source)
+    employment = 1 + max((case.employment for case in standing), default=0)
+    return Found(said, None, verdict, employment, one.peers, is_beside=bool(standing))
 
 
 def _is_said(said: Termination, events: Iterable[InboxEvent]) -> bool | None:
@@ -238,7 +332,16 @@ _WHY = {
         "action: they have not left yet: to call the leaving off before its cutoff, say rescinded"
     ),
     Verdict.OUTDATED: "revision: superseded, a later revision was received before",
+    Verdict.FOREIGN_CASE: (
+        "by the case that stands, this worker number is that of somebody of a partner or site for"
+        " which this source does not speak: nothing was done to it, and its sender was not told;"
+        " find out who is right"
+    ),
 }
+_BESIDE = (
+    "a case of another partner or site stands under the same worker number, for which this source"
+    " does not speak: a case of its own was opened beside it; find out whose the person is"
+)
 _WHY_HERE = {
     Verdict.CONFLICT: (
         "worker_id: this leaver is reported already, with other dates or particulars: change the"

@@ -40,6 +40,10 @@ class Verdict(StrEnum):
     """Rehired, but nobody is known who left."""
     NOT_LEFT = "not_left"
     """Rehired, but they have not left yet."""
+    FOREIGN = "foreign"
+    """Of a partner or site that its source does not speak for."""
+    FOREIGN_CASE = "foreign_case"
+    """About a leaver who, by the case that stands, is another's. Its sender hears nothing of it."""
 
     @property
     def is_refusal(self) -> bool:
@@ -54,6 +58,8 @@ _REFUSALS = frozenset(
         Verdict.STILL_OPEN,
         Verdict.NOBODY,
         Verdict.NOT_LEFT,
+        Verdict.FOREIGN,
+        Verdict.FOREIGN_CASE,
     }
 )
 

@@ -21,7 +21,7 @@ from lockstep.domain.keys import is_unseen
 from lockstep.domain.leavers import KeyKind
 
 _QUOTES = "\"'\u2018\u2019\u201c\u201d\u00ab\u00bb`"
-_ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC")
+_ALIKE = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "DESERET")
 """Scripts whose letters look like each other's."""
 _BEFORE, _AFTER = 5, 4
 """How many letters around a bad one are shown: enough to find it, too few to name somebody."""
@@ -73,6 +73,33 @@ def label(value: str) -> str:
     # Joiners belong to letters of some scripts; everything else that is unseen does not.
     kept = "".join(c for c in plain if c.isspace() or c in _JOINERS or not is_unseen(c))
     return " ".join(kept.split())
+
+
+def check_letters(name: str) -> None:
+    """Refuse letters of a name that nobody can see, or that pass for others.
+
+    A word is of one script: words of several may stand side by side.
+
+    Raises:
+        KeyFormError: showing the first of them.
+    """
+    for word in name.split():
+        for place, letter in enumerate(word):
+            if letter not in _JOINERS or _joins_nothing(word, place):
+                _check_seen_at(word, place, letter)
+        _check_form(word)
+        for part in re.split(r"[-_/&.,'\u2019]", word):
+            _check_scripts(part)
+
+
+def _joins_nothing(word: str, place: int) -> bool:
+    """Whether a joiner has nothing to join: it belongs between letters of some other scripts."""
+    around = word[place - 1 : place] + word[place + 1 : place + 2]
+    scripts = [unicodedata.name(letter, "").partition(" ")[0] for letter in around]
+    return len(scripts) < 2 or any(  # noqa: PLR2004 - one on either side
+        script in _ALIKE or unicodedata.category(letter)[0] not in "LM"
+        for letter, script in zip(around, scripts, strict=True)
+    )
 
 
 def unquoted(problem: str) -> str:
@@ -156,12 +183,16 @@ def _check_domain(domain: str) -> None:
 
 def _check_seen(plain: str) -> None:
     for place, letter in enumerate(plain):
-        if is_unseen(letter):
-            name = unicodedata.name(letter, "a control character").lower()
-            raise KeyFormError(
-                f"{_around(plain, place)} has a character that cannot be seen: U+{ord(letter):04X},"
-                f" {name}; send it without"
-            )
+        _check_seen_at(plain, place, letter)
+
+
+def _check_seen_at(plain: str, place: int, letter: str) -> None:
+    if is_unseen(letter):
+        name = unicodedata.name(letter, "a control character").lower()
+        raise KeyFormError(
+            f"{_around(plain, place)} has a character that cannot be seen: U+{ord(letter):04X},"
+            f" {name}; send it without"
+        )
 
 
 def _check_form(plain: str) -> None:

@@ -21,6 +21,7 @@ from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission
 from lockstep.evidence.notes import NoteError, Signer
 from lockstep.settings.console import (
@@ -316,6 +317,7 @@ class Settings(BaseSettings):
         """Partners that any table names: they are known before anybody of theirs leaves."""
         named = {*self.scorecard.penalties}
         named.update(*(group.partners for group in self.groups.values()))
+        named.update(*(source.partners or () for source in self.sources.values()))
         named.update(*(route.partners for route in self.notices.routes.values()))
         return frozenset(named - {EVERY})
 
@@ -352,6 +354,10 @@ class Settings(BaseSettings):
     def numbering(self) -> Numbering:
         """Whose worker numbers there are."""
         return Numbering(tuple(sorted(self.sources)), self.to_policy().same_people)
+
+    def remits(self) -> dict[str, Remit]:
+        """For whose people each source speaks."""
+        return {name: table.to_remit() for name, table in self.sources.items()}
 
     def connector_options(self, name: str) -> ConnectorOptions:
         """What one system's connector is built from.

@@ -34,7 +34,13 @@ def shown(settings: Settings) -> dict[str, Any]:
         "policy": _policy(settings),
         "systems": _systems(settings),
         "sources": [
-            {"name": name, "kind": table.kind, "secrets": len(table.secrets)}
+            {
+                "name": name,
+                "kind": table.kind,
+                "secrets": len(table.secrets),
+                "partners": sorted(table.partners or ()),
+                "sites": sorted(table.sites or ()),
+            }
             for name, table in sorted(settings.sources.items())
         ],
         "sign_in": _sign_in(settings),

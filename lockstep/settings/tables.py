@@ -21,7 +21,9 @@ from pydantic import (
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.domain.access import Category
 from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
+from lockstep.domain.place_names import tidy, trouble_of
 from lockstep.domain.policy import DEFAULT_WATCH, Tier
+from lockstep.domain.remit import Remit
 from lockstep.domain.terminations import TerminationKind
 from lockstep.domain.waking import PER_MINUTE
 
@@ -62,6 +64,16 @@ def _groups(value: object) -> object:
     return [value] if is_one else value
 
 
+def _place(value: str) -> str:
+    """A partner's or site's name as events have to give it."""
+    name = tidy(value)
+    if trouble := trouble_of(name):
+        raise ValueError(trouble)
+    return name
+
+
+MOST_PLACES = 2000
+PlaceName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_place)]
 TierName = Annotated[Tier, BeforeValidator(_tier)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Limit = Annotated[Duration, AfterValidator(_some_time)]
@@ -125,10 +137,22 @@ class WebTable(Table):
 
 
 class SourceTable(Table):
-    """An HR system. Two secrets may be active, so that one can be rotated without a gap."""
+    """An HR system. Two secrets may be active, so that one can be rotated without a gap.
+
+    ``partners`` and ``sites``: for whose people it speaks; left out, for those of every one.
+    """
 
     kind: Literal["standard-webhooks"] = "standard-webhooks"
     secrets: list[SecretRef] = Field(min_length=1, max_length=2)
+    partners: list[PlaceName] | None = Field(default=None, min_length=1, max_length=MOST_PLACES)
+    sites: list[PlaceName] | None = Field(default=None, min_length=1, max_length=MOST_PLACES)
+
+    def to_remit(self) -> Remit:
+        """As the rules read it."""
+        return Remit(
+            None if self.partners is None else frozenset(self.partners),
+            None if self.sites is None else frozenset(self.sites),
+        )
 
 
 class PolicyTable(Table):

@@ -86,7 +86,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     hooks = Hooks(
         tenant=settings.tenant,
         inbox=inbox,
-        whose=WhoseCase(Cases(engine, ring), inbox, settings.numbering()),
+        whose=WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits()),
         feeds=Feeds(engine, settings.tenant),
         verifiers=verifiers,
         rule=settings.to_policy().cutoff,
@@ -219,7 +219,7 @@ def _console(
 
 def _sheets(settings: Settings, engine: AsyncEngine, ring: Keyring, desk: Desk) -> OwnSheets:
     inbox = Inbox(engine, ring)
-    whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering())
+    whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
     brakes = Brakes(engine, ring, settings.tenant)
     return OwnSheets(
         LeaverLines(desk, whose, brakes, settings.brake.to_rule()),

@@ -353,3 +353,31 @@ def test_settings_is_closed():
 
     walk(Settings)
     assert len(seen) > 5
+
+
+def test_a_source_speaks_for_the_partners_and_sites_that_it_is_given(place):
+    """Left out, for everybody's; names stand as events have to give them."""
+    bound = 'partners = ["Northwind  BPO"]\nsites = ["Cebu", "Manila 2"]\n'
+    settings = load_settings(write(place, GOOD.replace(HOOK, f"{HOOK}\n{bound}")))
+
+    remit = settings.remits()["hr"]
+    assert remit.covers("Northwind BPO", "Cebu")
+    assert not remit.covers("Contoso", "Cebu")
+    assert not remit.covers("Northwind BPO", "")
+    assert "Northwind BPO" in settings.partners
+    assert not load_settings(write(place)).remits()["hr"].is_bound
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("partners = []", "sources.hr.partners"),
+        ('partners = [""]', "sources.hr.partners"),
+        ('partners = ["North\\u200bwind"]', "cannot be seen"),
+        ('sites = ["\\uff2dANILA"]', "stands for"),
+        ('partners = ["N\\u043erthwind"]', "look alike"),
+    ],
+)
+def test_a_source_is_not_bound_to_a_name_that_nobody_can_read(place, written, says):
+    """Nor to nobody at all."""
+    assert says in "; ".join(problems(write(place, GOOD.replace(HOOK, f"{HOOK}\n{written}"))))

@@ -221,7 +221,7 @@ async def test_the_description_holds_schema_and_every_answer(hook: Hook):
     schema = described["components"]["schemas"]["TerminationEvent"]
 
     assert set(operation["responses"]) == {
-        *("200", "202", "400", "401", "404", "409", "413", "415", "422", "503")
+        *("200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "503")
     }
     assert set(schema["properties"]) == set(TerminationEvent.model_fields)
     content = operation["requestBody"]["content"]["application/json"]

@@ -26,9 +26,10 @@ from lockstep.control.events import (
     read_message,
     to_termination,
 )
-from lockstep.control.whose_case import WhoseCase
+from lockstep.control.whose_case import WhoseCase, why
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.judging import Verdict
+from lockstep.domain.terminations import TerminationAction
 from lockstep.storage.engine import StorageError
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
@@ -50,6 +51,11 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     202: told(HookDocument, "Stored; the case opens as soon as it can. A heartbeat: on record."),
     400: told(HookProblem, "The body is not a JSON text in UTF-8."),
     401: told(HookProblem, "Missing, stale or wrong signature."),
+    403: told(
+        HookProblem,
+        "Signed, and about somebody of a partner or site for which this source does not speak; "
+        "kept for operations.",
+    ),
     404: told(HookProblem, "No such source."),
     409: told(
         HookProblem,
@@ -217,11 +223,24 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
     )
     if not is_new:
         return await _again(hooks, heard, body, message)
-    if refused:
-        raise _Refused(409, found.verdict.value, [refused])
+    if refused and (answer := _refusal(found.verdict, refused, message)):
+        raise answer
     with contextlib.suppress(_Refused):  # the event is safe, and its case will tell the same
         await _hear(hooks, heard)
     return 202, {"status": _TOLD.get(found.verdict, "accepted")}
+
+
+def _refusal(verdict: Verdict | None, text: str, event: TerminationEvent) -> _Refused | None:
+    """What the sender of a refused event hears; None where it hears what it would of a stranger.
+
+    Of the case of a leaver for whom a source does not speak its answers tell nothing.
+    """
+    if verdict is Verdict.FOREIGN_CASE:
+        if event.action is not TerminationAction.REHIRED:
+            return None
+        verdict, text = Verdict.NOBODY, why(Verdict.NOBODY)
+    status = 403 if verdict is Verdict.FOREIGN else 409
+    return _Refused(status, verdict.value if verdict else "refused", [text])
 
 
 _TOLD = {Verdict.OUTDATED: "superseded", Verdict.TOO_LATE: "too_late"}
@@ -237,14 +256,15 @@ async def _again(
     if before is None:  # destroyed in this very moment
         return _answer(is_new=False)
     if before.body and not _says_the_same(hooks, before.body, body):
-        why = "webhook-id: this id was used before, for another body: give each event its own"
+        used = "webhook-id: this id was used before, for another body: give each event its own"
         said = event.model_dump_json(exclude={"recorded_at"}).encode()
         key = hooks.inbox.key_beside(heard.delivery.event_id, said)
-        await _store(hooks, heard, body, key=key, refused=why, verdict=Verdict.CONFLICT)
-        raise _Refused(409, "webhook_id_was_used", [why])
-    if before.state == "refused":
-        raise _Refused(409, before.verdict or "refused", [before.error])
-    told = _TOLD.get(Verdict(before.verdict)) if before.verdict else None
+        await _store(hooks, heard, body, key=key, refused=used, verdict=Verdict.CONFLICT)
+        raise _Refused(409, "webhook_id_was_used", [used])
+    verdict = Verdict(before.verdict) if before.verdict else None
+    if before.state == "refused" and (answer := _refusal(verdict, before.error, event)):
+        raise answer
+    told = _TOLD.get(verdict) if verdict else None
     return 200, {"status": told or "duplicate"}
 
 

@@ -1,0 +1,284 @@
+"""A source speaks for its own people only: what it says of others is refused, kept and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from lockstep.control.brake import Brake
+from lockstep.control.intake import Dispatcher
+from lockstep.control.whose_case import WhoseCase
+from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.numbering import Numbering
+from lockstep.domain.remit import Remit
+from lockstep.storage.brakes import Brakes
+from lockstep.storage.case_rows import pin
+from lockstep.storage.feeds import Feeds
+from lockstep.storage.refused_events import RefusedEvents
+from lockstep.web.app import assemble
+from lockstep.web.hooks.routes import Hooks
+from lockstep.web.hooks.signatures import Verifier
+from tests.support.casework import TENANT, Casework
+from tests.web.conftest import LIMIT, SECRET, event, signed
+
+NOW = datetime.now(UTC)
+SOON = NOW + timedelta(days=3)
+LATER = NOW + timedelta(days=300)
+SOURCES = ("hr-a", "hr-b", "hr-all")
+REMITS = {
+    "hr-a": Remit(frozenset({"Northwind"})),
+    "hr-b": Remit(frozenset({"Contoso", "Fabrikam"}), frozenset({"Manila", "Cebu"})),
+}
+MINE = {"partner": "Northwind"}
+THEIRS = {"partner": "Contoso", "site": "Manila"}
+
+
+class Starter:
+    """No workflow is needed here."""
+
+    async def start(self, case) -> None: ...
+
+    async def wake(self, case, event_id: str) -> None: ...
+
+    async def end_watch(self, case, event_id: str) -> None: ...
+
+
+class House:
+    """Three HR systems of which two are bound, the hook, and the worker behind it.
+
+    ``shared``: whether policy says that all of them number the same people.
+    """
+
+    def __init__(
+        self, work: Casework, *, shared: bool, remits: Mapping[str, Remit] = REMITS
+    ) -> None:
+        self.work = work
+        same = (SOURCES,) if shared else ()
+        if shared:
+            work.policy = pin(replace(work.policy.policy, same_people=same))
+        whose = WhoseCase(work.cases, work.inbox, Numbering(SOURCES, same), remits)
+        hooks = Hooks(
+            tenant=TENANT,
+            inbox=work.inbox,
+            whose=whose,
+            feeds=Feeds(work.engine, TENANT),
+            verifiers={name: Verifier([SECRET]) for name in SOURCES},
+            rule=CutoffRule(),
+            max_body_bytes=LIMIT,
+            systems=frozenset({"okta"}),
+        )
+        self.app = assemble(work.engine, hooks)
+        self.dispatcher = Dispatcher(
+            engine=work.engine,
+            inbox=work.inbox,
+            cases=work.cases,
+            starter=Starter(),  # type: ignore[arg-type] # the methods that are called
+            policy=work.policy,
+            brake=Brake(Brakes(work.engine, work.ring, TENANT), work.ring, BrakeRule(0, 0)),
+            sources=SOURCES,
+            remits=remits,
+        )
+        self.sent = 0
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://lockstep",
+        )
+
+    async def send(
+        self,
+        source: str,
+        *,
+        ends: datetime = SOON,
+        worker: str = "1005",
+        email: str = "a@example.com",
+        event_id: str = "",
+        dispatch: bool = True,
+        **said: object,
+    ) -> tuple[int, str]:
+        """Deliver an event and carry out what was taken; status and word of the answer."""
+        self.sent += 1
+        dates = {"zone": "Asia/Manila", "access_ends_at": ends.isoformat()}
+        who = {"id": worker, "emails": [email]}
+        raw = json.dumps(event(worker=who, dates=dates, **said)).encode()
+        headers = signed(raw, event_id=event_id or f"evt-{self.sent}")
+        answer = await self.client.post(f"/hooks/{source}", content=raw, headers=headers)
+        while dispatch and await self.dispatcher.drain_once():
+            pass
+        body = answer.json()
+        return answer.status_code, body.get("error") or body["status"]
+
+    async def cases(self) -> list[tuple]:
+        """What is known of each case: partner, status, revision, cutoff in days."""
+        query = text("select partner, status, revision, cutoff_at from cases order by opened_at")
+        async with self.work.engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            (row.partner, row.status, row.revision, round((row.cutoff_at - NOW).days / 10))
+            for row in rows
+        ]
+
+    async def told(self) -> list[str]:
+        """What operations see of events, by verdict; of one that was done in part, that."""
+        newest = await RefusedEvents(self.work.engine).newest()
+        return [row.verdict if row.trouble == "refused" else row.trouble for row in newest]
+
+    async def keys(self) -> int:
+        return await self.work.count("case_keys")
+
+
+@pytest.fixture
+async def apart(engine, ring) -> AsyncIterator[House]:
+    """Three ranges of numbers."""
+    work = Casework(engine, ring)
+    house = House(work, shared=False)
+    await work.adopt()
+    yield house
+    await house.client.aclose()
+
+
+@pytest.fixture
+async def shared(engine, ring) -> AsyncIterator[House]:
+    """One range of numbers for all."""
+    work = Casework(engine, ring)
+    house = House(work, shared=True)
+    await work.adopt(work.policy)
+    yield house
+    await house.client.aclose()
+
+
+@pytest.mark.parametrize("action", ["terminated", "amended", "rescinded", "rehired"])
+async def test_of_another_partner_nothing_is_taken(apart: House, action: str):
+    """Whatever is said, it is refused with 403, opens nothing, is kept, and operations see it."""
+    assert await apart.send("hr-a", action=action, **THEIRS) == (403, "foreign")
+    assert await apart.cases() == []
+    assert await apart.told() == ["foreign"]
+    assert await apart.work.inbox.counts() == {"refused": 1}
+
+
+async def test_a_refusal_is_the_same_when_it_is_delivered_again(apart: House):
+    """And one that is corrected under its id is taken."""
+    for _ in range(2):
+        assert await apart.send("hr-a", event_id="e", **THEIRS) == (403, "foreign")
+    assert await apart.send("hr-a", event_id="e", **MINE) == (202, "accepted")
+    assert await apart.cases() == [("Northwind", "scheduled", 1, 0)]
+
+
+async def test_a_source_of_one_partner_need_not_name_it(apart: House):
+    """What goes without saying stands in the case, and can be said again without it."""
+    assert await apart.send("hr-a") == (202, "accepted")
+    assert await apart.send("hr-a", revision=2, ends=LATER) == (202, "accepted")
+    assert await apart.cases() == [("Northwind", "scheduled", 2, 30)]
+    assert await apart.send("hr-a", revision=2, ends=LATER) == (202, "accepted")
+    assert await apart.told() == []
+
+
+async def test_a_source_of_several_partners_has_to_say_which(apart: House):
+    """Somebody of nobody may be anybody's; of a known leaver it is known."""
+    assert await apart.send("hr-b") == (403, "foreign")
+    assert await apart.send("hr-b", partner="Contoso") == (403, "foreign")
+    assert await apart.send("hr-b", **THEIRS) == (202, "accepted")
+    assert await apart.send("hr-b", revision=2, action="rescinded") == (202, "accepted")
+    assert await apart.cases() == [("Contoso", "rescinded", 2, 0)]
+
+
+@pytest.mark.parametrize(
+    "moved", [{"partner": "Northwind"}, {"partner": "Contoso", "site": "Davao"}]
+)
+async def test_nobody_is_moved_out_of_the_scope_of_whoever_says_so(apart: House, moved: dict):
+    """To another's partner or site; within one's own, people move."""
+    await apart.send("hr-b", **THEIRS)
+    assert await apart.send("hr-b", revision=2, **moved) == (403, "foreign")
+    assert await apart.cases() == [("Contoso", "scheduled", 1, 0)]
+    assert (await apart.send("hr-b", revision=2, partner="Fabrikam"))[0] == 202
+    assert await apart.cases() == [("Fabrikam", "scheduled", 2, 0)]
+
+
+@pytest.mark.parametrize("action", ["amended", "rescinded"])
+@pytest.mark.parametrize("named", [{}, MINE])
+async def test_another_partners_case_is_not_touched(shared: House, action: str, named: dict):
+    """Though policy says that both number the same people; the answer is that of a stranger."""
+    await shared.send("hr-b", **THEIRS)
+    before, keys = await shared.cases(), await shared.keys()
+    again = {"action": action, "ends": LATER, "email": "other@example.com", "revision": 9, **named}
+
+    assert await shared.send("hr-a", event_id="e", **again) == (202, "accepted")
+    assert await shared.cases() == before
+    assert await shared.keys() == keys
+    assert await shared.told() == ["foreign_case"]
+    assert await shared.send("hr-a", event_id="e", **again) == (200, "duplicate")
+    assert await shared.send("hr-a", worker="77", event_id="f", **again) == (202, "accepted")
+
+
+async def test_a_rehiring_tells_nothing_of_anothers_case(shared: House):
+    """It is answered as of somebody of whom nothing is known, also when it is sent again."""
+    await shared.send("hr-b", ends=NOW, **THEIRS)
+    async with shared.work.engine.connect() as connection:
+        case = await connection.scalar(text("select case_id from cases"))
+    await shared.work.cases.close(case, 1)
+    for worker in ("1005", "1005", "77"):
+        answer = await shared.send(
+            "hr-a", worker=worker, event_id=f"e-{worker}", action="rehired", revision=9, **MINE
+        )
+        assert answer == (409, "nobody")
+    async with shared.work.engine.connect() as connection:
+        assert await connection.scalar(text("select unwatched_at from cases")) is None
+
+
+async def test_nobody_squats_on_the_number_of_anothers_leaver(shared: House):
+    """Whoever was first with a far date: the other's termination opens a case of its own, told."""
+    assert await shared.send("hr-a", ends=LATER, **MINE) == (202, "accepted")
+    assert await shared.send("hr-b", **THEIRS) == (202, "accepted")
+    assert await shared.cases() == [
+        ("Northwind", "scheduled", 1, 30),
+        ("Contoso", "scheduled", 1, 0),
+    ]
+    assert await shared.told() == ["in_part"]
+
+    assert await shared.send("hr-a", revision=2, action="rescinded") == (202, "accepted")
+    assert (await shared.send("hr-b", revision=2, partner="Fabrikam"))[0] == 202
+    assert await shared.cases() == [
+        ("Northwind", "rescinded", 2, 30),
+        ("Fabrikam", "scheduled", 2, 0),
+    ]
+
+
+async def test_a_number_of_another_range_is_somebody_else(apart: House):
+    """Neither calls off, amends nor takes over what the other has said under it."""
+    await apart.send("hr-b", **THEIRS)
+    before = await apart.cases()
+    for action in ("amended", "rescinded", "terminated"):
+        await apart.send("hr-a", action=action, revision=9, ends=LATER, worker="1005")
+    assert (await apart.cases())[:1] == before
+
+
+async def test_a_source_without_bounds_speaks_for_everybody(shared: House):
+    """As every source did before."""
+    await shared.send("hr-b", **THEIRS)
+    assert await shared.send("hr-all", revision=2, action="rescinded") == (202, "accepted")
+    assert await shared.cases() == [("Contoso", "rescinded", 2, 0)]
+    assert await shared.told() == []
+
+
+async def test_what_waited_when_a_source_was_bound_is_refused_too(apart: House):
+    """The worker's word counts; the event is kept and told."""
+    open_to_all = House(apart.work, shared=False, remits={})
+    assert await open_to_all.send("hr-a", dispatch=False, **THEIRS) == (202, "accepted")
+    while await apart.dispatcher.drain_once():
+        pass
+    assert await apart.cases() == []
+    assert await apart.told() == ["foreign"]
+    await open_to_all.client.aclose()
+
+
+async def test_a_case_of_nobody_under_anothers_number_is_not_ones_own(shared: House):
+    """A leaver whose partner nobody named is spoken for by whoever gave the number."""
+    await shared.send("hr-all")
+    assert await shared.send("hr-a", action="rescinded", revision=9, **MINE) == (202, "accepted")
+    assert await shared.cases() == [("", "scheduled", 1, 0)]
