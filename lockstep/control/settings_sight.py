@@ -10,7 +10,7 @@ def shown_to(document: Mapping[str, Any], partners: frozenset[str] | None) -> Ma
     """As much of ``document`` as somebody may read who is bound to ``partners``; None reads it all.
 
     Of groups and contracts only those of their own partners; of a group that has others too, theirs
-    alone. Tokens of the file are for every partner.
+    alone. A source that speaks for others too is left out. Tokens of the file are for every partner.
     """
     if partners is None:
         return document
@@ -21,8 +21,14 @@ def shown_to(document: Mapping[str, Any], partners: frozenset[str] | None) -> Ma
     ]
     scorecard = document["scorecard"]
     penalties = [row for row in scorecard["penalties"] if row["partner"] in partners]
+    sources = [
+        row
+        for row in document["sources"]
+        if (set(row["partners"]) <= partners if row["partners"] else not row["sites"])
+    ]
     return {
         **document,
+        "sources": sources,
         "groups": groups,
         "tokens": [],
         "scorecard": {**scorecard, "penalties": penalties},

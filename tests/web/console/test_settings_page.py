@@ -32,6 +32,8 @@ def site_settings(site_settings, monkeypatch) -> str:
     monkeypatch.setenv("PLANTED_HOOK", "whsec_" + "cGxhbnRlZC1ob29rLXNlY3JldC1wbGFudGVk")
     return site_settings + (
         '\n[sources.hr-main]\nsecrets = ["env:PLANTED_HOOK"]\n'
+        '\n[sources.hr-own]\nsecrets = ["env:PLANTED_HOOK"]\npartners = ["contoso"]\n'
+        '\n[sources.hr-two]\nsecrets = ["env:PLANTED_HOOK"]\npartners = ["contoso", "southgate"]\n'
         '\n[tokens.board]\nsecret = "env:PLANTED_TOKEN"\nrights = ["score"]\n'
         f'\n[groups.ops]\ngroup = "{HOSTILE}"\nroles = ["operator"]\npartners = ["contoso"]\n'
         '\n[groups.south]\ngroup = "southgate-desk"\nroles = ["hr"]\npartners = ["southgate"]\n'
@@ -102,11 +104,11 @@ async def test_settings_are_for_administrators(site, role):
 async def test_whoever_is_bound_reads_nothing_of_other_partners(site):
     """Neither their groups nor their contracts, nor that they are among others in a group."""
     free = text_of(await (await site.sign_in(Role.ADMIN)).get(HOME))
-    assert all(said in free for said in ("southgate-desk", "9191", "4242", "both-one", "board"))
+    assert all(said in free for said in ("southgate-desk", "9191", "4242", "both-one", "hr-two"))
     for partners in (["contoso"], []):
         who = await site.sign_in(Role.ADMIN, partners=partners)
         page = text_of(await who.get(HOME))
-        for said in ("southgate", "9191", "board"):
+        for said in ("southgate", "9191", "board", "hr-two"):
             assert said not in page, said
-        for said in ("4242", "both-one"):
+        for said in ("4242", "both-one", "hr-own"):
             assert (said in page) is bool(partners), said
