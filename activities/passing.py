@@ -58,6 +58,7 @@ class Pass:
     async def find(self) -> None:
         """Search by every key, and let the law say whose the accounts are."""
         item, work = self._item, self._work
+        work.key_edition = item.key_edition
         work.location = await self._located()
         work.finding = judge(
             work.location.matches,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
 
 import structlog
 from temporalio import activity
@@ -11,6 +12,7 @@ from activities.faults import guarded
 from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.storage.cases import Cases
+from lockstep.storage.closing import Closing
 from lockstep.storage.revocations import Revocations
 from lockstep.storage.unheard import UnheardError
 
@@ -74,6 +76,12 @@ class RecordActivities:
     async def close_case(self, given: p.CloseInput) -> p.CloseResult:
         """See the stub."""
         async with guarded("close_case", case_id=given.case_id):
-            closed_at = await self._cases.close(given.case_id, given.closing)
+            asked = Closing(given.case_id, given.closing, given.asked, given.openings)
+            closed = await self._cases.close(asked)
+            if closed.open:
+                log.error("close_refused", case_id=given.case_id, count=len(closed.open))
+                return p.CloseResult(datetime.now(UTC), list(closed.open))
+            if closed.at is None:
+                raise RuntimeError("a case that has not begun does not close")
             log.info("case_closed", case_id=given.case_id)
-            return p.CloseResult(closed_at)
+            return p.CloseResult(closed.at)

@@ -29,7 +29,7 @@ from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus
 from workflows.answers import category_of, keeps_trying, known_category, nobody_known, ours
 from workflows.door import Door
-from workflows.looks import in_doubt, next_looks, not_fresh, picked
+from workflows.looks import had_before, in_doubt, next_looks, not_fresh, picked
 
 _FOLLOWS = "follow-amendments"
 """Patch: a case that has begun reads the database again when HR has said something new."""
@@ -205,6 +205,8 @@ class CaseWorkflow:
             if now.again and workflow.patched(_KEYS):
                 for system in now.again:
                     self._doors[system].has_new_keys = True
+            for system in now.look:  # without a patch: no older history names any
+                self._doors[system].is_picked = True
 
     def _take(self, begin: p.BeginResult) -> None:
         """What the database says of the case now."""
@@ -411,7 +413,51 @@ class CaseWorkflow:
         await workflow.wait_condition(lambda: door.decision is not None or door.has_new_keys)
 
     async def _close(self) -> None:
-        """Close, unless nobody anywhere knew the person: then the keys are doubtful."""
+        """Close, as soon as the database agrees that every required system is settled."""
+        self._closings += 1
+        asked = 0
+        while True:
+            await self._ask_about_nobody()
+            asked += 1
+            # Local: one small write to our own database, in the workflow task that is under way
+            # anyway. As a task of its own it costs a sixth of the whole case (docs/decisions/0004).
+            done = await workflow.execute_local_activity(
+                stubs.close_case,
+                p.CloseInput(self._given.case_id, self._closings, self._openings(), asked),
+                start_to_close_timeout=policies.RECORD_TIMEOUT,
+                retry_policy=policies.RECORD_RETRY,
+                local_retry_threshold=policies.LOCAL_RETRY,
+            )
+            # Without a patch: no history that was written before has anything open here.
+            if not done.open:
+                break
+            await self._go_on(done.open, asked)
+        self._show(CaseStatus.CLOSED)
+
+    def _openings(self) -> dict[str, int]:
+        return {name: door.opening for name, door in self._doors.items() if door.opening > 1}
+
+    async def _go_on(self, still_open: Sequence[p.StillOpen], asked: int) -> None:
+        """Work on what the database does not say is done, whoever told us that it was."""
+        self._show_progress()
+        if asked > 1:
+            longest = policies.MOST_CLOSE_PAUSE
+            pause = min(policies.CLOSE_PAUSE * 2 ** min(asked - 2, 10), longest)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: any(door.is_picked for door in self._doors.values()), timeout=pause
+                )
+        known = [(self._doors[one.system], one) for one in still_open if one.system in self._doors]
+        unsearched = [door for door, one in known if one.unsearched]
+        unsettled = [door for door, one in known if not one.unsearched]
+        for door, one in known:
+            if not one.unsearched:
+                door.go_on(one.opening)
+        await asyncio.gather(*(self._settle(door) for door in unsettled))
+        await self._look_again(unsearched, policies.LAST_LOOK_PATIENCE)
+
+    async def _ask_about_nobody(self) -> None:
+        """Where nobody anywhere knew the person the keys are doubtful: a person decides."""
         while nobody_known(self._doors.values()):
             found_none = [door for door in self._doors.values() if door.was_closed_by_us]
             door = found_none[0]
@@ -425,17 +471,6 @@ class CaseWorkflow:
             for other in found_none[1:]:
                 other.reopen()
             await asyncio.gather(*(self._settle(other) for other in found_none))
-        self._closings += 1
-        # Local: one small write to our own database, in the workflow task that is under way anyway.
-        # As a task of its own it costs a sixth of the whole case (docs/decisions/0004).
-        await workflow.execute_local_activity(
-            stubs.close_case,
-            p.CloseInput(self._given.case_id, self._closings),
-            start_to_close_timeout=policies.RECORD_TIMEOUT,
-            retry_policy=policies.RECORD_RETRY,
-            local_retry_threshold=policies.LOCAL_RETRY,
-        )
-        self._show(CaseStatus.CLOSED)
 
     async def _watch(self) -> None:
         """Read back after one sync cycle, a day, a week, a month; reopen what came back.
@@ -444,7 +479,7 @@ class CaseWorkflow:
         """
         closed_at = (self._given.so_far and self._given.so_far.closed_at) or workflow.now()
         for look, delay_s in enumerate(self._given.watch_s, start=1):
-            if look <= self._had(closed_at):
+            if look <= had_before(self._given, started=workflow.info().start_time):
                 continue
             await self._wait_for_look(closed_at + timedelta(seconds=delay_s), look - 1)
             doors = [door for door in self._doors.values() if door.was_closed_by_us]
@@ -458,19 +493,6 @@ class CaseWorkflow:
         if in_doubt(self._doors.values()) and workflow.patched(_DOUBTS):
             end = workflow.now() + policies.DOUBT_PATIENCE
             await self._wait_for_look(end, len(self._given.watch_s), only_doubts=True)
-
-    def _had(self, closed_at: datetime) -> int:
-        """How many looks of the watch need not be made: an earlier workflow made them.
-
-        Of those that were missed while there was none, the last is made, at once.
-        """
-        so_far = self._given.so_far
-        if so_far is None or so_far.closed_at is None:
-            return 0
-        dues = [closed_at + timedelta(seconds=delay) for delay in self._given.watch_s]
-        had = sum(so_far.looked_at is not None and due <= so_far.looked_at for due in dues)
-        missed = sum(due <= workflow.info().start_time for due in dues)
-        return max(had, missed - 1)
 
     async def _wait_for_look(self, due: datetime, looks: int, *, only_doubts: bool = False) -> None:
         """Wait until ``due`` or a rehiring, and look at once at what a person picks meanwhile.

@@ -28,7 +28,7 @@ class Door:
     in_doubt: bool = False
     """A look at it, settled, has found an account that may be the leaver's: a person picks."""
     is_picked: bool = False
-    """A person has picked since: it is looked at as soon as can be."""
+    """A person has picked since, or the leaver's keys have grown: it is looked at at once."""
     is_blind: bool = False
     """The last look could not be had."""
     blind_until: datetime | None = None
@@ -67,6 +67,13 @@ class Door:
         self.decision = None
         self.in_doubt = self.is_picked = self.is_blind = False
         self.blind_until = None
+
+    def go_on(self, opening: int) -> None:
+        """Work on: the database does not say that this opening is settled."""
+        self.opening = max(self.opening, opening)
+        self.outcome, self.settled_at = "", None
+        self.decision = None
+        self.overdue = self.waits = False
 
     def take_decision(self) -> None:
         """Settle by a person's decision, unless the connector was faster or a retry is meant."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from lockstep.contracts import policies
+from lockstep.contracts.payloads import CaseInput
 from workflows.door import Door
 
 
@@ -33,6 +34,21 @@ def not_fresh(doors: Iterable[Door], now: datetime) -> list[Door]:
         and door.settled_at is not None
         and (now - door.settled_at > policies.FRESH or door.is_picked)
     ]
+
+
+def had_before(given: CaseInput, *, started: datetime) -> int:
+    """How many looks of the watch need not be made: an earlier workflow made them.
+
+    Of those that were missed while there was none, the last is made, at once.
+    """
+    so_far = given.so_far
+    if so_far is None or so_far.closed_at is None:
+        return 0
+    closed_at, looked_at = so_far.closed_at, so_far.looked_at
+    dues = [closed_at + timedelta(seconds=delay) for delay in given.watch_s]
+    had = sum(looked_at is not None and due <= looked_at for due in dues)
+    missed = sum(due <= started for due in dues)
+    return max(had, missed - 1)
 
 
 def in_doubt(doors: Iterable[Door]) -> bool:

@@ -144,6 +144,7 @@ class BeginResult:
     The rest is what HR may have corrected meanwhile, told once the case has begun: a priority of 0
     and a partner of "" say nothing. Before, their mere length would betray a coming dismissal.
     ``again``: systems that waited for better keys of the leaver, and now there are some.
+    ``look``: settled systems that were not searched by the newest keys: they are looked at now.
     """
 
     state: BeginState
@@ -152,6 +153,7 @@ class BeginResult:
     priority: int = 0
     partner: str = ""
     again: list[str] = field(default_factory=list)
+    look: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,15 +308,36 @@ class DecisionResult:
 
 @dataclass(frozen=True, slots=True)
 class CloseInput:
-    """``closing`` numbers the closings of a case, from 1: a reopened case closes again."""
+    """``closing`` numbers the closings of a case, from 1: a reopened case closes again.
+
+    ``openings``: which opening of each system the workflow takes for settled, where not the first.
+    ``asked``: for the how many-th time it asks for this closing.
+    """
 
     case_id: str
     closing: int
+    openings: dict[str, int] = field(default_factory=dict)
+    asked: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """A required system of which the database does not say that it is settled.
+
+    ``unsearched``: it is settled, but was not searched by all keys of the leaver that are known.
+    """
+
+    system: str
+    opening: int
+    unsearched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
+    """``open``: why the case was not closed, where it was not."""
+
     closed_at: datetime
+    open: list[StillOpen] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

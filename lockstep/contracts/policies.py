@@ -65,6 +65,10 @@ DOUBT_PATIENCE = timedelta(days=90)
 PICK_PAUSE = timedelta(minutes=10)
 """After a look at picked accounts that could not be had."""
 
+CLOSE_PAUSE = timedelta(seconds=10)
+MOST_CLOSE_PAUSE = timedelta(minutes=5)
+"""Before a case asks again whether it may close: doubled from the second refusal on, up to this."""
+
 FRESH = timedelta(seconds=5)
 """A system whose read-back is older when its case would close is read back once more."""
 

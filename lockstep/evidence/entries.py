@@ -29,6 +29,7 @@ class EntryKind(StrEnum):
     CASE_RESTARTED = "case:restarted"
     CASE_BARRED = "case:barred"
     CASE_CLOSED = "case:closed"
+    CASE_CLOSE_REFUSED = "case:close_refused"
     REVOCATION_ATTEMPT = "revocation:attempt"
     REVOCATION_FAULT = "revocation:fault"
     REVOCATION_OUTCOME = "revocation:outcome"

@@ -49,6 +49,7 @@ _SILENT = frozenset(
         "case:rehired",
         "case:barred",
         "case:restarted",
+        "case:close_refused",
         "revocation:fault",
         "revocation:needs_person",
         "revocation:woken",

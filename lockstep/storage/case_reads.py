@@ -18,7 +18,7 @@ from lockstep.storage.subjects import Subject
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import subjects
 
-_COLUMNS = [cases.c[item.name] for item in fields(CaseRow)]
+COLUMNS = [cases.c[item.name] for item in fields(CaseRow)]
 _IDS = bindparam("ids", type_=ARRAY(Text))
 
 
@@ -43,7 +43,7 @@ async def clock(connection: AsyncConnection) -> datetime:
 
 async def read_cases(connection: AsyncConnection, ids: Sequence[str]) -> list[CaseRow | None]:
     """The cases with these ids, in this order; None where there is none."""
-    query = select(*_COLUMNS).where(cases.c.case_id == func.any(_IDS))
+    query = select(*COLUMNS).where(cases.c.case_id == func.any(_IDS))
     rows = (await connection.execute(query, {"ids": list(set(ids))})).mappings().all()
     found = {row["case_id"]: case_of(row) for row in rows}
     return [found.get(case_id) for case_id in ids]
@@ -54,7 +54,7 @@ async def cases_of_spells(
 ) -> dict[bytes, list[CaseRow]]:
     """The cases under each identity index that has any, of all sources, the oldest first."""
     query = (
-        select(cases.c.identity_index, *_COLUMNS)
+        select(cases.c.identity_index, *COLUMNS)
         .where(cases.c.identity_index.in_(indexes))
         .order_by(cases.c.opened_at)
     )
@@ -116,7 +116,7 @@ async def locked(connection: AsyncConnection, case_id: str) -> CaseRow:
     Raises:
         UnknownCaseError: if there is none.
     """
-    query = select(*_COLUMNS).where(cases.c.case_id == case_id).with_for_update()
+    query = select(*COLUMNS).where(cases.c.case_id == case_id).with_for_update()
     row = (await connection.execute(query)).mappings().one_or_none()
     if row is None:
         raise UnknownCaseError(f"no case {case_id}")

@@ -36,6 +36,12 @@ RESOLVE_DOUBT = (
 )
 """A person has picked, or nothing is in doubt any more. Takes ``k_system`` too."""
 FINDING = insert(findings).on_conflict_do_nothing()
+NEW_EDITION = (
+    update(cases)
+    .where(cases.c.case_id == bindparam("k_case"))
+    .values(key_edition=cases.c.key_edition + 1)
+)
+"""The leaver's keys have grown: no case closes before each of its systems was searched by them."""
 REOPEN_CASE = (
     update(cases)
     .where(cases.c.case_id == bindparam("k_case"))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -37,18 +38,16 @@ from lockstep.storage.amendments import (
 )
 from lockstep.storage.batching import Batcher
 from lockstep.storage.candidates import open_picks
-from lockstep.storage.case_entries import case_entry, say
+from lockstep.storage.case_entries import say
 from lockstep.storage.case_keys import bar, key_indexes, write_keys
 from lockstep.storage.case_reads import (
     StaleCaseError,
-    UnknownCaseError,
     as_judged,
     case_of,
     cases_of_spells,
     clock,
     locked,
     numbered_by_whom,
-    read_cases,
     subject_of,
     taken_by_peers,
 )
@@ -61,12 +60,19 @@ from lockstep.storage.case_rows import (
     new_rows,
     short_key,
 )
-from lockstep.storage.case_writes import CLOSE, FINDING, REOPEN_CASE, RESOLVE
+from lockstep.storage.case_writes import FINDING, NEW_EDITION, REOPEN_CASE
+from lockstep.storage.closing import Closed, Closing, close_many, of_closed
 from lockstep.storage.inbox import spell_index
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
 from lockstep.storage.records import CaseRow
-from lockstep.storage.revocation_writes import DOUBTS, FOR_KEYS, NEW_KEYS, REOPEN, SEEN_STANDING
+from lockstep.storage.revocation_writes import (
+    DOUBTS,
+    FOR_NEW_KEYS,
+    NEW_KEYS,
+    REOPEN,
+    SEEN_STANDING,
+)
 from lockstep.storage.so_far import read_so_far
 from lockstep.storage.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases, policies, revocations
@@ -85,7 +91,7 @@ class Cases:
         self._ring = ring
         self._policies: dict[str, Policy] = {}
         self._ledger = Ledger(engine)
-        self._readers: Batcher[str, CaseRow | None] = Batcher(self._read_many)
+        self._closers: Batcher[Closing, Closed | None] = Batcher(partial(close_many, engine))
 
     def spell_index(self, termination: Termination) -> bytes:
         """Finds a spell without storing worker id or spell; of every source with this number."""
@@ -325,40 +331,34 @@ class Cases:
                 await say(connection, current, EntryKind.CASE_BEGUN, "", {}, now=now)
                 await self._bar(connection, [current], now)
             times = await system_times(connection, current)
-            again = await self._waiting_for_keys(connection, case_id)
+            again, look = await self._waiting_for_keys(connection, case_id)
         priority = TerminationKind(current.kind).priority
         partner = current.partner
-        return BeginResult(BeginState.BEGIN, current.cutoff_at, times, priority, partner, again)
+        begin = BeginState.BEGIN
+        return BeginResult(begin, current.cutoff_at, times, priority, partner, again, look)
 
-    async def _waiting_for_keys(self, connection: AsyncConnection, case_id: str) -> list[str]:
-        """What waited for better keys; an amendment that brought some has marked it."""
-        query = select(revocations.c.system).where(
-            revocations.c.case_id == case_id,
-            revocations.c.state == RevocationState.RETRYING.value,
-            revocations.c.fault.in_(FOR_KEYS),
+    async def _waiting_for_keys(
+        self, connection: AsyncConnection, case_id: str
+    ) -> tuple[list[str], list[str]]:
+        """What waited for better keys, and what was settled before they came.
+
+        An amendment that brought some has marked both.
+        """
+        rows = (await connection.execute(FOR_NEW_KEYS, {"k_case": case_id})).all()
+        settled = RevocationState.SETTLED.value
+        return (
+            [row.system for row in rows if row.state != settled],
+            [row.system for row in rows if row.state == settled],
         )
-        return list((await connection.scalars(query.order_by(revocations.c.system))).all())
 
     async def so_far(self, case: CaseRow) -> tuple[CaseSoFar, list[SystemTimes]]:
         """What has become of a case that has begun, and what its timers go by now."""
         async with self._engine.connect() as connection:
             return await read_so_far(connection, case), await system_times(connection, case)
 
-    async def close(self, case_id: str, closing: int) -> datetime:
-        """Close a case; the same closing asked twice closes once."""
-        current = await self._readers.submit(case_id)
-        if current is None:
-            raise UnknownCaseError(f"no case {case_id}")
-        if current.closings >= closing and current.closed_at is not None:
-            return current.closed_at
-        now = whole_ms(datetime.now(UTC))
-        entry = case_entry(
-            current, EntryKind.CASE_CLOSED, closing, data={"closing": closing}, now=now
-        )
-        values = {"k_case": case_id, "n_closing": closing, "n_at": now}
-        changes = (Change(CLOSE, values), Change(RESOLVE, {"k_case": case_id, "n_at": now}))
-        await self._ledger.append(Append(entry, changes))
-        return now
+    async def close(self, closing: Closing) -> Closed:
+        """Close a case if every required system is settled; the same closing asked twice, once."""
+        return of_closed(await self._closers.submit(closing), closing.case_id)
 
     async def decide(self, given: DecisionInput) -> str:
         """Record a person's decision; return the outcome that now stands, or "".
@@ -547,10 +547,6 @@ class Cases:
             for opening, index in zip(openings, indexes, strict=True)
         ]
 
-    async def _read_many(self, ids: Sequence[str]) -> Sequence[CaseRow | None]:
-        async with self._engine.connect() as connection:
-            return await read_cases(connection, ids)
-
     async def _merge(
         self, connection: AsyncConnection, case: CaseRow, termination: Termination
     ) -> Subject | None:
@@ -571,5 +567,6 @@ class Cases:
         indexes = key_indexes(self._ring, case.tenant, merged.keys.keys)
         await write_keys(connection, {case.case_id: indexes}, anew=True)
         if len(merged.keys.keys) > len(subject.keys.keys):
+            await connection.execute(NEW_EDITION, {"k_case": case.case_id})
             await connection.execute(NEW_KEYS, {"k_case": case.case_id})
         return merged

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import DateTime, LargeBinary, bindparam, case, func, or_, text, update
+from sqlalchemy import (
+    DateTime,
+    LargeBinary,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.outcomes import Outcome, RevocationState
 from lockstep.storage.ledger import ArrayUpdate
-from lockstep.storage.tables.case import revocations
+from lockstep.storage.tables.case import cases, revocations
 
 
 def _touch(**values: object) -> Any:
@@ -96,7 +107,8 @@ SETTLE = _by_arrays(
     residual_unknown = v.n_residual_unknown, accepted_at = v.n_accepted,
     revoked_at = v.n_revoked, confirmed_at = v.n_confirmed, private = v.n_private,
     contained_at = coalesce(v.n_contained, r.contained_at), candidates = null,
-    fault = null, fault_text = null, retry_at = null, needs_person_since = null
+    fault = null, fault_text = null, retry_at = null, needs_person_since = null,
+    key_edition = v.n_edition
     """,
     n_outcome="text",
     n_grade="text",
@@ -109,7 +121,10 @@ SETTLE = _by_arrays(
     n_confirmed="timestamptz",
     n_private="bytea",
     n_contained="timestamptz",
+    n_edition="int",
 )
+SEARCHED = _touch(key_edition=bindparam("n_edition"))
+"""A look at a settled system searched by the newest keys, and found nothing standing."""
 NEEDS_PERSON = _touch(
     state=RevocationState.NEEDS_PERSON.value,
     outcome=None,
@@ -126,8 +141,29 @@ PICKED_OPEN = _touch(
     state=RevocationState.REVOKING.value, needs_person_since=None, retry_at=None
 ).where(revocations.c.state != RevocationState.SETTLED.value)
 """A system that is open is tried again now; one that is settled stays so until it is looked at."""
+BY_US = (Outcome.REVOKED.value, Outcome.ALREADY_ABSENT.value, Outcome.NOT_FOUND.value)
+"""Outcomes that a connector found, not a person: only such are looked at again."""
 FOR_KEYS = (FaultCategory.UNKNOWN_WORKER.value, FaultCategory.AMBIGUOUS_MATCH.value)
 """What more keys of the leaver may mend."""
+FOR_NEW_KEYS = (
+    select(revocations.c.system, revocations.c.state)
+    .join(cases, cases.c.case_id == revocations.c.case_id)
+    .where(revocations.c.case_id == bindparam("k_case"))
+    .where(
+        or_(
+            and_(
+                revocations.c.state == RevocationState.RETRYING.value,
+                revocations.c.fault.in_(FOR_KEYS),
+            ),
+            and_(
+                revocations.c.state == RevocationState.SETTLED.value,
+                revocations.c.outcome.in_(BY_US),
+                revocations.c.key_edition < cases.c.key_edition,
+            ),
+        )
+    )
+    .order_by(revocations.c.system)
+)
 NEW_KEYS = (
     update(revocations)
     .where(revocations.c.case_id == bindparam("k_case"))

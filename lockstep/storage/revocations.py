@@ -46,6 +46,7 @@ from lockstep.storage.revocation_writes import (
     REHEARSED,
     REOPEN,
     SAW,
+    SEARCHED,
     SETTLE,
 )
 from lockstep.storage.snapshots import Snapshot, open_snapshot, seal_snapshot
@@ -95,6 +96,10 @@ class Revocation:
     picks: Picks = field(default_factory=Picks)
     candidates: tuple[Candidate, ...] = field(default=(), repr=False)
     """What people were last shown because accounts are in doubt."""
+    key_edition: int = 0
+    """How often the leaver's keys had grown when it was read."""
+    searched_edition: int = 0
+    """As of which of them it was last searched."""
 
     @property
     def is_settled(self) -> bool:
@@ -118,6 +123,7 @@ class Progress:
             attempts of this opening.
         contained_at: since when no account signs in, once a look has confirmed it (UTC).
         unread: the lists that could not be read.
+        key_edition: of the leaver's keys that were searched for.
     """
 
     snapshot: Snapshot
@@ -125,6 +131,7 @@ class Progress:
     finding: Finding = _NOTHING_FOUND
     contained_at: datetime | None = None
     unread: tuple[Unread, ...] = ()
+    key_edition: int = 0
 
 
 _WANTED = (
@@ -138,6 +145,7 @@ _LOAD = (
         cases.c.tenant,
         cases.c.policy,
         cases.c.cutoff_at,
+        cases.c.key_edition.label("newest_edition"),
         subjects.c.subject_id,
         subjects.c.wrapped_key,
         subjects.c.private.label("subject_private"),
@@ -206,6 +214,8 @@ class Revocations:
             paused=SystemPause(row.paused_at, row.paused_until) if row.paused_until else None,
             picks=open_picks(row.picks, subject, case_id=case_id, system=system),
             candidates=open_candidates(row.candidates, subject, case_id=case_id, system=system),
+            key_edition=row.newest_edition,
+            searched_edition=row.key_edition,
         )
 
     async def attempt(self, item: Revocation, *, round_: int, attempt: int, work: Progress) -> bool:
@@ -379,6 +389,7 @@ class Revocations:
             n_confirmed=closing.confirmed_at,
             n_private=sealed_snapshot(item, snapshot),
             n_contained=work.contained_at,
+            n_edition=work.key_edition,
         )
         return await self._ledger.append(Append(entry, (change, *self._no_doubt(item, entry))))
 
@@ -404,6 +415,8 @@ class Revocations:
     async def saw_nothing(self, item: Revocation, entry: Entry) -> None:
         """Note a look that found neither access nor an account in doubt."""
         gone = (self._change(DOUBTS, item, n_candidates=None),) if item.candidates else ()
+        if item.searched_edition < item.key_edition:
+            gone = (*gone, self._change(SEARCHED, item, n_edition=item.key_edition))
         await self._ledger.append(Append(entry, (*gone, *self._no_doubt(item, entry))))
 
     def _no_doubt(self, item: Revocation, entry: Entry) -> tuple[Change, ...]:

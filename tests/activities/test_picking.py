@@ -51,7 +51,7 @@ async def appears_in_the_watch(bench: Bench) -> None:
     """After the case has closed an account turns up that has the leaver's address."""
     bench.connector.standing.pop(WORKER)
     assert await bench.revoke() == "not_found"
-    await bench.work.cases.close(bench.case.case_id, 1)
+    await bench.work.close(bench.case.case_id, 1)
     bench.connector.meet(OURS, EMAIL)
 
 
@@ -165,7 +165,7 @@ async def test_a_doubt_outlives_the_closing_of_its_case(bench: Bench):
     await bench.revoke()
     bench.connector.meet(OURS, EMAIL)
     await watch(bench, 1)
-    await bench.work.cases.close(bench.case.case_id, 1)
+    await bench.work.close(bench.case.case_id, 1)
     assert await bench.work.count("findings where resolved_at is null") == 1
 
 

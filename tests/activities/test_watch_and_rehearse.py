@@ -39,7 +39,7 @@ async def rehearse(bench: Bench) -> RehearseResult:
 async def test_a_quiet_look_is_written_and_changes_nothing(bench: Bench):
     """Nothing came back: the look stands in the ledger, the case stays closed."""
     await bench.revoke()
-    await bench.work.cases.close(bench.case.case_id, 1)
+    await bench.work.close(bench.case.case_id, 1)
 
     assert await watch(bench) is False
     assert (await bench.kinds())[-1] == "watch:look"
@@ -49,7 +49,7 @@ async def test_a_quiet_look_is_written_and_changes_nothing(bench: Bench):
 async def test_access_that_came_back_is_a_finding_and_reopens(bench: Bench):
     """A directory sync gave a group back: finding raised, system and case reopened."""
     await bench.revoke()
-    await bench.work.cases.close(bench.case.case_id, 1)
+    await bench.work.close(bench.case.case_id, 1)
     bench.connector.standing[WORKER].add(BACK)
 
     assert await watch(bench) is True
@@ -146,7 +146,7 @@ async def test_work_on_an_erased_leaver_ends_and_is_not_tried_again(bench: Bench
     await bench.revoke()
     for system in (SYSTEM, OTHER):
         await settle(bench.work, bench.case.case_id, system)
-    await bench.work.cases.close(bench.case.case_id, 1)
+    await bench.work.close(bench.case.case_id, 1)
     await set_back(bench.work, bench.case.case_id, LONG_AGO)
     assert len((await erase(bench.work, bench.case)).spells) == 1
     bench.connector.calls.clear()
@@ -203,7 +203,7 @@ async def test_a_rehearsal_notices_somebody_elses_account_early(bench: Bench):
 
 async def rehire(bench: Bench) -> None:
     """HR says of the closed case that they work here again."""
-    await bench.work.cases.close(bench.case.case_id, 1)
+    await bench.work.close(bench.case.case_id, 1)
     said = revised(termination(), 2, action=TerminationAction.REHIRED)
     [[case]] = (await bench.work.cases.of_spells([bench.work.cases.spell_index(said)])).values()
     await bench.work.cases.rehire(case, said)

@@ -231,7 +231,7 @@ class Stage:
             case Begin():
                 await self.work.cases.begin(life.case_id)
             case Close() if view.case.begun_at is not None:
-                await self.work.cases.close(life.case_id, view.case.closings + 1)
+                await self.work.close(life.case_id, view.case.closings + 1)
             case Rehearse() if status is CaseStatus.SCHEDULED:
                 await self._at_door(life, view, act)
             case Amend() | Close() | Rehearse():

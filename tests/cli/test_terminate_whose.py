@@ -71,7 +71,7 @@ async def opened(work: Casework, source: str, worker: str = "1005", *, closed: b
     [case] = await work.cases.open([Opening(said, now, now)], work.policy)
     assert case is not None
     if closed:
-        await work.cases.close(case.case_id, 1)
+        await work.close(case.case_id, 1)
     return case
 
 

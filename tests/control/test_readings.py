@@ -95,7 +95,7 @@ async def test_a_close_under_a_heartbeat_is_not_overlooked(engine, ring, reading
     await sign_head(engine, 1, reason="ledger:heartbeat")
     clock.pass_(minutes=2)
     taken.append(await readings.step())
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     async with engine.begin() as connection:
         await connection.execute(
             text(

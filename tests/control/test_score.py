@@ -60,7 +60,7 @@ async def test_the_score_is_that_of_the_ledger_itself(engine, ring, book, scores
             await attempt(work, item)
             await prove(work, item)
         if number % 2:
-            await work.cases.close(case.case_id, 1)
+            await work.close(case.case_id, 1)
     settle(book.sequencer())
     as_of = datetime.now(UTC) + timedelta(days=2)
     document = await service.read(Question(), as_of=as_of)
@@ -217,7 +217,7 @@ async def test_a_signed_head_covers_what_is_below_it(engine, scores, ring, book)
     work = Casework(engine, ring)
     await work.adopt()
     case = await work.open()
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     sequencer = book.sequencer()
     settle(sequencer)
     async with scores.reading() as reading:

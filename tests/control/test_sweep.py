@@ -473,3 +473,31 @@ async def test_temporal_s_database_is_lost_whole_and_nobody_with_it(work, ring, 
 
 async def _all_run(house: House, *cases: CaseRow) -> bool:
     return all([await house.runs(case) for case in cases])
+
+
+async def test_a_workflow_that_was_told_that_all_is_done_closes_nothing(house):
+    """Somebody answered for our activities: the database does not agree, and the doors are shut."""
+    house.door.hire("W-1")
+    case = await house.work.open(termination("W-1"))
+    now = datetime.now(UTC)
+    doors = [p.DoorSoFar(name, 1, 1, "revoked", settled_at=now) for name in (DOOR, BADGE)]
+    house.starter._taken_up = _believes_itself_done(house.starter, doors)
+    await house.starter.restart(case)
+    del house.starter._taken_up
+
+    await house.until(case, DOOR, "settled")
+    await house.until(case, BADGE, "needs_person")
+    assert not house.door.standing["W-1"]
+    kinds = await house.work.kinds(case.case_id)
+    assert "case:close_refused" in kinds
+    assert "case:closed" not in kinds
+    await house.attest(case)
+    await house.until_status(case, CaseStatus.CLOSED)
+
+
+def _believes_itself_done(starter: CaseStarter, doors: list[p.DoorSoFar]) -> Any:
+    async def taken_up(case: CaseRow) -> Any:
+        given, attributes = await starter._given(case)
+        return replace(given, so_far=p.CaseSoFar(doors)), attributes
+
+    return taken_up

@@ -106,7 +106,7 @@ class Intake:
         async with self.work.engine.connect() as connection:
             ids = list(await connection.scalars(query))
         for case_id in ids:
-            await self.work.cases.close(case_id, 1)
+            await self.work.close(case_id, 1)
 
 
 def event(

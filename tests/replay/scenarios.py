@@ -195,6 +195,14 @@ async def _attest_late(stage: Stage) -> None:
     await stage.decide("vpn", p.DecisionKind.ATTEST)
 
 
+async def _add_keys_late(stage: Stage) -> None:
+    await stage.world.until_asked(p.CloseInput, times=3)
+    await asyncio.sleep(1)  # until the workflow has heard that it is closed
+    stage.world.look = ["okta"]
+    await stage.change("e2")
+    await stage.world.until_asked(p.WatchInput, "okta", times=2)
+
+
 NOBODY = {"okta": [Outcome.NOT_FOUND], "vpn": [Outcome.NOT_FOUND]}
 SCENARIOS = {
     "immediate": Scenario("begins at once, three systems, two looks", ALL, watch_s=(1, 2)),
@@ -276,6 +284,16 @@ SCENARIOS = {
         script={"steps": {"okta": [FaultCategory.UNKNOWN_WORKER]}},
         act=_add_keys,
     ),
+    "close-refused": Scenario(
+        "the database does not agree that it is done: one is tried again, then one is looked at;"
+        " keys that come while it is watched are searched at once",
+        OKTA_VPN,
+        watch_s=(4,),
+        script={
+            "still_open": [[p.StillOpen("okta", 2)], [p.StillOpen("vpn", 1, unsearched=True)]],
+        },
+        act=_add_keys_late,
+    ),
     "picked": Scenario(
         "accounts in doubt at the last look: the watch waits, one is picked, looked at and taken",
         OKTA_VPN,
@@ -319,7 +337,10 @@ async def play(name: str, client: Client, doubles: Doubles, queue: str) -> Any:
     cutoff = datetime.now(UTC) + scenario.ahead
     world = World(case_id, cutoff)
     for key, answers in scenario.script.items():
-        getattr(world, key).update({system: answers[system].copy() for system in answers})
+        if isinstance(answers, list):
+            getattr(world, key).extend(answers)
+        else:
+            getattr(world, key).update({system: answers[system].copy() for system in answers})
     doubles.worlds[case_id] = world
     given = p.CaseInput(
         case_id,

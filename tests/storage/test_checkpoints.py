@@ -16,7 +16,7 @@ async def test_checkpoints_are_read_as_stored(work, book):
     began = datetime.now(UTC) - timedelta(seconds=1)
     for closing in (1, 2):
         case = await work.open(termination(f"W-{closing}"))
-        await work.cases.close(case.case_id, 1)
+        await work.close(case.case_id, 1)
         sequencer = book.sequencer()
         settle(sequencer)
         sequencer.close()

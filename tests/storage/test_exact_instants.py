@@ -82,7 +82,7 @@ async def test_every_fact_of_a_case_is_the_same_in_rows_and_entries(work):
         "d1", DecisionKind.ATTEST, OTHER, "ops", "seen", until=now + timedelta(days=1)
     )
     await work.cases.decide(DecisionInput(case.case_id, 1, decision))
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
 
     row = await work.case(case.case_id)
     entries = {entry["kind"]: entry for entry in await work.entries(case.case_id)}

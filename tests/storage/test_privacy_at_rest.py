@@ -110,7 +110,7 @@ async def a_full_life(work) -> str:
     )
     decision = Decision("d1", DecisionKind.ATTEST, OTHER, ACTOR, REASON, ACTOR, "ab" * 32)
     await work.cases.decide(DecisionInput(case.case_id, 1, decision))
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     await Holds(work.engine, work.ring).place(case.case_id, actor=ACTOR, reason=REASON)
     return case.case_id
 

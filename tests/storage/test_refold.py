@@ -111,7 +111,7 @@ async def test_every_entry_that_cannot_be_folded_is_named(work, book):
     """By place, case and kind; the case stays as it was before it, and the rest goes on."""
     case = await work.open()
     book.append(outcome(case.case_id), outcome("", key="nobody"), outcome("c-unknown", key="who"))
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     settle(book.sequencer())
     found = await again(book)
     places = {key: place for place, key in enumerate(book.order())}
@@ -145,7 +145,7 @@ async def test_a_running_sequencer_begins_anew(work, book):
         await until(lambda: book.ask("select case_id from case_facts") == [(case.case_id,)])
         book.tamper("update case_facts set partner = 'nobody', document = document || '{\"a\": 1}'")
         found = await again(book)
-        await work.cases.close(case.case_id, 1)
+        await work.close(case.case_id, 1)
         closed = "select (document->>'closed_at') is not null from case_facts"
         await until(lambda: book.ask(closed) == [(True,)])
     finally:

@@ -83,7 +83,7 @@ async def play(work: Casework, chance: random.Random, worker: str) -> None:
             await attempt(work, item)
             await prove(work, item)
     if chance.random() < 0.6:
-        await work.cases.close(case.case_id, 1)
+        await work.close(case.case_id, 1)
 
 
 async def test_facts_equal_a_fresh_history(work, book):
@@ -143,7 +143,7 @@ async def test_a_case_goes_on_in_another_process(work, book):
     """Each entry of a case is folded by a sequencer that has seen nothing of it before."""
     case = await work.open()
     item = await work.revocations.load(case.case_id, SYSTEM, 1)
-    for act in (attempt(work, item), prove(work, item), work.cases.close(case.case_id, 1)):
+    for act in (attempt(work, item), prove(work, item), work.close(case.case_id, 1)):
         sequencer = book.sequencer()
         settle(sequencer)
         sequencer.close()
@@ -186,7 +186,7 @@ async def test_a_rescission_after_the_beginning_is_none_for_everybody(work, book
 async def test_through_names_the_leaf_that_changed_the_facts(work, book):
     """A reader can tell up to where a case is known."""
     case = await work.open()
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     settle(book.sequencer())
     last = max(
         index for index, key in enumerate(book.order()) if key == f"{case.case_id}:case:closed:1"
@@ -209,7 +209,7 @@ async def test_an_entry_that_cannot_be_folded_is_sealed_all_the_same(work, book)
         system="no-such-system",
     )
     await work.ledger.append(Append(bad))
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     with capture_logs() as logged:
         settle(book.sequencer())
 

@@ -110,7 +110,7 @@ async def test_a_closed_case_tells_its_closings_and_its_last_look(work):
     case = await work.open()
     item = await settle(work, case.case_id, round_=1)
     await look(work, item, 1)
-    closed_at = await work.cases.close(case.case_id, 1)
+    closed_at = await work.close(case.case_id, 1)
     told, _ = await so_far(work, case.case_id)
     assert (told.closings, told.closed_at, told.looked_at) == (1, closed_at, None)
 

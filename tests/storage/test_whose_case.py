@@ -74,7 +74,7 @@ async def test_a_second_employment_opens_beside_the_first(work):
 
 async def closed(work: Casework):
     case = await work.open()
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     [rows] = (await work.cases.of_spells([work.cases.spell_index(termination())])).values()
     return rows[-1]
 

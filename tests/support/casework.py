@@ -23,6 +23,7 @@ from lockstep.domain.terminations import (
 )
 from lockstep.storage.case_rows import Opening, PinnedPolicy, pin
 from lockstep.storage.cases import Cases
+from lockstep.storage.closing import Closing
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Ledger
@@ -116,6 +117,21 @@ class Casework:
         )
         assert case is not None
         return case
+
+    async def close(self, case_id: str, closing: int = 1) -> datetime:
+        """Close it as if it had begun, and every system had been settled by somebody."""
+        edition = "key_edition = (select key_edition from cases where case_id = :c)"
+        settle = f"update revocations set state = 'settled', {edition}"
+        begin = "update cases set status = 'revoking' where status = 'scheduled'"
+        async with self.engine.begin() as connection:
+            await connection.execute(
+                text(f"{settle} where case_id = :c and required"), {"c": case_id}
+            )
+            await connection.execute(text(f"{begin} and case_id = :c"), {"c": case_id})
+        closed = await self.cases.close(Closing(case_id, closing))
+        assert closed.at is not None
+        assert not closed.open
+        return closed.at
 
     async def kinds(self, case_id: str) -> list[str]:
         """The kinds of a case's entries, in the order of insertion."""

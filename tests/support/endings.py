@@ -76,7 +76,7 @@ async def closed(work: Casework, worker_id: str = WORKER, **changes: object) -> 
     case = await work.open(termination(worker_id, **changes))
     await receive(work, f"evt-{case.case_id}", case_id=case.case_id, body=body_of(worker_id))
     await settle(work, case.case_id)
-    await work.cases.close(case.case_id, 1)
+    await work.close(case.case_id, 1)
     return case
 
 

@@ -64,7 +64,7 @@ class Packing:
         case = await self.opened(worker, **changes)
         for system in (SYSTEM, OTHER):
             await self.prove(case, system)
-        await self.work.cases.close(case.case_id, 1)
+        await self.work.close(case.case_id, 1)
         return case
 
     async def opened(self, worker: str, **changes: object) -> CaseRow:

@@ -60,7 +60,7 @@ class Sender:
         async with self.work.engine.connect() as connection:
             ids = await connection.exec_driver_sql("select case_id from cases")
             for (case_id,) in ids.all():
-                await self.work.cases.close(case_id, 1)
+                await self.work.close(case_id, 1)
 
 
 @pytest.fixture

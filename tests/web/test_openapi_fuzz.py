@@ -173,7 +173,7 @@ async def _exported(site: Site, ward: Ward, database) -> tuple[str, str]:  # noq
         case = await packing.opened("W-20")
         for system in (DOOR, VAULT, BADGE):
             await packing.prove(case, system)
-        await packing.work.cases.close(case.case_id, 1)
+        await packing.work.close(case.case_id, 1)
         await packing.seal()
     finally:
         book.close()

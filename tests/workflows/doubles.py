@@ -72,6 +72,10 @@ class World:
     """What HR has corrected, told once the case has begun."""
     again: list[str] = field(default_factory=list)
     """Systems that waited for keys that HR has sent now."""
+    look: list[str] = field(default_factory=list)
+    """Systems that were settled before HR has sent keys."""
+    still_open: list[list[p.StillOpen]] = field(default_factory=list)
+    """What the database says is open, each time that it is asked to close the case."""
     lag: timedelta = timedelta(0)
     """How far the database host's clock is behind the server's."""
     steps: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
@@ -165,7 +169,7 @@ class Doubles:
         waits = world.cutoff > now + timedelta(seconds=1)
         if waits:
             return p.BeginResult(p.BeginState.WAIT, world.cutoff)
-        corrected = (world.corrected, world.priority, world.partner, world.again)
+        corrected = (world.corrected, world.priority, world.partner, world.again, world.look)
         return p.BeginResult(p.BeginState.BEGIN, world.cutoff, *corrected)
 
     @activity.defn(name="revoke_access")
@@ -236,8 +240,9 @@ class Doubles:
 
     @activity.defn(name="close_case")
     async def close_case(self, given: p.CloseInput) -> p.CloseResult:
-        await self._world(given)
-        return p.CloseResult(datetime(2026, 1, 1, tzinfo=UTC))
+        world = await self._world(given)
+        still_open = world.still_open.pop(0) if world.still_open else []
+        return p.CloseResult(datetime(2026, 1, 1, tzinfo=UTC), still_open)
 
     def of_cases(self) -> Sequence[Callable[..., Any]]:
         """What runs on the cases' own queue."""

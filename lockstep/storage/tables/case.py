@@ -60,6 +60,8 @@ cases = Table(
     Column("identity_index", LargeBinary, nullable=False, server_default=text("''")),
     Column("employment", Integer, nullable=False, server_default="1"),
     Column("unwatched_at", Instant),
+    # How often the leaver's keys have grown since the case was opened.
+    Column("key_edition", Integer, nullable=False, server_default="0"),
     Index(
         "uq_cases_identity_live",
         "identity_index",
@@ -127,6 +129,8 @@ revocations = Table(
     Column("contained_at", Instant),
     Column("candidates", LargeBinary),
     Column("picks", LargeBinary),
+    # The edition of the leaver's keys by which it was last searched.
+    Column("key_edition", Integer, nullable=False, server_default="0"),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
     Index("ix_revocations_state", "state", "due_at", postgresql_where=text("state <> 'settled'")),
     Index("ix_revocations_settled", "confirmed_at", postgresql_where=text("state = 'settled'")),
