@@ -25,9 +25,11 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.render import duration, instant
-from lockstep.control.pauses import Operator, PauseDesk
+from lockstep.control.command_line import typed_principal
+from lockstep.control.one_person import OnePerson
+from lockstep.control.pauses import PauseDesk
 from lockstep.control.systems import SystemsDesk, SystemView, connected
-from lockstep.domain.rights import CLI_USER, EVERYTHING
+from lockstep.domain.rights import EVERYTHING, Principal
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.health import SystemHealth
 from lockstep.storage.pauses import Pause, Pauses
@@ -95,14 +97,18 @@ def pause(
     async def work() -> Pause:
         async with opened(settings) as context:
             return await _pauses(context).pause(
-                system, _operator(actor), reason=reason, until=until
+                system, _operator(context, actor), reason=reason, until=until
             )
 
     placed = run(work())
     if as_json:
-        print_json({"system": placed.system, "until": placed.until})
-    else:
-        out.print(f"{system} is paused until {instant(placed.until)}.")
+        spares = sorted(placed.spares)
+        print_json({"system": placed.system, "until": placed.until, "spares": spares})
+        return
+    out.print(f"{system} is paused until {instant(placed.until)}.")
+    if placed.spares:
+        kinds = ", ".join(kind.replace("_", " ") for kind in sorted(placed.spares))
+        out.print(f"Not held up: {kinds} cases, unless somebody else agrees in the console.")
 
 
 @system_app.command("resume")
@@ -115,13 +121,13 @@ def resume(
     """End a pause early; work goes on within 15 seconds."""
     settings = settings_or_die(config)
 
-    async def work() -> Pause:
+    async def work() -> list[Pause]:
         async with opened(settings) as context:
-            return await _pauses(context).resume(system, _operator(actor))
+            return await _pauses(context).resume(system, _operator(context, actor))
 
     ended = run(work())
     if as_json:
-        print_json({"system": ended.system, "ended_at": ended.ended_at})
+        print_json({"system": system, "ended_at": ended[0].ended_at})
     else:
         out.print(f"{system} is resumed.")
 
@@ -142,18 +148,39 @@ def _pauses(context: Context) -> PauseDesk:
         Pauses(context.engine, context.ring, tenant),
         ActsLog(context.engine, tenant),
         connected(context.settings.to_policy()),
+        pairs=context.settings.console.pairs(),
+        one_person=OnePerson(context.engine, context.ring),
     )
 
 
-def _operator(actor: str) -> Operator:
-    return Operator(CLI_USER, actor.strip() or whoami())
+def _operator(context: Context, actor: str) -> Principal:
+    return typed_principal(context.ring, context.settings.tenant, given=actor, user=whoami())
 
 
 def _why(view: SystemView) -> str:
     if view.pause is not None:
-        return f"until {instant(view.pause.until)} by {view.pause.name}: {view.pause.reason}"
+        whose = f" for {', '.join(sorted(view.pause.partners))}" if view.pause.partners else ""
+        until = instant(view.pause.until)
+        return f"until {until}{whose} by {view.pause.name}: {view.pause.reason}"
     troubles = view.health.troubles if view.health else ()
     return "; ".join(f"{trouble.summary}: {trouble.fix}" for trouble in troubles)
+
+
+def _pause_data(pause: Pause) -> dict[str, object]:
+    return {
+        "pause_id": pause.pause_id,
+        "system": pause.system,
+        "begins_at": pause.begins_at,
+        "until": pause.until,
+        "placed_by": pause.placed_by,
+        "ended_at": pause.ended_at,
+        "ended_by": pause.ended_by,
+        "name": pause.name,
+        "reason": pause.reason,
+        "partners": None if pause.partners is None else sorted(pause.partners),
+        "spares": sorted(pause.spares),
+        "agreed_by": pause.agreed_by,
+    }
 
 
 def _data(view: SystemView) -> dict[str, object]:
@@ -162,6 +189,6 @@ def _data(view: SystemView) -> dict[str, object]:
         "connector": view.system.connector,
         "state": view.state.value,
         "health": asdict(view.health) if view.health else None,
-        "pause": asdict(view.pause) if view.pause else None,
+        "pause": _pause_data(view.pause) if view.pause else None,
         "figures": asdict(view.figures),
     }

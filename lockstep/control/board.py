@@ -258,7 +258,7 @@ class Board:
 
     async def _standstill(self, me: Principal, reads: BoardReads) -> Standstill:
         if not me.may(Permission.SEE_SYSTEMS):
-            return Standstill({}, ())
+            return Standstill((), ())
         return await reads.standstill()
 
     async def _lines(
@@ -318,5 +318,5 @@ def _door(found: BoardCase, row: RevocationRow, standstill: Standstill, now: dat
         is_near=running and row.warn_at <= now < row.due_at,
         is_back=row.system in found.back,
         waiting=next((item for item in found.waiting if item.system == row.system), None),
-        paused_until=standstill.paused.get(row.system),
+        paused_until=standstill.paused_until(case, row.system),
     )

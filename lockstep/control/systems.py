@@ -101,7 +101,7 @@ class SystemsDesk:
         """Every configured system, those in trouble first."""
         now = datetime.now(UTC)
         health = await self._health.all(self._systems)
-        pauses = await self._pauses.standing()
+        pauses = await self._pauses.standing(scope)
         figures = await self._figures.all(scope, now=now)
         views = [
             SystemView(
@@ -127,7 +127,7 @@ class SystemsDesk:
             faults=series(await self._figures.faults(name, scope, now=now), now=now),
             looks=await self._figures.looks(name, scope, now=now),
             waiting=tuple(await self._figures.waiting(name, scope)),
-            pauses=tuple(await self._pauses.of(name)),
+            pauses=tuple(await self._pauses.of(name, scope)),
             held_up=await self._outages.count(name, scope),
             waking=await self._wakings.left(name, scope),
         )

@@ -33,6 +33,7 @@ from lockstep.storage.board_filter import (
 )
 from lockstep.storage.brake_rows import HeldWait, visible_held
 from lockstep.storage.brakes import waiting_query
+from lockstep.storage.holding import stands, touches
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger_state import not_in_order_since
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
@@ -96,18 +97,47 @@ MOST_REFUSED = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A pause that stands. ``partners``: whose cases it holds, of those that may be known of.
+
+    ``spares``: kinds of leaver that it does not hold; ``is_agreed``: by two people.
+    """
+
+    system: str
+    until: datetime
+    partners: frozenset[str]
+    spares: frozenset[str]
+    is_agreed: bool = False
+
+    def holds(self, case: CaseRow) -> bool:
+        """Whether it holds up this case in its system."""
+        theirs = not self.partners or case.partner in self.partners
+        return theirs and case.kind not in self.spares
+
+
+@dataclass(frozen=True, slots=True)
 class Standstill:
-    """What holds up more than one case: systems paused until, and sources whose brake is on.
+    """What holds up more than one case: pauses, and sources whose brake is on.
 
     ``events``: those of HR that were not carried out, and so are in no case, or not in full.
     ``not_in_order_since``: the ledger's entries have waited for their places since then, for too
     long; None while they get them.
     """
 
-    paused: dict[str, datetime]
+    pauses: tuple[Standing, ...]
     braked: tuple[str, ...]
     events: TroubledEvents = field(default_factory=TroubledEvents)
     not_in_order_since: datetime | None = None
+
+    @property
+    def paused(self) -> dict[str, datetime]:
+        """Until when each system is, for some or for all; pauses come the shortest first."""
+        return {one.system: one.until for one in self.pauses}
+
+    def paused_until(self, case: CaseRow, system: str) -> datetime | None:
+        """Until when a case is held up in a system; None where it is not."""
+        ends = [one.until for one in self.pauses if one.system == system and one.holds(case)]
+        return max(ends, default=None)
 
 
 class BoardReads:
@@ -234,21 +264,33 @@ class BoardReads:
 
     async def standstill(self) -> Standstill:
         """Pauses that stand, and brakes that hold something to see; neither belongs to a case."""
-        paused = select(pauses.c.system, pauses.c.until).where(
-            pauses.c.ended_at.is_(None), pauses.c.begins_at <= func.now()
+        paused = (
+            select(
+                pauses.c.system,
+                pauses.c.until,
+                pauses.c.partners,
+                pauses.c.spares,
+                pauses.c.agreed_by,
+            )
+            .where(stands(), touches(self._scope))
+            .order_by(pauses.c.until)
         )
         holds = (held_events.c.brake_id == brakes.c.brake_id) & visible_held(self._scope)
         braked = select(brakes.c.source).where(
             brakes.c.state == text("'on'"), exists().where(holds)
         )
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(paused.where(pauses.c.until > func.now()))).all()
+            rows = (await connection.execute(paused)).all()
             sources = (await connection.scalars(braked.order_by(brakes.c.source))).all()
             events = TroubledEvents()
             if self._scope.partners is None:  # nobody knows which partner they are of
                 events = await troubled_events(connection, limit=MOST_REFUSED)
             since = await not_in_order_since(connection)
-        return Standstill({row.system: row.until for row in rows}, tuple(sources), events, since)
+        standing = tuple(
+            Standing(system, until, frozenset(partners), frozenset(spares), bool(agreed_by))
+            for system, until, partners, spares, agreed_by in rows
+        )
+        return Standstill(standing, tuple(sources), events, since)
 
     async def _rows(self, connection: AsyncConnection, ids: Sequence[str]) -> list[BoardCase]:
         """All about these cases, in their order."""

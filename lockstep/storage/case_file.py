@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.leavers import KeyKind
@@ -22,6 +22,7 @@ from lockstep.storage.case_acts import (
     decisions_so_far,
     events_dealt_with,
 )
+from lockstep.storage.holding import holds_case
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.requests import RequestRow, requests_of
@@ -77,6 +78,14 @@ class Stood:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A pause holds up the case in a system. ``by_two``: a second person has agreed to it."""
+
+    until: datetime
+    by_two: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CaseFile:
     """One case with all that people and machines did to it.
 
@@ -86,7 +95,7 @@ class CaseFile:
         dates_moved: how many of our own events about its dates were dealt with.
         assigned: who has taken it, and since when.
         stood: by system, as of the opening that is under way.
-        paused: until when, by system.
+        paused: by system, what of it a pause holds up.
         candidates: by system, the accounts that a person is to tell apart.
         stalled: whether its workflow goes on, as far as that is known.
     """
@@ -102,7 +111,7 @@ class CaseFile:
     findings: tuple[FindingRow, ...] = ()
     assigned: tuple[str, datetime] | None = None
     stood: Mapping[str, Stood] = field(default_factory=dict, repr=False)
-    paused: Mapping[str, datetime] = field(default_factory=dict)
+    paused: Mapping[str, Held] = field(default_factory=dict)
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict, repr=False)
     stalled: Stalled = field(default_factory=Stalled)
 
@@ -164,7 +173,7 @@ class CaseFiles:
                 findings=await _findings(connection, case_id),
                 assigned=await _assigned(connection, case_id),
                 stood=stood,
-                paused=await _paused(connection, [row.system for row in rows]),
+                paused=await _paused(connection, case_id),
                 candidates=candidates,
                 stalled=await stalled_of(connection, case_id),
             )
@@ -284,8 +293,12 @@ async def _assigned(connection: AsyncConnection, case_id: str) -> tuple[str, dat
     return (row.user_id, row.assigned_at) if row else None
 
 
-async def _paused(connection: AsyncConnection, systems: Sequence[str]) -> dict[str, datetime]:
-    query = select(pauses.c.system, pauses.c.until).where(
-        pauses.c.system.in_(systems), pauses.c.ended_at.is_(None), pauses.c.until > func.now()
+async def _paused(connection: AsyncConnection, case_id: str) -> dict[str, Held]:
+    query = (
+        select(pauses.c.system, pauses.c.until, pauses.c.agreed_by)
+        .select_from(pauses.join(cases, cases.c.case_id == case_id))
+        .where(holds_case())
+        .order_by(pauses.c.until)
     )
-    return {row.system: row.until for row in await connection.execute(query)}
+    rows = (await connection.execute(query)).all()
+    return {system: Held(until, bool(agreed_by)) for system, until, agreed_by in rows}

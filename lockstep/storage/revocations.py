@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Text, bindparam, column, func, select
+from sqlalchemy import ARRAY, Row, Text, bindparam, column, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.access import Exchange, Location, Unread
@@ -36,6 +36,7 @@ from lockstep.storage.candidates import (
     seal_candidates,
 )
 from lockstep.storage.case_writes import RESOLVE_DOUBT
+from lockstep.storage.holding import holds_case
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger
 from lockstep.storage.revocation_writes import (
@@ -139,6 +140,15 @@ _WANTED = (
     .table_valued(column("w_case", Text), column("w_system", Text), name="wanted")
     .render_derived()
 )
+_HOLDING = (
+    select(func.greatest(pauses.c.begins_at, pauses.c.agreed_at).label("begins_at"), pauses.c.until)
+    .where(pauses.c.system == revocations.c.system, holds_case())
+    .correlate(revocations, cases)
+    .order_by(pauses.c.until.desc())
+    .limit(1)
+    .lateral("holding")
+)
+"""Of the pauses that hold the case there the one that ends last."""
 _LOAD = (
     select(
         revocations,
@@ -149,8 +159,8 @@ _LOAD = (
         subjects.c.subject_id,
         subjects.c.wrapped_key,
         subjects.c.private.label("subject_private"),
-        pauses.c.begins_at.label("paused_at"),
-        pauses.c.until.label("paused_until"),
+        _HOLDING.c.begins_at.label("paused_at"),
+        _HOLDING.c.until.label("paused_until"),
     )
     .select_from(_WANTED)
     .join(
@@ -159,12 +169,7 @@ _LOAD = (
     )
     .join(cases, cases.c.case_id == revocations.c.case_id)
     .join(subjects, subjects.c.subject_id == cases.c.subject_id)
-    .outerjoin(
-        pauses,
-        (pauses.c.system == revocations.c.system)
-        & pauses.c.ended_at.is_(None)
-        & (pauses.c.until > func.now()),
-    )
+    .outerjoin(_HOLDING, true())
 )
 """Arrays instead of a list in the text: one statement, whatever the number of callers."""
 

@@ -84,7 +84,8 @@ def _expected_sql(only: str) -> str:
                or r.updated_at > now() - make_interval(secs => p.still_s)
                or r.retry_at > now() - make_interval(secs => p.still_s)
                or exists (select from pauses q where q.system = r.system and q.ended_at is null
-                            and q.until > now()))
+                            and q.until > now() and not c.kind = any (q.spares)
+                            and (q.partners = '{{}}' or c.partner = any (q.partners))))
         ) as is_still
       from wanted w join cases c on c.case_id = w.case_id
       join pinned p on p.digest = c.policy

@@ -34,6 +34,7 @@ from lockstep.domain.outcomes import Outcome, RevocationState
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 from lockstep.domain.waking import LONG_WAIT, rest_after, turns
+from lockstep.storage.holding import holds_case
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.schema import Instant
 from lockstep.storage.tables.systems import pauses, wakings
@@ -155,14 +156,12 @@ class Wakings:
     async def take(
         self, system: str, now: datetime, *, per_minute: int, tick: timedelta
     ) -> list[Waking]:
-        """Those whose turn it is, the urgent first; none while the system is paused.
+        """Those whose turn it is, the urgent first; none whom a pause holds up.
 
         Whoever is not held up any more is struck off, and takes no turn.
         """
         async with self._engine.begin() as connection:
             if not await connection.scalar(_ALONE, {"key": f"wakings:{system}"}):
-                return []
-            if await connection.scalar(select(_is_paused(system))):
                 return []
             last = await connection.scalar(
                 select(func.max(wakings.c.taken_at)).where(wakings.c.system == system)
@@ -232,12 +231,6 @@ class Wakings:
 _ALONE = text("select pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
 
 
-def _is_paused(system: str) -> ColumnElement[bool]:
-    return exists().where(
-        pauses.c.system == system, pauses.c.ended_at.is_(None), pauses.c.until > func.now()
-    )
-
-
 def _due(system: str, now: datetime, most: int) -> Any:
     """The next wakings of a system, the urgent first; ``still``: whether they are needed."""
     still = or_(
@@ -257,6 +250,7 @@ def _due(system: str, now: datetime, most: int) -> Any:
         .join(cases, cases.c.case_id == wakings.c.case_id)
         .where(wakings.c.system == system, wakings.c.state == WakingState.WAITS.value)
         .where(wakings.c.not_before <= now)
+        .where(~exists().where(pauses.c.system == system, holds_case()))
         .where(func.coalesce(wakings.c.leased_until, now) <= now)
         .order_by(dismissed.desc(), revocations.c.due_at, wakings.c.case_id)
         .limit(most)

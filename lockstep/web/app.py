@@ -196,7 +196,13 @@ def _console(
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),
         systems=SystemsDesk(engine, policy, SystemHealth(engine), pauses),
-        pauses=PauseDesk(pauses, sessions.log, connected(policy)),
+        pauses=PauseDesk(
+            pauses,
+            sessions.log,
+            connected(policy),
+            pairs=settings.console.pairs(),
+            one_person=one_person,
+        ),
         brake=BrakeDesk(
             Brakes(engine, ring, settings.tenant), sessions.log, tenant=settings.tenant
         ),

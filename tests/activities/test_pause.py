@@ -12,7 +12,7 @@ from activities.condition import Condition
 from activities.home import HomeActivities
 from lockstep.contracts.payloads import HomeInput, HomeTry, RehearseInput
 from lockstep.domain.outcomes import RevocationState
-from lockstep.storage.pauses import Pauses
+from lockstep.storage.pauses import NewPause, Pause, Pauses
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import OTHER, SYSTEM, TENANT
 
@@ -22,9 +22,17 @@ async def pauses(bench: Bench) -> Pauses:
     return Pauses(bench.work.engine, bench.work.ring, TENANT)
 
 
-async def place(pauses: Pauses, system: str = SYSTEM) -> None:
+async def place(
+    pauses: Pauses,
+    system: str = SYSTEM,
+    *,
+    partners: frozenset[str] | None = None,
+    spares: frozenset[str] = frozenset(),
+) -> Pause:
     until = datetime.now(UTC) + timedelta(hours=1)
-    await pauses.place(system, until=until, user_id="u1", name="Kim", reason="vendor upgrade")
+    return await pauses.place(
+        NewPause(system, until, "u1", "Kim", "vendor upgrade", partners, spares)
+    )
 
 
 async def refusal(bench: Bench, attempt: int = 1, **given) -> ApplicationError:
@@ -108,3 +116,32 @@ async def test_at_home_a_pause_is_no_fault_of_the_system(bench, pauses):
         found = await environment().run(home.try_at_home, given)
         assert found.tries == [HomeTry(SYSTEM, category="paused")]
     assert condition.rests_until is None
+
+
+async def test_a_pause_of_a_partner_holds_that_partners_leavers(bench, pauses):
+    """Whoever is bound to other partners pauses nothing for this one; their own they do."""
+    partner = bench.case.partner
+    await place(pauses, partners=frozenset({"elsewhere", "southgate"}))
+    assert await bench.revoke() == "revoked"
+    assert partner not in {"elsewhere", "southgate"}
+
+
+async def test_a_pause_of_ones_own_partner_holds(bench, pauses):
+    """Alone, or beside one of others."""
+    await place(pauses, partners=frozenset({"elsewhere"}))
+    await place(pauses, partners=frozenset({bench.case.partner}))
+    assert (await refusal(bench)).type == "paused"
+
+
+async def test_a_spared_kind_waits_when_a_second_person_has_agreed(bench, pauses):
+    """Until then it is revoked as if nothing were paused; that it waits is a fact of its own."""
+    pause = await place(pauses, spares=frozenset({bench.case.kind}))
+    other = await place(pauses, OTHER, spares=frozenset({bench.case.kind}))
+    assert await pauses.agree(pause, user_id="u2", name="Ann")
+    assert not await pauses.agree(pause, user_id="u3", name="Bob")
+    assert (await refusal(bench)).type == "paused"
+    assert await bench.kinds() == ["revocation:fault"]
+    await pauses.resume(SYSTEM, user_id="u1")
+    assert not await pauses.agree(pause, user_id="u3", name="Bob")
+    assert await bench.revoke(2) == "revoked"
+    assert other.spares

@@ -18,7 +18,7 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.policy import SystemPolicy, Tier
 from lockstep.storage.health import Health as Kept
 from lockstep.storage.health import SystemHealth
-from lockstep.storage.pauses import Pauses
+from lockstep.storage.pauses import NewPause, Pauses
 from tests.support.casework import OTHER, SYSTEM, TENANT
 from tests.support.memory_connector import MemoryConnector
 
@@ -161,7 +161,7 @@ async def test_pauses_that_are_over_are_put_on_record(engine, ring, health):
     """Once, whoever of the workers comes first."""
     pauses = Pauses(engine, ring, TENANT)
     until = datetime.now(UTC) + timedelta(milliseconds=1)
-    await pauses.place(SYSTEM, until=until, user_id="u1", name="Kim", reason="short")
+    await pauses.place(NewPause(SYSTEM, until, "u1", "Kim", "short"))
     looking = watch(engine, ring, health)
     async with asyncio.timeout(60):
         while await pauses.standing() or (await pauses.of(SYSTEM))[0].ended_at is None:

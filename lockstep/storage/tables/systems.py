@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from lockstep.storage.tables.schema import Instant, metadata
 
@@ -18,8 +18,21 @@ pauses = Table(
     Column("ended_at", Instant),
     Column("ended_by", Text),
     Column("private", LargeBinary, nullable=False),
-    Index("uq_pauses_open", "system", unique=True, postgresql_where=text("ended_at is null")),
+    Column("partners", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("spares", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("agreed_by", Text),
+    Column("agreed_at", Instant),
+    Index(
+        "uq_pauses_open_partners",
+        "system",
+        "partners",
+        unique=True,
+        postgresql_where=text("ended_at is null"),
+    ),
 )
+"""``partners``: whose cases are held, none named is everybody's. ``spares``: the kinds of leaver
+that it does not hold, as long as no second person has agreed.
+"""
 
 system_health = Table(
     "system_health",

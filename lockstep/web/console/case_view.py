@@ -31,7 +31,7 @@ from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.candidates import Candidate
-from lockstep.storage.case_file import CaseFile, FindingRow, PlacedEntry, Stood
+from lockstep.storage.case_file import CaseFile, FindingRow, Held, PlacedEntry, Stood
 from lockstep.storage.records import RevocationRow
 from lockstep.web.console.case_drawing import Drawing, draw
 from lockstep.web.console.case_people import AskedView, HistoryLine, asked_view, history_of, who
@@ -66,7 +66,7 @@ class SystemView:
     is_late: bool
     time_ms: int | None
     back: FindingRow | None
-    paused_until: datetime | None
+    held: Held | None
     stood: Mapping[str, int]
     refs: tuple[tuple[str, str], ...] = field(repr=False)
     accounts: tuple[str, ...] = field(repr=False)
@@ -279,7 +279,7 @@ def _system(
         else None,
         looked=looked_words(row),
         back=_back(found, row.system),
-        paused_until=found.paused.get(row.system),
+        held=found.paused.get(row.system),
         stood=counts,
         refs=stood.access if named else (),
         accounts=stood.accounts if named else (),

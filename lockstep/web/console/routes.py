@@ -41,6 +41,7 @@ def routers(console: Console) -> list[APIRouter]:
         *_case_routers(console),
         systems.router(console),
         systems.pause_router(console),
+        systems.agree_router(console),
         brake.router(console),
         brake.decision_router(console),
         evidence.router(console),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -10,8 +11,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from lockstep.control.casework import NotAllowedError
 from lockstep.control.desk import RefusedError
-from lockstep.control.pauses import LONGEST, LONGEST_REASON, Operator
+from lockstep.control.pauses import LONGEST, LONGEST_REASON
 from lockstep.control.sessions import Signed
 from lockstep.control.systems import Series, SystemPage, SystemState
 from lockstep.domain.faults import FaultCategory, rule_for
@@ -35,6 +37,7 @@ SPANS = (("1", "1 hour"), ("2", "2 hours"), ("4", "4 hours"), ("8", "8 hours"), 
 """Hours of a pause to choose from, in words; another end is given as an instant."""
 _TROUBLED = frozenset({SystemState.BLOCKED, SystemState.FAILING, SystemState.UNKNOWN})
 _LONGEST_NAME = 200
+_PAUSE_ID = re.compile(r"p[a-z2-7]{12}")
 
 
 def router(console: Console) -> APIRouter:
@@ -79,7 +82,7 @@ def pause_router(console: Console) -> APIRouter:
         signed = await _signed(console, request)
         try:
             await console.pauses.pause(
-                system, _operator(signed), reason=reason, until=end_of(hours, until)
+                system, signed.principal, reason=reason, until=end_of(hours, until)
             )
         except RefusedError as error:
             return await _page(console, request, signed, system, problem=str(error), reason=reason)
@@ -89,8 +92,26 @@ def pause_router(console: Console) -> APIRouter:
     async def resume(request: Request, system: str) -> Response:
         signed = await _signed(console, request)
         try:
-            await console.pauses.resume(system, _operator(signed))
+            await console.pauses.resume(system, signed.principal)
         except RefusedError as error:
+            return await _page(console, request, signed, system, problem=str(error))
+        return RedirectResponse(f"{HOME}/{system}", HTTPStatus.SEE_OTHER)
+
+    return routes
+
+
+def agree_router(console: Console) -> APIRouter:
+    """What needs the right to be a second person."""
+    routes = console.gate.router(Permission.APPROVE)
+
+    @routes.post(HOME + "/{system}/pauses/{pause_id}/agree")
+    async def agree(request: Request, system: str, pause_id: str) -> Response:
+        signed = await _signed(console, request)
+        if not _PAUSE_ID.fullmatch(pause_id):
+            raise NOT_THERE
+        try:
+            await console.pauses.agree(pause_id, signed.principal)
+        except (RefusedError, NotAllowedError) as error:
             return await _page(console, request, signed, system, problem=str(error))
         return RedirectResponse(f"{HOME}/{system}", HTTPStatus.SEE_OTHER)
 
@@ -117,6 +138,9 @@ async def _page(
         _template("system", request),
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         page=found,
+        standing=[pause for pause in found.pauses if pause.stands_at(now)],
+        may_end=any(p.stands_at(now) and p.is_of(signed.principal.scope) for p in found.pauses),
+        may_agree=signed.principal.may(Permission.APPROVE),
         states=STATES,
         drawn=drawn(found.faults),
         hours=hours_of(found.faults),
@@ -181,10 +205,6 @@ def reasons_of(page: SystemPage) -> dict[str, tuple[str, str]]:
 def _template(name: str, request: Request) -> str:
     is_part = request.method == "GET" and request.headers.get("hx-request")
     return f"{name}_part.html" if is_part else f"{name}.html"
-
-
-def _operator(signed: Signed) -> Operator:
-    return Operator(signed.principal.user_id, signed.principal.name)
 
 
 async def _signed(console: Console, request: Request) -> Signed:

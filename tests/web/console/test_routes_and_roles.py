@@ -200,6 +200,9 @@ SYSTEMS_PAGE = {
     ("POST", "/console/systems/{system}/resume"): To(
         PAUSE, 422, path="/console/systems/memory-1/resume"
     ),
+    ("POST", "/console/systems/{system}/pauses/{pause_id}/agree"): To(
+        APPROVE, 404, path="/console/systems/memory-1/pauses/p1/agree"
+    ),
 }
 BRAKE = {
     ("GET", "/console/brake"): To(SYSTEMS),

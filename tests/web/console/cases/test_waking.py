@@ -12,10 +12,13 @@ import pytest
 from activities.condition import Condition
 from connectors.base import ConnectorFault
 from lockstep.control.health import HealthWatch
-from lockstep.control.pauses import Operator, PauseDesk
+from lockstep.control.one_person import OnePerson
+from lockstep.control.pairs import Pairs
+from lockstep.control.pauses import PauseDesk
 from lockstep.control.waking import Waker
 from lockstep.domain.access import Problem
 from lockstep.domain.faults import FaultCategory, Recovery
+from lockstep.domain.rights import Principal
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.health import SystemHealth
@@ -152,8 +155,15 @@ async def test_a_success_wakes_whoever_failed_before_it(ward: Ward):
 async def test_a_pause_that_is_lifted_wakes_and_one_that_stands_holds_back(site, ward: Ward):
     """Maintenance is over; but a pause does not end the vendor's own waiting time."""
     engine = ward.work.engine
-    desk = PauseDesk(Pauses(engine, ward.work.ring, TENANT), ActsLog(engine, TENANT), [DOOR])
-    ana = Operator("u-ana", "Ana")
+    ring = ward.work.ring
+    desk = PauseDesk(
+        Pauses(engine, ring, TENANT),
+        ActsLog(engine, TENANT),
+        [DOOR],
+        pairs=Pairs(),
+        one_person=OnePerson(engine, ring),
+    )
+    ana = Principal("u-ana", "Ana", partners=None)
     rejected = await stuck(ward, "W-1", FaultCategory.CREDENTIALS_REJECTED)
     late = await limited(ward, "W-2")
     until = datetime.now(UTC) + HOUR
