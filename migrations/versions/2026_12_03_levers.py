@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "2026_12_03_levers"
-down_revision = "2026_12_02_refused_later"
+down_revision = "2026_12_03_key_editions"
 branch_labels = None
 depends_on = None
 
