@@ -212,6 +212,7 @@ async def run_worker(
         policy=pinned,
         sources=sorted(settings.sources),
         remits=settings.remits(),
+        places=settings.places(parts.engine),
         brake=Brake(
             Brakes(parts.engine, parts.ring, settings.tenant), parts.ring, settings.brake.to_rule()
         ),

@@ -23,6 +23,7 @@ from lockstep.cli.console import PlainConsole, visible
 from lockstep.cli.signals import answer_signals
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError
+from lockstep.control.places import Places
 from lockstep.control.temporal import connect
 from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.rights import EVERYTHING, Scope
@@ -76,6 +77,7 @@ class Context:
     whose: WhoseCase
     ledger: Ledger
     desk: Desk
+    places: Places
 
 
 def die(message: str, *, code: int = FAILED) -> NoReturn:
@@ -117,6 +119,7 @@ async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator
     client = await connect(settings.temporal_address(), ring, lazy=True) if temporal else None
     views = CaseViews(engine, ring)
     inbox = Inbox(engine, ring)
+    places = settings.places(engine)
     desk = Desk(
         tenant=settings.tenant,
         views=views,
@@ -124,10 +127,11 @@ async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator
         rule=settings.to_policy().cutoff,
         client=client,
         systems=frozenset(settings.systems),
+        places=places,
     )
     try:
         whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
-        yield Context(settings, ring, engine, views, inbox, whose, Ledger(engine), desk)
+        yield Context(settings, ring, engine, views, inbox, whose, Ledger(engine), desk, places)
     finally:
         await engine.dispose()
 

@@ -134,9 +134,8 @@ def terminate(
         async with opened(settings) as context:
             brakes = Brakes(context.engine, context.ring, settings.tenant)
             rule = settings.brake.to_rule()
-            lines = await LeaverLines(context.desk, context.whose, brakes, rule).look(
-                sheet, source=source
-            )
+            looking = LeaverLines(context.desk, context.whose, brakes, rule, context.places)
+            lines = await looking.look(sheet, source=source)
             bad = any(line.problems for line in lines)
             if bad or dry_run:
                 if as_json:

@@ -35,6 +35,7 @@ from lockstep.control.events import (
 )
 from lockstep.control.pairs import Pairs
 from lockstep.control.payloads import StrangePayloadError
+from lockstep.control.places import Places
 from lockstep.control.stalled import tries_of
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.key_cleaning import usable
@@ -42,6 +43,7 @@ from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.policy import Tier
+from lockstep.domain.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.zones import WITHOUT_PLACE
@@ -125,7 +127,11 @@ class Desk:
         rule: CutoffRule,
         client: Client | None = None,
         systems: Collection[str] | None = None,
+        places: Places | None = None,
+        remit: Remit = EVERYBODY,
     ) -> None:
+        self._places = places or Places()
+        self._remit = remit
         self._systems = systems
         self._tenant = tenant
         self._views = views
@@ -146,6 +152,8 @@ class Desk:
             rule=self._rule,
             client=self._client,
             systems=self._systems,
+            places=self._places,
+            remit=Remit(scope.partners),
         )
 
     async def find(self, case_id: str) -> CaseView:
@@ -206,13 +214,15 @@ class Desk:
 
         Raises:
             RefusedError: if nothing is said, there is no such case, or it was called off.
-            EventError: if a key cannot be one.
+            EventError: if a key cannot be one, or there is no such partner or site.
         """
         if more == Correction():
             raise RefusedError("say what is to be added or corrected: nothing is")
         case = (await self.find(case_id)).case
         if case.status == CaseStatus.RESCINDED:
             raise RefusedError(f"case {case.case_id} was called off: report the leaver anew")
+        if more.partner or more.site:
+            await self._places.check(more.partner or case.partner, more.site, self._remit)
         try:
             dates = Dates(zone=case.zone, access_ends_at=case.cutoff_at)
         except ValidationError:  # of an older release, which took zones that are no place

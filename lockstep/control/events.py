@@ -52,6 +52,11 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
     AfterValidator(label),
 ]
+PlaceText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
+"""A partner's or site's name as it was sent: `Places` has to see what nobody else sees."""
 Instant = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
 ]
@@ -183,8 +188,8 @@ class TerminationEvent(_Model):
         " two employments apart that HR gives one spell; with `rehired`, the new one's beginning.",
     )
     dates: Dates
-    partner: Name = Field(default="", description="The BPO partner that employs the worker.")
-    site: Name = ""
+    partner: PlaceText = Field(default="", description="The BPO partner that employs the worker.")
+    site: PlaceText = ""
 
     @model_validator(mode="after")
     def _dates_agree(self) -> TerminationEvent:
@@ -330,8 +335,8 @@ def to_termination(
         dates=_dates(event.dates),
         keys=LeaverKeys(tuple(keys)),
         display_name=worker.name,
-        partner=event.partner,
-        site=event.site,
+        partner=label(event.partner),
+        site=label(event.site),
         hired_at=_utc(event.hired_at),
         numbered_by=numbered_by,
     )

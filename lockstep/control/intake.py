@@ -18,6 +18,7 @@ from lockstep.control.brake import Brake
 from lockstep.control.case_start import CaseStarter
 from lockstep.control.hearing import Hearing
 from lockstep.control.load import LoopLag
+from lockstep.control.places import Places
 from lockstep.control.statements import Read, Sorted, Statements, is_sealed
 from lockstep.control.whose_case import Found
 from lockstep.domain.judging import Verdict
@@ -61,6 +62,7 @@ class Dispatcher:
         brake: Brake,
         sources: Sequence[str] = (),
         remits: Mapping[str, Remit] | None = None,
+        places: Places | None = None,
         lag: LoopLag | None = None,
     ) -> None:
         self._lag = lag or LoopLag()
@@ -72,7 +74,13 @@ class Dispatcher:
         self._starter = starter
         self._policy = policy
         self._statements = Statements(
-            inbox=inbox, cases=cases, policy=policy, brake=brake, sources=sources, remits=remits
+            inbox=inbox,
+            cases=cases,
+            policy=policy,
+            brake=brake,
+            sources=sources,
+            remits=remits,
+            places=places,
         )
         self._hearing = Hearing(inbox, self._statements)
 

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError, TerminationEvent
+from lockstep.control.places import Places
 from lockstep.control.reporting import event_of
 from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.brakes import BrakeRule, Flow
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.remit import EVERYBODY, Remit
 from lockstep.domain.sheets import SheetLine
 from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.storage.brakes import Brakes
@@ -130,6 +132,11 @@ class Sight(Protocol):
         """Whether coming cases tell whose number a worker's is."""
         ...
 
+    @property
+    def remit(self) -> Remit:
+        """For whose people they speak."""
+        ...
+
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         """Why each may not be reported; "" where it may."""
         ...
@@ -149,6 +156,7 @@ class _Everything:
     """For whoever holds the keyring itself: the command line."""
 
     sealed = True
+    remit = EVERYBODY
 
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         return [""] * len(said)
@@ -168,7 +176,15 @@ EVERYTHING: Sight = _Everything()
 class LeaverLines:
     """Checks lines; changes nothing."""
 
-    def __init__(self, desk: Desk, whose: WhoseCase, brakes: Brakes, rule: BrakeRule) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        whose: WhoseCase,
+        brakes: Brakes,
+        rule: BrakeRule,
+        places: Places | None = None,
+    ) -> None:
+        self._places = places or Places()
         self._desk = desk
         self._whose = whose
         self._brakes = brakes
@@ -189,7 +205,7 @@ class LeaverLines:
             if place % _AT_ONCE == 0:  # whoever else is served by this process goes on
                 await asyncio.sleep(0)
             read.append(self._read(line, source))
-        read = await self._allowed(read, sight)
+        read = await self._allowed(await self._placed(read, sight), sight)
         return await self._forecast(await self._found(read, sight), sight)
 
     def _read(self, line: SheetLine, source: str) -> LeaverLine:
@@ -221,6 +237,15 @@ class LeaverLines:
             event=event,
             cutoff=cutoff,
         )
+
+    async def _placed(self, lines: Sequence[LeaverLine], sight: Sight) -> list[LeaverLine]:
+        """The lines, with a problem where a partner or site is none."""
+        named = [(line.event.partner, line.event.site) for line in lines if line.event]
+        whys = iter(await self._places.why_not(named, sight.remit))
+        return [
+            _refused(line, *why) if line.event is not None and (why := next(whys)) else line
+            for line in lines
+        ]
 
     async def _allowed(self, lines: Sequence[LeaverLine], sight: Sight) -> list[LeaverLine]:
         """The lines, with a problem where whoever looks may not report this person."""

@@ -22,6 +22,7 @@ from lockstep.control.events import (
     read_event,
     to_termination,
 )
+from lockstep.control.places import Places
 from lockstep.control.reporters import TOO_LATE, Reporters, key_prefix, may_hear
 from lockstep.control.reporting import event_of
 from lockstep.control.whose_case import Found, WhoseCase
@@ -113,8 +114,10 @@ class OwnReports:
         rule: CutoffRule,
         numbering: Numbering,
         systems: Collection[str] | None = None,
+        places: Places | None = None,
     ) -> None:
         self._systems = systems
+        self._places = places or Places()
         self._inbox = Inbox(engine, ring)
         self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
         self._whose = WhoseCase(Cases(engine, ring), self._inbox, numbering)
@@ -138,6 +141,7 @@ class OwnReports:
         event = event_of({**cells, "revision": "1"})
         check_systems(event, self._systems)
         cutoff = self._cutoff(event)
+        await self._places.check(event.partner, event.site, by.remit)
         await self._check_whom(event, by)
         found = await self._find(event, str(cells.get("source") or ""), cutoff)
         own = await self._reporters.own([found.case] if found.case else [], by)
@@ -164,6 +168,7 @@ class OwnReports:
             return
         preview = await self.preview(cells, by)
         if await self._store(preview.event, submission, by, preview.numbered_by):
+            self._places.take(preview.event.partner, preview.event.site)
             await self._log.acted(by.user_id, "hr.report", token=by.token)
         else:
             await self._check_same(preview.event, submission, by, dates=not at_once)

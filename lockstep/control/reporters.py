@@ -19,6 +19,7 @@ from lockstep.domain.brakes import Flow
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Principal
 from lockstep.domain.terminations import Termination
 from lockstep.storage.acts import ActsLog
@@ -30,6 +31,7 @@ from lockstep.storage.sent_events import SentEvent, SentEvents
 TOO_LATE = "too late: dates move, and a leaving is called off, before the cutoff"
 ONESELF = "this is you: somebody else must report it"
 _FOREIGN = "partner: choose one of yours"
+_FOREIGN_SITE = "site: choose one of yours"
 _AS_FIRST = 1
 """The revision of whoever reports a leaver: they know of none, and move nobody else's case."""
 
@@ -69,8 +71,10 @@ class Reporters:
         return whys
 
     def _why_not(self, said: Termination, by: Principal) -> str:
-        if by.partners is not None and said.partner not in by.partners:
+        if not Remit(by.remit.partners).covers(said.partner, said.site):
             return _FOREIGN
+        if not by.remit.covers(said.partner, said.site):
+            return _FOREIGN_SITE
         if by.own_keys & key_indexes(self.ring, self.tenant, said.keys.keys):
             return ONESELF
         return ""
@@ -102,6 +106,11 @@ class ReporterSight:
     by: Principal
     sealed: bool = False
     """A coming case tells nobody whose number a worker's is."""
+
+    @property
+    def remit(self) -> Remit:
+        """For whose people they speak."""
+        return self.by.remit
 
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         """Why each may not be reported; "" where it may."""

@@ -20,6 +20,7 @@ from lockstep.control.events import (
     parse_statement,
     unknown_systems,
 )
+from lockstep.control.places import Places
 from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
@@ -89,7 +90,9 @@ class Statements:
         brake: Brake,
         sources: Sequence[str] = (),
         remits: Mapping[str, Remit] | None = None,
+        places: Places | None = None,
     ) -> None:
+        self._places = places or Places()
         self._inbox = inbox
         self._cases = cases
         self._policy = policy.policy
@@ -99,7 +102,25 @@ class Statements:
 
     async def of(self, read: Read) -> Found:
         """What it is about, and what it does now."""
-        return await self._whose.of(read.termination, read.cutoff)
+        [found] = await self._find([read])
+        return found
+
+    async def _find(self, reads: Sequence[Read]) -> list[Found]:
+        """What events are about and do; none makes a partner or site that is none.
+
+        The front doors have asked the same. What came before a list was made, or in the same moment
+        as a name that looks like its own, is kept for people.
+        """
+        found = await self._whose.find([(read.termination, read.cutoff) for read in reads])
+        naming = [place for place, one in enumerate(found) if _names_anew(one)]
+        named = [(found[place].said.partner, found[place].said.site) for place in naming]
+        for place, problems in zip(naming, await self._places.why_not(named), strict=True):
+            if problems:
+                why = "; ".join(problems)
+                found[place] = replace(found[place], verdict=Verdict.UNKNOWN_PLACE, reason=why)
+            else:
+                self._places.take(found[place].said.partner, found[place].said.site)
+        return found
 
     async def read(self, event: InboxEvent) -> Read | None:
         """Read one event; None where it cannot be used, which its sender hears."""
@@ -140,7 +161,7 @@ class Statements:
 
     async def sort(self, reads: Sequence[Read]) -> list[Sorted]:
         """What the events do, and which of them surely open a case of their own; in order."""
-        found = await self._whose.find([(read.termination, read.cutoff) for read in reads])
+        found = await self._find(reads)
         seen: set[tuple[str, str, str]] = set()
         rows = []
         for read, one in zip(reads, found, strict=True):
@@ -190,6 +211,17 @@ class Statements:
             case _ if not is_sealed(case):
                 log.info("event_changes_nothing", case_id=case.case_id, verdict=found.verdict.value)
         return case
+
+
+def _names_anew(one: Found) -> bool:
+    """Whether it opens a case, or moves a leaver to another partner or site."""
+    if one.verdict is Verdict.OPEN:
+        return True
+    case = one.case
+    if one.verdict is not Verdict.AMEND or case is None:
+        return False
+    partner, site = one.said.partner or case.partner, one.said.site or case.site
+    return (partner, site) != (case.partner, case.site)
 
 
 def _said(statement: Statement) -> Said | None:

@@ -103,6 +103,10 @@ class WhoseCase:
         self._inbox = inbox
         self._numbering = numbering
 
+    def remit(self, source: str) -> Remit:
+        """For whose people a source speaks."""
+        return self._remits.get(source, EVERYBODY)
+
     async def number(
         self, said: Termination, named: str = "", *, sealed: bool = True
     ) -> Termination:
@@ -176,7 +180,7 @@ class WhoseCase:
     def _placed(self, said: Termination, cutoff: datetime, cases: Iterable[CaseRow]) -> _Placed:
         """The statement with the case that it is about."""
         peers = self._numbering.peers(said.whose_number)
-        remit = self._remits.get(said.source, EVERYBODY)
+        remit = self.remit(said.source)
         of_number = [case for case in cases if case.numbered_by in peers]
         theirs = [case for case in of_number if _speaks_of(remit, said, case)]
         partner, site = said.partner, said.site

@@ -45,6 +45,9 @@ class Verdict(StrEnum):
     FOREIGN_CASE = "foreign_case"
     """About a leaver who, by the case that stands, is another's. Its sender hears nothing of it."""
 
+    UNKNOWN_PLACE = "unknown_place"
+    """Its partner or site is none, or looks like another."""
+
     @property
     def is_refusal(self) -> bool:
         """Whether it is not carried out, and somebody must hear so."""
@@ -60,6 +63,7 @@ _REFUSALS = frozenset(
         Verdict.NOT_LEFT,
         Verdict.FOREIGN,
         Verdict.FOREIGN_CASE,
+        Verdict.UNKNOWN_PLACE,
     }
 )
 

@@ -87,7 +87,7 @@ def check_letters(name: str) -> None:
         for place, letter in enumerate(word):
             if letter not in _JOINERS or _joins_nothing(word, place):
                 _check_seen_at(word, place, letter)
-        _check_form(word)
+        _check_form(word, signs=True)
         for part in re.split(r"[-_/&.,'\u2019]", word):
             _check_scripts(part)
 
@@ -195,9 +195,14 @@ def _check_seen_at(plain: str, place: int, letter: str) -> None:
         )
 
 
-def _check_form(plain: str) -> None:
-    """Full-width letters, ligatures and raised digits pass for others on a screen."""
+def _check_form(plain: str, *, signs: bool = False) -> None:
+    """Full-width letters, ligatures and raised digits pass for others on a screen.
+
+    With ``signs`` those that are neither letter nor digit may stand there: ™ is nothing else.
+    """
     for place, letter in enumerate(plain):
+        if signs and not letter.isalnum():
+            continue
         meant = unicodedata.normalize("NFKC", letter)
         if meant != unicodedata.normalize("NFC", letter):
             raise KeyFormError(

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lockstep.domain.remit import Remit
+
 
 class Permission(StrEnum):
     """One thing that somebody may do."""
@@ -128,6 +130,7 @@ class Principal:
         name: how people know them; personal data, never logged.
         roles: for showing; what counts is ``permissions``.
         partners: see `Scope`.
+        sites: of which they may report leavers; None is every one.
         token: whether a program asks by an API token, not a person in a browser.
         typed: on the command line, the names that somebody went by; nobody proved them.
     """
@@ -140,6 +143,7 @@ class Principal:
     own_keys: frozenset[bytes] = field(default=frozenset(), repr=False)
     token: bool = False
     typed: tuple[str, ...] = field(default=(), repr=False)
+    sites: frozenset[str] | None = None
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
@@ -156,6 +160,11 @@ class Principal:
         An auditor sees pseudonyms, and names only with a reason.
         """
         return self.may(Permission.ACT) or self.may(Permission.APPROVE)
+
+    @property
+    def remit(self) -> Remit:
+        """For whose people they speak when they report."""
+        return Remit(self.partners, self.sites)
 
     @property
     def scope(self) -> Scope:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from connectors.anchors.base import AnchorOptions
 from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions
 from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS
+from lockstep.control.places import Places
 from lockstep.control.temporal import TemporalAddress
 from lockstep.control.tokens import TokenError, Tokens
 from lockstep.control.webhook_secret import webhook_key
@@ -20,6 +22,7 @@ from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
+from lockstep.domain.place_names import PlaceList
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
 from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission
@@ -55,6 +58,7 @@ from lockstep.settings.tables import (
     WebTable,
 )
 from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.storage.seen_places import SeenPlaces
 
 _MAX_SECRET = 64 * 1024
 
@@ -126,6 +130,19 @@ class Settings(BaseSettings):
         named = {name for group in self.policy.same_people for name in group}
         if unknown := sorted(named - set(self.sources)):
             raise ValueError(f"policy.same_people: no such source: {', '.join(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _places(self) -> Settings:
+        """Where partners are listed, no other table may name one that is not."""
+        listed = self.place_list()
+        for what, names in (("partners", self.partners), ("sites", self.bound_sites)):
+            known = listed.partners if what == "partners" else listed.sites
+            if known and (unknown := sorted(names - set(known))):
+                raise ValueError(
+                    f"policy.{what}: other tables name what is not listed: {', '.join(unknown)}:"
+                    " add it, or mend it there"
+                )
         return self
 
     @model_validator(mode="after")
@@ -320,6 +337,19 @@ class Settings(BaseSettings):
         named.update(*(source.partners or () for source in self.sources.values()))
         named.update(*(route.partners for route in self.notices.routes.values()))
         return frozenset(named - {EVERY})
+
+    @property
+    def bound_sites(self) -> frozenset[str]:
+        """Sites that somebody is bound to."""
+        return frozenset().union(*(source.sites or () for source in self.sources.values()))
+
+    def place_list(self) -> PlaceList:
+        """The partners and sites that there are."""
+        return PlaceList(tuple(self.policy.partners), tuple(self.policy.sites))
+
+    def places(self, engine: AsyncEngine) -> Places:
+        """Knows which partners and sites there are."""
+        return Places(self.place_list(), SeenPlaces(engine), self.partners)
 
     def to_policy(self) -> Policy:
         """The policy that new cases are pinned to."""

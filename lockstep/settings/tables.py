@@ -21,7 +21,7 @@ from pydantic import (
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.domain.access import Category
 from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
-from lockstep.domain.place_names import tidy, trouble_of
+from lockstep.domain.place_names import shape, tidy, trouble_of
 from lockstep.domain.policy import DEFAULT_WATCH, Tier
 from lockstep.domain.remit import Remit
 from lockstep.domain.terminations import TerminationKind
@@ -156,6 +156,12 @@ class SourceTable(Table):
 
 
 class PolicyTable(Table):
+    """How cutoffs, limits and names are read.
+
+    ``partners`` and ``sites``: those that there are; where a list is empty, any name is one. They
+    are no part of what cases are pinned to: a partner's pack would name all the others.
+    """
+
     version: str = Field(default="1", min_length=1, max_length=40)
     end_of_day: time = time(18, 0)
     involuntary_at_notice: bool = False
@@ -168,6 +174,19 @@ class PolicyTable(Table):
     same_people: Annotated[list[list[str]], BeforeValidator(_groups)] = Field(
         default_factory=list, max_length=50
     )
+    partners: list[PlaceName] = Field(default_factory=list, max_length=MOST_PLACES)
+    sites: list[PlaceName] = Field(default_factory=list, max_length=MOST_PLACES)
+
+    @field_validator("partners", "sites")
+    @classmethod
+    def _told_apart(cls, value: list[str]) -> list[str]:
+        shown: dict[str, str] = {}
+        for name in value:
+            other = shown.setdefault(shape(name), name)
+            told_apart = (other + name).isascii() and other.casefold() != name.casefold()
+            if value.count(name) > 1 or (other != name and not told_apart):
+                raise ValueError(f"{other!r} and {name!r} look alike: keep one of them")
+        return value
 
     @field_validator("same_people")
     @classmethod

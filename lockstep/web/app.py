@@ -92,6 +92,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         rule=settings.to_policy().cutoff,
         max_body_bytes=settings.web.max_body_bytes,
         systems=frozenset(settings.systems),
+        places=settings.places(engine),
     )
     gate = Gate(
         Tokens(settings.token_book(), token_owners(settings, ring)),
@@ -163,6 +164,7 @@ def _console(
         inbox=Inbox(engine, ring),
         rule=policy.cutoff,
         systems=frozenset(settings.systems),
+        places=settings.places(engine),
     )
     return Console(
         tenant=settings.tenant,
@@ -215,6 +217,7 @@ def _console(
             rule=policy.cutoff,
             numbering=settings.numbering(),
             systems=frozenset(settings.systems),
+            places=settings.places(engine),
         ),
         sheets=_sheets(settings, engine, ring, desk),
         oidc=_oidc(settings, sessions),
@@ -228,7 +231,7 @@ def _sheets(settings: Settings, engine: AsyncEngine, ring: Keyring, desk: Desk) 
     whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
     brakes = Brakes(engine, ring, settings.tenant)
     return OwnSheets(
-        LeaverLines(desk, whose, brakes, settings.brake.to_rule()),
+        LeaverLines(desk, whose, brakes, settings.brake.to_rule(), settings.places(engine)),
         Reporters.on(engine, ring, settings.tenant),
         inbox,
         ring,

@@ -381,3 +381,29 @@ def test_a_source_speaks_for_the_partners_and_sites_that_it_is_given(place):
 def test_a_source_is_not_bound_to_a_name_that_nobody_can_read(place, written, says):
     """Nor to nobody at all."""
     assert says in "; ".join(problems(write(place, GOOD.replace(HOOK, f"{HOOK}\n{written}"))))
+
+
+LISTED = '[policy]\npartners = ["Northwind", "Contoso"]\nsites = ["Cebu"]\n'
+
+
+def test_partners_and_sites_are_listed_and_pin_nothing(place):
+    """A partner's pack holds the pinned policy: it must not name the others."""
+    settings = load_settings(write(place, GOOD + LISTED))
+    assert settings.place_list().partners == ("Northwind", "Contoso")
+    assert settings.to_policy() == load_settings(write(place)).to_policy()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (HOOK, f'{HOOK}\npartners = ["Fabrikam"]', "policy.partners: other tables name"),
+        (HOOK, f'{HOOK}\nsites = ["Davao"]', "policy.sites: other tables name"),
+        ('"Contoso"', '"northwind"', "look alike"),
+        ('"Contoso"', '"Northwind"', "look alike"),
+        ('"Contoso"', '"N\\u00f3rthwind"', "look alike"),
+        ('"Contoso"', '"Con\\u200btoso"', "cannot be seen"),
+    ],
+)
+def test_a_list_of_partners_is_one_that_people_can_read(place, old, new, says):
+    """No two that look alike, and no other table knows more of them."""
+    assert says in "; ".join(problems(write(place, (GOOD + LISTED).replace(old, new))))

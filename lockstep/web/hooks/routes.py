@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +26,7 @@ from lockstep.control.events import (
     read_message,
     to_termination,
 )
+from lockstep.control.places import Places
 from lockstep.control.whose_case import WhoseCase, why
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.judging import Verdict
@@ -103,6 +104,7 @@ class Hooks:
     max_body_bytes: int
     systems: frozenset[str] | None = None
     """The configured systems, if they are known."""
+    places: Places = field(default_factory=Places)
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not an error of ours
@@ -201,6 +203,7 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
             is_new = await _hear(hooks, heard)
             return _answer(is_new=is_new)
         check_systems(message, hooks.systems)
+        await _stored("inbox_unreachable", heard.source, _check_place(hooks, heard, message))
         termination = to_termination(
             message, tenant=hooks.tenant, source=heard.source, event_id=heard.delivery.event_id
         )
@@ -225,9 +228,16 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
         return await _again(hooks, heard, body, message)
     if refused and (answer := _refusal(found.verdict, refused, message)):
         raise answer
+    if not refused:
+        hooks.places.take(message.partner, message.site)
     with contextlib.suppress(_Refused):  # the event is safe, and its case will tell the same
         await _hear(hooks, heard)
     return 202, {"status": _TOLD.get(found.verdict, "accepted")}
+
+
+async def _check_place(hooks: Hooks, heard: _Heard, said: TerminationEvent) -> None:
+    """Refuse a partner or site that is none; raises `EventError`."""
+    await hooks.places.check(said.partner, said.site, hooks.whose.remit(heard.source))
 
 
 def _refusal(verdict: Verdict | None, text: str, event: TerminationEvent) -> _Refused | None:
