@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -67,12 +67,38 @@ def _first_line(
     return event
 
 
+class _Forgiving:
+    """A stream that never raises: whoever tells of a full disk must not be ended by it.
+
+    What cannot be written is dropped, and how many lines that were is said once there is room.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> None:
+        try:
+            if self._lost:
+                self._stream.write(f'{{"event": "log_lines_lost", "count": {self._lost}}}\n')
+                self._stream.flush()
+                self._lost = 0
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # no room, nobody at the other end, or closed
+            self._lost += 1
+
+    def flush(self) -> None:
+        """Nothing: each line is flushed where it is written."""
+
+
 def configure_logging(*, level: str = "info", text: bool = False) -> None:
     """Set up structlog and the standard library alike; call once per process."""
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    stream: Any = _Forgiving(sys.stderr)
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if text
@@ -81,10 +107,10 @@ def configure_logging(*, level: str = "info", text: bool = False) -> None:
     structlog.configure(
         processors=[*shared, _where, _allow, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _first_line],

@@ -60,6 +60,8 @@ No more than a system may have tries under way by default: each holds one first 
 
 GRACE = timedelta(seconds=10)
 """How long running activities may finish when the worker is asked to stop."""
+AGAIN_S = 2.0
+"""How soon a loop that ended by a fault is begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)
-        tasks = [asyncio.create_task(loop()) for loop in loops]
+        tasks = [asyncio.create_task(_for_ever(loop)) for loop in loops]
         try:
             yield
         finally:
@@ -174,6 +176,19 @@ async def running(
             for task in tasks:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
+
+async def _for_ever(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop until cancelled; one that ends by a fault nobody foresaw is begun again.
+
+    Else nobody would see that there is no dispatcher any more: the worker goes on without.
+    """
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("loop_ended")
+        await asyncio.sleep(AGAIN_S)
 
 
 async def adopt(settings: Settings, parts: Parts) -> PinnedPolicy:

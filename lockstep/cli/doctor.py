@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -22,6 +22,7 @@ from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANIFESTS, MANUAL
+from lockstep.cli.checks import Check
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
@@ -33,6 +34,7 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
+from lockstep.cli.doctor_host import room_checks
 from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.cli.render import instant, uncompared_line
@@ -61,16 +63,6 @@ _PATIENCE_S = 20
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: ``level`` is ok, warning or problem."""
-
-    part: str
-    level: str
-    says: str
-    fix: str = ""
-
-
 def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Check settings, database, Temporal, workers and every system; exit 1 if anything is wrong."""
     settings = settings_or_die(config, level="error")
@@ -92,6 +84,7 @@ async def examine(settings: Settings) -> list[Check]:
             checks.append(Check("lockstep up", "ok", f"running as process {pid}"))
         else:
             checks.append(Check("lockstep up", "problem", "not running", "Start `lockstep up`."))
+    checks.extend(room_checks(settings))
     checks.extend(keyring_checks(settings))
     checks.append(await _database(settings))
     checks.extend(await _waiting(settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -214,4 +215,5 @@ async def _accepts(port: int) -> None:
 
 
 def _print_event(event: Event) -> None:
-    out.print(f"  {event}", markup=False)
+    with contextlib.suppress(OSError):  # a full disk must not end those whom it is told of
+        out.print(f"  {event}", markup=False)

@@ -107,7 +107,8 @@ class Child:
         try:
             log = logfile.open_for_append(spec.log_path)
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            os.write(log, f"--- {now} {spec.name}: start ---\n".encode())
+            with contextlib.suppress(OSError):  # a full disk
+                os.write(log, f"--- {now} {spec.name}: start ---\n".encode())
             self._process = await asyncio.create_subprocess_exec(
                 *leash,
                 *spec.argv,

@@ -4,6 +4,7 @@ A child gets the file itself, never a pipe: a pipe that nobody drains for a mome
 writer after 64 KiB, and a stopped Temporal worker ignores even SIGTERM.
 """
 
+import contextlib
 import os
 import shutil
 from datetime import UTC, datetime
@@ -22,11 +23,12 @@ def open_for_append(path: Path) -> int:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Say something of our own in a child's log."""
+    """Say something of our own in a child's log; nothing where there is no room."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     log = open_for_append(path)
     try:
-        os.write(log, f"--- {now} {line} ---\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(log, f"--- {now} {line} ---\n".encode())
     finally:
         os.close(log)
 

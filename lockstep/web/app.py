@@ -11,7 +11,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import lockstep
@@ -76,6 +75,13 @@ from lockstep.web.headers import Headers
 from lockstep.web.hooks.routes import EVENT_MODELS, Hooks, router
 from lockstep.web.hooks.signatures import Verifier
 from lockstep.web.incidents import Incidents
+from lockstep.web.outages import ERRORS
+
+_READ_ONLY = (
+    "select current_setting('transaction_read_only') = 'on' from (select 1 from inbox limit 1) i"
+    " right join (select 1) one on true"
+)
+"""Also asks whether the inbox can be read; whether its disk is full only a write would tell."""
 
 
 def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
@@ -329,8 +335,10 @@ def _add_health(app: FastAPI, engine: AsyncEngine) -> None:
     async def readyz() -> JSONResponse:
         try:
             async with engine.connect() as connection:
-                await connection.execute(text("select 1 from inbox limit 1"))
-        except (SQLAlchemyError, OSError):
+                read_only = await connection.scalar(text(_READ_ONLY))
+        except ERRORS:
+            read_only = True
+        if read_only:
             return JSONResponse({"status": "database_unreachable"}, 503)
         return JSONResponse({"status": "ready"})
 

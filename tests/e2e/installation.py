@@ -180,10 +180,14 @@ class Installation:
 
     async def post(self, event_id: str, event: Mapping[str, object]) -> int:
         """Sign and deliver an event as HR would; return the status."""
+        return (await self.send(event_id, event)).status_code
+
+    async def send(self, event_id: str, event: Mapping[str, object]) -> httpx.Response:
+        """As `post`; return the whole answer."""
         body = json.dumps(event)
         now = datetime.now(UTC)
         secret = self.settings.source_secrets(templates.SOURCE)[0]
-        answer = await self._http.post(
+        return await self._http.post(
             f"http://127.0.0.1:{self.settings.web.port}/hooks/{templates.SOURCE}",
             content=body,
             headers={
@@ -193,7 +197,6 @@ class Installation:
                 "webhook-signature": Webhook(secret).sign(event_id, now, body),
             },
         )
-        return answer.status_code
 
     async def deliver(
         self, event_id: str, event: Mapping[str, object], *, within_s: float = PATIENCE_S

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -197,3 +198,56 @@ def test_the_text_form_follows_the_same_rules():
     assert "c1" in done.stderr
     assert PERSON not in done.stderr
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("configure", ["configure_logging()", "configure_logging(text=True)"])
+def test_a_log_that_cannot_be_written_ends_nobody(configure):
+    """A full disk is told of in the log, on the same disk: whoever tells it has to go on."""
+    script = f"""
+import logging, sys, structlog
+from lockstep.logging import configure_logging
+{configure}
+try:
+    raise OSError(28, "no room")
+except OSError:
+    structlog.get_logger("one").exception("told")
+    logging.getLogger("two").exception("told")
+print("went on")
+"""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.stdout == "went on\n"
+
+
+def test_lines_that_were_lost_are_counted_once_there_is_room():
+    """Silence is not absence: who reads the log must know that it has a hole."""
+    [lost, line] = run(
+        """
+        class Disk:
+            full = True
+            def write(self, text):
+                if self.full:
+                    raise OSError(28, "no room")
+                return stderr.write(text)
+            def flush(self):
+                pass
+        disk = sys.stderr = Disk()
+        configure_logging()
+        log.warning("one")
+        log.warning("two")
+        disk.full = False
+        log.warning("three")
+        """,
+        configure="import sys; stderr = sys.stderr",
+    )
+
+    assert lost == {"event": "log_lines_lost", "count": 2}
+    assert line["event"] == "three"

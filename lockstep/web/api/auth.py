@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
-from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.control.api_tokens import ApiTokenDesk
 from lockstep.control.events import why_not_valid
@@ -27,6 +26,7 @@ from lockstep.web.api.answers import (
     header,
     told,
 )
+from lockstep.web.outages import ERRORS, RETRY_AFTER_S, is_outage
 
 log = structlog.get_logger("lockstep.web")
 
@@ -211,8 +211,8 @@ def add_answers(app: FastAPI) -> None:
     """Render refusals alike, without quoting what was sent."""
     app.add_exception_handler(Problem, _render_problem)
     app.add_exception_handler(RequestValidationError, _render_invalid)
-    app.add_exception_handler(SQLAlchemyError, _render_outage)
-    app.add_exception_handler(OSError, _render_outage)
+    for kind in ERRORS:
+        app.add_exception_handler(kind, _render_outage)
 
 
 async def _render_problem(_: Request, error: Exception) -> JSONResponse:
@@ -237,8 +237,11 @@ async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _render_outage(request: Request, error: Exception) -> JSONResponse:
+    if not is_outage(error):
+        raise error
     log.error("database_unreachable", error=type(error).__name__)
-    problem = Problem(503, "database_unreachable", headers={"Retry-After": "30"})
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    problem = Problem(503, "database_unreachable", headers=headers)
     return await _render_problem(request, problem)
 
 

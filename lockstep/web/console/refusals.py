@@ -11,19 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from jinja2 import TemplateNotFound
-from sqlalchemy.exc import (
-    DataError,
-    IntegrityError,
-    NotSupportedError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from lockstep.web.bounds import most_bytes
 from lockstep.web.console.gate import NOT_THERE, Away, ConsoleGate, Refusal
 from lockstep.web.console.pages import Pages
 from lockstep.web.incidents import is_page
+from lockstep.web.outages import ERRORS, RETRY_AFTER_S, is_outage
 
 log = structlog.get_logger("lockstep.web")
 
@@ -31,10 +25,10 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 _OUTAGE = Refusal(
     503,
-    "The database cannot be reached",
-    "Nothing can be shown until it is back. What you have just sent may not have been done: look "
+    "The database cannot be used now",
+    "Nothing can be shown until it can. What you have just sent may not have been done: look "
     "before you send it again. Load this page again in half a minute.",
-    headers={"Retry-After": "30"},
+    headers={"Retry-After": str(RETRY_AFTER_S)},
 )
 _NOT_VALID = Refusal(
     422,
@@ -56,8 +50,6 @@ _WORDS = {
         "A form with its file may have {most} MiB here. Nothing of what you sent was read.",
     ),
 }
-_OUR_FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-"""The database answers, and does not take what we say: nobody shall look for an outage."""
 
 
 class Refusals:
@@ -73,9 +65,8 @@ class Refusals:
         app.add_exception_handler(Refusal, self._refuse)
         # It is an OSError, which would tell operations of an outage that is a fault of ours.
         app.add_exception_handler(TemplateNotFound, _leave)
-        pages = {
-            SQLAlchemyError: self._outage,
-            OSError: self._outage,
+        pages: dict[type[Exception], Handler] = {
+            **dict.fromkeys(ERRORS, self._outage),
             StarletteHTTPException: self._framework,
             RequestValidationError: self._invalid,
         }
@@ -117,7 +108,7 @@ class Refusals:
         return self.answer(request, error)
 
     async def _outage(self, request: Request, error: Exception) -> Response:
-        if isinstance(error, _OUR_FAULTS):
+        if not is_outage(error):
             raise error
         log.error("database_unreachable", error=type(error).__name__)
         return self.answer(request, _OUTAGE)
@@ -147,7 +138,7 @@ class Refusals:
         """Find out who asks where no gate did, so that the page has its menu; if it can be."""
         try:
             await self._gate.signed(request)
-        except (SQLAlchemyError, OSError):
+        except ERRORS:
             log.warning("database_unreachable")
 
 

@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.control.events import (
     EventError,
@@ -36,6 +36,7 @@ from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.web.api.answers import HookDocument, HookProblem, header, told
 from lockstep.web.hooks.signatures import BodyError, Delivery, SignatureError, Verifier
+from lockstep.web.outages import ERRORS, RETRY_AFTER_S
 
 log = structlog.get_logger("lockstep.web")
 
@@ -163,7 +164,8 @@ def router(hooks: Hooks) -> APIRouter:
             body: dict[str, object] = {"error": refused.error}
             if refused.problems:
                 body["problems"] = refused.problems[:50]
-            headers = {"Retry-After": "30"} if refused.status == 503 else None  # noqa: PLR2004
+            is_later = refused.status == HTTPStatus.SERVICE_UNAVAILABLE
+            headers = {"Retry-After": str(RETRY_AFTER_S)} if is_later else None
             return JSONResponse(body, refused.status, headers)
         return JSONResponse(answer, status)
 
@@ -328,11 +330,10 @@ async def _hear(hooks: Hooks, heard: _Heard) -> bool:
 async def _stored(trouble: str, source: str, work: Awaitable[Result]) -> Result:
     try:
         return await work
-    except (SQLAlchemyError, OSError) as error:
-        log.error(trouble, source=source, error=type(error).__name__)  # noqa: TRY400 - no traceback
-        raise _Refused(503, "cannot_store_now") from None
-    except StorageError as error:  # it is not fit for use: never acknowledge what nobody can read
-        log.error(trouble, source=source, error=str(error))  # noqa: TRY400
+    # Whatever it is, also a fault of ours: never acknowledge what is not safe, and have it again.
+    except ERRORS as error:
+        said = str(error) if isinstance(error, StorageError) else type(error).__name__
+        log.error(trouble, source=source, error=said)  # noqa: TRY400 - no traceback
         raise _Refused(503, "cannot_store_now") from None
 
 

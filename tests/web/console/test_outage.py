@@ -46,7 +46,7 @@ async def test_without_its_database_a_page_says_so_in_words(site: Site, database
     for answer in (whole, part, sent):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
         assert answer.headers["content-type"].startswith("text/html")
-        assert "The database cannot be reached" in text_of(answer)
+        assert "The database cannot be used now" in text_of(answer)
     assert "<html" in whole.text
     assert "<html" not in part.text
     assert again.status_code == 200
