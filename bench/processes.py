@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
+import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -99,7 +100,7 @@ def run_web(config: Path, port: int) -> None:
     settings = load_settings(config)
     configure_logging(level=settings.log.level)
     app = build_app(settings, settings.database_url(), settings.open_keyring())
-    uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
+    uvicorn.run(app, host="127.0.0.1", port=port, loop="asyncio", log_config=None, access_log=False)
 
 
 def main() -> None:
@@ -117,7 +118,11 @@ def main() -> None:
         case "bare":
             asyncio.run(run_bare(given.address, given.activities, given.ready))
         case "ours":
-            asyncio.run(run_ours(given.config, given.ready, given.profile, is_inside=given.inside))
+            # The loop of `lockstep worker`; the baseline has the SDK's usual one.
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(
+                    run_ours(given.config, given.ready, given.profile, is_inside=given.inside)
+                )
         case "web":
             run_web(given.config, given.port)
     # Interpreter teardown may abort while the core's threads still run (sdk-python issue 300).

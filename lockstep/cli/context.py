@@ -8,7 +8,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -136,14 +136,23 @@ async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator
         await engine.dispose()
 
 
-def run(work: Coroutine[Any, Any, Result]) -> Result:
+def run(
+    work: Coroutine[Any, Any, Result],
+    *,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Result:
     """Run a command's work; known errors become one line, and the exit is clean.
 
     Temporal's native library can abort while the interpreter ends; `finish` avoids that.
+
+    Args:
+        work: what to do.
+        new_loop: makes the event loop; asyncio's own by default.
     """
     answer_signals()
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(work)
     except SettingsError as error:
         die(str(error), code=UNUSABLE)
     except UnknownNameError as error:

@@ -42,6 +42,8 @@ _RECONNECT_S = 2.0
 
 def worker(config: ConfigOption = None) -> None:
     """Dispatch the inbox, run the cases, speak to every system. Stops cleanly on SIGTERM."""
+    import uvloop  # noqa: PLC0415 - see below
+
     from lockstep.worker import build_parts, run_worker  # noqa: PLC0415 - see below
 
     settings = checked_settings(config, Part.WORKER)
@@ -57,7 +59,7 @@ def worker(config: ConfigOption = None) -> None:
         await run_worker(settings, client, parts, stop=stop, ready=say_ready)
 
     try:
-        run(work())
+        run(work(), new_loop=uvloop.new_event_loop)
     except typer.Exit as error:
         finish(error.exit_code)
     finish()
@@ -92,6 +94,7 @@ def web(config: ConfigOption = None) -> None:
             app,
             host=settings.web.bind,
             port=settings.web.port,
+            loop="asyncio",  # the bounds on connections were proved with this one
             log_config=None,
             access_log=False,
             server_header=False,

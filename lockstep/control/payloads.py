@@ -151,8 +151,11 @@ class CautiousConverter(CompositePayloadConverter):
     """JSON for what is ours; see the module for the rest."""
 
     def __init__(self) -> None:
-        usual = DefaultPayloadConverter().converters.values()
-        super().__init__(_UnreadConverter(), *usual)
+        super().__init__(*_CONVERTERS)
+
+
+_CONVERTERS = (_UnreadConverter(), *DefaultPayloadConverter().converters.values())
+"""They keep nothing, so all share them: the SDK makes a converter anew for every task."""
 
 
 def data_converter(ring: Keyring) -> DataConverter:

@@ -24,6 +24,12 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, Workflo
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
+_ELSEWHERE = {
+    CommandType.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION,
+    CommandType.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION,
+    CommandType.COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION,
+}
+"""What goes to another workflow or service: only the sandboxed workflow knows to which."""
 _NOWHERE = StorageDriverStoreContext(target=None)
 
 
@@ -81,7 +87,9 @@ class _PlacingInstance(WorkflowInstance):
             return self._place
         if command_info.command_type == CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK:
             return self._activities.get(command_info.command_seq, self._place)
-        return self._inner.get_serialization_context(command_info)
+        if command_info.command_type in _ELSEWHERE:
+            return self._inner.get_serialization_context(command_info)
+        return self._place
 
     def get_external_store_context(
         self,

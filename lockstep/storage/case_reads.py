@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, bindparam, func, select, true
+from sqlalchemy import ARRAY, Text, bindparam, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.judging import KnownCase
@@ -85,6 +85,26 @@ async def numbered_by_whom(
     return found
 
 
+_HOLD_SPELLS = text(
+    # The order of an array is the order of its locks: two that open the same spells would deadlock.
+    "select pg_advisory_xact_lock(number) from unnest(cast(:numbers as bigint[])) as number"
+)
+_OPENED_BY_PEER = text(
+    """
+    select distinct asked.case_id
+    from unnest(
+      cast(:ids as text[]), cast(:indexes as bytea[]),
+      cast(:employments as integer[]), cast(:sources as text[])
+    ) as asked(case_id, identity_index, employment, source)
+    join cases c
+      on c.identity_index = asked.identity_index
+     and c.employment = asked.employment
+     and c.numbered_by = asked.source
+    where c.status <> :rescinded
+    """
+)
+
+
 async def taken_by_peers(
     connection: AsyncConnection,
     rows: Sequence[Mapping[str, Any]],
@@ -95,19 +115,26 @@ async def taken_by_peers(
     Until the transaction ends nobody else opens these spells: of two such sources that report one
     leaver in the same instant, no unique index could tell.
     """
-    taken = set()
+    asked = []
     for row in rows:
         others = [name for name in peers.get(row["case_id"], ()) if name != row["numbered_by"]]
-        if not others:
-            continue
-        index = row["identity_index"]
-        number = int.from_bytes(bytes(index)[:8], "big", signed=True)
-        await connection.execute(select(func.pg_advisory_xact_lock(number)))
-        same = (cases.c.identity_index == index) & (cases.c.employment == row["employment"])
-        live = cases.c.numbered_by.in_(others) & (cases.c.status != CaseStatus.RESCINDED.value)
-        if await connection.scalar(select(cases.c.case_id).where(same & live).limit(1)):
-            taken.add(row["case_id"])
-    return taken
+        if others:
+            asked.append((row, others))
+    if not asked:
+        return set()
+    numbers = [int.from_bytes(bytes(row["identity_index"])[:8], signed=True) for row, _ in asked]
+    await connection.execute(_HOLD_SPELLS, {"numbers": sorted(numbers)})
+    found = await connection.execute(
+        _OPENED_BY_PEER,
+        {
+            "ids": [row["case_id"] for row, others in asked for _ in others],
+            "indexes": [row["identity_index"] for row, others in asked for _ in others],
+            "employments": [row["employment"] for row, others in asked for _ in others],
+            "sources": [name for _, others in asked for name in others],
+            "rescinded": CaseStatus.RESCINDED.value,
+        },
+    )
+    return set(found.scalars())
 
 
 async def locked(connection: AsyncConnection, case_id: str) -> CaseRow:

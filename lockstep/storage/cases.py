@@ -62,6 +62,7 @@ from lockstep.storage.case_rows import (
 )
 from lockstep.storage.case_writes import FINDING, NEW_EDITION, REOPEN_CASE
 from lockstep.storage.closing import Closed, Closing, close_many, of_closed
+from lockstep.storage.engine import single_reads
 from lockstep.storage.inbox import spell_index
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger, append_all
@@ -88,6 +89,7 @@ class Cases:
 
     def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
         self._engine = engine
+        self._reads = single_reads(engine)
         self._ring = ring
         self._policies: dict[str, Policy] = {}
         self._ledger = Ledger(engine)
@@ -104,7 +106,7 @@ class Cases:
 
     async def of_spells(self, indexes: Sequence[bytes]) -> dict[bytes, list[CaseRow]]:
         """The cases of each spell that has any, of all sources that number so; oldest first."""
-        async with self._engine.connect() as connection:
+        async with self._reads.connect() as connection:
             return await cases_of_spells(connection, indexes)
 
     async def numbered_by(

@@ -43,6 +43,14 @@ def create_engine(url: str, *, pool_size: int = 10, application: str = "lockstep
     return engine
 
 
+def single_reads(engine: AsyncEngine) -> AsyncEngine:
+    """The same connections, for reads of one statement: one round trip instead of three.
+
+    No transaction is opened around them. What reads twice, or writes, needs ``engine`` itself.
+    """
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def _begin_session(connection: Any, _record: object) -> None:
     """Give a new connection its settings, outside of any transaction that could take them back."""
     cursor = connection.cursor()

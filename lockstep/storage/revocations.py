@@ -36,6 +36,7 @@ from lockstep.storage.candidates import (
     seal_candidates,
 )
 from lockstep.storage.case_writes import RESOLVE_DOUBT
+from lockstep.storage.engine import single_reads
 from lockstep.storage.holding import holds_case
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger import Append, Change, Ledger
@@ -179,6 +180,7 @@ class Revocations:
 
     def __init__(self, engine: AsyncEngine, ring: Keyring, ledger: Ledger) -> None:
         self._engine = engine
+        self._reads = single_reads(engine)
         self._ring = ring
         self._ledger = ledger
         self._loader: Batcher[tuple[str, str], Row[Any] | None] = Batcher(self._load_many)
@@ -444,7 +446,7 @@ class Revocations:
             await connection.execute(REHEARSED, [change.values])
 
     async def _load_many(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Row[Any] | None]:
-        async with self._engine.connect() as connection:
+        async with self._reads.connect() as connection:
             rows = (
                 await connection.execute(
                     _LOAD,
