@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -23,9 +23,11 @@ from lockstep.cli.context import (
     print_json,
     run,
     settings_or_die,
+    whoami,
 )
 from lockstep.control.api_tokens import DEFAULT, LONGEST, ApiTokenDesk, TokenRefusedError, Wish
 from lockstep.control.bars import BarError, Bars
+from lockstep.control.command_line import typed_principal
 from lockstep.control.sessions import COMMAND_LINE, Sessions, SignedIn
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
@@ -191,7 +193,9 @@ def lift(
     async def work() -> int:
         async with opened(settings) as context:
             bars = Bars(context.engine, context.ring, tenant=settings.tenant)
-            return await bars.lift(case_id, reason=reason, by=COMMAND_LINE)
+            me = typed_principal(context.ring, settings.tenant, given="", user=whoami())
+            by = replace(COMMAND_LINE, own_keys=me.own_keys)  # nobody lets themselves in again
+            return await bars.lift(case_id, reason=reason, by=by)
 
     try:
         run(work())

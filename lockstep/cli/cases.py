@@ -42,7 +42,7 @@ from lockstep.cli.requests import (
 from lockstep.cli.standing import Standing
 from lockstep.control.asking import Asked
 from lockstep.control.case_timeline import Told, told
-from lockstep.control.command_line import CommandLine
+from lockstep.control.command_line import CommandLine, typed_principal
 from lockstep.control.desk import Correction, Person, RefusedError
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
@@ -457,6 +457,7 @@ def correct_case(
         async with opened(settings) as context:
             view = await context.desk.find(case_id)
             before = await Standing.of(context, view)
+            await _not_oneself(context, view.case.case_id, actor)
             event = await context.desk.correct(view.case.case_id, more, person)
             return await _await_event(
                 context, event, Patience(False, 0), before=before, as_json=as_json
@@ -589,6 +590,17 @@ async def _await_event(
     if verdict == "too_late":
         return FAILED
     return 0 if is_done or not patience.waits else FAILED
+
+
+async def _not_oneself(context: Context, case_id: str, actor: str) -> None:
+    """Refuse what somebody says of their own case, as far as their name is known."""
+    tenant = context.settings.tenant
+    me = typed_principal(context.ring, tenant, given=actor, user=whoami())
+    if await context.views.within(me.scope).show(case_id) is None:
+        raise RefusedError(
+            f"case {case_id} is about a person of this name ({me.name}): nobody says anything of"
+            " their own case; somebody else has to"
+        )
 
 
 def check_reason(reason: str) -> None:

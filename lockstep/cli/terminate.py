@@ -30,8 +30,10 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.leaver_lines import Told, line_data, outcome_data, print_lines, print_outcome
+from lockstep.control.command_line import typed_principal
 from lockstep.control.desk import Person
 from lockstep.control.leaver_lines import Becomes, LeaverLine, LeaverLines, became
+from lockstep.control.reporters import Reporters, TypedSight
 from lockstep.domain import sheets
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
@@ -135,7 +137,9 @@ def terminate(
             brakes = Brakes(context.engine, context.ring, settings.tenant)
             rule = settings.brake.to_rule()
             looking = LeaverLines(context.desk, context.whose, brakes, rule, context.places)
-            lines = await looking.look(sheet, source=source)
+            me = typed_principal(context.ring, settings.tenant, given="", user=whoami())
+            sight = TypedSight(Reporters.on(context.engine, context.ring, settings.tenant), me)
+            lines = await looking.look(sheet, source=source, sight=sight)
             bad = any(line.problems for line in lines)
             if bad or dry_run:
                 if as_json:

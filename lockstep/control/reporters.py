@@ -6,6 +6,7 @@ they report all the same is taken, and kept for operations.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,17 +14,19 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.events import EventError, parse_statement
-from lockstep.control.leaver_lines import Seen
+from lockstep.control.leaver_lines import EVERYTHING, Seen
 from lockstep.control.whose_case import Found, WhoseCase
 from lockstep.domain.brakes import Flow
 from lockstep.domain.judging import Verdict
+from lockstep.domain.leavers import KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.remit import Remit
+from lockstep.domain.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Principal
 from lockstep.domain.terminations import Termination
 from lockstep.storage.acts import ActsLog
-from lockstep.storage.case_keys import key_indexes
+from lockstep.storage.case_keys import indexes_as_any
+from lockstep.storage.identities import Identities
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseRow
 from lockstep.storage.sent_events import SentEvent, SentEvents
@@ -32,6 +35,7 @@ TOO_LATE = "too late: dates move, and a leaving is called off, before the cutoff
 ONESELF = "this is you: somebody else must report it"
 _FOREIGN = "partner: choose one of yours"
 _FOREIGN_SITE = "site: choose one of yours"
+_AT_ONCE = 50
 _AS_FIRST = 1
 """The revision of whoever reports a leaver: they know of none, and move nobody else's case."""
 
@@ -49,11 +53,12 @@ class Reporters:
     ring: Keyring = field(repr=False)
     sent: SentEvents
     log: ActsLog
+    identities: Identities
 
     @classmethod
     def on(cls, engine: AsyncEngine, ring: Keyring, tenant: str) -> Reporters:
         sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
-        return cls(tenant, ring, sent, ActsLog(engine, tenant))
+        return cls(tenant, ring, sent, ActsLog(engine, tenant), Identities(engine))
 
     def of(self, by: Principal) -> ReporterSight:
         """What somebody sees who looks at many lines."""
@@ -62,22 +67,34 @@ class Reporters:
     async def why_not(self, said: Sequence[Termination], by: Principal) -> list[str]:
         """Why ``by`` may not report each of them, "" where they may.
 
-        Nobody reports themselves, nor anybody of a partner that is not theirs. Who tries the
-        former is on record.
+        Nobody reports themselves, under any of the keys that they were ever known by, nor anybody
+        of a partner or site that is not theirs. Who tries the former is on record.
         """
-        whys = [self._why_not(one, by) for one in said]
+        own = await self._own_keys(by)
+        whys = []
+        for place, one in enumerate(said):
+            if place % _AT_ONCE == 0:  # whoever else is served by this process goes on
+                await asyncio.sleep(0)
+            whys.append(self._why_not(one, by, own))
         if ONESELF in whys:
             await self.log.denied(by.user_id, "hr.report", why="about_oneself", token=by.token)
         return whys
 
-    def _why_not(self, said: Termination, by: Principal) -> str:
+    async def _own_keys(self, by: Principal) -> frozenset[bytes]:
+        """Keys of ``by``, of their earlier sign-ins too; of a token, those of whoever made it."""
+        known = await self.identities.of([by.user_id])
+        maker = known[by.user_id].maker
+        more = (await self.identities.of([maker]))[maker].keys if maker else frozenset[bytes]()
+        return by.own_keys | known[by.user_id].keys | more
+
+    def _why_not(self, said: Termination, by: Principal, own: frozenset[bytes]) -> str:
         if not Remit(by.remit.partners).covers(said.partner, said.site):
             return _FOREIGN
         if not by.remit.covers(said.partner, said.site):
             return _FOREIGN_SITE
-        if by.own_keys & key_indexes(self.ring, self.tenant, said.keys.keys):
+        if own and own & indexes_as_any(self.ring, self.tenant, said.keys.keys):
             return ONESELF
-        return ""
+        return ONESELF if goes_by_typed(by, said) else ""
 
     async def own(self, cases: Sequence[CaseRow], by: Principal) -> dict[str, SentEvent]:
         """What ``by`` has last said of each case that they opened and may still be told of."""
@@ -96,6 +113,45 @@ def may_hear(found: Found, by: Principal) -> bool:
         and case.begun_at is not None
         and (by.partners is None or case.partner in by.partners)
     )
+
+
+def goes_by_typed(by: Principal, said: Termination) -> bool:
+    """Whether a leaver has the name of whoever types, or an address that begins with it.
+
+    Nobody proved that name: it keeps out whoever does not hide who they are.
+    """
+    names = {name.strip().casefold() for name in by.typed}
+    theirs = {
+        form
+        for key in said.keys.keys
+        if key.kind in {KeyKind.USERNAME, KeyKind.EMAIL}
+        for form in (key.value.casefold(), key.value.casefold().partition("@")[0])
+    }
+    return not names.isdisjoint(theirs)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedSight:
+    """What whoever holds the keyring sees: everything; but they do not report themselves."""
+
+    reporters: Reporters
+    by: Principal
+    sealed: bool = True
+    remit: Remit = EVERYBODY
+
+    async def barred(self, said: Sequence[Termination]) -> list[str]:
+        """Why each may not be reported; "" where it may."""
+        return await self.reporters.why_not(said, self.by)
+
+    async def seen(
+        self, asked: Sequence[tuple[Termination, datetime]], whose: WhoseCase
+    ) -> list[Seen]:
+        """What each would do."""
+        return await EVERYTHING.seen(asked, whose)
+
+    def flow(self, flow: Flow) -> Flow:
+        """All that was reported within the hour."""
+        return flow
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ asks again when it comes to the event, and its word counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -157,7 +157,9 @@ class WhoseCase:
             page = placed[first : first + _PAGE]
             repeated = {one.case.case_id: one.case for one in page if one.case and one.is_repeated}
             before = await self._inbox.said_of(repeated.values())
-            found += [_judged(one, before) for one in page]
+            by_hand = {one.case.case_id: one.case for one in page if one.case and one.is_by_hand}
+            spoken = await self._inbox.spoken_of(by_hand.values())
+            found += [_judged(one, before, spoken) for one in page]
         return found
 
     async def _numbered(self, statements: Sequence[Termination]) -> list[Termination]:
@@ -243,12 +245,32 @@ class _Placed:
         if self.case is None:
             return False
         known = as_known(self.case)
-        is_of_its_revision = _as_asked(self.said, known).revision == known.revision
+        asked = _as_asked(self.said, known).revision
+        is_of_its_revision = asked == known.revision or (self.is_here and asked > known.revision)
         return is_of_its_revision and self.said.event_id != known.last_event_id
 
+    @property
+    def is_here(self) -> bool:
+        """Whether a person here reports a leaver."""
+        is_report = self.said.action is TerminationAction.TERMINATED
+        return self.said.source == LOCAL_SOURCE and is_report
 
-def _judged(one: _Placed, before: Mapping[str, Sequence[InboxEvent]]) -> Found:
-    """What it does; ``before``: what was said of its case, where it is repeated."""
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether somebody here has spoken of the leaver, or speaks."""
+        return self.case is not None and LOCAL_SOURCE in {self.case.source, self.said.source}
+
+
+def _judged(
+    one: _Placed, before: Mapping[str, Sequence[InboxEvent]], spoken: Collection[str]
+) -> Found:
+    """What it does.
+
+    Args:
+        one: the statement and its case.
+        before: what was said of its case, where it is repeated.
+        spoken: cases of which an HR system itself has spoken, where people here have too.
+    """
     said, case = one.said, one.case
     if one.reason:
         return Found(said, None, Verdict.FOREIGN, peers=one.peers, reason=one.reason)
@@ -257,15 +279,35 @@ def _judged(one: _Placed, before: Mapping[str, Sequence[InboxEvent]]) -> Found:
     known = as_known(case)
     asked = _as_asked(said, known)
     is_same = _is_said(asked, before.get(case.case_id, ())) if one.is_repeated else None
-    verdict = judge(asked, known, cutoff=one.cutoff, is_same=is_same)
-    if asked.revision != said.revision:
+    is_spoken = not one.is_by_hand or case.case_id in spoken
+    if one.is_here and is_spoken:  # a number of theirs is no later revision of HR's
+        asked = replace(asked, revision=known.revision) if is_same else asked
         said = replace(said, revision=known.revision)
+    elif asked.revision != said.revision:
+        said = replace(said, revision=known.revision)
+    if not is_spoken and not is_same and _outweighs(said, case, one.cutoff):
+        known = replace(known, revision=min(known.revision, asked.revision - 1))
+    verdict = judge(asked, known, cutoff=one.cutoff, is_same=is_same)
     employment = known.employment
     if verdict is Verdict.OPEN and not known.is_rescinded:
         employment += 1
         if not one.is_latest:  # that employment has a case already
             verdict = Verdict.OUTDATED
     return Found(said, case, verdict, employment, one.peers)
+
+
+def _outweighs(said: Termination, case: CaseRow, cutoff: datetime) -> bool:
+    """Whether the first word of an HR system counts against what only people here have said.
+
+    They know no revision of it, and none of theirs bars its own. But what it recorded before they
+    spoke gives nobody more time: it may be what they have corrected.
+    """
+    if said.source == LOCAL_SOURCE:
+        return False
+    is_newer = said.recorded_at >= case.recorded_at
+    is_sooner = cutoff < case.cutoff_at
+    is_call_off = said.action is TerminationAction.RESCINDED
+    return is_newer or (is_sooner and not is_call_off)
 
 
 def _of_nobody_known(one: _Placed) -> Found:

@@ -39,6 +39,15 @@ def searched_indexes(ring: Keyring, tenant: str, value: str) -> frozenset[bytes]
     return key_indexes(ring, tenant, [Key(kind, value) for kind in kinds])
 
 
+def indexes_as_any(ring: Keyring, tenant: str, keys: Iterable[Key]) -> frozenset[bytes]:
+    """Blind indexes of the values of ``keys``, each read as any kind of key.
+
+    Whoever knows somebody's worker id may write it where an address belongs.
+    """
+    values = {key.value for key in keys if key.kind is not KeyKind.ACCOUNT_ID}
+    return frozenset().union(*(searched_indexes(ring, tenant, value) for value in values))
+
+
 async def write_keys(
     connection: AsyncConnection, indexes: dict[str, frozenset[bytes]], *, anew: bool = False
 ) -> None:

@@ -432,6 +432,37 @@ class Inbox:
             rows = (await connection.execute(query)).all()
         return self._by_case(rows, cases)
 
+    async def spoken_of(self, cases: Collection[CaseRow]) -> frozenset[str]:
+        """Those of the cases of which an HR system itself has said something.
+
+        Of the others only people here have spoken; the newest word counts though nobody has noted
+        yet that it was carried out.
+        """
+        if not cases:
+            return frozenset()
+        lasts = {(name, case.last_event_id): case.case_id for case in cases for name in _hr(case)}
+        query = (
+            select(inbox.c.case_id, inbox.c.source, inbox.c.dedupe_key)
+            .where(inbox.c.source != LOCAL_SOURCE)
+            .where(
+                or_(
+                    and_(
+                        inbox.c.case_id.in_([case.case_id for case in cases]),
+                        inbox.c.state == "done",
+                    ),
+                    and_(
+                        inbox.c.source.in_(sorted({name for name, _ in lasts})),
+                        inbox.c.dedupe_key.in_(sorted({key for _, key in lasts})),
+                    ),
+                )
+            )
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        own = {case.case_id for case in cases if case.source != LOCAL_SOURCE}
+        found = {row.case_id or lasts.get((row.source, row.dedupe_key)) for row in rows}
+        return frozenset(own | {case_id for case_id in found if case_id})
+
     def _by_case(
         self, rows: Sequence[Any], cases: Collection[CaseRow]
     ) -> dict[str, list[InboxEvent]]:
@@ -465,6 +496,11 @@ def spell_index(ring: Keyring, tenant: str, worker_id: str, spell: str) -> bytes
 def _sources(case: CaseRow) -> tuple[str, ...]:
     """Where a case's last event may have come from."""
     return case.source, case.numbered_by, LOCAL_SOURCE
+
+
+def _hr(case: CaseRow) -> tuple[str, ...]:
+    """HR systems that a case's last event may have come from."""
+    return tuple(name for name in (case.source, case.numbered_by) if name != LOCAL_SOURCE)
 
 
 def event_context(source: str, dedupe_key: str) -> bytes:

@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lockstep.cli.main import app
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.storage.case_rows import Opening
 from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
-from tests.support.casework import TENANT, Casework, termination
+from tests.support.casework import TENANT, Casework, leaver_keys, termination
 
 SETTINGS = """
 tenant = "acme"
@@ -153,3 +154,33 @@ async def test_a_number_of_two_people_erases_neither_by_itself(home, work):
     assert code == 1
     assert "hr-a, hr-b" in said
     assert (await run(home, "subject", "show", "--worker-id", "1005", "--source", "hr-b"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    "key",
+    [("--username", "kim"), ("--email", "Kim@example.com"), ("--username", "kim@example.com")],
+)
+async def test_nobody_reports_themselves_at_the_command_line(home, work, monkeypatch, key):
+    """As far as the operating system's name says who types; another leaver is taken."""
+    monkeypatch.setenv("LOGNAME", "kim")
+    said = ("terminate", "--worker", "7", *key, "--access-ends-at", "now", "--source", "hr-a")
+    code, output = await run(home, *said)
+    assert (code, "this is you" in output) == (1, True)
+    assert await told(work) == []
+    monkeypatch.setenv("LOGNAME", "ana")
+    await run(home, *said)
+    assert len(await told(work)) == 1
+
+
+async def test_nobody_corrects_their_own_case_at_the_command_line(home, work, monkeypatch):
+    """Neither adds keys nor moves it to another partner."""
+    keys = leaver_keys("1005", "kim@example.com")
+    named = LeaverKeys((*keys.keys, Key(KeyKind.USERNAME, "kim")))
+    said = termination("1005", source="hr-a", keys=named)
+    now = datetime.now(UTC)
+    [case] = await work.cases.open([Opening(said, now, now)], work.policy)
+    monkeypatch.setenv("LOGNAME", "kim")
+    correct = ("case", "correct", case.case_id, "--site", "davao", "--reason", "moved")
+    code, output = await run(home, *correct)
+    assert (code, "about a person of this name" in output) == (1, True)
+    assert await told(work) == []

@@ -184,3 +184,18 @@ async def test_a_token_reports_for_its_partners_and_never_its_owner(site, hr):  
     assert refused.json()["problems"] == ["this is you: somebody else must report it"]
     await hr.dispatch()
     assert await cases(hr) == []
+
+
+async def test_a_token_reports_nobody_of_its_maker_either(site, hr):  # noqa: F811
+    """Whoever made it has seen it; a key of theirs in another field is theirs too."""
+    keys = [Key(KeyKind.EMAIL, EMAIL)]
+    maker = await site.sign_in(*Role, more=[Permission.SEND_EVENTS], keys=keys)
+    wish = Wish("mine", roles=frozenset({Role.HR}), partners=None, lifetime=DAYS)
+    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    text, _ = await desk.make(wish, by=maker.principal)
+    mine = Program(await site.visitor(), text)
+    for key, changes in (("one", {}), ("two", {"emails": [], "employee_number": EMAIL})):
+        refused = await mine.report(key, **changes)
+        assert refused.json()["problems"] == ["this is you: somebody else must report it"]
+    await hr.dispatch()
+    assert await cases(hr) == []

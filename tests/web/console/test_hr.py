@@ -394,6 +394,39 @@ async def test_nobody_reports_themselves(hr):
     assert denied[-1]["data"]["why"] == "about_oneself"
 
 
+OTHER = {"emails": "someone.else@example.com", "worker_id": "W-1"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {**OTHER, "usernames": EMAIL},
+        {**OTHER, "worker_id": EMAIL},
+        {**OTHER, "worker_id": WORKER},
+        {**OTHER, "employee_number": WORKER.lower()},
+    ],
+)
+async def test_nobody_reports_themselves_under_another_key(hr, said):
+    """A key of theirs in whatever field, or one that they were known by when they last came."""
+    keys = [Key(KeyKind.WORKER_ID, WORKER), Key(KeyKind.EMAIL, EMAIL)]
+    await hr.site.sign_in(Role.HR, subject="hannah", keys=keys)
+    browser = await hr.site.sign_in(Role.HR, subject="hannah", keys=keys[1:])
+    answer = await browser.post(f"{HOME}/preview", form(**said))
+    assert answer.status_code == 422
+    assert "this is you" in text_of(answer)
+    assert (await browser.post(f"{HOME}/preview", form(**OTHER))).status_code == 200
+
+
+async def test_what_looks_like_a_partner_is_none_in_a_form_too(hr):
+    """Nor for somebody of every partner, whose word opens a case of a new one."""
+    await hr.send()
+    await hr.dispatch()
+    for name, why in (("NORTHWIND", "looks like"), ("north\u200bwind", "U+200B")):
+        answer = await hr.browser.post(f"{HOME}/preview", form(worker_id="W-2", partner=name))
+        assert answer.status_code == 422
+        assert why in text_of(answer)
+
+
 async def test_what_was_entered_stays_a_text(hr):
     """Script, long names, other directions and emoji, in form, preview and list."""
     name = f'{SCRIPT}"><img src=x onerror=alert(1)> \u202eevil\u202c 🦆'
