@@ -400,7 +400,11 @@ def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:
         rule = rule_for(FaultCategory.AMBIGUOUS_MATCH)
         problems.append({"code": "in_doubt", "summary": rule.reason, "fix": rule.suggestion})
     elif not work.snapshot.accounts:
-        proved = absence(work.location, accept_single_key=item.accept_single_key)
+        proved = absence(
+            work.location,
+            accept_single_key=item.accept_single_key,
+            withdrawn=item.subject.keys.withdrawn_of(item.system),
+        )
         if proved is not Absence.PROVED:
             rule = rule_for(FaultCategory.UNKNOWN_WORKER)
             problems.append({"code": proved, "summary": rule.reason, "fix": rule.suggestion})

@@ -66,12 +66,14 @@ class Pass:
             system=item.system,
             cutoff=item.cutoff,
             picks=item.picks,
-            known=item.snapshot.accounts,
+            known=item.snapshot.known,
             is_whole=work.location.is_whole,
             is_one_range=self._numbering.is_one_range,
         )
         found = {match.account.id: match.account for match in work.finding.leavers}
-        work.snapshot = work.snapshot.with_accounts(found.values())
+        snapshot = work.snapshot.with_accounts(found.values())
+        judged = {one.match.account.id for one in work.finding.judged}
+        work.snapshot = snapshot.releasing(judged - found.keys())
 
     async def _located(self) -> Location:
         """Every search; where none could be made, what this case knows already can be closed."""
@@ -80,7 +82,9 @@ class Pass:
         try:
             return await (locate(not_theirs=others) if others else locate())
         except ConnectorFault as fault:
-            if not item.snapshot.accounts or fault.category is FaultCategory.CREDENTIALS_REJECTED:
+            rejected = fault.category is FaultCategory.CREDENTIALS_REJECTED
+            is_sure = not item.subject.keys.withdrawn_of(item.system)
+            if rejected or not (item.snapshot.accounts and is_sure):
                 raise
             return Location((), (), unread=(unread(AccessKind.SIGN_IN, fault),))
 
@@ -94,7 +98,11 @@ class Pass:
             return
         self.require_searched()
         self.require_no_doubt()
-        proved = absence(self._work.location, accept_single_key=self._item.accept_single_key)
+        proved = absence(
+            self._work.location,
+            accept_single_key=self._item.accept_single_key,
+            withdrawn=self._item.subject.keys.withdrawn_of(self._item.system),
+        )
         if proved is not Absence.PROVED:
             raise self._fault(FaultCategory.UNKNOWN_WORKER, "locate", proved.value)
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from lockstep.domain.access import Account, Location, Match, Proof
 from lockstep.domain.keys import comparable, local_part, mail_domain
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 
 _NUMBERS = (KeyKind.WORKER_ID, KeyKind.EMPLOYEE_NUMBER)
 _WEAK = (KeyKind.USERNAME, KeyKind.EMAIL)
@@ -59,6 +59,8 @@ class Reason(StrEnum):
     """Several accounts, by addresses and user names only."""
     TWO_RANGES = "two_ranges"
     """Only the number agrees, and several HR systems here number different people."""
+    WITHDRAWN = "withdrawn"
+    """This case had found it, a key was withdrawn since, and no other proves it the leaver's."""
     NOT_ALL_SEARCHED = "not_all_searched"
     """A search failed: what it would have found may speak against this account."""
 
@@ -134,6 +136,7 @@ def judge(
         is_whole=is_whole,
         is_one_range=is_one_range,
     )
+    matches = (*matches, *bench.not_found_again(matches))
     decided = bench.decided(matches)
     rest = [match for match in matches if match.account.id not in decided]
     # What was only known from before settles nothing about another account.
@@ -146,7 +149,7 @@ def judge(
     )
     for match in rest:
         decided[match.account.id] = bench.weak(match, settles=settles, several=several)
-    return Finding(tuple(decided[match.account.id] for match in matches))
+    return Finding(tuple(bench.kept(decided[match.account.id]) for match in matches))
 
 
 class _Bench:
@@ -167,13 +170,32 @@ class _Bench:
         self._is_whole = is_whole
         self._is_one_range = is_one_range
         self._picks = picks
-        self._known = {account.id for account in known}
+        self._known = {account.id: account for account in known}
+        self._withdrawn = keys.withdrawn_of(system)
+        self._not_found_again: set[str] = set()
         self._pinned = set(keys.account_ids(system))
         self._numbers = {kind: _comparable(keys, kind) for kind in _NUMBERS}
         self._any_number = set().union(*self._numbers.values())
         self._externals = _comparable(keys, KeyKind.EXTERNAL_ID) | self._any_number
         self._weak = _comparable(keys, *_WEAK)
         self._domains = {mail_domain(value) for value in self._weak} - {""}
+
+    def not_found_again(self, matches: Sequence[Match]) -> list[Match]:
+        """What this case had found before a key was withdrawn, and no other key finds now."""
+        if not self._withdrawn:
+            return []
+        found = {match.account.id for match in matches}
+        lost = [account for account in self._known.values() if account.id not in found]
+        self._not_found_again = {account.id for account in lost}
+        return [Match(account, KeyKind.ACCOUNT_ID) for account in lost]
+
+    def kept(self, judged: Judged) -> Judged:
+        """What this case had found is never set aside in silence because a key was withdrawn."""
+        account = judged.match.account.id
+        is_word = judged.reason in {Reason.PICKED, Reason.NOT_PICKED}
+        if is_word or judged.verdict is Verdict.LEAVERS or account not in self._known:
+            return judged
+        return Judged(judged.match, Verdict.IN_DOUBT, Reason.WITHDRAWN)
 
     def decided(self, matches: Sequence[Match]) -> dict[str, Judged]:
         """The accounts about which a person, HR or a number has the say."""
@@ -224,7 +246,9 @@ class _Bench:
             return Judged(match, Verdict.SET_ASIDE, Reason.NOT_PICKED)
         if account in self._picks.theirs:
             return Judged(match, Verdict.LEAVERS, Reason.PICKED)
-        if account in self._known:
+        if account in self._not_found_again:
+            return Judged(match, Verdict.IN_DOUBT, Reason.WITHDRAWN)
+        if account in self._known and not self._withdrawn:
             return Judged(match, Verdict.LEAVERS, Reason.KNOWN)
         if account in self._pinned or match.found_by is KeyKind.ACCOUNT_ID:
             if self._other_number(match):  # two strong keys of which one must be wrong
@@ -310,14 +334,19 @@ class Absence(StrEnum):
     """One key may be misspelt or renamed; two that differ and both find nobody are evidence."""
     UNPROVED = "search_not_proved"
     """The searches found nobody, and nothing shows that they could have."""
+    KEY_WITHDRAWN = "key_withdrawn"
+    """The keys that are left find nobody; the one that was withdrawn might have."""
 
 
-def absence(location: Location, *, accept_single_key: bool) -> Absence:
+def absence(
+    location: Location, *, accept_single_key: bool, withdrawn: Collection[Key] = ()
+) -> Absence:
     """Whether a search that found no account of the leaver may settle a system.
 
     Keys are counted by what they say, not by their kind: one word as user name and as address is
     one key. A search that was not proved to find counts as not made. A system that can be searched
-    in one way only may be accepted by policy.
+    in one way only may be accepted by policy. Whoever withdraws a key (``withdrawn``: those of this
+    system) must not prove by that that nobody is there: a person says so.
     """
     enough = 1 if accept_single_key else 2
     searched = {
@@ -331,7 +360,7 @@ def absence(location: Location, *, accept_single_key: bool) -> Absence:
         if one.proof not in {Proof.UNPROVED, Proof.NOT_HELD}
     }
     if len(proved) >= enough:
-        return Absence.PROVED
+        return Absence.KEY_WITHDRAWN if withdrawn else Absence.PROVED
     return Absence.UNPROVED if len(searched) >= enough else Absence.TOO_FEW_KEYS
 
 

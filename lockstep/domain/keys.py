@@ -68,15 +68,46 @@ def independent(keys: Iterable[Key]) -> tuple[str, ...]:
     return tuple(value for value in found if value)
 
 
-def joined(later: LeaverKeys, earlier: LeaverKeys) -> LeaverKeys:
+def joined(later: LeaverKeys, earlier: LeaverKeys, *, by_person: bool = False) -> LeaverKeys:
     """All keys of both, the later ones first; one that only changed its spelling stands once.
 
-    An account may still be known by the key that HR has corrected, so none is ever dropped.
+    An account may still be known by the key that HR has corrected, so none is ever dropped. What a
+    person has withdrawn stays so while HR's system goes on sending it: a person takes it back.
     """
+    withdrawn = {_form(key): key for key in earlier.withdrawn}
+    if by_person:
+        for key in later.keys:
+            withdrawn.pop(_form(key), None)
     found: dict[tuple[KeyKind, str, str | None], Key] = {}
     for key in (*later.keys, *earlier.keys):
-        found.setdefault((key.kind, comparable(key.kind, key.value), key.system), key)
-    return LeaverKeys(tuple(found.values()))
+        if _form(key) not in withdrawn:
+            found.setdefault(_form(key), key)
+    return LeaverKeys(tuple(found.values()), tuple(withdrawn.values()))
+
+
+class WithdrawalError(ValueError):
+    """A key that cannot be withdrawn; the text says why, and quotes none."""
+
+
+def without(keys: LeaverKeys, key: Key) -> tuple[LeaverKeys, Key]:
+    """The keys with one withdrawn, and that one as it was known.
+
+    Raises:
+        WithdrawalError: if it is not in force, or is what HR calls the leaver by.
+    """
+    known = next((one for one in keys.keys if _form(one) == _form(key)), None)
+    if known is None:
+        raise WithdrawalError("no such key is in force: `lockstep case show` lists them")
+    rest = tuple(one for one in keys.keys if one != known)
+    if known.kind is KeyKind.WORKER_ID and not any(one.kind is known.kind for one in rest):
+        raise WithdrawalError(
+            "HR speaks of the leaver by this worker id: if it is another person, call the case off"
+        )
+    return LeaverKeys(rest, (*keys.withdrawn, known)), known
+
+
+def _form(key: Key) -> tuple[KeyKind, str, str | None]:
+    return key.kind, comparable(key.kind, key.value), key.system
 
 
 def local_part(value: str) -> str:

@@ -40,9 +40,18 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class LeaverKeys:
-    """All keys under which a leaver may be known; personal data, never logged."""
+    """All keys under which a leaver may be known; personal data, never logged.
+
+    ``withdrawn``: what people have said not to be theirs; nobody is searched for by it, and it is
+    not forgotten.
+    """
 
     keys: tuple[Key, ...] = field(default=(), repr=False)
+    withdrawn: tuple[Key, ...] = field(default=(), repr=False)
+
+    def withdrawn_of(self, system: str) -> tuple[Key, ...]:
+        """The withdrawn keys by which an account of one system may have been found."""
+        return tuple(key for key in self.withdrawn if key.system in (None, system))
 
     def of_kind(self, *kinds: KeyKind) -> tuple[str, ...]:
         """Distinct values of the given kinds, in the order of ``kinds``."""

@@ -25,6 +25,7 @@ class EntryKind(StrEnum):
     CASE_RESCINDED = "case:rescinded"
     CASE_RESCIND_REFUSED = "case:rescind_refused"
     CASE_REHIRED = "case:rehired"
+    CASE_KEY_WITHDRAWN = "case:key_withdrawn"
     CASE_BEGUN = "case:begun"
     CASE_RESTARTED = "case:restarted"
     CASE_BARRED = "case:barred"

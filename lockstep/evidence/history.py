@@ -50,6 +50,7 @@ _SILENT = frozenset(
         "case:barred",
         "case:restarted",
         "case:close_refused",
+        "case:key_withdrawn",
         "revocation:fault",
         "revocation:needs_person",
         "revocation:woken",

@@ -198,7 +198,9 @@ class Cases:
             current = await as_judged(connection, case)
             if current.status == CaseStatus.RESCINDED:
                 raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
-            subject = await self._merge(connection, current, termination)
+            subject = await self._merge(
+                connection, current, termination, by_person=said is not None
+            )
             movable = current.status == CaseStatus.SCHEDULED
             before = standing_of(current)
             after = amended(before, said_at, cutoff, movable=movable)
@@ -550,7 +552,12 @@ class Cases:
         ]
 
     async def _merge(
-        self, connection: AsyncConnection, case: CaseRow, termination: Termination
+        self,
+        connection: AsyncConnection,
+        case: CaseRow,
+        termination: Termination,
+        *,
+        by_person: bool,
     ) -> Subject | None:
         """Add HR's newest keys to the leaver's, and take the name; None once erased."""
         subject = await subject_of(connection, case, ring=self._ring)
@@ -558,7 +565,7 @@ class Cases:
             return None
         merged = replace(
             subject,
-            keys=joined(termination.keys, subject.keys),
+            keys=joined(termination.keys, subject.keys, by_person=by_person),
             display_name=termination.display_name or subject.display_name,
         )
         await connection.execute(

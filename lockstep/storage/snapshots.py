@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,13 +19,20 @@ class Snapshot:
 
     ``done`` holds what the vendor accepted in all attempts of one opening, so that an attempt that
     fails half way has done what it did, at the instant at which it did it. ``stood_at`` says of an
-    account when its sign-in was last seen standing, by our clock (UTC).
+    account when its sign-in was last seen standing, by our clock (UTC). ``released`` accounts were
+    pinned until a key was withdrawn: a person says whose they are, and none is forgotten.
     """
 
     accounts: tuple[Account, ...] = field(default=(), repr=False)
     standing: Mapping[str, tuple[Access, ...]] = field(default_factory=dict, repr=False)
     done: tuple[Action, ...] = field(default=(), repr=False)
     stood_at: Mapping[str, datetime] = field(default_factory=dict, repr=False)
+    released: tuple[Account, ...] = field(default=(), repr=False)
+
+    @property
+    def known(self) -> tuple[Account, ...]:
+        """Every account that was ever found to be the leaver's."""
+        return (*self.accounts, *self.released)
 
     def all_standing(self) -> tuple[Access, ...]:
         return tuple(item for items in self.standing.values() for item in items)
@@ -33,7 +40,19 @@ class Snapshot:
     def with_accounts(self, accounts: Iterable[Account]) -> Snapshot:
         """Pin more accounts; of one that is pinned the newest locator counts."""
         pinned = {account.id: account for account in (*self.accounts, *accounts)}
-        return replace(self, accounts=tuple(pinned.values()))
+        released = tuple(account for account in self.released if account.id not in pinned)
+        return replace(self, accounts=tuple(pinned.values()), released=released)
+
+    def releasing(self, ids: Collection[str]) -> Snapshot:
+        """Touch these no more; what was closed of them stays told."""
+        gone = tuple(account for account in self.accounts if account.id in ids)
+        if not gone:
+            return self
+        kept = tuple(account for account in self.accounts if account.id not in ids)
+        standing = {name: ways for name, ways in self.standing.items() if name not in ids}
+        return replace(
+            self, accounts=kept, standing=standing, released=(*self.released, *gone)
+        )
 
     def with_standing(self, looks: Iterable[Observation], *, at: datetime) -> Snapshot:
         """Add what stands now, seen after ``at``, to what stood before."""
@@ -64,7 +83,10 @@ class Snapshot:
         stood_at = dict(self.stood_at)
         for account, at in other.stood_at.items():
             stood_at[account] = max(at, stood_at.get(account, at))
-        return Snapshot(self.accounts, stood, done, stood_at)
+        pinned = {account.id for account in self.accounts}
+        released = {account.id: account for account in (*self.released, *other.released)}
+        left = tuple(account for name, account in released.items() if name not in pinned)
+        return Snapshot(self.accounts, stood, done, stood_at, left)
 
 
 def seal_snapshot(
@@ -89,6 +111,7 @@ def seal_snapshot(
             for action in snapshot.done
         ],
         "stood_at": {account: at.isoformat() for account, at in snapshot.stood_at.items()},
+        "released": [[account.id, account.locator] for account in snapshot.released],
     }
     return subject.encrypt(document, context=f"{case_id}/{system}")
 
@@ -104,9 +127,11 @@ def open_snapshot(
     stood_at = {
         account: datetime.fromisoformat(at) for account, at in document.get("stood_at", {}).items()
     }
+    released = tuple(Account(id_, locator) for id_, locator in document.get("released", ()))
     if document["opening"] != opening:  # accounts stay pinned, what stood before was settled then
-        return Snapshot(accounts, stood_at=stood_at)
+        return Snapshot(accounts, stood_at=stood_at, released=released)
     return Snapshot(
+        released=released,
         accounts=accounts,
         standing={
             account: tuple(Access(AccessKind(kind), ref) for kind, ref in items)

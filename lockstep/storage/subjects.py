@@ -6,7 +6,7 @@ import hmac
 import json
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -57,9 +57,7 @@ class Subject:
             raise SubjectErasedError("the leaver's data were erased")
         key = ring.decrypt(wrapped_key, context=subject_id.bytes)
         document = json.loads(unseal(key, private, subject_id.bytes))
-        keys = LeaverKeys(
-            tuple(Key(KeyKind(kind), value, system) for kind, value, system in document["keys"])
-        )
+        keys = LeaverKeys(_keys(document["keys"]), _keys(document.get("withdrawn", ())))
         return cls(
             subject_id=subject_id,
             key=key,
@@ -78,7 +76,8 @@ class Subject:
             "salt": self.salt.hex(),
             "display_name": self.display_name,
             "spell": self.spell,
-            "keys": [[key.kind.value, key.value, key.system] for key in self.keys.keys],
+            "keys": _stored(self.keys.keys),
+            **({"withdrawn": _stored(self.keys.withdrawn)} if self.keys.withdrawn else {}),
         }
         return seal(self.key, json.dumps(document).encode(), self.subject_id.bytes)
 
@@ -89,9 +88,11 @@ class Subject:
     def identity(self) -> bytes:
         """Who this is, as RFC 8785 bytes: what the ledger is committed to, and a pack may disclose.
 
-        Keys are sorted as text; a key that belongs to no one system has "" for it.
+        Keys are sorted as text, those that were withdrawn among them; a key that belongs to no one
+        system has "" for it.
         """
-        keys = sorted([key.kind.value, key.value, key.system or ""] for key in self.keys.keys)
+        said = (*self.keys.keys, *self.keys.withdrawn)
+        keys = sorted([key.kind.value, key.value, key.system or ""] for key in said)
         return canonical_bytes(
             {
                 "display_name": self.display_name,
@@ -121,3 +122,11 @@ class Subject:
 def commitment_of(identity: bytes, opening: bytes) -> str:
     """What the ledger holds of an identity; whoever is shown both parts can reckon it again."""
     return hmac.new(opening, identity, sha256).hexdigest()
+
+
+def _stored(keys: Iterable[Key]) -> list[list[str | None]]:
+    return [[key.kind.value, key.value, key.system] for key in keys]
+
+
+def _keys(stored: Iterable[tuple[str, str, str | None]]) -> tuple[Key, ...]:
+    return tuple(Key(KeyKind(kind), value, system) for kind, value, system in stored)
