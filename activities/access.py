@@ -16,7 +16,7 @@ from lockstep.contracts import payloads as p
 from lockstep.domain.access import Access, Observation
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
-from lockstep.domain.finding import Absence, absence
+from lockstep.domain.finding import Absence, absence, not_read
 from lockstep.domain.numbering import Numbering
 from lockstep.domain.outcomes import RevocationState, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
@@ -167,6 +167,7 @@ class AccessActivities:
         if not standing_of(looks):
             looking.require_closed(looks)
             looking.require_searched()
+            looking.require_named_read()
         return looks
 
     async def _revoke(
@@ -197,6 +198,7 @@ class AccessActivities:
         looks = await self._close_all(work_on, item, work, doors)
         work_on.require_closed(looks)
         work_on.require_searched()
+        work_on.require_named_read()
         work_on.require_no_doubt()
         policy = await self._cases.policy(item.policy)
         closing = reckon(
@@ -396,6 +398,10 @@ def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:
     for category in dict.fromkeys(row.category for row in work.location.unread):
         rule = rule_for(category or FaultCategory.UNEXPECTED_ANSWER)
         problems.append({"code": "search_failed", "summary": rule.reason, "fix": rule.suggestion})
+    if not_read(work.location, item.subject.keys, system=item.system):
+        rule = rule_for(FaultCategory.UNKNOWN_WORKER)
+        code = "named_account_not_read"
+        problems.append({"code": code, "summary": rule.reason, "fix": rule.suggestion})
     if work.finding.in_doubt:
         rule = rule_for(FaultCategory.AMBIGUOUS_MATCH)
         problems.append({"code": "in_doubt", "summary": rule.reason, "fix": rule.suggestion})

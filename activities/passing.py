@@ -25,7 +25,7 @@ from lockstep.domain.access import (
 )
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Absence, absence, judge
+from lockstep.domain.finding import Absence, absence, judge, not_read
 from lockstep.domain.numbering import Numbering
 from lockstep.storage.revocations import Progress, Revocation
 
@@ -98,6 +98,7 @@ class Pass:
             return
         self.require_searched()
         self.require_no_doubt()
+        self.require_named_read()
         proved = absence(
             self._work.location,
             accept_single_key=self._item.accept_single_key,
@@ -110,6 +111,16 @@ class Pass:
         """Raise for a search that could not be made: an account may stand that nobody has seen."""
         if rows := self._work.location.unread:
             raise self._of_unread(rows)
+
+    def require_named_read(self) -> None:
+        """Raise for an account that HR named and that was not asked for by its id.
+
+        An id of another form, or of a part of the system that is switched off: its account may
+        stand. Where it was named by mistake, a person withdraws it.
+        """
+        item = self._item
+        if not_read(self._work.location, item.subject.keys, system=item.system):
+            raise self._fault(FaultCategory.UNKNOWN_WORKER, "locate", "named_account_not_read")
 
     def require_no_doubt(self) -> None:
         """Raise where a person must say whose an account is."""

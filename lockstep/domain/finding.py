@@ -364,6 +364,21 @@ def absence(
     return Absence.UNPROVED if len(searched) >= enough else Absence.TOO_FEW_KEYS
 
 
+def not_read(location: Location, keys: LeaverKeys, *, system: str) -> tuple[str, ...]:
+    """The accounts of a system that HR named and that no read by id has answered for.
+
+    Whatever else was found: a named account counts as gone only where its own id says so.
+    """
+    answered = {
+        one.value
+        for one in location.searches
+        if one.kind is KeyKind.ACCOUNT_ID and one.proof not in _NO_ANSWER
+    }
+    found = {match.account.id for match in location.matches}
+    return tuple(one for one in keys.account_ids(system) if one not in answered | found)
+
+
+_NO_ANSWER = frozenset({Proof.UNPROVED, Proof.NOT_HELD, Proof.FAILED})
 _DIGITS = re.compile(r"[0-9]+")
 
 

@@ -50,9 +50,7 @@ class Snapshot:
             return self
         kept = tuple(account for account in self.accounts if account.id not in ids)
         standing = {name: ways for name, ways in self.standing.items() if name not in ids}
-        return replace(
-            self, accounts=kept, standing=standing, released=(*self.released, *gone)
-        )
+        return replace(self, accounts=kept, standing=standing, released=(*self.released, *gone))
 
     def with_standing(self, looks: Iterable[Observation], *, at: datetime) -> Snapshot:
         """Add what stands now, seen after ``at``, to what stood before."""

@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, WatchInput
 from lockstep.domain.keys import WithdrawalError
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.storage.case_rows import Said
 from lockstep.storage.closing import Closing
 from lockstep.storage.withdrawing import AloneError, Withdrawals
@@ -47,7 +47,7 @@ async def test_absence_by_the_keys_that_are_left_settles_nothing(bench: Bench):
     bench.connector.standing.pop(WORKER)
     await withdraw(bench)
     more = Key(KeyKind.EMAIL, "right@example.com")
-    said = revised(termination(), 2, keys=type(leaver_keys())((*leaver_keys().keys, more)))
+    said = revised(termination(), 2, keys=LeaverKeys((*leaver_keys().keys, more)))
     await bench.work.cases.amend(bench.case, said, bench.case.cutoff_at)
 
     assert "key_withdrawn" in await asked(bench, 1)
@@ -140,3 +140,46 @@ async def test_what_cannot_be_withdrawn_says_why(bench: Bench, key: Key, why: st
     """By HR's own number the case is found; and what is not known cannot be taken back."""
     with pytest.raises(WithdrawalError, match=why):
         await withdraw(bench, key)
+
+
+async def test_an_account_that_hr_named_must_be_proved_gone_by_its_id(bench: Bench):
+    """Also where another was found and shut, and the newest statement names another or none."""
+    named = Key(KeyKind.ACCOUNT_ID, "u-1", SYSTEM)
+    bench.connector.hire("u-1")
+    said = revised(termination(), 2, keys=LeaverKeys((*leaver_keys().keys, named)))
+    case = await bench.work.cases.amend(bench.case, said, bench.case.cutoff_at)
+    other = Key(KeyKind.ACCOUNT_ID, "u-2", SYSTEM)
+    for revision, keys in ((3, (*leaver_keys().keys, other)), (4, leaver_keys().keys)):
+        later = revised(termination(), revision, keys=LeaverKeys(keys))
+        case = await bench.work.cases.amend(case, later, case.cutoff_at)
+
+    bench.connector.blind_to_ids = True
+    assert "named_account_not_read" in await asked(bench, 1)
+    assert not bench.connector.standing[WORKER], "what was found is shut all the same"
+    bench.connector.blind_to_ids = False
+    assert await bench.revoke(2, round_=2) == "revoked"
+    assert not bench.connector.standing["u-1"]
+
+
+async def test_an_account_named_after_the_system_was_settled_keeps_the_case_open(bench: Bench):
+    """Until a look has asked for it by its id; what stands is taken."""
+    assert await bench.revoke() == "revoked"
+    named = Key(KeyKind.ACCOUNT_ID, "u-1", SYSTEM)
+    bench.connector.hire("u-1")
+    said = revised(termination(), 2, keys=LeaverKeys((*leaver_keys().keys, named)))
+    await bench.work.cases.amend(bench.case, said, bench.case.cutoff_at)
+
+    bench.connector.blind_to_ids = True
+    with pytest.raises(ApplicationError, match="named_account_not_read"):
+        await watch(bench, 1)
+    assert await is_unsearched(bench)
+    bench.connector.blind_to_ids = False
+    assert (await watch(bench, 2)).returned
+    assert await bench.revoke(opening=2, round_=2) == "revoked"
+    assert not bench.connector.standing["u-1"]
+    assert not await is_unsearched(bench)
+
+
+async def is_unsearched(bench: Bench) -> bool:
+    refused = await bench.work.cases.close(Closing(bench.case.case_id, 1))
+    return any(one.system == SYSTEM for one in refused.open)

@@ -54,6 +54,8 @@ class MemoryConnector:
     """Accounts that an address finds too; give each one in `standing` as well."""
     unreadable: FaultCategory | None = None
     """Why nothing but the account's own record can be read."""
+    blind_to_ids: bool = False
+    """Nothing is asked for by an id that HR gives."""
     unsearched: tuple[Unread, ...] = ()
     """Searches that fail while others find."""
 
@@ -83,10 +85,18 @@ class MemoryConnector:
         del not_theirs  # every search is proved
         self._call("locate", transcript)
         found = [worker for worker in keys.worker_ids if worker in self.standing]
+        ids = [key.value for key in keys.keys if key.kind is KeyKind.ACCOUNT_ID]
+        ids = [] if self.blind_to_ids else ids
         searched = [(KeyKind.WORKER_ID, value) for value in keys.worker_ids]
         searched += [(KeyKind.EMAIL, value) for value in keys.emails or ("one@example.com",)]
+        by_id = tuple(Search(KeyKind.ACCOUNT_ID, value, Proof.BY_ID) for value in ids)
         return Location(
             (
+                *(
+                    Match(Account(value), KeyKind.ACCOUNT_ID)
+                    for value in ids
+                    if value in self.standing
+                ),
                 *(Match(_account(worker), KeyKind.WORKER_ID) for worker in found),
                 *(
                     Match(Account(self.addresses[mail]), KeyKind.EMAIL)
@@ -95,7 +105,7 @@ class MemoryConnector:
                 ),
                 *(match for match in self.namesakes if match.account.locator in keys.emails),
             ),
-            tuple(Search(kind, value, Proof.PROVED) for kind, value in searched),
+            (*by_id, *(Search(kind, value, Proof.PROVED) for kind, value in searched)),
             unread=self.unsearched,
         )
 
