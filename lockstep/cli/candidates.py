@@ -13,6 +13,7 @@ from lockstep.cli.context import Context, out
 from lockstep.control.case_timeline import Told
 from lockstep.control.case_words import why_words
 from lockstep.control.desk import RefusedError
+from lockstep.control.withdrawing import key_words
 from lockstep.control.wording import is_sought, searched_words
 from lockstep.domain.rights import EVERYTHING
 from lockstep.storage.candidates import Candidate
@@ -52,12 +53,18 @@ def print_searches(file: CaseFile, lanes: Mapping[str, Told]) -> None:
     for key in file.subject.keys.keys:
         where = f" in {key.system}" if key.system else ""
         out.print(f"  {key.kind.value.replace('_', ' ')}{escape(where)}: {escape(key.value)}")
+    for key in file.subject.keys.withdrawn:
+        out.print(f"  withdrawn: {escape(key_words(key))}")
     for system in sought:
         words = searched_words(lanes[system].searches, lanes[system].listed)
         out.print(f"  searched in {escape(system)}: {words or 'nothing yet'}", soft_wrap=True)
     case_id = file.view.case.case_id
     out.print(
         f"  More keys: lockstep case correct {case_id} --email … --reason WHY", soft_wrap=True
+    )
+    out.print(
+        f"  A wrong one: lockstep case withdraw-key {case_id} --email … --reason WHY",
+        soft_wrap=True,
     )
 
 

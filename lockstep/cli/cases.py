@@ -217,6 +217,7 @@ def _case_data(
         "holds": [asdict(hold) for hold in held],
         "candidates": {name: list(map(asdict, rows)) for name, rows in file.candidates.items()},
         "keys": [asdict(key) for key in file.subject.keys.keys] if file.subject else [],
+        "withdrawn_keys": list(map(asdict, file.subject.keys.withdrawn)) if file.subject else [],
         "searches": {
             name: {"searched": lane.searches, "listed": lane.listed} for name, lane in lanes.items()
         },

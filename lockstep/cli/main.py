@@ -35,6 +35,7 @@ from lockstep.cli import (
     terminate,
     up,
     verify,
+    withdraw_key,
 )
 from lockstep.cli.context import FAILED, finish
 from lockstep.cli.signals import answer_signals
@@ -58,6 +59,7 @@ app.command(rich_help_panel=_RUN)(servers.web)
 app.command(rich_help_panel=_RUN)(servers.migrate)
 app.command(rich_help_panel=_WORK)(terminate.terminate)
 app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
+cases.case_app.command("withdraw-key")(withdraw_key.withdraw_key)
 app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
 app.command("events", rich_help_panel=_WORK)(events.events)
 app.command(rich_help_panel=_WORK)(stuck.stuck)

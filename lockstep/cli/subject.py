@@ -28,6 +28,7 @@ from lockstep.cli.context import (
 )
 from lockstep.control.desk import Person
 from lockstep.control.privacy import Privacy, Retention, Stored, Tally, Whom
+from lockstep.control.withdrawing import key_words
 from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.settings import Settings
@@ -246,6 +247,8 @@ def _print_stored(stored: Stored) -> None:
         for key in subject.keys.keys:
             where = f"  ({key.system})" if key.system else ""
             out.print(f"  {key.kind.value:<10} {escape(key.value)}{escape(where)}")
+        for key in subject.keys.withdrawn:
+            out.print(f"  withdrawn  {escape(key_words(key))}")
         out.print(f"  {_end_of(spell)}  {_at(spell)}")
     for row in stored.holds:
         out.print(hold_line(row))
@@ -318,6 +321,9 @@ def _person_data(stored: Stored, spell: Spell) -> dict[str, Any] | None:
         "name": subject.display_name,
         "spell": subject.spell,
         "keys": [[key.kind.value, key.value, key.system] for key in subject.keys.keys],
+        "withdrawn_keys": [
+            [key.kind.value, key.value, key.system] for key in subject.keys.withdrawn
+        ],
     }
 
 

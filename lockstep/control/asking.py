@@ -21,6 +21,7 @@ _ASKS = {
     ActKind.RESCHEDULE: ActKind.ASK_RESCHEDULE,
     ActKind.RESCIND: ActKind.ASK_RESCIND,
     ActKind.REHIRE: ActKind.ASK_REHIRE,
+    ActKind.WITHDRAW_KEY: ActKind.ASK_WITHDRAW_KEY,
 }
 
 
@@ -102,7 +103,7 @@ async def refuse_nobody(
 
 def _told(wish: Wish) -> dict[str, object]:
     """What of a wish the history of the case tells."""
-    return {name: wish.more[name] for name in ("accounts", "others") if name in wish.more}
+    return {name: wish.more[name] for name in ("accounts", "others", "about") if name in wish.more}
 
 
 def already_asked(system: str) -> ConflictError:

@@ -26,6 +26,8 @@ _DID = {
     ActKind.RESCIND: "called the case off",
     ActKind.REHIRE: "said that they work here again",
     ActKind.CORRECT: "added to what HR said",
+    ActKind.WITHDRAW_KEY: "withdrew a key of the leaver",
+    ActKind.ASK_WITHDRAW_KEY: "asked that a key of the leaver be withdrawn",
     ActKind.COMMENT: "commented",
     ActKind.ASSIGN: "gave the case to somebody",
     ActKind.NAMES: "looked at the leaver's name",
@@ -45,6 +47,7 @@ _WHY = {
     Reason.OTHER_DOMAIN: "all its addresses are in domains where the leaver has none",
     Reason.SEVERAL: "one of several with an address or user name of the leaver",
     Reason.TWO_RANGES: "only the number agrees, and several HR systems number people here",
+    Reason.WITHDRAWN: "it was found by keys of which one was withdrawn, and by no other",
     Reason.NOT_ALL_SEARCHED: "a search failed, and may have found what speaks against it",
 }
 _ASKED = {
@@ -54,6 +57,7 @@ _ASKED = {
     ActKind.RESCHEDULE: "later cutoff",
     ActKind.RESCIND: "calling off",
     ActKind.REHIRE: "end of the watch, as they work here again",
+    ActKind.WITHDRAW_KEY: "withdrawal of a key",
 }
 _STATES = {
     RequestState.PENDING: "It waits for a second person.",

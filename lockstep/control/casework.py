@@ -39,6 +39,7 @@ from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import RevocationRow
 from lockstep.storage.requests import Requests, RequestState
 from lockstep.storage.subjects import Subject
+from lockstep.storage.withdrawing import Withdrawals
 
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -102,6 +103,7 @@ class CaseDesk:
         self.log = ActsLog(engine, tenant)
         self.sight = CaseSight(engine)
         self.one_person = one_person or OnePerson(engine, ring)
+        self.withdrawals = Withdrawals(engine, ring)
         self._colleagues = Colleagues(engine, ring)
         self.desk = desk
 

@@ -26,6 +26,7 @@ from lockstep.control.events import Dates
 from lockstep.control.following import Followed, Following
 from lockstep.control.picking import Picking, choice_of, doubtful_row
 from lockstep.control.second_person import SecondPerson
+from lockstep.control.withdrawing import Withdrawing
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import CLI_USER, Permission, Principal
 from lockstep.storage.artefacts import Upload
@@ -111,6 +112,13 @@ class CommandLine:
             return _asked(done)
         person = Person(self._actor, text_of(reason))
         return await desk.rehire(case.case_id, person, pairs, hired_on=hired_on)
+
+    async def withdraw_key(self, case_id: str, key: Key, *, reason: str) -> Asked | None:
+        """Take a key of the leaver out of force; None where nobody else is asked."""
+        found = await self._find(case_id)
+        whole = found.view.case.case_id
+        done = await Withdrawing(self._cases).withdraw(self._me, whole, key, reason=reason)
+        return done if isinstance(done, Asked) else None
 
     async def pick(
         self, case_id: str, system: str, accounts: Sequence[str], *, reason: str

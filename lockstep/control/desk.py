@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from lockstep.contracts import names
-from lockstep.contracts.payloads import Decision, DecisionKind, DecisionResult
+from lockstep.contracts.payloads import (
+    Decision,
+    DecisionKind,
+    DecisionResult,
+    TerminationChanged,
+)
 from lockstep.control.events import (
     MOST_ACCOUNTS,
     MOST_NAMES,
@@ -346,6 +352,15 @@ class Desk:
         return await send_decision(
             self._client, view.case.case_id, decision, status=view.case.status
         )
+
+    async def wake(self, case_id: str) -> None:
+        """Have the case's workflow read the database again; where it cannot, it does so later."""
+        if self._client is None:
+            return
+        handle = self._client.get_workflow_handle(case_id)
+        with contextlib.suppress(RPCError, RuntimeError):
+            change = TerminationChanged("withdrawn")
+            await handle.signal(names.TERMINATION_CHANGED, change, rpc_timeout=_DECISION_TIMEOUT)
 
     async def report_as(
         self, event_id: str, event: TerminationEvent, person: Person, *, numbered_by: str = ""

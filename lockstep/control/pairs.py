@@ -44,6 +44,10 @@ class Pairs:
         """Whether somebody else has to agree before access lasts longer than HR said."""
         return kind in self.prolong
 
+    def need_second_to_withdraw(self, kind: str, *, begun: bool) -> bool:
+        """Whether somebody else has to agree before nobody is searched for by a key any more."""
+        return begun or self.need_second_to_prolong(kind)
+
     def need_second_to_move(self, kind: str, cutoff: datetime, to: datetime) -> bool:
         """Whether somebody else has to agree before a cutoff moves; never to earlier."""
         return to > cutoff and self.need_second_to_prolong(kind)

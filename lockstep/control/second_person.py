@@ -32,6 +32,7 @@ from lockstep.control.casework import (
 from lockstep.control.desk import LONGEST_WAIVER, Person, RefusedError
 from lockstep.control.one_person import Author
 from lockstep.control.picking import doubtful_row
+from lockstep.control.withdrawing import Withdrawing, withdrawal_act
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.artefacts import Upload
@@ -108,6 +109,8 @@ class SecondPerson:
         request, found, asked = await self._open(me, request_id, "approve")
         if ActKind(request.kind) in OF_DATES:
             return await self._approve_dates(me, found, request, asked, words)
+        if request.kind == ActKind.WITHDRAW_KEY:
+            return await self._approve_withdrawal(me, found, request, asked, words)
         row = _fitting(found, request, asked)
         await self._check_asker(request, asked)
         choice = Choice(
@@ -152,6 +155,23 @@ class SecondPerson:
         act = move.act(me, **agreed)
         taken = await self._settle(me, found, request, RequestState.APPROVED, act)
         return await self._dates.send(move, taken)
+
+    async def _approve_withdrawal(
+        self,
+        me: Principal,
+        found: CaseFile,
+        request: RequestRow,
+        asked: Mapping[str, Any],
+        words: str,
+    ) -> Done:
+        withdrawing = Withdrawing(self._desk)
+        key = withdrawing.agreed(found, asked)
+        await self._check_asker(request, asked)
+        person = Person(str(asked["actor"]), str(asked["reason"]), named(me))
+        agreed = {"request": request.request_id, "actor": person.actor, "about": asked["about"]}
+        act = withdrawal_act(me, request.case_id, {"reason": words, **agreed})
+        taken = await self._settle(me, found, request, RequestState.APPROVED, act)
+        return await withdrawing.carry_out(taken, key, person, request_id=request.request_id)
 
     async def refuse(self, me: Principal, request_id: str, *, reason: str) -> Done:
         """Do not agree, and say why; raises `NotAllowedError` for whoever asked."""

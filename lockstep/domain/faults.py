@@ -177,7 +177,7 @@ _RULES: dict[FaultCategory, FaultRule] = {
         False,
         Audience.HR,
         "Nobody was found there by these keys, and that settles nothing yet.",
-        "Ask HR for more keys and add them: lockstep case correct. Or attest.",
+        "Add keys: lockstep case correct; withdraw a wrong one: case withdraw-key. Or attest.",
     ),
     FaultCategory.UNEXPECTED_ANSWER: FaultRule(
         False,

@@ -251,9 +251,9 @@ class _Bench:
         if account in self._known and not self._withdrawn:
             return Judged(match, Verdict.LEAVERS, Reason.KNOWN)
         if account in self._pinned or match.found_by is KeyKind.ACCOUNT_ID:
-            if self._other_number(match):  # two strong keys of which one must be wrong
-                return Judged(match, Verdict.IN_DOUBT, Reason.OTHER_NUMBER)
-            return Judged(match, Verdict.LEAVERS, Reason.PINNED)
+            is_other = self._other_number(match)  # two strong keys of which one must be wrong
+            verdict = Verdict.IN_DOUBT if is_other else Verdict.LEAVERS
+            return Judged(match, verdict, Reason.OTHER_NUMBER if is_other else Reason.PINNED)
         return None
 
     def _contradiction(self, match: Match) -> Reason | None:

@@ -43,7 +43,7 @@ async def asked(bench: Bench, attempt: int) -> str:
 
 
 async def test_absence_by_the_keys_that_are_left_settles_nothing(bench: Bench):
-    """Two proved searches would be enough; after a withdrawal a person says that nobody is there."""
+    """Two proved searches would be enough; after a withdrawal a person says that nobody is."""
     bench.connector.standing.pop(WORKER)
     await withdraw(bench)
     more = Key(KeyKind.EMAIL, "right@example.com")

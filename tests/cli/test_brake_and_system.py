@@ -20,7 +20,7 @@ from lockstep.storage.stalled import StalledCases
 from lockstep.storage.sweeping import Sweeps
 from tests.control.test_brake import Hall
 from tests.storage.test_revocations import said_two_hours_ago
-from tests.support.casework import Casework, termination
+from tests.support.casework import EMAIL, Casework, termination
 
 SETTINGS = """
 tenant = "acme"
@@ -260,3 +260,21 @@ async def test_case_show_tells_of_a_vendors_clock_that_lies(home, hall):
     assert "memory-1: the vendor's clock is 2 h 00 min behind ours" in said
     _, shown = await run(home, "case", "show", case.case_id, "--json")
     assert json.loads(shown)["clock_skew_ms"] == {"memory-1": -7_200_000, "memory-2": 0}
+
+
+async def test_a_key_is_withdrawn_alone_before_the_cutoff_and_asked_for_afterwards(home, hall):
+    """What is no key of the leaver is refused; from the cutoff on nothing is decided here."""
+    coming = await hall.work.open(termination("W-1"), due=timedelta(days=1))
+    begun = await hall.work.open(termination("W-2"))
+    mail = ("--email", EMAIL, "-r", "a namesake's")
+    code, said = await run(home, "case", "withdraw-key", coming.case_id, *mail)
+    assert (code, "is withdrawn" in said) == (0, True), said
+    code, said = await run(home, "case", "withdraw-key", coming.case_id, *mail)
+    assert (code, "no such key is in force" in said) == (1, True), said
+    shown = json.loads((await run(home, "case", "show", coming.case_id, "--json"))[1])
+    assert [key["value"] for key in shown["withdrawn_keys"]] == [EMAIL]
+
+    code, said = await run(home, "case", "withdraw-key", begun.case_id, *mail, "--json")
+    assert (code, set(json.loads(said))) == (0, {"requested", "expires_at"}), said
+    shown = json.loads((await run(home, "case", "show", begun.case_id, "--json"))[1])
+    assert shown["withdrawn_keys"] == []

@@ -223,6 +223,10 @@ async def act_on_the_whole(
         await asker.ask("POST", f"{CASE}/{what}", at=at_it, json=body, status=202)
     more = {"reason": WHY, "emails": ["second@example.com"], "site": "davao"}
     await asker.ask("POST", f"{CASE}/correct", at={"case_id": coming[2]}, json=more)
+    wrong = {"reason": WHY, "kind": "email", "value": EMAIL}
+    await asker.ask("POST", f"{CASE}/withdraw-key", at={"case_id": coming[2]}, json=wrong)
+    at_it = {"case_id": coming[-1]}
+    await asker.ask("POST", f"{CASE}/withdraw-key", at=at_it, json=wrong, status=202)
     await asker.ask("POST", f"{CASE}/comment", at=at, json={"text": "called the site"})
     await asker.ask("POST", f"{CASE}/assign", at=at, json={"user": names["user"][0]})
 

@@ -25,6 +25,8 @@ from lockstep.control.desk import Correction, RefusedError, UnansweredError
 from lockstep.control.picking import Picking
 from lockstep.control.second_person import SecondPerson
 from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
+from lockstep.control.withdrawing import Withdrawing, key_given
+from lockstep.domain.leavers import KeyKind
 from lockstep.domain.rights import Permission
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.requests import RequestRow
@@ -126,6 +128,15 @@ class Additions(Reason):
     kind: TerminationKind | None = None
     partner: str = Field(default="", max_length=200)
     site: str = Field(default="", max_length=200)
+
+
+class WithdrawnKey(Body):
+    """A key of the leaver that is out of force from now on, and why."""
+
+    kind: KeyKind
+    value: str = Field(min_length=1, max_length=512, repr=False)
+    system: str = Field(default="", max_length=40, description="Of an account, and else left out.")
+    reason: str = Field(min_length=1, max_length=2000, repr=False)
 
 
 class Comment(Body):
@@ -254,6 +265,20 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
             said.site,
         )
         return await _told(dates.correct(me, case_id, more, reason=said.reason, seen=said.seen))
+
+    @routes.post(
+        f"{_CASE}/withdraw-key",
+        summary="Take a key of the leaver out of force",
+        **_described(WithdrawnKey, 200, 202),
+    )
+    async def withdraw_key(case_id: CaseId, request: Request) -> JSONResponse:
+        said, me = await read_body(request, WithdrawnKey), await gate.asker(request)
+
+        async def work() -> Done | Asked:
+            key = key_given(said.kind.value, said.value, said.system)
+            return await Withdrawing(desk).withdraw(me, case_id, key, reason=said.reason)
+
+        return await _told(work())
 
     @routes.post(f"{_CASE}/comment", summary="Comment on a case", **_described(Comment))
     async def comment(case_id: CaseId, request: Request) -> JSONResponse:

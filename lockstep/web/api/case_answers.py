@@ -56,7 +56,7 @@ AskedKind = Annotated[
     one_of(
         [
             *(ActKind.ATTEST, ActKind.WAIVE, ActKind.PICK),
-            *(ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE),
+            *(ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE, ActKind.WITHDRAW_KEY),
         ]
     ),
 ]

@@ -15,6 +15,7 @@ from lockstep.control.case_dates import dates_of_form
 from lockstep.control.casework import Done, NotAllowedError, NotThereError, writable
 from lockstep.control.desk import Correction, RefusedError
 from lockstep.control.uploads import MOST_BYTES, checked_upload
+from lockstep.control.withdrawing import Withdrawing, key_given
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.artefacts import Upload
 from lockstep.web.console.case import HOME, CaseRoom, field, room_form, values_of
@@ -33,6 +34,7 @@ def act_router(room: CaseRoom) -> APIRouter:
     routes = room.console.gate.router(Permission.ACT)
     _add_system_acts(routes, room)
     _add_date_acts(routes, room)
+    _add_withdrawing(routes, room)
     _add_case_acts(routes, room)
 
     @routes.post(f"{_REQUEST}/withdraw")
@@ -164,6 +166,18 @@ def _day(given: str) -> date | None:
         return date.fromisoformat(given) if given else None
     except ValueError:
         raise RefusedError("a date is 2026-11-30") from None
+
+
+def _add_withdrawing(routes: APIRouter, room: CaseRoom) -> None:
+    @routes.post(f"{_CASE}/withdraw-key")
+    async def withdraw_key(request: Request, case_id: str) -> Response:
+        async def work(me: Principal, form: FormData) -> Done | Asked:
+            system = field(form, "system").strip()
+            key = key_given(field(form, "kind"), field(form, "value"), system)
+            reason = field(form, "reason")
+            return await Withdrawing(room.desk).withdraw(me, case_id, key, reason=reason)
+
+        return await _carry_out(room, request, case_id, "withdraw-key", work)
 
 
 def _add_case_acts(routes: APIRouter, room: CaseRoom) -> None:

@@ -54,6 +54,7 @@ _DONE: Mapping[str, str] = {
     "rescind": "The case is being called off.",
     "rehire": "It is recorded that they work here again; the watch ends.",
     "correct": "What you added is being carried out.",
+    "withdraw-key": "The key is withdrawn: nobody is searched for by it any more.",
     "comment": "The comment was added.",
     "assign": "The case was handed over.",
     "sent": "It was sent again, and answered.",

@@ -27,6 +27,7 @@ _SAID = {
     EntryKind.CASE_RESCINDED.value: "called the case off; carried out",
     EntryKind.CASE_RESCIND_REFUSED.value: "called the case off too late",
     EntryKind.CASE_REHIRED.value: "said that they work here again",
+    EntryKind.CASE_KEY_WITHDRAWN.value: "withdrew a key of the leaver; carried out",
 }
 
 
@@ -37,6 +38,7 @@ class AskedView:
     Args:
         wish: what, as a noun.
         cutoff: the later one that was asked for.
+        about: the key that is to be withdrawn.
         is_unproved: whether it came by the command line: ``who`` is a name that nobody proved.
     """
 
@@ -51,6 +53,7 @@ class AskedView:
     artefact: ArtefactRow | None
     is_own: bool
     is_unproved: bool
+    about: str = field(default="", repr=False)
 
     @property
     def waits(self) -> bool:
@@ -113,6 +116,7 @@ def asked_view(
         artefact=next((one for one in found.artefacts if one.artefact_id == row.artefact_id), None),
         is_own=row.request_id in own,
         is_unproved=row.asked_by == CLI_USER,
+        about=str(document.get("about", "")) if named else "",
     )
 
 
@@ -140,6 +144,8 @@ def history_of(
             what = f"gave the case to {document['to']}"
         if act.kind == ActKind.CORRECT and document.get("what"):
             what = f"{what}: {document['what']}"
+        if act.kind in {ActKind.WITHDRAW_KEY, ActKind.ASK_WITHDRAW_KEY} and document.get("about"):
+            what = f"{what}: {document['about']}"
         if act.kind in {ActKind.PICK, ActKind.ASK_PICK} and "accounts" in document:
             what = picked_words(document["accounts"], document["others"])
         if is_approval(act):

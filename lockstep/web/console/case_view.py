@@ -138,6 +138,7 @@ class CaseSheet:
         named: whether people's data are shown.
         asked_dates: what waits for a second person about the case as a whole.
         prolong_in_pairs: whether a later cutoff, and calling the case off, need one.
+        withdraw_in_pairs: whether withdrawing a key needs one.
     """
 
     file: CaseFile = field(repr=False)
@@ -151,6 +152,7 @@ class CaseSheet:
     asked: tuple[AskedView, ...]
     asked_dates: AskedView | None
     prolong_in_pairs: bool
+    withdraw_in_pairs: bool
     history: tuple[HistoryLine, ...]
     assigned_to: str = field(repr=False)
     assigned_seen: str
@@ -216,6 +218,7 @@ def sheet(
         asked=asked,
         asked_dates=next((one for one in asked if not one.row.system and one.waits), None),
         prolong_in_pairs=pairs.need_second_to_prolong(case.kind),
+        withdraw_in_pairs=pairs.need_second_to_withdraw(case.kind, begun=case.begun_at is not None),
         history=history,
         assigned_to=who(found.assigned[0], users, named=named) if found.assigned else "",
         assigned_seen=assigned_at(found),

@@ -128,6 +128,7 @@ API_ACTS = {
             "rescind": {"reason": "x"},
             "rehire": {"reason": "x"},
             "correct": {"reason": "x", "site": "x"},
+            "withdraw-key": {"reason": "x", "kind": "email", "value": "a@example.com"},
             "comment": {"text": "x"},
             "assign": {"user": "unobody"},
         }.items()
@@ -259,9 +260,15 @@ CASE = {
     },
     **{
         ("POST", f"/console/cases/{{case_id}}/{act}"): To(
-            ACT, 404, path=f"/console/cases/c1/{act}", form={"reason": "x", "text": "x"}
+            ACT,
+            404,
+            path=f"/console/cases/c1/{act}",
+            form={"reason": "x", "text": "x", "kind": "email", "value": "a@example.com"},
         )
-        for act in ("reschedule", "rescind", "rehire", "correct", "comment", "assign")
+        for act in (
+            *("reschedule", "rescind", "rehire", "correct", "withdraw-key"),
+            *("comment", "assign"),
+        )
     },
     ("POST", "/console/cases/{case_id}/acts/{act_id}/send"): To(
         ACT, 404, path="/console/cases/c1/acts/a1/send"
