@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from lockstep.control.questions import Question, parse_month, to_moment, to_ms
 from lockstep.control.rules import Rules
 from lockstep.control.streaming import over_cases
 from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.history import facts_from_document
 from lockstep.scorecard.dimension import METRICS, Reported, roll_up
 from lockstep.scorecard.explain import Cost, explain
-from lockstep.scorecard.facts import Feed, Finding
+from lockstep.scorecard.facts import CaseFacts, Feed, Finding
 from lockstep.scorecard.metric import Score, Window, breakdowns, official_window, score
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.scorecard.penalties import penalties
@@ -102,6 +104,7 @@ class ScoreService:
                 ledger_ok=unsealed_since(head, rules, to_moment(now)) is None,
                 feeds=await reading.feeds(partner=question.partner),
                 pages=lambda: reading.documents(start=start, end=end, partner=question.partner),
+                called_off=_facts(await reading.called_off(partner=question.partner)),
             )
             found = await look.score()
             more = await look.in_full(found) if question.in_full else {}
@@ -129,10 +132,16 @@ class ScoreService:
         as_of = to_ms(self._now())
         start, end = to_moment(window.start), to_moment(window.end)
         async with self._scores.reading() as reading:
+            called_off = _facts(await reading.called_off())
             rows = await over_cases(
                 reading.documents(start=start, end=end),
                 lambda cases: penalties(
-                    cases, rules.terms, rules.definition, window=window, as_of=as_of
+                    cases,
+                    rules.terms,
+                    rules.definition,
+                    window=window,
+                    as_of=as_of,
+                    called_off=called_off,
                 ),
             )
         return {
@@ -184,6 +193,7 @@ class _Look:
     ledger_ok: bool
     feeds: list[Feed]
     pages: Callable[[], AsyncGenerator[list[str], None]]
+    called_off: list[CaseFacts]
 
     async def score(self) -> Score:
         return await over_cases(
@@ -196,6 +206,7 @@ class _Look:
                 findings=self.findings,
                 ledger_ok=self.ledger_ok,
                 feeds=self.feeds,
+                called_off=self.called_off,
             ),
         )
 
@@ -210,10 +221,12 @@ class _Look:
                 findings=self.findings,
                 ledger_ok=self.ledger_ok,
                 feeds=self.feeds,
+                called_off=self.called_off,
             ),
         )
         costs = await over_cases(
-            self.pages(), lambda cases: explain(found, cases, self.rules.definition)
+            self.pages(),
+            lambda cases: explain(found, cases, self.rules.definition, called_off=self.called_off),
         )
         return {
             "by": {
@@ -222,6 +235,10 @@ class _Look:
             },
             "explain": [_cost_document(cost) for cost in costs],
         }
+
+
+def _facts(documents: list[str]) -> list[CaseFacts]:
+    return [facts_from_document(json.loads(document)) for document in documents]
 
 
 def _is_the_metric(question: Question) -> bool:

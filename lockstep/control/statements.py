@@ -205,7 +205,8 @@ class Statements:
             case Verdict.AMEND:
                 return await self._cases.amend(case, said, read.cutoff, read.said)
             case Verdict.RESCIND | Verdict.TOO_LATE:
-                await self._cases.rescind(case, said, read.said)
+                heard = read.event.received_at
+                await self._cases.rescind(case, said, read.said, heard_at=heard)
             case Verdict.REHIRED:
                 await self._cases.rehire(case, said, read.said)
             case _ if not is_sealed(case):

@@ -17,6 +17,7 @@ from lockstep.scorecard.facts import CaseFacts
 Document = Mapping[str, Any]
 
 AMENDED = "case:amended"
+DISMISSAL = "involuntary"
 
 
 def says_all(entry: Document) -> bool:
@@ -41,7 +42,15 @@ def amended(facts: CaseFacts, entry: Document) -> CaseFacts:
     shown = instant_ms(data["cutoff_at"])
     counts = shown < facts.cutoff_at or more_time_counts(facts, entry)
     scored = shown if counts else facts.cutoff_at
-    return replace(facts, shown_cutoff_at=shown, cutoff_at=scored)
+    first = first_cutoff(facts.first_cutoff_at, facts.kind, shown)
+    return replace(facts, shown_cutoff_at=shown, cutoff_at=scored, first_cutoff_at=first)
+
+
+def first_cutoff(before: int | None, kind: str, cutoff: int) -> int | None:
+    """The earliest cutoff that ever stood while the case was a dismissal."""
+    if kind != DISMISSAL:
+        return before
+    return cutoff if before is None else min(before, cutoff)
 
 
 def more_time_counts(facts: CaseFacts, entry: Document) -> bool:
@@ -75,6 +84,7 @@ def restated(
     return replace(
         after,
         kind=kind,
+        first_cutoff_at=first_cutoff(after.first_cutoff_at, kind, after.shown_cutoff_at),
         partner=_text(data["partner"]),
         site=_text(data["site"]),
         zone=_text(data["zone"]),

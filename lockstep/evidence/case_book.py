@@ -91,6 +91,9 @@ class CaseBook(MutableMapping[str, CaseFacts]):
                 facts.begun_at,
                 facts.closed_at,
                 facts.rescinded,
+                facts.called_off_at,
+                facts.first_cutoff_at,
+                facts.earlier,
             )
         )
 

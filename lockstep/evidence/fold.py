@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lockstep.evidence.amendments import AMENDED, amended, is_said, restated, says_all
+from lockstep.evidence.amendments import (
+    AMENDED,
+    amended,
+    first_cutoff,
+    is_said,
+    restated,
+    says_all,
+)
 from lockstep.evidence.plain import instant_ms
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 
@@ -24,6 +31,8 @@ NOT_AS_ITS_KIND = "it does not say what its kind must say"
 
 _TERMINATIONS = frozenset({"involuntary", "voluntary", "contract_end"})
 _LONGEST_S = 10**9
+MOST_EARLIER = 100
+"""Earlier cases of one person that an opening may name."""
 _TIERS = frozenset({"0", "1", "manual"})
 _PROVED = frozenset({"revoked", "already_absent", "not_found"})
 _PROOF_GRADES = frozenset({"A", "B"})
@@ -128,8 +137,8 @@ def _opened(leaf: int, entry: Document, policy: Document | None) -> CaseFacts:
 
 
 def _rescinded_first(leaf: int, entry: Document, _: Document | None) -> CaseFacts:
-    """A tombstone: HR took back what we had not heard of."""
-    return replace(_case(leaf, entry, ()), rescinded=True)
+    """A tombstone: HR took back what we had not heard of. No clock ever ran."""
+    return replace(_case(leaf, entry, ()), rescinded=True, first_cutoff_at=None)
 
 
 def _case(leaf: int, entry: Document, items: tuple[ItemFacts, ...]) -> CaseFacts:
@@ -151,7 +160,16 @@ def _case(leaf: int, entry: Document, items: tuple[ItemFacts, ...]) -> CaseFacts
         policy=_text(entry["policy"]),
         first_leaf=leaf,
         items=items,
+        first_cutoff_at=first_cutoff(None, data["termination"], cutoff),
+        earlier=_earlier(data),
     )
+
+
+def _earlier(data: Document) -> tuple[str, ...]:
+    found = data.get("earlier", [])
+    if type(found) is not list or len(found) > MOST_EARLIER:
+        raise UnfitError(NOT_AS_ITS_KIND)
+    return tuple(_text(case_id) for case_id in found)
 
 
 def _item(row: Document, sla: Document, kind: str) -> ItemFacts:
@@ -172,12 +190,16 @@ def _item(row: Document, sla: Document, kind: str) -> ItemFacts:
     )
 
 
-def _rescinded(facts: CaseFacts, _: Document) -> CaseFacts:
+def _rescinded(facts: CaseFacts, entry: Document) -> CaseFacts:
     """What has begun is not taken back. Until then it is, also after the cutoff: it was stopped.
 
-    Nothing was revoked then and nothing will be, so nobody could ever prove the case closed.
+    Nothing was revoked then and nothing will be, so nobody could ever prove the case closed. What
+    that is worth, the definition says: from when HR's word counts is a fact. The first one counts.
     """
-    return replace(facts, rescinded=facts.rescinded or facts.begun_at is None)
+    at = min(instant_ms(entry["occurred_at"]), instant_ms(entry["recorded_at"]))
+    if facts.rescinded or facts.begun_at is not None:
+        return facts
+    return replace(facts, rescinded=True, called_off_at=at)
 
 
 def _begun(facts: CaseFacts, entry: Document) -> CaseFacts:
@@ -328,6 +350,9 @@ def _with_item(facts: CaseFacts, place: int, item: ItemFacts) -> CaseFacts:
         facts.begun_at,
         facts.closed_at,
         facts.rescinded,
+        facts.called_off_at,
+        facts.first_cutoff_at,
+        facts.earlier,
     )
 
 

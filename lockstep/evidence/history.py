@@ -240,13 +240,15 @@ def _text(value: object) -> str:
     return value
 
 
-_CASE = tuple(item.name for item in fields(CaseFacts) if item.name != "items")
+_NOT_KEPT = {"items", "counts_from"}
+_CASE = tuple(item.name for item in fields(CaseFacts) if item.name not in _NOT_KEPT)
 _ITEM = tuple(item.name for item in fields(ItemFacts))
 
 
 def facts_document(facts: CaseFacts) -> dict[str, Any]:
     """A case's facts as plain data, without loss; by name, because `asdict` copies everything."""
     document: dict[str, Any] = {name: getattr(facts, name) for name in _CASE}
+    document["earlier"] = list(facts.earlier)
     document["items"] = [{name: getattr(item, name) for name in _ITEM} for item in facts.items]
     return document
 
@@ -254,4 +256,5 @@ def facts_document(facts: CaseFacts) -> dict[str, Any]:
 def facts_from_document(document: Document) -> CaseFacts:
     """Read what `facts_document` wrote."""
     items = tuple(ItemFacts(**row) for row in document["items"])
-    return CaseFacts(**{**document, "items": items})
+    earlier = tuple(document.get("earlier", ()))  # rows of earlier releases have none
+    return CaseFacts(**{**document, "items": items, "earlier": earlier})

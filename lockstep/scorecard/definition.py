@@ -17,9 +17,9 @@ from importlib import resources
 from itertools import pairwise
 from typing import Any, Final
 
-from lockstep.scorecard.numbers import parse_decimal, shortest_text
+from lockstep.scorecard.numbers import HOUR_MS, parse_decimal, shortest_text
 
-DEFAULT_NAME: Final = "access-revocation-1"
+DEFAULT_NAME: Final = "access-revocation-2"
 GRADES: Final = ("A", "B", "C", "D")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
@@ -65,6 +65,29 @@ _COUNTS: Final = {
 }
 _NAMES: Final = {"metric": "metric", "version": "version", "rounding_mode": "rounding.mode"}
 _PATHS: Final = {**_NAMES, **_DECIMALS, **_COUNTS}
+
+_RULE_NAMES: Final = {
+    "called_off": "rules.called_off",
+    "dismissal_clock": "rules.dismissal_clock",
+    "untouched": "rules.untouched",
+}
+_RULE_COUNTS: Final = {
+    "continue_days": "rules.continue_days",
+    "sane_dismissal_0": "sane_hours.dismissal.0",
+    "sane_dismissal_1": "sane_hours.dismissal.1",
+    "sane_dismissal_manual": "sane_hours.dismissal.manual",
+    "sane_other_0": "sane_hours.other.0",
+    "sane_other_1": "sane_hours.other.1",
+    "sane_other_manual": "sane_hours.other.manual",
+}
+_RULES: Final = {**_RULE_NAMES, **_RULE_COUNTS}
+"""What definitions have since form 2, all of it or nothing: one of form 1 keeps its digest."""
+_RULE_VALUES: Final = {
+    "called_off": "counts_past_cutoff",
+    "dismissal_clock": "first_cutoff",
+    "untouched": "apart",
+}
+DISMISSAL: Final = "involuntary"
 
 
 class DefinitionError(ValueError):
@@ -121,6 +144,16 @@ class Definition:
     p95_from: int
     score_places: int
     rate_places: int
+    called_off: str = ""
+    dismissal_clock: str = ""
+    untouched: str = ""
+    continue_days: int = 0
+    sane_dismissal_0: int = 0
+    sane_dismissal_1: int = 0
+    sane_dismissal_manual: int = 0
+    sane_other_0: int = 0
+    sane_other_1: int = 0
+    sane_other_manual: int = 0
 
     def __post_init__(self) -> None:
         for holds, rule in self._rules():
@@ -159,7 +192,22 @@ class Definition:
                 "labels.limited_from must be above 0 and at most labels.assured_from",
             ),
             (max(self.score_places, self.rate_places) <= 6, "rounding has at most 6 places"),  # noqa: PLR2004
+            *(
+                (getattr(self, name) in {"", value}, f"{_RULES[name]} must be {value}")
+                for name, value in _RULE_VALUES.items()
+            ),
         )
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether it is of form 2: scope, clock and population cannot be chosen afterwards."""
+        return bool(self.called_off)
+
+    def sane_ms(self, kind: str, tier: str) -> int:
+        """The longest time allowed that still deserves the best label; see `has_rules`."""
+        group = "dismissal" if kind == DISMISSAL else "other"
+        hours: int = getattr(self, f"sane_{group}_{tier}")
+        return hours * HOUR_MS
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Definition:
@@ -170,7 +218,8 @@ class Definition:
                 contradicts another one.
         """
         leaves = _leaves(document)
-        wanted = set(_PATHS.values())
+        has_rules = not leaves.keys().isdisjoint(_RULES.values())
+        wanted = {*_PATHS.values(), *(_RULES.values() if has_rules else ())}
         if missing := sorted(wanted - leaves.keys()):
             raise DefinitionError(f"definition lacks {', '.join(missing)}")
         if unknown := sorted(leaves.keys() - wanted):
@@ -179,12 +228,15 @@ class Definition:
         values |= {name: _name(path, leaves[path]) for name, path in _NAMES.items()}
         values |= {name: _decimal(path, leaves[path]) for name, path in _DECIMALS.items()}
         values |= {name: _count(path, leaves[path]) for name, path in _COUNTS.items()}
+        if has_rules:
+            values |= {name: _name(path, leaves[path]) for name, path in _RULE_NAMES.items()}
+            values |= {name: _count(path, leaves[path]) for name, path in _RULE_COUNTS.items()}
         return cls(**values)
 
     def as_document(self) -> dict[str, Any]:
         """The definition as plain data: decimals as their shortest text, counts as integers."""
         document: dict[str, Any] = {}
-        for name, path in _PATHS.items():
+        for name, path in {**_PATHS, **(_RULES if self.has_rules else {})}.items():
             *parents, leaf = path.split(".")
             table = document
             for parent in parents:

@@ -11,9 +11,11 @@ from fractions import Fraction
 from heapq import nsmallest
 from typing import Final, NamedTuple
 
+from lockstep.scorecard.counting import CALLED_OFF, Counting
 from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.judging import (
+    SCORED,
     ItemResult,
     Verdict,
     credit_of,
@@ -63,7 +65,7 @@ class Cost:
     Args:
         points: exact; negative where a limit gives points back. All of them together are the
             maximum less the exact score.
-        code: "slow", "late", "late_open", "evidence", "penalty", "more_cases",
+        code: "slow", "late", "late_open", "called_off", "evidence", "penalty", "more_cases",
             "more_penalties", "penalty_limit", "floor", "cap:..." or "unscored:...". Stable.
         text: what happened.
         advice: what to do next.
@@ -108,7 +110,12 @@ class _Worst:
 
 
 def explain(
-    score: Score, cases: Iterable[CaseFacts], definition: Definition, *, limit: int = 20
+    score: Score,
+    cases: Iterable[CaseFacts],
+    definition: Definition,
+    *,
+    limit: int = 20,
+    called_off: Iterable[CaseFacts] = (),
 ) -> list[Cost]:
     """What cost which points, the worst first.
 
@@ -117,14 +124,17 @@ def explain(
         cases: the same that were scored.
         definition: the same as well.
         limit: how many cases are named one by one; the rest is summed up.
+        called_off: as for the score.
     """
     if score.exact is None or score.base is None:
         return [_unscored(reason, score) for reason in score.unscored]
     losses, penalties = _Worst(limit), _Worst(limit)
-    for case in cases:
+    counting = Counting(definition, called_off)
+    for told in cases:
+        case = counting.of(told, score.as_of)
         items = judge_items(case, score.as_of)
-        verdict = weigh(case, items, score.as_of)
-        if verdict.state not in {"done", "overdue"} or not belongs(case, verdict, score.window):
+        verdict = weigh(case, items, score.as_of, definition)
+        if verdict.state not in SCORED or not belongs(case, verdict, score.window):
             continue
         lost = definition.slope * (1 - credit_of(verdict, definition)) / score.n
         if lost:
@@ -163,6 +173,10 @@ def _silence(score: Score) -> str:
 
 def _lost_credit(row: _Loss, definition: Definition) -> Cost:
     worst = _worst_item(row.items, row.verdict)
+    if worst.facts.outcome == CALLED_OFF:
+        text = f"HR took it back {duration_text(worst.ttr_ms)} after its cutoff had come."
+        advice = "It cannot be mended: a case whose cutoff has come stays one. Keep a worker up."
+        return _case_cost(row, "called_off", text, advice, "")
     if worst.is_open:
         what = "late_open", f"{worst.system} is open {_past(worst.late_ms)}."
         advice = f"Close {worst.system}: every further hour costs more."

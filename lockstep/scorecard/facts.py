@@ -16,7 +16,8 @@ class ItemFacts:
         tier: "0", "1" or "manual", as pinned in the case.
         sla_ms: the time that the pinned policy allows, from the cutoff.
         accounts: how many accounts the leaver had here (0 until somebody looked).
-        outcome: "revoked", "already_absent", "not_found", "attested", "waived", or "" while open.
+        outcome: "revoked", "already_absent", "not_found", "attested", "waived", or "" while open;
+            `lockstep.scorecard.counting` makes it "called_off" where HR took it back too late.
         grade: evidence grade "A" to "D", or "" while there is none.
         off_at: R confirmed by V; None while access is not proved gone. A waiver leaves it None.
         read_back_at: V, or None.
@@ -54,9 +55,16 @@ class CaseFacts:
         shown_cutoff_at: E as the case works by; differs where a later cutoff does not count.
         received_at: D, when we heard of it.
         closed_at: when the case was last closed, or None while open.
-        rescinded: HR took it back before revocation began: excluded, with that reason.
+        rescinded: HR took it back before revocation began.
         policy: digest of the pinned policy.
         first_leaf: index in the ledger of the entry that opened the case.
+        called_off_at: when HR's word that took it back was heard, or None; also None where an
+            earlier release folded it.
+        first_cutoff_at: the earliest cutoff that stood while it was a dismissal, or None.
+        earlier: ids of cases of the same person that were open and had not begun, or were called
+            off, when this one opened.
+        counts_from: set by `lockstep.scorecard.counting` alone, and not kept: the earlier cutoff
+            that a definition goes back to.
     """
 
     case_id: str
@@ -77,6 +85,10 @@ class CaseFacts:
     begun_at: int | None = None
     closed_at: int | None = None
     rescinded: bool = False
+    called_off_at: int | None = None
+    first_cutoff_at: int | None = None
+    earlier: tuple[str, ...] = ()
+    counts_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

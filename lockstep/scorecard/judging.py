@@ -10,14 +10,18 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from lockstep.scorecard.counting import CALLED_OFF
 from lockstep.scorecard.definition import GRADES, Definition
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 from lockstep.scorecard.numbers import WEEK_MS
 
-CaseState = Literal["done", "overdue", "pending", "rescinded", "no_access", "future"]
+CaseState = Literal[
+    "done", "overdue", "called_off", "pending", "rescinded", "no_access", "untouched", "future"
+]
 
 _NOTHING = Fraction(0)
-_COUNTED = frozenset({"done", "overdue", "pending"})
+SCORED = frozenset({"done", "overdue", "called_off"})
+_COUNTED = SCORED | {"pending"}
 
 
 class ItemResult(NamedTuple):
@@ -66,8 +70,10 @@ class CaseResult(NamedTuple):
 
     Attributes:
         state: "done" all deciding systems are proved gone; "overdue" one is open and a time
-            allowed has passed; "pending" one is open and none has; "rescinded", "no_access" (no
-            system knew the leaver) and "future" (the cutoff is still to come) count nowhere.
+            allowed has passed; "called_off" HR took it back after its cutoff, and nothing was
+            proved; "pending" one is open and none has passed. "rescinded", "no_access" (no system
+            knew the leaver), "untouched" (see `_nothing_was_taken`) and "future" (the cutoff is
+            still to come) count nowhere.
         ratio: r, the worst t / SLA of the deciding systems. Required systems decide; where none
             is required, all do.
         credit: c, between 0 and 1; None where the case is not scored.
@@ -133,10 +139,16 @@ class Verdict(NamedTuple):
 
 
 def judge(case: CaseFacts, definition: Definition, as_of: int) -> CaseResult:
-    """Judge ``case`` as it stands at ``as_of`` (milliseconds since the epoch)."""
+    """Judge ``case`` as it stands at ``as_of`` (milliseconds since the epoch).
+
+    Args:
+        case: as the definition counts it; see `lockstep.scorecard.counting`.
+        definition: the parameters.
+        as_of: where open work is censored.
+    """
     items = judge_items(case, as_of)
-    verdict = weigh(case, items, as_of)
-    scored = verdict.state in {"done", "overdue"}
+    verdict = weigh(case, items, as_of, definition)
+    scored = verdict.state in SCORED
     ratio = Fraction(verdict.worst_ttr_ms, verdict.worst_sla_ms)
     lag_ms = max(0, case.recorded_at - case.cutoff_at)
     return CaseResult(
@@ -193,7 +205,9 @@ def deciding(items: Sequence[ItemResult]) -> Sequence[ItemResult]:
     return [row for row in items if row.facts.required] or items
 
 
-def weigh(case: CaseFacts, items: Sequence[ItemResult], as_of: int) -> Verdict:
+def weigh(
+    case: CaseFacts, items: Sequence[ItemResult], as_of: int, definition: Definition
+) -> Verdict:
     """Weigh ``items``, all systems of a case or some of them.
 
     The worst ratio is found by cross multiplication: this runs for every system of every case.
@@ -215,6 +229,8 @@ def weigh(case: CaseFacts, items: Sequence[ItemResult], as_of: int) -> Verdict:
         elif facts.grade != grade or not grade:
             grade = max(grade, _grade_of(facts))
     state = _state(case, items, as_of, is_open=open_items > 0, is_due=worst_ttr >= worst_sla)
+    if state == "done" and not latest and definition.has_rules and _nothing_was_taken(case, items):
+        state = "untouched"
     return Verdict(
         state,
         worst_ttr,
@@ -270,11 +286,37 @@ def _state(
         return "future"
     if is_open:
         return "overdue" if is_due else "pending"
+    if any(row.facts.outcome == CALLED_OFF for row in items):
+        return "called_off"
     for row in items:
         # What was reopened had an account, though the last look found none.
         if row.facts.outcome != "not_found" or row.facts.openings > 1:
             return "done"
     return "no_access"
+
+
+def _nothing_was_taken(case: CaseFacts, items: Sequence[ItemResult]) -> bool:
+    """Whether no system ever had an account, or all access was gone before HR told us.
+
+    Somebody invented, and somebody who left long ago, would else be a perfect case each. Where
+    every system rests on a person's word, none could have known the leaver: that stays a case.
+    """
+    looked = [row for row in items if row.facts.outcome in {"not_found", "already_absent"}]
+    return bool(looked) and all(_was_nothing(row.facts, case.received_at) for row in items)
+
+
+def _was_nothing(item: ItemFacts, heard: int) -> bool:
+    if item.openings > 1:
+        return False
+    match item.outcome:
+        case "not_found":
+            return True
+        case "already_absent":
+            return item.off_at is not None and item.off_at < heard
+        case "attested":
+            return not item.accounts
+        case _:
+            return False
 
 
 def _grade_of(item: ItemFacts) -> str:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.facts import CaseFacts, Feed, Finding
 from lockstep.scorecard.judging import CaseResult, ItemResult, judge, judge_items, weigh
@@ -43,6 +44,7 @@ def score(
     findings: Sequence[Finding] = (),
     ledger_ok: bool = True,
     feeds: Sequence[Feed] = (),
+    called_off: Iterable[CaseFacts] = (),
 ) -> Score:
     """Score a window.
 
@@ -56,10 +58,14 @@ def score(
         findings: all of the tenant; those that stand at ``as_of`` cap the score.
         ledger_ok: False where the ledger could not be verified: there is no score then.
         feeds: the sources of HR that are expected: there is no score while one is silent too long.
+        called_off: cases that HR took back, of any time; others may stand among them. A case that
+            goes on from one of them runs on its clock.
     """
     tally = Tally(definition, window=window, as_of=as_of, named=_named(findings))
+    counting = Counting(definition, called_off)
     for case in cases:
-        tally.add(case, judge_items(case, as_of))
+        counted = counting.of(case, as_of)
+        tally.add(counted, judge_items(counted, as_of))
     return tally.score(findings=findings, ledger_ok=ledger_ok, feeds=feeds)
 
 
@@ -72,6 +78,7 @@ def breakdowns(
     findings: Sequence[Finding] = (),
     ledger_ok: bool = True,
     feeds: Sequence[Feed] = (),
+    called_off: Iterable[CaseFacts] = (),
 ) -> dict[str, dict[str, Score]]:
     """The score per partner, site, category, system and kind of leaver, sorted by name.
 
@@ -80,8 +87,9 @@ def breakdowns(
     cannot be placed must not flatter anybody.
     """
     groups = _Groups(definition, window=window, as_of=as_of, named=_named(findings))
+    counting = Counting(definition, called_off)
     for case in cases:
-        groups.add(case)
+        groups.add(counting.of(case, as_of))
     return {
         dimension: {
             name: tally.score(
@@ -112,7 +120,7 @@ class _Groups:
 
     def add(self, case: CaseFacts) -> None:
         items = judge_items(case, self._as_of)
-        whole = weigh(case, items, self._as_of)
+        whole = weigh(case, items, self._as_of, self._definition)
         if not belongs(case, whole, self._window):
             return
         for dimension, name in (
@@ -133,7 +141,7 @@ class _Groups:
     def _add_part(
         self, case: CaseFacts, rows: Sequence[ItemResult], dimension: str, name: str
     ) -> None:
-        part = weigh(case, rows, self._as_of)
+        part = weigh(case, rows, self._as_of, self._definition)
         if belongs(case, part, self._window):
             self._tally(dimension, name).count(case, rows, part)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.judging import CaseResult, deciding, judge
@@ -103,6 +104,7 @@ def penalties(
     *,
     window: Window,
     as_of: int,
+    called_off: Iterable[CaseFacts] = (),
 ) -> list[PartnerPenalties]:
     """The report per partner, sorted by name, of cases whose cutoff lies in the window.
 
@@ -112,7 +114,9 @@ def penalties(
     """
     judged: dict[str, int] = dict.fromkeys(terms, 0)
     late: dict[str, list[LateCase]] = {partner: [] for partner in terms}
-    for case in cases:
+    counting = Counting(definition, called_off)
+    for told in cases:
+        case = counting.of(told, as_of)
         if not window.start <= case.cutoff_at < window.end:
             continue
         result = judge(case, definition, as_of)

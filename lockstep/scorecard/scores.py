@@ -93,6 +93,8 @@ class Score:
         grades: settled systems of n and pending, by evidence grade; "none" where there is none.
         policies: digests of the pinned policies: the SLA versions.
         feeds: the sources of HR that are expected, by name.
+        long_sla: cases of n and pending whose policy allows a deciding system more than is sane;
+            they keep the best label away.
     """
 
     definition: Definition
@@ -123,6 +125,7 @@ class Score:
     policies: tuple[str, ...]
     ledger_ok: bool
     feeds: tuple[Feed, ...]
+    long_sla: int = 0
 
     @property
     def feed_age_ms(self) -> int | None:
@@ -206,6 +209,7 @@ class Score:
             "ledger_ok": self.ledger_ok,
             "feed_age_ms": self.feed_age_ms,
             "feeds": [self._feed_document(feed) for feed in self.feeds],
+            **({"long_sla": self.long_sla} if definition.has_rules else {}),
         }
 
     def _feed_document(self, feed: Feed) -> dict[str, Any]:

@@ -61,12 +61,13 @@ class Tally:
         self._waived = self._in_vain = 0
         self._grades: defaultdict[str, int] = defaultdict(int)
         self._policies: set[str] = set()
+        self._long = 0
         self._tier0_count = 0
         self._tier0_worst: CapHit | None = None
 
     def add(self, case: CaseFacts, items: Sequence[ItemResult]) -> None:
         """Count one case by its judged systems; one outside the window is passed over."""
-        verdict = weigh(case, items, self._as_of)
+        verdict = weigh(case, items, self._as_of, self._definition)
         if belongs(case, verdict, self._window):
             self.count(case, items, verdict)
 
@@ -78,6 +79,7 @@ class Tally:
             self._excluded[verdict.state] += 1
             return
         self._policies.add(case.policy)
+        self._long += self._definition.has_rules and _has_long(case, items, self._definition)
         self._count_items(items)
         if verdict.state == "pending":
             self._pending += 1
@@ -185,6 +187,7 @@ class Tally:
             wilson=wilson,
             label=label,
             audit_proof_allowed=not unscored and (label == "assured" or self._is_flawless()),
+            long_sla=self._long,
             ttr=self._ttr.spread(p95_from=definition.p95_from),
             hr_lag=self._lag.spread(p95_from=definition.p95_from),
             operational=self._operational.spread(p95_from=definition.p95_from),
@@ -213,7 +216,7 @@ class Tally:
             return "indicative"
         if self._n < definition.assured_from:
             return "limited"
-        is_assured = wilson is not None and wilson >= definition.assured_bound
+        is_assured = wilson is not None and wilson >= definition.assured_bound and not self._long
         return "assured" if is_assured else "measured"
 
     def _is_flawless(self) -> bool:
@@ -222,6 +225,7 @@ class Tally:
         return (
             span >= self._definition.window_days * DAY_MS
             and not self._pending
+            and not self._long
             and self._clean == self._within == self._n
         )
 
@@ -268,6 +272,13 @@ class Tally:
     def _tier0_cap(self) -> CapHit | None:
         worst = self._tier0_worst
         return replace(worst, count=self._tier0_count) if worst else None
+
+
+def _has_long(case: CaseFacts, items: Sequence[ItemResult], definition: Definition) -> bool:
+    """Whether policy allows a system more time than is sane: being in time means little then."""
+    return any(
+        row.facts.sla_ms > definition.sane_ms(case.kind, row.facts.tier) for row in deciding(items)
+    )
 
 
 def _is_early(case: CaseFacts, items: Sequence[ItemResult]) -> bool:

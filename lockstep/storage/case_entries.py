@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -50,8 +51,12 @@ async def say(
     subject: Subject | None = None,
     said: Said | None = None,
     now: datetime | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """Append an entry about the whole case and, with it, what a person said."""
+    """Append an entry about the whole case and, with it, what a person said.
+
+    ``at``: when it happened, where that was before ``now``.
+    """
     now = now or whole_ms(datetime.now(UTC))
     changes: tuple[Change, ...] = ()
     actor = Actor()
@@ -64,4 +69,6 @@ async def say(
             second = reference(subject.salt, "person", said.second)
             data = {**data, "second_person": second}
     entry = case_entry(case, kind, number, data=data, now=now, actor=actor)
+    if at is not None:
+        entry = replace(entry, occurred_at=min(whole_ms(at), now))
     await append_all(connection, [Append(entry, changes)])

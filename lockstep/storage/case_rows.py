@@ -427,6 +427,13 @@ def _opened_entry(
     )
 
 
+def with_earlier(entry: Entry, earlier: Sequence[str]) -> Entry:
+    """The entry that opens a case, with the person's earlier cases; a tombstone needs none."""
+    if not earlier or entry.kind is not EntryKind.CASE_OPENED:
+        return entry
+    return replace(entry, data={**entry.data, "earlier": list(earlier)})
+
+
 def _waits(row: Mapping[str, Any]) -> bool:
     """Whether it does not begin with its opening, although its cutoff has come."""
     is_due: bool = row["cutoff_at"] <= row["opened_at"]

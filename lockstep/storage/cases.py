@@ -59,9 +59,11 @@ from lockstep.storage.case_rows import (
     decision_append,
     new_rows,
     short_key,
+    with_earlier,
 )
 from lockstep.storage.case_writes import FINDING, NEW_EDITION, REOPEN_CASE
 from lockstep.storage.closing import Closed, Closing, close_many, of_closed
+from lockstep.storage.earlier import earlier_cases, personal_indexes
 from lockstep.storage.engine import single_reads
 from lockstep.storage.inbox import spell_index
 from lockstep.storage.keyring import Keyring
@@ -174,7 +176,8 @@ class Cases:
             doors = [door for row in winners for door in row.revocations]
             if doors:
                 await connection.execute(insert(revocations), doors)
-            await append_all(connection, [Append(row.entry, row.changes) for row in winners])
+            told = await self._tell_earlier(connection, openings, made, winners)
+            await append_all(connection, told)
             await self._write_keys(connection, openings, made, won)
             begun = [row.case for row in winners if row.case["begun_at"] is not None]
             await self._bar(connection, [case_of(row) for row in begun], now)
@@ -225,12 +228,18 @@ class Cases:
             return await locked(connection, case.case_id)
 
     async def rescind(
-        self, case: CaseRow, termination: Termination, said: Said | None = None
+        self,
+        case: CaseRow,
+        termination: Termination,
+        said: Said | None = None,
+        *,
+        heard_at: datetime | None = None,
     ) -> CaseStatus:
         """Stop a case before its cutoff; afterwards record the wish, and take nothing more.
 
         What was taken stays taken. But who stays, and is given access again by people, must not
-        lose it again: the watch ends.
+        lose it again: the watch ends. ``heard_at``: when we received HR's word, where that was
+        before now: what was called off in time counts so, however long it waited.
 
         Raises:
             StaleCaseError: if another statement came first.
@@ -262,7 +271,10 @@ class Cases:
                 data["watch_ends"] = True
             event = termination.event_id
             subject = await subject_of(connection, current, ring=self._ring)
-            await say(connection, current, kind, short_key(event), data, subject=subject, said=said)
+            number = short_key(event)
+            await say(
+                connection, current, kind, number, data, subject=subject, said=said, at=heard_at
+            )
         return CaseStatus.RESCINDED if in_time else CaseStatus(current.status)
 
     async def rehire(
@@ -483,6 +495,27 @@ class Cases:
         )
         async with self._engine.begin() as connection:
             await append_all(connection, [Append(entry, changes)])
+
+    async def _tell_earlier(
+        self,
+        connection: AsyncConnection,
+        openings: Sequence[Opening],
+        made: Sequence[NewRows],
+        winners: Sequence[NewRows],
+    ) -> list[Append]:
+        """What opens the cases, with what their people were reported for before."""
+        said = {row.case["case_id"]: o.termination for row, o in zip(made, openings, strict=True)}
+        ids = [row.case["case_id"] for row in winners]
+        new = {
+            case_id: personal_indexes(self._ring, said[case_id].tenant, said[case_id].keys.keys)
+            for case_id in ids
+        }
+        now = made[0].case["opened_at"]
+        earlier = await earlier_cases(connection, new, now=now) if new else {}
+        return [
+            Append(with_earlier(row.entry, earlier.get(row.case["case_id"], ())), row.changes)
+            for row in winners
+        ]
 
     async def _write_keys(
         self,

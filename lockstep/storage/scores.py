@@ -93,14 +93,18 @@ class Reading:
 
         They are all that can count in the window, and a few more, which the metric passes over:
         the column holds the cutoff as shown, which lies behind the one that counts where HR moved
-        it too late.
+        it too late. A definition may count from an earlier one still: a dismissal's first, or that
+        of a case which this one goes on from.
         """
+        document = case_facts.c.document
         shown = case_facts.c.cutoff_at
-        counts = cast(case_facts.c.document["cutoff_at"], BigInteger)
+        counts = cast(document["cutoff_at"], BigInteger)
+        first = cast(document["first_cutoff_at"].astext, BigInteger)
+        goes_on = func.jsonb_array_length(document["earlier"]) > 0
         query = (
-            select(cast(case_facts.c.document, Text))
+            select(cast(document, Text))
             .where(or_(shown >= start, case_facts.c.is_open))
-            .where(counts < _ms(end))
+            .where(or_(counts < _ms(end), first < _ms(end), goes_on))
         )
         if partner is not None:
             query = query.where(case_facts.c.partner == partner)
@@ -111,6 +115,14 @@ class Reading:
                     yield list(page)
             finally:  # also where a reader wants no more: SQLAlchemy would leave the cursor open
                 await result.close()
+
+    async def called_off(self, *, partner: str | None = None) -> list[str]:
+        """Facts of the cases that HR took back, as JSON texts: others may go on from them."""
+        document = case_facts.c.document
+        query = select(cast(document, Text)).where(document["called_off_at"].astext.is_not(None))
+        if partner is not None:
+            query = query.where(case_facts.c.partner == partner)
+        return list((await self._connection.scalars(query)).all())
 
     async def scheduled(self, *, after: datetime) -> int:
         """How many open cases have their cutoff still to come; dismissals are a secret until it."""

@@ -17,6 +17,7 @@ from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
 from lockstep.evidence.case_book import CaseBook
 from lockstep.evidence.history import History, facts_document, facts_from_document
+from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import Window, judge
 from lockstep.storage.checkpoints import leaves
@@ -76,7 +77,7 @@ async def told_by_rows(stage: Stage) -> Told:
         " from checkpoints order by size desc limit 1"
     )
     facts = {case_id: facts_of(rows, case_id, diary) for case_id, diary in stage.diary.items()}
-    cases = {case_id: reckon(each, as_of) for case_id, each in facts.items()}
+    cases = {case_id: reckon(each, as_of, facts) for case_id, each in facts.items()}
     return Told(rows, facts, cases, as_of, size, root)
 
 
@@ -109,8 +110,9 @@ async def facts_agree(stage: Stage, told: Told) -> None:
     same("policies", history.policies, told.rows.policies)
     for case_id, row in kept.items():
         case = told.cases[case_id]
-        earlier = min(case["cutoff_at"], case["shown_cutoff_at"])
-        same(f"cutoff that counts of {case_id}", case["cutoff_at"], earlier)
+        fact = told.facts[case_id]
+        earlier = min(fact["cutoff_at"], fact["shown_cutoff_at"])
+        same(f"cutoff that counts of {case_id}", fact["cutoff_at"], earlier)
         same(
             f"columns of {case_id}",
             {name: row[name] for name in ("partner", "cutoff_at", "is_open")},
@@ -124,8 +126,10 @@ async def facts_agree(stage: Stage, told: Told) -> None:
 
 def clocks_agree(told: Told) -> None:
     """The metric's clocks of every case are those of the design, to the millisecond."""
+    counting = Counting(DEFAULT, map(facts_from_document, told.facts.values()))
     for case_id, case in told.cases.items():
-        judged = judge(facts_from_document(told.facts[case_id]), DEFAULT, told.as_of)
+        counted = counting.of(facts_from_document(told.facts[case_id]), told.as_of)
+        judged = judge(counted, DEFAULT, told.as_of)
         same(
             f"clocks of {case_id}",
             {
@@ -167,7 +171,7 @@ def shown_clocks_agree(told: Told) -> None:
         view = told.rows.views[case_id]
         accounts = {row.system: row.accounts for row in view.revocations}
         rehearsed = any(accounts[item["system"]] != item["accounts"] for item in case["items"])
-        if case["rescinded"] or case["cutoff_at"] != case["shown_cutoff_at"] or rehearsed:
+        if case["told"]["rescinded"] or case["cutoff_at"] != case["shown_cutoff_at"] or rehearsed:
             continue
         times = times_of(view, to_moment(told.as_of))
         same(
@@ -242,7 +246,7 @@ async def scores_agree(stage: Stage, told: Told, asked: Asked) -> Served:
         for name, part in parts.items():
             mine = [case for case in cases if case[dimension] == name]
             what = f"score by {dimension} {name}"
-            _equals_rows(what, part, mine, window=year, as_of=as_of, feeds=feeds)
+            _equals_rows(what, part, mine, window=year, as_of=as_of, feeds=feeds, among=cases)
         counted = sum(part["n"] for part in parts.values())
         same(f"n by {dimension}", counted, official["score"]["n"])
     _costs_agree(official, cases, year, as_of)
@@ -264,8 +268,9 @@ def _equals_rows(
     window: Window,
     as_of: int,
     feeds: list[Document],
+    among: list[Document] | None = None,
 ) -> None:
-    ours = score_of(cases, *window, as_of, feeds=feeds)
+    ours = score_of(cases, *window, as_of, feeds=feeds, among=cases if among is None else among)
     same(f"{what}: served and rows", {name: served[name] for name in ours}, ours)
 
 
@@ -282,7 +287,7 @@ def _costs_agree(official: Document, cases: list[Document], window: Window, as_o
     for cost in official["explain"]:
         if cost["code"] == "penalty":
             told["penalty"][cost["case"]] = cost["points"]
-        elif cost["code"] in {"slow", "late", "late_open", "evidence"}:
+        elif cost["code"] in {"slow", "late", "late_open", "called_off", "evidence"}:
             told["loss"][cost["case"]] = cost["points"]
     same("costs: explained and rows", told, {"penalty": penalties, "loss": losses})
     points = [Fraction(cost["points"]) for cost in official["explain"]]

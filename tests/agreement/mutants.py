@@ -26,7 +26,7 @@ from lockstep.evidence.pack import case_document, draw, population, scores
 from lockstep.evidence.pack.population_files import Table
 from lockstep.evidence.plain import instant_ms
 from lockstep.evidence.verify import figures, heads, people, sample
-from lockstep.scorecard import explain, judging, metric
+from lockstep.scorecard import counting, explain, judging, metric
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.measures import Durations
 from lockstep.storage import projection
@@ -133,6 +133,24 @@ def closing_resolves_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 # --- clocks -------------------------------------------------------------------------------------
+
+
+def counting_forgets_who_was_called_off(patch: pytest.MonkeyPatch) -> None:
+    """What HR took back is gone, whenever that was."""
+    everywhere(patch, counting._called_off, lambda case, at: case)
+
+
+def counting_begins_every_clock_anew(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(counting.Counting, "_first", lambda self, case: case.cutoff_at)
+
+
+def counting_follows_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Whoever is reported anew has a clock of their own."""
+    patch.setattr(counting.Counting, "_goes_on", lambda *given: False)
+
+
+def judging_counts_who_had_nothing(patch: pytest.MonkeyPatch) -> None:
+    everywhere(patch, judging._nothing_was_taken, lambda case, items: False)
 
 
 def judging_forgets_waivers(patch: pytest.MonkeyPatch) -> None:
@@ -316,7 +334,10 @@ def workbook_has_seconds(patch: pytest.MonkeyPatch) -> None:
         sheet = right(table, name)
         places = [place for place, column in enumerate(sheet.header) if column.endswith("_ms")]
         rows = (
-            [str(int(cell) // 1000) if at in places else cell for at, cell in enumerate(row)]
+            [
+                str(int(cell) // 1000) if cell and at in places else cell
+                for at, cell in enumerate(row)
+            ]
             for row in sheet.rows
         )
         return replace(sheet, rows=rows)
@@ -387,6 +408,10 @@ MUTANTS = (
     ),
     Mutant(projection_takes_waived_for_closed, r"columns of \S+/is_open", is_written=True),
     Mutant(closing_resolves_nothing, r"findings/\d/resolved_at"),
+    Mutant(counting_forgets_who_was_called_off, r"clocks of \S+/state"),
+    Mutant(counting_begins_every_clock_anew, r"clocks of \S+/"),
+    Mutant(counting_follows_nobody, r"clocks of \S+/"),
+    Mutant(judging_counts_who_had_nothing, r"clocks of \S+/state"),
     Mutant(judging_forgets_waivers, r"clocks of \S+/"),
     Mutant(judging_lets_optional_systems_decide, r"clocks of \S+/ratio"),
     Mutant(judging_lets_early_make_up_for_late, r"clocks of \S+/exposure"),

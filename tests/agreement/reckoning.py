@@ -49,8 +49,46 @@ def reckon_item(case: Document, item: Document, as_of: int) -> Document:
     }
 
 
-def reckon(case: Document, as_of: int) -> Document:
+def counted(case: Document, others: Mapping[str, Document], as_of: int) -> Document:
+    """A case by definition 2: no clock is begun anew, and none is stopped by HR's later word."""
+    first = case["cutoff_at"]
+    if case["shown_cutoff_at"] <= as_of:
+        chain = [case]
+        for each in chain:  # grows while it is read
+            first = min(first, each["cutoff_at"], each["first_cutoff_at"] or each["cutoff_at"])
+            for name in each["earlier"]:
+                before = others.get(name)
+                if before is None or before in chain or before["called_off_at"] is None:
+                    continue
+                soon = each["opened_at"] - before["called_off_at"] <= 30 * DAY
+                if soon and before["first_leaf"] < each["first_leaf"]:
+                    chain.append(before)
+    case = {**case, "cutoff_at": first, "moved": first < case["cutoff_at"]}
+    off = case["called_off_at"]
+    if off is None or off < first:
+        return {**case, "taken_back": False}
+    ended = {"outcome": "called_off", "grade": "D", "off_at": off}
+    items = [item if item["off_at"] is not None else item | ended for item in case["items"]]
+    return {**case, "rescinded": False, "items": items, "taken_back": True}
+
+
+def is_untouched(case: Document, items: Sequence[Document]) -> bool:
+    """Nobody was found, or everything was gone before we heard; a word alone proves nothing."""
+    looked = False
+    for item in items:
+        if item["openings"] > 1:
+            return False
+        gone_before = item["outcome"] == "already_absent" and item["off_at"] < case["received_at"]
+        looked = looked or item["outcome"] == "not_found" or gone_before
+        by_word = item["outcome"] == "attested" and item["accounts"] == 0
+        if not (gone_before or by_word or item["outcome"] == "not_found"):
+            return False
+    return looked
+
+
+def reckon(case: Document, as_of: int, others: Mapping[str, Document]) -> Document:
     """One case: its slowest required system decides; every system, where none is required."""
+    told, case = case, counted(case, others, as_of)
     items = [reckon_item(case, item, as_of) for item in case["items"]]
     deciding = [item for item in items if item["required"]] or items
     ratio = max((Fraction(item["ttr"], item["allowed"]) for item in deciding), default=Fraction(0))
@@ -65,15 +103,20 @@ def reckon(case: Document, as_of: int) -> Document:
         state = "overdue" if ratio >= 1 else "pending"
     elif all(item["outcome"] == "not_found" and item["openings"] == 1 for item in items):
         state = "no_access"
+    elif case["taken_back"]:
+        state = "called_off"
+    elif is_untouched(case, items) and not any(item["late"] for item in deciding):
+        state = "untouched"
     else:
         state = "done"
     grades = [item["grade"] or "D" for item in deciding if not item["is_open"]]
     return {
         **case,
+        "told": told,
         "items": items,
         "deciding": deciding,
         "state": state,
-        "scored": state in {"done", "overdue"},
+        "scored": state in {"done", "overdue", "called_off"},
         "ratio": ratio,
         "grade": max(grades, default=""),
         "ttr": ttr,
@@ -137,10 +180,19 @@ def _instant(milliseconds: int) -> str:
 
 
 def score_of(
-    cases: Iterable[Document], start: int, end: int, as_of: int, *, feeds: Sequence[Document] = ()
+    cases: Iterable[Document],
+    start: int,
+    end: int,
+    as_of: int,
+    *,
+    feeds: Sequence[Document] = (),
+    among: Iterable[Document] = (),
 ) -> Document:
-    """The members of a score's document that can be reckoned by hand; findings cap nothing here."""
-    mine = _of_window(cases, start, end, as_of)
+    """The members of a score's document that can be reckoned by hand; findings cap nothing here.
+
+    ``cases`` are as `reckon` made them; ``among``: those among which a clock may run on.
+    """
+    mine = _of_window(cases, start, end, as_of, among)
     scored = [case for case in mine if case["scored"]]
     counted = [case for case in mine if case["scored"] or case["state"] == "pending"]
     capped = [case for case in scored if case["tier0_late"] > DAY]
@@ -188,10 +240,10 @@ def score_of(
 
 
 def costs_of(
-    cases: Iterable[Document], start: int, end: int, as_of: int
+    cases: Sequence[Document], start: int, end: int, as_of: int
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The points that each case costs by its lost credit, and by its penalty; none that cost 0."""
-    scored = [case for case in _of_window(cases, start, end, as_of) if case["scored"]]
+    scored = [case for case in _of_window(cases, start, end, as_of, cases) if case["scored"]]
     lost = {case["case_id"]: 50 * (1 - credit(case)) / len(scored) for case in scored}
     open_late = {case["case_id"]: penalty(case) for case in scored}
     losses, penalties = (
@@ -201,11 +253,14 @@ def costs_of(
     return losses, penalties
 
 
-def _of_window(cases: Iterable[Document], start: int, end: int, as_of: int) -> list[Document]:
+def _of_window(
+    cases: Iterable[Document], start: int, end: int, as_of: int, among: Iterable[Document]
+) -> list[Document]:
     """By their cutoff; older ones for as long as they are open."""
+    others = {each["case_id"]: each["told"] for each in among}
     return [
         case
-        for case in (reckon(each, as_of) for each in cases)
+        for case in (reckon(each["told"], as_of, others) for each in cases)
         if start <= case["cutoff_at"] < end or (case["cutoff_at"] < start and case["open_items"])
     ]
 

@@ -106,6 +106,9 @@ def facts_of(rows: Rows, case_id: str, diary: Diary) -> Document:
         "begun_at": _ms(case.begun_at),
         "closed_at": _ms(case.closed_at),
         "rescinded": case.status == "rescinded",
+        "called_off_at": diary.called_off,
+        "first_cutoff_at": diary.first,
+        "earlier": sorted(diary.earlier),
     }
 
 

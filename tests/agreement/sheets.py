@@ -20,6 +20,10 @@ _EXPLAINED = {
     "open": "Access is not proved gone; the time allowed has not passed yet.",
     "waived": "Two people waived it before the deadline; until then it is not late.",
     "waived_in_vain": "It was waived too late, by one person alone or without an end: not counted.",
+    "first_cutoff_counts": "A dismissal was put off, or the case goes on from one that was called"
+    " off: the first cutoff counts for the score.",
+    "called_off": "HR took it back after its cutoff had come; nothing was revoked until then.",
+    "untouched": "No system had an account, or all access was gone before HR told us.",
     "attested": "A person said that access is gone; no system was read back.",
     "reopened": "Access had returned after it was proved gone; the first clock runs on.",
     "rescinded": "HR took the termination back before anything was revoked.",
@@ -96,7 +100,7 @@ def _excluded_for(case: Document, period: Period) -> str:
         return "outside_period"
     if case["shown_cutoff_at"] > period.as_of:
         return "future"
-    return "no_access" if case["state"] == "no_access" else ""
+    return case["state"] if case["state"] in {"no_access", "untouched"} else ""
 
 
 def _who(case: Document) -> Line:
@@ -171,7 +175,9 @@ def _in_time(item: Document) -> bool | None:
 
 
 def _exceptions(case: Document) -> Iterator[Line]:
-    if case["shown_cutoff_at"] > case["cutoff_at"]:
+    if case["moved"]:
+        yield _exception(case, "first_cutoff_counts", None)
+    elif case["shown_cutoff_at"] > case["cutoff_at"]:
         yield _exception(case, "later_cutoff_not_counted", None)
     for item in case["items"]:
         for reason in _reasons(item):
@@ -187,8 +193,8 @@ def _reasons(item: Document) -> Iterator[str]:
         yield "waived"
     if item["waived_in_vain"]:
         yield "waived_in_vain"
-    if item["outcome"] == "attested":
-        yield "attested"
+    if item["outcome"] in ("attested", "called_off"):
+        yield item["outcome"]
     if item["openings"] > 1:
         yield "reopened"
 

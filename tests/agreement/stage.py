@@ -26,7 +26,7 @@ from lockstep.storage.revocations import Progress, Revocation
 from lockstep.storage.sequencer import heartbeat
 from lockstep.storage.snapshots import Snapshot
 from lockstep.storage.views import CaseViews
-from tests.support.casework import TENANT, revised, termination
+from tests.support.casework import TENANT, leaver_keys, revised, termination
 from tests.support.endings import receive
 from tests.support.exporting import LOCATION, Packing
 from tests.support.histories import (
@@ -77,6 +77,9 @@ class Diary:
         shown: by system, the milliseconds that its due time goes by.
         looked: systems of which the ledger says how many accounts there were.
         waived: by system, the waivers that took hold: id of the decision, given by two people.
+        first: the earliest cutoff while it was a dismissal.
+        called_off: when HR's word that stopped it was heard.
+        earlier: cases of the same person that had not begun, or were called off, at its opening.
     """
 
     counts_from: int
@@ -85,6 +88,14 @@ class Diary:
     shown: dict[str, int] = field(default_factory=dict)
     looked: set[str] = field(default_factory=set)
     waived: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
+    first: int | None = None
+    called_off: int | None = None
+    earlier: list[str] = field(default_factory=list)
+
+    def dismiss(self, kind: object, cutoff: int) -> None:
+        """While it is a dismissal, the earliest cutoff is remembered."""
+        if kind == TerminationKind.INVOLUNTARY:
+            self.first = cutoff if self.first is None else min(self.first, cutoff)
 
 
 def ms(moment: datetime) -> int:
@@ -131,6 +142,7 @@ class Stage:
         self.feeds: dict[str, tuple[int, int | None]] = {}
         """By source of HR: since when it is expected, when it sent a heartbeat."""
         self._sealed = 0
+        self._people: dict[int, list[str]] = {}
 
     async def play(self, story: Story) -> datetime:
         """Let it all happen and seal it; the instant of the last head."""
@@ -196,6 +208,7 @@ class Stage:
         cutoff = now + timedelta(milliseconds=leaver.due_ms)
         said = termination(
             f"W-{leaver.worker}",
+            keys=leaver_keys(f"W-{leaver.worker}", f"leaver-{leaver.worker}@example.com"),
             spell=str(leaver.spell),
             kind=leaver.kind,
             partner=PARTNERS[leaver.partner],
@@ -210,10 +223,18 @@ class Stage:
         await receive(self.work, f"evt-{case.case_id}", case_id=case.case_id)
         policy = POLICIES[leaver.policy].policy
         allowed = {} if leaver.tombstone else times(policy, leaver.kind)
-        self.diary[case.case_id] = Diary(
-            ms(case.cutoff_at), ms(said.recorded_at), dict(allowed), dict(allowed)
-        )
+        diary = Diary(ms(case.cutoff_at), ms(said.recorded_at), dict(allowed), dict(allowed))
+        if not leaver.tombstone:
+            diary.dismiss(leaver.kind, ms(case.cutoff_at))
+            diary.earlier = await self._before(leaver.worker)
+        self.diary[case.case_id] = diary
+        self._people.setdefault(leaver.worker, []).append(case.case_id)
         return _Life(leaver, said, case.case_id)
+
+    async def _before(self, worker: int) -> list[str]:
+        """This person's cases that might be called off yet, or were."""
+        views = [await self.view(case_id) for case_id in self._people.get(worker, ())]
+        return [v.case.case_id for v in views if v.case.status in {"scheduled", "rescinded"}]
 
     async def _do(self, life: _Life, act: Act) -> None:
         """Let one thing happen; what cannot happen to the case as it stands does not."""
@@ -268,6 +289,8 @@ class Stage:
         word = self._corrected(life, view, act)
         after = await self.work.cases.amend(view.case, word, asked, said)
         shown = ms(after.cutoff_at)
+        diary.dismiss(view.case.kind, shown)
+        diary.dismiss(word.kind, shown)
         if shown < diary.counts_from or (in_time and by_two and shown != diary.counts_from):
             diary.counts_from, diary.recorded = shown, ms(word.recorded_at)
         by_rows = by_two and now < view.case.cutoff_at
@@ -285,7 +308,12 @@ class Stage:
 
     async def _rescind(self, life: _Life, view: CaseView) -> None:
         word = replace(self._word(life, view), action=TerminationAction.RESCINDED)
-        await self.work.cases.rescind(view.case, word)
+        heard = datetime.now(UTC)
+        status = await self.work.cases.rescind(view.case, word, heard_at=heard)
+        diary = self.diary[life.case_id]
+        is_first = view.case.status == CaseStatus.SCHEDULED and status is CaseStatus.RESCINDED
+        if is_first and not life.leaver.tombstone:
+            diary.called_off = ms(heard)
 
     def _word(self, life: _Life, view: CaseView) -> Termination:
         return revised(life.said, view.case.revision + 1, event_id=f"e-{life.number()}")

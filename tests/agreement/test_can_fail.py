@@ -55,6 +55,16 @@ def leaver(worker: int, due_ms: int, *acts: object, spell: int = 1, site: int = 
     return Leaver(worker, spell, kind, due_ms, site=site, acts=(*begun, *acts))
 
 
+def dismissed(worker: int, due_ms: int, *acts: object) -> Leaver:
+    """Somebody who is sent away, later."""
+    return Leaver(worker, 1, TerminationKind.INVOLUNTARY, due_ms, acts=acts)
+
+
+def gone_before(*systems: int) -> tuple[Prove, ...]:
+    """Access had ended before the cutoff, by the systems' own records; we found it so."""
+    return tuple(Prove(system, -300, stood=False) for system in systems)
+
+
 JUST = -5 * MINUTE
 STORY = Story(
     (
@@ -74,6 +84,12 @@ STORY = Story(
         leaver(11, 40 * DAY),
         leaver(12, 3 * DAY, Amend(30 * DAY, person=True, second=True)),
         leaver(13, 3 * DAY, Amend(0, kind=TerminationKind.INVOLUNTARY, partner=1)),
+        leaver(15, 400, Pass(), Rescind(), Rescind()),
+        dismissed(16, 7000, Amend(1000), Pass(), Begin(), *proved(IDP, CRM, BADGE, WIKI)),
+        leaver(17, 3000, Rescind()),
+        leaver(17, 5000, Pass(), Begin(), *proved(IDP, CRM, BADGE, WIKI), spell=2),
+        leaver(18, -3 * DAY, *proved(IDP, CRM, WIKI, accounts=0), Attest(BADGE, strong=True)),
+        leaver(19, -3 * DAY, *gone_before(IDP, CRM, BADGE), *proved(WIKI, accounts=0)),
         leaver(14, -5 * DAY, *map(corrected, ("involuntary", "voluntary"))),
     ),
     sealed=3,
@@ -81,7 +97,8 @@ STORY = Story(
 )
 """Corrected in time and too late, reopened, waived in time and in vain, moved by one person and
 by two, late where it does not matter, early, with two accounts, open and overdue, open for
-longer than a year, a second spell on one person's word, taken back, and still to come; one
+longer than a year, a second spell on one person's word, taken back, and still to come; called off
+too late, a dismissal put off, one reported anew, two of whom nothing was left to take; one
 source of HR is heard by its heartbeat alone.
 """
 

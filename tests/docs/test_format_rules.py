@@ -44,6 +44,11 @@ CHECKED: dict[str, tuple[str, ...]] = {
     "Heads and keys": ("tests/evidence/test_notes.py", "test_the_ledgers_own_key_is_no_witness"),
     "From entries to facts": ("tests/evidence/test_history.py", "test_a_finding_without_its_case"),
     "From facts to figures": ("tests/evidence/test_verify_stranger.py",),
+    "What a definition counts": (
+        "tests/evidence/test_verify_stranger.py",
+        "tests/scorecard/test_counting.py",
+    ),
+    "Figures": ("tests/evidence/test_verify_stranger.py",),
     "Population": ("tests/evidence/test_population.py",),
     "Scores": ("tests/evidence/test_verify_stranger.py",),
     "The definition": ("tests/scorecard/test_definition.py",),
@@ -200,7 +205,7 @@ def test_columns_and_reasons_are_all_there() -> None:
 def test_parameters_of_the_definition() -> None:
     """Every one, and no other: with its place in the document."""
     rows = marked(first_cells("The definition", "member"))
-    assert sorted(rows) == sorted(definition._PATHS.values())
+    assert sorted(rows) == sorted({**definition._PATHS, **definition._RULES}.values())
 
 
 def test_members_of_a_score_and_no_others() -> None:

@@ -22,7 +22,12 @@ from lockstep.evidence.pack.case_document import case_document
 from lockstep.evidence.pack.draw import draw_sample, sample_rows
 from lockstep.evidence.pack.model import CaseLine, PackScope
 from lockstep.evidence.pack.people_rows import person_row
-from lockstep.evidence.pack.population import case_rows, in_scope, policy_system_rows
+from lockstep.evidence.pack.population import (
+    case_rows,
+    counting_of,
+    in_scope,
+    policy_system_rows,
+)
 from lockstep.evidence.pack.population_columns import (
     COMMITMENT_COLUMNS,
     EXCEPTION_COLUMNS,
@@ -118,10 +123,12 @@ def content(
     details: Files = {}
     leavers: list[str] = []
     cases: dict[str, CaseLine] = {}
+    counting = counting_of(history, definition, scope)
     for case_id, facts in history.cases.items():
         if not in_scope(facts, scope):
             continue
-        line = CaseLine(facts, judge(facts, definition, scope.as_of), openings[case_id].hex())
+        told = counting.of(facts, scope.as_of)
+        line = CaseLine(told, judge(told, definition, scope.as_of), openings[case_id].hex())
         cases[case_id] = line
         rows = case_rows(line, scope)
         if rows.leaver is not None:

@@ -137,13 +137,25 @@ def opened(leaf: int, entry: dict[str, Any], policies: dict[str, Any]) -> dict[s
         "begun": ms(data["cutoff_at"]) <= ms(entry["recorded_at"]) and "waits" not in data,
         "leaf": leaf,
         "items": items,
+        "opened": ms(entry["recorded_at"]),
+        "off": None,
+        "first": ms(data["cutoff_at"])
+        if entry["kind"] == "case:opened" and data["termination"] == "involuntary"
+        else None,
+        "earlier": data.get("earlier", []),
     }
+
+
+def dismiss(case: dict[str, Any], cutoff: int) -> None:
+    if case["kind"] == "involuntary":
+        case["first"] = cutoff if case["first"] is None else min(case["first"], cutoff)
 
 
 def amend(
     case: dict[str, Any], entry: dict[str, Any], data: dict[str, Any], policies: dict[str, Any]
 ) -> None:
     case["shown"] = new = ms(data["cutoff_at"])
+    dismiss(case, new)
     two = entry["actor"]["type"] != "person" or "second_person" in data
     counts, old = ms(entry["recorded_at"]) < case["E"] and two, case["E"]
     if new < old or counts:
@@ -161,6 +173,7 @@ def restate(
     moved: bool,
 ) -> None:
     case.update(kind=data["termination"])
+    dismiss(case, case["shown"])
     case.update({member: data[member] for member in ("partner", "site", "zone")})
     case["N"] = ms(data["hr_recorded_at"]) if moved else case["N"]
     for item in case["items"]:
@@ -175,7 +188,8 @@ def change(case: dict[str, Any], entry: dict[str, Any], at: int, policies: dict[
     if kind == "case:amended":
         amend(case, entry, data, policies)
     elif kind == "case:rescinded":
-        case["rescinded"] |= not case["begun"]
+        if not case["begun"] and not case["rescinded"]:
+            case["rescinded"], case["off"] = True, min(at, ms(entry["recorded_at"]))
     elif kind == "case:begun":
         case["begun"] = True
     elif kind == "revocation:attempt":
@@ -203,7 +217,45 @@ def change(case: dict[str, Any], entry: dict[str, Any], at: int, policies: dict[
 # --- section 7 ------------------------------------------------------------------------------------
 
 
-def judged(case: dict[str, Any], as_of: int) -> dict[str, Any]:
+def counted(
+    case: dict[str, Any], cases: dict[str, Any], definition: dict[str, Any], as_of: int
+) -> dict[str, Any]:
+    """Section 7, "What a definition of form 2 counts"."""
+    if "rules" not in definition:
+        return case
+    chain = [case]
+    for each in chain:
+        for name in each["earlier"]:
+            before = cases.get(name)
+            if before is None or before["off"] is None or before in chain:
+                continue
+            days = definition["rules"]["continue_days"] * DAY
+            if before["leaf"] < each["leaf"] and each["opened"] <= before["off"] + days:
+                chain.append(before)
+    first = min(cutoff for c in chain for cutoff in (c["E"], c["first"]) if cutoff is not None)
+    cutoff = case["E"] if case["shown"] > as_of else first
+    case = {**case, "E": cutoff}
+    if case["off"] is None or case["off"] < cutoff:
+        return case
+    gone = {"outcome": "called_off", "grade": "D", "off": case["off"]}
+    items = [row if row["off"] is not None else row | gone for row in case["items"]]
+    return {**case, "rescinded": False, "items": items}
+
+
+def untouched(case: dict[str, Any], found: dict[str, Any], definition: dict[str, Any]) -> bool:
+    if "rules" not in definition or found["late"]:
+        return False
+    looked = False
+    for row in found["rows"]:
+        absent = row["outcome"] == "already_absent" and row["off"] < case["received"]
+        word = row["outcome"] == "attested" and not row["accounts"]
+        if row["openings"] > 1 or not (row["outcome"] == "not_found" or absent or word):
+            return False
+        looked |= not word
+    return looked
+
+
+def judged(case: dict[str, Any], as_of: int, definition: dict[str, Any]) -> dict[str, Any]:
     cutoff, rows = case["E"], []
     for item in case["items"]:
         sla = max(1, item["sla_ms"])
@@ -247,9 +299,13 @@ def judged(case: dict[str, Any], as_of: int) -> dict[str, Any]:
         state = "overdue" if found["ratio"] >= 1 else "pending"
     elif all(row["outcome"] == "not_found" and row["openings"] == 1 for row in rows):
         state = "no_access"
+    elif any(row["outcome"] == "called_off" for row in rows):
+        state = "called_off"
+    elif untouched(case, found, definition):
+        state = "untouched"
     else:
         state = "done"
-    return found | {"state": state, "scored": state in {"done", "overdue"}}
+    return found | {"state": state, "scored": state in {"done", "overdue", "called_off"}}
 
 
 # --- section 8 ------------------------------------------------------------------------------------
@@ -299,7 +355,7 @@ def exclusion(case: dict[str, Any], found: dict[str, Any], scope: dict[str, int]
         return "outside_period"
     if case["shown"] > scope["as_of"]:
         return "future"
-    return "no_access" if found["state"] == "no_access" else ""
+    return found["state"] if found["state"] in {"no_access", "untouched"} else ""
 
 
 def draw(leavers: list[str], n: int, seed: str) -> list[str]:
@@ -325,14 +381,14 @@ def score(
     places, rates = definition["rounding"]["score_places"], definition["rounding"]["rate_places"]
     belong = []
     for case in cases.values():
-        found = judged(case, as_of)
+        found = judged(case, as_of, definition)
         if start <= case["E"] < end or (case["E"] < start and found["open_items"]):
             belong.append((case, found))
     n = [(case, found) for case, found in belong if found["scored"]]
     pending = [(case, found) for case, found in belong if found["state"] == "pending"]
     excluded: dict[str, int] = {}
     for _, found in belong:
-        if found["state"] in {"rescinded", "no_access", "future"}:
+        if found["state"] in {"rescinded", "no_access", "untouched", "future"}:
             excluded[found["state"]] = excluded.get(found["state"], 0) + 1
     credits_ = [credit(found, rules, definition["evidence"]) for _, found in n]
     fine = Fraction(0)

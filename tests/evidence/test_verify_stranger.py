@@ -32,7 +32,11 @@ def agree(book: Book, files: Files) -> None:
     entries = [(leaf, json.loads(raw)) for leaf, raw in enumerate(book.entries)]
     cases, findings = stranger.facts(entries)
     sources = stranger.feeds(entries)
-    judged = {name: stranger.judged(case, scope.as_of) for name, case in cases.items()}
+    definition = book.definition.as_document()
+    cases = {
+        name: stranger.counted(case, cases, definition, scope.as_of) for name, case in cases.items()
+    }
+    judged = {name: stranger.judged(case, scope.as_of, definition) for name, case in cases.items()}
     reasons = {n: stranger.exclusion(cases[n], judged[n], window) for n in cases}
     leavers = [name for name in cases if not reasons[name]]
 
@@ -51,7 +55,6 @@ def agree(book: Book, files: Files) -> None:
     drawn = [row["case_id"] for row in rows_of(files, layout.SAMPLE)]
     assert drawn == stranger.draw(leavers, scope.sample_n, scope.seed)
 
-    definition = book.definition.as_document()
     official = scope.as_of - definition["window_days"] * DAY
     for name, start, end in (
         (layout.SCORE, official, scope.as_of),

@@ -39,12 +39,12 @@ def test_the_default_is_the_packaged_file():
     """Every value of the file arrives, as a number and nothing near it."""
     text = (
         resources.files("lockstep.scorecard")
-        .joinpath("definitions/access-revocation-1.json")
+        .joinpath("definitions/access-revocation-2.json")
         .read_text()
     )
 
     assert parse_definition(text) == DEFAULT
-    assert (DEFAULT.metric, DEFAULT.version) == ("access_revocation", "1")
+    assert (DEFAULT.metric, DEFAULT.version) == ("access_revocation", "2")
     assert Fraction(1645, 1000) == DEFAULT.wilson_z
     assert Fraction(27, 2) == DEFAULT.open_tier0_limit
     assert DEFAULT.window_days == 365
@@ -64,9 +64,33 @@ def test_the_digest_is_that_of_the_canonical_bytes():
     assert rfc8785.dumps(DEFAULT.as_document()) == DEFAULT.canonical()
 
 
-def test_version_one_never_changes():
-    """Parameters change only forward, in a new file; this digest stands in ledgers."""
-    assert DEFAULT.digest == "c7cf373db51e6805fe043bca0254675a62e5938e2e7c04dd7287e5513edc41d9"
+@pytest.mark.parametrize(
+    ("version", "digest"),
+    [
+        (1, "c7cf373db51e6805fe043bca0254675a62e5938e2e7c04dd7287e5513edc41d9"),
+        (2, "036f4aa931ecb8425b1c9302c6da17749946cdf305b4e30bba5c3303eb27888c"),
+    ],
+)
+def test_a_version_never_changes(version, digest):
+    """Parameters change only forward, in a new file; these digests stand in ledgers."""
+    assert load_definition(f"access-revocation-{version}").digest == digest
+
+
+def test_version_one_has_no_rules():
+    """An old score is computed as on its day, whatever was learnt since."""
+    first = load_definition("access-revocation-1")
+
+    assert not first.has_rules
+    assert DEFAULT.has_rules
+
+
+def test_rules_come_together():
+    """Nobody leaves one of them out of a definition and calls it by its version."""
+    some = DEFAULT.as_document()
+    del some["rules"]["called_off"]
+
+    with pytest.raises(DefinitionError, match=r"lacks rules\.called_off"):
+        Definition.from_document(some)
 
 
 def test_the_same_number_written_otherwise_has_the_same_digest():

@@ -388,7 +388,7 @@ def test_the_document_says_what_a_reader_needs():
     """Score with SLA version, n, window, caps and definition (the Apdex rule)."""
     document = scored(leavers(30)).as_document()
 
-    assert document["definition"] == {"version": "1", "sha256": DEFAULT.digest}
+    assert document["definition"] == {"version": "2", "sha256": DEFAULT.digest}
     assert document["window"] == {
         "start": "2025-11-18T11:06:40.000Z",
         "end": "2026-11-18T11:06:40.000Z",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-FORMAT = 3
+FORMAT = 4
 """Version of the layout and of the predicate."""
-READABLE_FORMATS = frozenset({1, 2, 3})
+READABLE_FORMATS = frozenset({1, 2, 3, 4})
 """In format 2 an amendment may state everything anew, which an older verifier cannot follow; in
-format 3 a score says how far what is withheld could move it.
+format 3 a score says how far what is withheld could move it; in format 4 the metric's definition
+may be of form 2, by which clock and population follow other rules.
 """
 
 PREDICATE_TYPE = "https://lockstep.invalid/evidence-pack/v1"

@@ -127,6 +127,9 @@ def _told(line: CaseLine) -> str:
         "rescinded": "HR took the termination back before anything was revoked.",
         "future": "the cutoff was still to come.",
         "no_access": "no system in scope knew the leaver.",
+        "untouched": "no system had an account, or all access was gone before HR told us.",
+        "called_off": f"HR took it back {duration_text(result.ttr_ms)} after the cutoff had come;"
+        " nothing was revoked until then.",
     }[result.state]
 
 

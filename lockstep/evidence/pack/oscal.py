@@ -243,12 +243,18 @@ def _case_text(line: CaseLine) -> str:
         case "overdue" | "pending":
             late = f", {duration_text(result.late_ms)} past due" if result.late_ms else ""
             return f"Open for {time}{late}: {result.open_items} systems are not proved closed."
-        case "rescinded":
-            return "HR took the termination back before anything was revoked."
-        case "future":
-            return "The cutoff is still to come."
-        case "no_access":
-            return "No system in scope knew the leaver."
+        case "called_off":
+            return f"HR took it back {time} after its cutoff; nothing was revoked until then."
+        case _:
+            return _NOT_COUNTED[result.state]
+
+
+_NOT_COUNTED = {
+    "rescinded": "HR took the termination back before anything was revoked.",
+    "future": "The cutoff is still to come.",
+    "no_access": "No system in scope knew the leaver.",
+    "untouched": "No system had an account, or all access was gone before HR told us.",
+}
 
 
 def _case_props(line: CaseLine) -> list[Json]:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from lockstep.evidence.history import History
 from lockstep.evidence.pack.model import CaseLine, PackScope
 from lockstep.evidence.pack.population_columns import EXCEPTION_COLUMNS, EXCLUSIONS, REASONS
 from lockstep.evidence.pack.text_files import Row
+from lockstep.scorecard.counting import CALLED_OFF, Counting
+from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 from lockstep.scorecard.judging import ItemResult
 from lockstep.scorecard.numbers import decimal_text, instant_text
@@ -29,6 +32,11 @@ def in_scope(facts: CaseFacts, scope: PackScope) -> bool:
     return scope.partner is None or facts.partner == scope.partner
 
 
+def counting_of(history: History, definition: Definition, scope: PackScope) -> Counting:
+    """Counts the cases of a pack; a clock runs on among those that it speaks of, and no others."""
+    return Counting(definition, (row for row in history.cases.values() if in_scope(row, scope)))
+
+
 def exclusion(line: CaseLine, scope: PackScope) -> str:
     """Why a case in scope is not in the population, one of `EXCLUSIONS`; "" where it is."""
     if line.facts.rescinded:
@@ -37,7 +45,7 @@ def exclusion(line: CaseLine, scope: PackScope) -> str:
         return "outside_period"
     if line.facts.shown_cutoff_at > scope.as_of:
         return "future"
-    return "no_access" if line.result.state == "no_access" else ""
+    return line.result.state if line.result.state in {"no_access", "untouched"} else ""
 
 
 def in_population(line: CaseLine, scope: PackScope) -> bool:
@@ -132,7 +140,9 @@ def system_rows(line: CaseLine) -> Iterator[Row]:
 def exception_rows(line: CaseLine) -> Iterator[Row]:
     """Everything about a leaver that an auditor wants to ask about, a row for each reason."""
     facts = line.facts
-    if facts.shown_cutoff_at > facts.cutoff_at:
+    if facts.counts_from is not None:
+        yield _exception(line, "first_cutoff_counts", None)
+    elif facts.shown_cutoff_at > facts.cutoff_at:
         yield _exception(line, "later_cutoff_not_counted", None)
     for result in line.result.items:
         for reason in item_exceptions(result):
@@ -150,8 +160,8 @@ def item_exceptions(result: ItemResult) -> Iterator[str]:
         yield "waived"
     if item.waived_in_vain:
         yield "waived_in_vain"
-    if item.outcome == "attested":
-        yield "attested"
+    if item.outcome in {"attested", CALLED_OFF}:
+        yield item.outcome
     if item.openings > 1:
         yield "reopened"
 

@@ -121,9 +121,12 @@ REASONS: Mapping[str, str] = {
     "waived": "Two people waived it before the deadline; until then it is not late.",
     "waived_in_vain": "It was waived too late, by one person alone or without an end: not counted.",
     "attested": "A person said that access is gone; no system was read back.",
+    "called_off": "HR took it back after its cutoff had come; nothing was revoked until then.",
     "reopened": "Access had returned after it was proved gone; the first clock runs on.",
     "later_cutoff_not_counted": "The cutoff was moved back too late or by one person alone: the"
     " first one counts for the score.",
+    "first_cutoff_counts": "A dismissal was put off, or the case goes on from one that was called"
+    " off: the first cutoff counts for the score.",
 }
 """Why an item, or a whole case, stands among the exceptions."""
 
@@ -132,5 +135,6 @@ EXCLUSIONS: Mapping[str, str] = {
     "future": "The cutoff had not come when the pack was made.",
     "outside_period": "Heard of in the period, or first meant for it; its cutoff lies outside.",
     "no_access": "No system in scope knew the leaver.",
+    "untouched": "No system had an account, or all access was gone before HR told us.",
 }
 """Why a case of the period is not in the population."""

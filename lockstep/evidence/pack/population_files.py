@@ -65,7 +65,7 @@ _DATES = frozenset(
 
 def line_of(read: LedgerRead, case_id: str, as_of: int) -> CaseLine:
     """A case as it stands at ``as_of``. Made anew each time: all at once would fill the memory."""
-    facts = read.history.cases[case_id]
+    facts = read.counting.of(read.history.cases[case_id], as_of)
     result = judge(facts, read.definition, as_of)
     return CaseLine(facts, result, read.openings[case_id].hex())
 

@@ -18,6 +18,8 @@ from lockstep.evidence.pack.entries_file import (
     foreign_head,
 )
 from lockstep.evidence.pack.model import PackScope
+from lockstep.evidence.pack.population import counting_of
+from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import Definition, DefinitionError
 
 _COMMITTING = frozenset({"case:opened", "case:amended", "case:rescinded"})
@@ -64,6 +66,7 @@ class LedgerRead:
 
     Args:
         history: the fold of the disclosed entries.
+        counting: how the definition counts their cases.
         openings: hash of the entry that each case begins with.
         identities: the latest commitment to who a leaver is, by case; of identified packs only.
         disclosed: how many entries the pack shows.
@@ -72,6 +75,7 @@ class LedgerRead:
 
     history: History
     definition: Definition
+    counting: Counting
     openings: Mapping[str, bytes]
     identities: Mapping[str, str]
     entries: Spool
@@ -138,9 +142,11 @@ class LedgerReader:
         if scope.case_id is not None and scope.case_id not in self._history.cases:
             raise ExportError(f"there is no case {scope.case_id} in the ledger at this checkpoint")
         proofs = sorted(self._asked | set(self._file.hidden_heads))
+        definition = _definition(self._history)
         return LedgerRead(
             history=self._history,
-            definition=_definition(self._history),
+            definition=definition,
+            counting=counting_of(self._history, definition, scope),
             openings=self._openings,
             identities=self._identities,
             entries=self._spool,

@@ -52,6 +52,7 @@ def pack_scores(
             as_of=scope.as_of,
             findings=history.findings,
             feeds=history.feeds.feeds(),
+            called_off=(facts for facts in history.cases.values() if in_scope(facts, scope)),
         )
         for window in windows
     ]

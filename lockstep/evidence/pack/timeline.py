@@ -28,6 +28,7 @@ from lockstep.evidence.pack.sheet import (
 )
 from lockstep.evidence.pack.timeline_drawing import Lane, draw_timeline
 from lockstep.evidence.pack.timeline_tables import draw_tables
+from lockstep.scorecard.counting import CALLED_OFF
 from lockstep.scorecard.metric import CaseResult, ItemResult
 from lockstep.scorecard.numbers import decimal_text
 
@@ -41,6 +42,8 @@ _VERDICTS: dict[str, tuple[str, Colour]] = {
     "pending": ("OPEN, NOT YET DUE", FAIR),
     "rescinded": ("RESCINDED BEFORE IT BEGAN", GREY),
     "no_access": ("NO ACCESS FOUND", GREY),
+    "untouched": ("NOTHING WAS LEFT TO TAKE", GREY),
+    "called_off": ("CALLED OFF TOO LATE", BAD),
     "future": ("CUTOFF STILL TO COME", GREY),
 }
 
@@ -247,7 +250,7 @@ def _lane(case: _Case, item: ItemResult) -> Lane:
         returned=tuple(at - cutoff for at in story.returned),
         decided=tuple(at - cutoff for at in story.decided),
         is_late=item.late_ms > 0,
-        by_person=facts.outcome == "attested",
+        by_person=facts.outcome in {"attested", CALLED_OFF},
         stood=facts.outcome not in _NOTHING_STOOD,
         is_open=item.is_open and case.line.result.state in {"overdue", "pending"},
     )
@@ -287,6 +290,8 @@ def _ended_verdict(case: _Case, item: ItemResult, accounts: str) -> tuple[str, s
     note = f"{facts.outcome.replace('_', ' ')} · {grade}{accounts}"
     if item.late_ms:
         return f"LATE by {duration_text(item.late_ms)}", note
+    if facts.outcome == CALLED_OFF:
+        return "not revoked", note
     if word := _NOTHING_STOOD.get(facts.outcome):
         # A time alone would say that something was revoked in it.
         return word, f"after {duration_text(item.ttr_ms)} · {grade}{accounts}"

@@ -10,7 +10,13 @@ from lockstep.domain.counting import counted
 from lockstep.evidence.history import History
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.model import CaseLine, PackScope
-from lockstep.evidence.pack.population import CaseRows, case_rows, in_scope, policy_system_rows
+from lockstep.evidence.pack.population import (
+    CaseRows,
+    case_rows,
+    counting_of,
+    in_scope,
+    policy_system_rows,
+)
 from lockstep.evidence.pack.population_columns import (
     EXCEPTION_COLUMNS,
     EXCLUDED_COLUMNS,
@@ -46,10 +52,12 @@ class Lines:
         self._ledger = ledger
         self._definition = definition
         self._scope = scope
+        self._counting = counting_of(ledger.history, definition, scope)
 
     def line(self, case_id: str) -> CaseLine:
         """One case, judged at the pack's instant."""
         facts = self._ledger.history.cases[case_id]
+        facts = self._counting.of(facts, self._scope.as_of)
         result = judge(facts, self._definition, self._scope.as_of)
         return CaseLine(facts, result, self._ledger.openings[case_id].hex())
 

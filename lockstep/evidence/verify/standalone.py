@@ -40,6 +40,7 @@ MODULES = (
     "lockstep/evidence/plain.py",
     "lockstep/evidence/verify/*.py",
     "lockstep/scorecard/__init__.py",
+    "lockstep/scorecard/counting.py",
     "lockstep/scorecard/definition.py",
     "lockstep/scorecard/definitions/*.json",
     "lockstep/scorecard/facts.py",

@@ -18,6 +18,11 @@ case_facts = Table(
     Column("document", JSONB, nullable=False),
     Index("ix_case_facts_cutoff_at", "cutoff_at"),
     Index("ix_case_facts_open", "cutoff_at", postgresql_where=text("is_open")),
+    Index(
+        "ix_case_facts_called_off",
+        "case_id",
+        postgresql_where=text("(document ->> 'called_off_at') is not null"),
+    ),
 )
 """What the metric needs of a case, folded from its entries in the ledger's order."""
 

@@ -30,7 +30,7 @@ from lockstep.web.api.answers import (
 )
 
 Unscored = Literal["ledger_unverified", "hr_feed_stale", "no_leavers"]
-Excluded = Literal["rescinded", "no_access", "future"]
+Excluded = Literal["rescinded", "no_access", "untouched", "future"]
 Label = Literal["indicative", "limited", "measured", "assured"]
 Reading = Literal["high_risk", "medium_risk", "near_target", "on_target", "audit_proof"]
 Cap = Literal["population", "open_tier0", "access_used"]
@@ -38,6 +38,7 @@ Code = Literal[
     "slow",
     "late",
     "late_open",
+    "called_off",
     "evidence",
     "penalty",
     "more_cases",
@@ -192,6 +193,11 @@ class ScoreFigures(Answer):
         description="Of the stalest source of HR (ms); null where none is expected."
     )
     feeds: list[FeedDocument]
+    long_sla: Count | None = Field(
+        default=None,
+        description="Cases of `n` and `pending` whose policy allows more time than is sane. Such a "
+        "score is never `assured`. Not there in scores of definition 1.",
+    )
 
 
 class MetricPart(Answer):
