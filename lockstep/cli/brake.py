@@ -26,11 +26,12 @@ from lockstep.cli.render import duration, instant
 from lockstep.cli.system import ActorOption
 from lockstep.control.brake import Approver, BrakeDesk, HeldEvent
 from lockstep.control.desk import RefusedError
+from lockstep.control.one_person import OnePerson
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Scope
 from lockstep.storage.acts import ActsLog
-from lockstep.storage.brake_rows import BrakeView
+from lockstep.storage.brake_rows import BrakeView, Decided
 from lockstep.storage.brakes import Brakes
 
 brake_app = typer.Typer(
@@ -120,7 +121,7 @@ def _decide(
     settings = settings_or_die(config)
     who = _approver(actor, EVERYTHING if sealed else Scope(None))
 
-    async def work() -> int:
+    async def work() -> Decided:
         async with opened(settings) as context:
             desk = _desk(context)
             try:
@@ -133,21 +134,34 @@ def _decide(
                     raise
                 raise RefusedError(f"{error}; coming dismissals only with --sealed") from None
 
-    count = run(work())
+    decided = run(work())
     if as_json:
-        print_json({"brake": brake_id, "decision": decision.value, "events": count})
-    else:
-        out.print(f"{count} {decision.value}.")
+        told = {"brake": brake_id, "decision": decision.value}
+        print_json({**told, "events": decided.events, "asked": decided.asked})
+        return
+    if decided.events or not decided.asked:
+        out.print(f"{decided.events} {decision.value}.")
+    if decided.asked:
+        waits = counted(decided.asked, "dismissal waits", "dismissals wait")
+        out.print(f"{waits} on: somebody else has to agree, in the console.")
 
 
 def _desk(context: Context) -> BrakeDesk:
     tenant = context.settings.tenant
     brakes = Brakes(context.engine, context.ring, tenant)
-    return BrakeDesk(brakes, ActsLog(context.engine, tenant), tenant=tenant)
+    return BrakeDesk(
+        brakes,
+        ActsLog(context.engine, tenant),
+        tenant=tenant,
+        pairs=context.settings.console.pairs(),
+        one_person=OnePerson(context.engine, context.ring),
+    )
 
 
 def _approver(actor: str, scope: Scope) -> Approver:
-    return Approver(CLI_USER, actor.strip() or whoami(), scope)
+    own, said = whoami(), actor.strip()
+    typed = tuple(dict.fromkeys(name for name in (said, own) if name))
+    return Approver(CLI_USER, said or own, scope, typed=typed)
 
 
 def _print(view: BrakeView, events: list[HeldEvent]) -> None:

@@ -12,15 +12,18 @@ import structlog
 
 from lockstep.control.desk import RefusedError
 from lockstep.control.events import EventError, parse_statement
-from lockstep.domain.brakes import BrakeCause, BrakeRule, BrakeState, Flow, allowed
+from lockstep.control.one_person import Author, OnePerson
+from lockstep.control.pairs import Pairs
+from lockstep.domain.brakes import BrakeCause, BrakeRule, BrakeState, Channel, Flow, allowed
 from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.domain.terminations import Termination
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.brake_rows import (
     BrakeDecidedError,
     BrakeUnknownError,
     BrakeView,
+    Decided,
     Decider,
     DecisionRow,
     Held,
@@ -44,12 +47,22 @@ _IN_CONSOLE = re.compile(r"\((u[a-z2-7]{12})\)$")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event that would open a case. ``actor``: who of our own people reported it."""
+    """An event that would open a case. ``actor``: who of our own people reported it.
+
+    ``reporter``: the same by id.
+    """
 
     inbox_id: int
     termination: Termination
     cutoff: datetime
     actor: str = field(repr=False, default="")
+    reporter: str = ""
+
+    @property
+    def channel(self) -> Channel:
+        """With what it is counted."""
+        source = self.termination.source
+        return Channel(source, self.reporter if source == LOCAL_SOURCE else "")
 
 
 class Brake:
@@ -59,7 +72,7 @@ class Brake:
         self._brakes = brakes
         self._ring = ring
         self._rule = rule
-        self._known: dict[str, Flow] = {}
+        self._known: dict[Channel, Flow] = {}
         self._known_at = float("-inf")
 
     async def hold(self, arrivals: Sequence[Arrival]) -> frozenset[int]:
@@ -75,8 +88,8 @@ class Brake:
         for _ in range(_TRIES):  # again where a brake was decided while we came to it
             too_many = await self._judge(waiting)
             decided: list[Arrival] = []
-            for source, (cause, flow, some) in too_many.items():
-                if await self._hold_of(source, cause, flow, some):
+            for channel, (cause, flow, some) in too_many.items():
+                if await self._hold_of(channel, cause, flow, some):
                     held.update(arrival.inbox_id for arrival in some)
                 else:
                     decided.extend(some)
@@ -87,43 +100,42 @@ class Brake:
 
     async def _judge(
         self, arrivals: Sequence[Arrival]
-    ) -> dict[str, tuple[BrakeCause, Flow, list[Arrival]]]:
-        """What does not pass, by source, with the first cause."""
-        sources = {arrival.termination.source for arrival in arrivals}
-        flows = await self._flows(sources, len(arrivals))
-        too_many: dict[str, tuple[BrakeCause, Flow, list[Arrival]]] = {}
+    ) -> dict[Channel, tuple[BrakeCause, Flow, list[Arrival]]]:
+        """What does not pass, by channel, with the first cause."""
+        flows = await self._flows({arrival.channel for arrival in arrivals}, len(arrivals))
+        too_many: dict[Channel, tuple[BrakeCause, Flow, list[Arrival]]] = {}
         for arrival in arrivals:
-            source = arrival.termination.source
-            flow = flows[source]
-            flow.is_local = source == LOCAL_SOURCE
+            channel = arrival.channel
+            flow = flows[channel]
+            flow.is_local = channel.source == LOCAL_SOURCE
             cause = flow.admit(arrival.termination.kind, self._rule)
             if cause is not None:
-                too_many.setdefault(source, (cause, flow, []))[2].append(arrival)
+                too_many.setdefault(channel, (cause, flow, []))[2].append(arrival)
         return too_many
 
-    async def _flows(self, sources: set[str], arrivals: int) -> dict[str, Flow]:
+    async def _flows(self, channels: set[Channel], arrivals: int) -> dict[Channel, Flow]:
         """What came within the hour; far from every limit, what was read a moment ago will do."""
         now = time.monotonic()
         roomy = all(
-            source in self._known and self._known[source].has_room(self._rule, arrivals)
-            for source in sources
+            channel in self._known and self._known[channel].has_room(self._rule, arrivals)
+            for channel in channels
         )
         if not roomy or now - self._known_at > FRESH_S:
-            self._known = await self._brakes.flows(sources, now=datetime.now(UTC))
+            self._known = await self._brakes.flows(channels, now=datetime.now(UTC))
             self._known_at = now
         return self._known
 
     async def _hold_of(
-        self, source: str, cause: BrakeCause, flow: Flow, arrivals: Sequence[Arrival]
+        self, channel: Channel, cause: BrakeCause, flow: Flow, arrivals: Sequence[Arrival]
     ) -> bool:
         brake_id = flow.brake_id
         if not brake_id:
             brake_id = await self._brakes.put_on(
-                source, cause, observed=flow.observed(cause), allowed=allowed(self._rule, cause)
+                channel, cause, observed=flow.observed(cause), allowed=allowed(self._rule, cause)
             )
             # That dismissals come is a secret until their cutoff, in logs too.
             if cause is BrakeCause.TERMINATIONS:
-                log.error("brake_set", source=source)
+                log.error("brake_set", source=channel.source)
         return await self._brakes.hold(brake_id, [self._held(arrival) for arrival in arrivals])
 
     def _held(self, arrival: Arrival) -> Held:
@@ -146,18 +158,35 @@ def _person(actor: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Approver:
-    """Who looks at brakes and decides. ``name`` is personal; ``second`` checks go by both."""
+    """Who looks at brakes and decides. ``name`` is personal; ``typed`` as in `Principal`."""
 
     user_id: str
     name: str = field(repr=False)
     scope: Scope = EVERYTHING
     sees_names: bool = True
     token: bool = False
+    typed: tuple[str, ...] = field(repr=False, default=())
+
+    @property
+    def principal(self) -> Principal:
+        """As somebody who is compared with others."""
+        scope = self.scope
+        return Principal(
+            self.user_id,
+            self.name,
+            partners=scope.partners,
+            own_keys=scope.own_keys,
+            token=self.token,
+            typed=self.typed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """One event that waits, for people. ``leaver`` is empty for who may not see names."""
+    """One event that waits, for people. ``leaver`` is empty for who may not see names.
+
+    ``asked_by``: the name of who would refuse it; somebody else has to agree. "" is nobody.
+    """
 
     inbox_id: int
     partner: str
@@ -165,12 +194,23 @@ class HeldEvent:
     cutoff_at: datetime
     received_at: datetime
     leaver: str = field(repr=False, default="")
+    asked_by: str = field(repr=False, default="")
 
 
 class BrakeDesk:
     """What people see of brakes, and decide."""
 
-    def __init__(self, brakes: Brakes, log_of_acts: ActsLog, *, tenant: str) -> None:
+    def __init__(
+        self,
+        brakes: Brakes,
+        log_of_acts: ActsLog,
+        *,
+        tenant: str,
+        pairs: Pairs,
+        one_person: OnePerson,
+    ) -> None:
+        self._pairs = pairs
+        self._one_person = one_person
         self._brakes = brakes
         self._acts = log_of_acts
         self._tenant = tenant
@@ -206,13 +246,16 @@ class BrakeDesk:
         reason: str,
         chosen: Collection[int] | None = None,
         up_to: int | None = None,
-    ) -> int:
-        """Release or refuse what a brake holds; return how many events.
+    ) -> Decided:
+        """Release or refuse what a brake holds.
+
+        Whom nobody prolongs alone (the dismissed, by default) two people refuse: of the first it is
+        noted, and the events wait on.
 
         Args:
             brake_id: a brake that is on.
             decision: released or refused.
-            who: must not have reported any of the events.
+            who: does not release what they have reported, under whatever id or key.
             reason: kept with the decision; a refused event shows it to HR.
             chosen: inbox ids; None is everything that ``who`` may know of.
             up_to: the newest event that ``who`` has seen.
@@ -229,11 +272,14 @@ class BrakeDesk:
         if chosen is not None and not 0 < len(chosen) <= MOST_CHOSEN:
             raise RefusedError(f"choose at least one event, and {MOST_CHOSEN} at most")
         act = "brake.release" if decision is BrakeState.RELEASED else "brake.refuse"
+        if decision is BrakeState.RELEASED and await self._is_reporter(brake_id, who):
+            await self._acts.denied(who.user_id, act, why="own_events", token=who.token)
+            raise RefusedError("somebody else must release what you have reported")
         try:
-            events = await self._brakes.decide(
+            decided = await self._brakes.decide(
                 brake_id,
                 decision,
-                Decider(who.user_id, who.name, reason),
+                await self._decider(brake_id, who, reason),
                 scope=who.scope,
                 chosen=chosen,
                 up_to=up_to,
@@ -245,8 +291,35 @@ class BrakeDesk:
         except OwnEventsError as error:
             await self._acts.denied(who.user_id, act, why="own_events", token=who.token)
             raise RefusedError(str(error)) from None
+        if decided.asked and not decided.events:
+            act = "brake.ask_refuse"
         await self._acts.acted(who.user_id, act, token=who.token)
-        return events
+        return decided
+
+    async def _is_reporter(self, brake_id: str, who: Approver) -> bool:
+        """Whether what the brake holds was reported by them, as far as is known."""
+        channel = await self._brakes.channel_of(brake_id)
+        if channel is None or not channel.reporter:
+            return False
+        return await self._one_person.is_same(who.principal, Author(channel.reporter))
+
+    async def _decider(self, brake_id: str, who: Approver, reason: str) -> Decider:
+        me, agrees = who.principal, set()
+        if who.user_id != CLI_USER and not me.is_nobodys:  # of these nobody has proved who it is
+            for event, asked in (await self._brakes.refusals(brake_id, who.scope)).items():
+                author = Author(asked.user_id, asked.own_keys, asked.typed)
+                if not await self._one_person.is_same(me, author):
+                    agrees.add(event)
+        return Decider(
+            who.user_id,
+            who.name,
+            reason,
+            in_pairs=frozenset(kind.value for kind in self._pairs.prolong),
+            agrees=frozenset(agrees),
+            own_keys=me.own_keys,
+            typed=who.typed,
+            is_bound=who.scope.partners is not None,
+        )
 
     def _shown(self, row: HeldRow, who: Approver) -> HeldEvent:
         return HeldEvent(
@@ -256,6 +329,7 @@ class BrakeDesk:
             row.cutoff_at,
             row.received_at,
             self._leaver(row) if who.sees_names else "",
+            row.refusal.name if row.refusal else "",
         )
 
     def _leaver(self, row: HeldRow) -> str:

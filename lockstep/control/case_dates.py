@@ -77,7 +77,7 @@ class CaseDates:
         self, me: Principal, case_id: str, dates: Dates, *, reason: str, seen: str = ""
     ) -> Done | Asked:
         """Move the cutoff of a case that has not begun; to later, maybe when somebody agrees."""
-        person = Person(named(me), text_of(reason))
+        person = Person(named(me), text_of(reason), user_id=me.user_id)
         found = await self._waiting(me, case_id, seen)
         move = await self._move(me, found, ActKind.RESCHEDULE, person, dates)
         case, pairs = found.view.case, self._desk.pairs
@@ -93,7 +93,7 @@ class CaseDates:
 
         Afterwards nothing is ever re-enabled by us.
         """
-        person = Person(named(me), text_of(reason))
+        person = Person(named(me), text_of(reason), user_id=me.user_id)
         found = await self._waiting(me, case_id, seen)
         if self._desk.pairs.need_second_to_prolong(found.view.case.kind):
             return await self._ask(me, found, ActKind.RESCIND, person, {})
@@ -112,7 +112,7 @@ class CaseDates:
 
         From then on access that people give them is not taken again in the name of this case.
         """
-        person = Person(named(me), text_of(reason))
+        person = Person(named(me), text_of(reason), user_id=me.user_id)
         found = await self._desk.find(me, case_id)
         living(found)
         if seen and seen != dates_seen(found):
@@ -127,7 +127,7 @@ class CaseDates:
         self, me: Principal, case_id: str, more: Correction, *, reason: str, seen: str = ""
     ) -> Done:
         """Add keys of the leaver, or correct kind, partner or site of the case."""
-        person = Person(named(me), text_of(reason))
+        person = Person(named(me), text_of(reason), user_id=me.user_id)
         found = await self._desk.find(me, case_id)
         living(found)
         if seen and seen != dates_seen(found):

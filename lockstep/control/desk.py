@@ -50,7 +50,7 @@ from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.policy import Tier
 from lockstep.domain.remit import EVERYBODY, Remit
-from lockstep.domain.rights import Scope
+from lockstep.domain.rights import CLI_USER, Scope
 from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.zones import WITHOUT_PLACE
 from lockstep.storage.inbox import Inbox
@@ -88,11 +88,15 @@ class UnansweredError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who asks: recorded with the decision. ``second`` is somebody else who agreed."""
+    """Who asks: recorded with the decision. ``second`` is somebody else who agreed.
+
+    ``user_id``: theirs; "" on the command line, where nobody has one.
+    """
 
     actor: str
     reason: str
     second: str = ""
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +384,7 @@ class Desk:
             ),
             priority=event.kind.priority,
             about=(event.worker.id, event.spell),
+            reporter=person.user_id or CLI_USER,
         )
 
     async def _restate(

@@ -15,11 +15,12 @@ from lockstep.control.events import EventError, TerminationEvent
 from lockstep.control.places import Places
 from lockstep.control.reporting import event_of
 from lockstep.control.whose_case import Found, WhoseCase
-from lockstep.domain.brakes import BrakeRule, Flow
+from lockstep.domain.brakes import BrakeRule, Channel, Flow
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.remit import EVERYBODY, Remit
+from lockstep.domain.rights import CLI_USER
 from lockstep.domain.sheets import SheetLine
 from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.storage.brakes import Brakes
@@ -137,6 +138,11 @@ class Sight(Protocol):
         """For whose people they speak."""
         ...
 
+    @property
+    def reporter(self) -> str:
+        """With whose reports theirs are counted, by id."""
+        ...
+
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         """Why each may not be reported; "" where it may."""
         ...
@@ -157,6 +163,10 @@ class _Everything:
 
     sealed = True
     remit = EVERYBODY
+
+    @property
+    def reporter(self) -> str:
+        return CLI_USER
 
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         return [""] * len(said)
@@ -281,8 +291,9 @@ class LeaverLines:
         counted = [number for number, line in enumerate(lines) if _is_braked(line)]
         if self._rule.is_off or not counted:
             return list(lines)
-        flows = await self._brakes.flows([LOCAL_SOURCE], now=datetime.now(UTC))
-        flow = sight.flow(flows[LOCAL_SOURCE])
+        channel = Channel(LOCAL_SOURCE, sight.reporter)
+        flows = await self._brakes.flows([channel], now=datetime.now(UTC))
+        flow = sight.flow(flows[channel])
         flow.is_local = True
         forecast = list(lines)
         for number in sorted(counted, key=lambda each: _kind(lines[each]).priority):

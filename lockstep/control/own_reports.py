@@ -299,6 +299,7 @@ class OwnReports:
             priority=event.kind.priority,
             about=(event.worker.id, event.spell),
             refused=refused,
+            reporter=by.user_id,
         )
 
     def _cutoff(self, event: TerminationEvent) -> datetime:

@@ -293,7 +293,7 @@ class OwnSheets:
             numbered_by=line.found.said.whose_number,
         )
         about = line.event.worker.id, line.event.spell
-        return Arriving(key, body, line.event.kind.priority, about)
+        return Arriving(key, body, line.event.kind.priority, about, by.user_id)
 
     async def _settled(self, keys: dict[int, str]) -> None:
         """Wait until a worker has come to every event, as long as it goes on."""

@@ -168,6 +168,11 @@ class ReporterSight:
         """For whose people they speak."""
         return self.by.remit
 
+    @property
+    def reporter(self) -> str:
+        """With whose reports theirs are counted."""
+        return self.by.user_id
+
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         """Why each may not be reported; "" where it may."""
         return await self.reporters.why_not(said, self.by)

@@ -147,7 +147,9 @@ class SecondPerson:
         asked: Mapping[str, Any],
         words: str,
     ) -> Done:
-        person = Person(str(asked["actor"]), str(asked["reason"]), named(me))
+        person = Person(
+            str(asked["actor"]), str(asked["reason"]), named(me), user_id=request.asked_by
+        )
         kind = ActKind(request.kind)
         move = await self._dates.agreed(me, found, kind, person, asked)
         await self._check_asker(request, asked)

@@ -187,6 +187,7 @@ class Statements:
                 one.found.said,
                 one.read.cutoff,
                 one.read.said.actor if one.read.said else "",
+                one.read.event.reporter,
             )
             for one in reads
             if one.is_braked and one.read.event.brake_id is None

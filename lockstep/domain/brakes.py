@@ -24,9 +24,34 @@ class BrakeState(StrEnum):
     REFUSED = "refused"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Channel:
+    """Whose reports are counted together: a source's, or those of one of our own people.
+
+    So nobody fills another's brake, and no flood of one holds whom others report.
+
+    Args:
+        reporter: the id of a user or a token; "" where a source signed.
+    """
+
+    source: str
+    reporter: str = ""
+
+    @property
+    def stored(self) -> str:
+        """In one text: no name of a source holds a slash."""
+        return f"{self.source}/{self.reporter}" if self.reporter else self.source
+
+    @classmethod
+    def read(cls, stored: str) -> Channel:
+        """What `stored` wrote."""
+        source, _, reporter = stored.partition("/")
+        return cls(source, reporter)
+
+
 @dataclass(frozen=True, slots=True)
 class BrakeRule:
-    """How many new spells of one source may end within an hour; 0 is no limit.
+    """How many new spells of one channel may end within an hour; 0 is no limit.
 
     Dismissals have a count of their own, so that a single one passes while a mass import waits.
     """
@@ -41,7 +66,7 @@ class BrakeRule:
 
 @dataclass(slots=True)
 class Flow:
-    """What one source opened within the hour, counted on while events are admitted.
+    """What came by one channel within the hour, counted on while events are admitted.
 
     Args:
         brake_id: its brake, if one is on.

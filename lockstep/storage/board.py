@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, exists, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from lockstep.domain.brakes import Channel
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Scope
@@ -290,7 +291,8 @@ class BoardReads:
             Standing(system, until, frozenset(partners), frozenset(spares), bool(agreed_by))
             for system, until, partners, spares, agreed_by in rows
         )
-        return Standstill(standing, tuple(sources), events, since)
+        braking = dict.fromkeys(Channel.read(stored).source for stored in sources)
+        return Standstill(standing, tuple(braking), events, since)
 
     async def _rows(self, connection: AsyncConnection, ids: Sequence[str]) -> list[BoardCase]:
         """All about these cases, in their order."""

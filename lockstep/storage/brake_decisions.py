@@ -21,16 +21,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.brakes import BrakeState
+from lockstep.domain.brakes import BrakeState, Channel
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.storage.brake_rows import (
     BrakeDecidedError,
     BrakeUnknownError,
+    Decided,
     Decider,
     DecisionRow,
     OwnEventsError,
+    Refusal,
     is_sealed_event,
     visible_held,
 )
@@ -61,8 +63,10 @@ class BrakeDecisions:
         scope: Scope = EVERYTHING,
         chosen: Collection[int] | None = None,
         up_to: int | None = None,
-    ) -> int:
-        """Release or refuse events that a brake holds; return how many.
+    ) -> Decided:
+        """Release or refuse events that a brake holds.
+
+        Of the kinds that nobody refuses alone, it is noted who would, until somebody else agrees.
 
         Args:
             brake_id: a brake that is on.
@@ -81,11 +85,58 @@ class BrakeDecisions:
             brake = await _locked(connection, brake_id)
             rows = await self._wanted(connection, brake_id, scope, chosen=chosen, up_to=up_to)
             own = {self._actor(name) for name in who.known_as}
-            if any(row.actor_index in own for row in rows if row.actor_index):
-                raise OwnEventsError("somebody else must decide about what you have reported")
-            await self._carry_out(connection, brake_id, decision, who, [r.inbox_id for r in rows])
-            await self._put_on_record(connection, brake, decision, who, rows)
-        return len(rows)
+            is_own = any(row.actor_index in own for row in rows if row.actor_index)
+            if is_own and decision is BrakeState.RELEASED:
+                raise OwnEventsError("somebody else must release what you have reported")
+            asked = await self._ask(connection, decision, who, rows)
+            rows = [row for row in rows if row.inbox_id not in asked]
+            if rows:
+                ids = [row.inbox_id for row in rows]
+                await self._carry_out(connection, brake_id, decision, who, ids)
+                await self._put_on_record(connection, brake, decision, who, rows)
+        return Decided(len(rows), len(asked))
+
+    async def channel_of(self, brake_id: str) -> Channel | None:
+        """What a brake is for; None where there is none."""
+        query = select(brakes.c.source).where(brakes.c.brake_id == brake_id)
+        async with self._engine.connect() as connection:
+            found = await connection.scalar(query)
+        return None if found is None else Channel.read(found)
+
+    async def refusals(self, brake_id: str, scope: Scope) -> dict[int, Refusal]:
+        """By event, who would refuse it and waits for somebody else."""
+        query = select(held_events.c.inbox_id, held_events.c.refusal).where(
+            held_events.c.brake_id == brake_id,
+            held_events.c.refusal.is_not(None),
+            visible_held(scope),
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return {row.inbox_id: found for row in rows if (found := self._refusal(row)) is not None}
+
+    async def _ask(
+        self,
+        connection: AsyncConnection,
+        decision: BrakeState,
+        who: Decider,
+        rows: Sequence[Any],
+    ) -> set[int]:
+        """Note who would refuse what nobody refuses alone; return what waits for somebody else."""
+        if decision is BrakeState.RELEASED:
+            return set()
+        asked = {
+            row.inbox_id
+            for row in rows
+            if row.kind in who.in_pairs and not (row.refusal and row.inbox_id in who.agrees)
+        }
+        for row in rows:
+            if row.inbox_id in asked and row.refusal is None:
+                await connection.execute(
+                    update(held_events)
+                    .where(held_events.c.inbox_id == row.inbox_id)
+                    .values(refusal=self._seal_refusal(row.inbox_id, who))
+                )
+        return asked
 
     async def decided(self, scope: Scope) -> list[DecisionRow]:
         """The newest decisions; only for whoever may know of every partner. Personal."""
@@ -102,7 +153,7 @@ class BrakeDecisions:
         found = [
             DecisionRow(
                 brake_id=row.brake_id,
-                source=row.source,
+                source=Channel.read(row.source).source,
                 decided_at=datetime.fromisoformat(said["at"]),
                 decision=said["decision"],
                 events=said["events"] - (0 if scope.sealed else said["sealed"]),
@@ -128,6 +179,8 @@ class BrakeDecisions:
         query = select(
             held_events.c.inbox_id,
             held_events.c.actor_index,
+            held_events.c.kind,
+            held_events.c.refusal,
             is_sealed_event().label("is_sealed"),
         ).where(held_events.c.brake_id == brake_id, visible_held(scope))
         if chosen is not None:
@@ -191,15 +244,20 @@ class BrakeDecisions:
         values: dict[str, Any] = {"private": self._seal(brake.brake_id, said)}
         if not await connection.scalar(left):
             values |= {"state": decision.value, "decided_by": who.user_id, "decided_at": now}
+            values |= {"counts_on": who.is_bound}
         await connection.execute(
             update(brakes).where(brakes.c.brake_id == brake.brake_id).values(**values)
         )
-        data = {
+        data: dict[str, object] = {
             "brake": brake.brake_id,
-            "source": brake.source,
+            **said_of(Channel.read(brake.source)),
             "decision": decision.value,
             "events": len(rows),
         }
+        if decision is BrakeState.REFUSED:
+            pairs = [row for row in rows if row.kind in who.in_pairs]
+            askers = {found.user_id for row in pairs if (found := self._refusal(row)) is not None}
+            data |= {"in_pairs": len(pairs), "asked_by": sorted(askers)} if pairs else {}
         number = f"{brake.brake_id}:{len(said)}"
         actor = Actor("person", who.user_id)
         entry = self._entry(EntryKind.BRAKE_DECIDED, number, now, data, actor)
@@ -222,6 +280,23 @@ class BrakeDecisions:
             actor=actor or Actor(),
             data=data,
         )
+
+    def _seal_refusal(self, inbox_id: int, who: Decider) -> bytes:
+        said = {
+            "user": who.user_id,
+            "name": who.name,
+            "own_keys": sorted(index.hex() for index in who.own_keys),
+            "typed": list(who.typed),
+        }
+        return self._ring.encrypt(json.dumps(said).encode(), context=_refusal_context(inbox_id))
+
+    def _refusal(self, row: Any) -> Refusal | None:
+        if row.refusal is None:
+            return None
+        raw = self._ring.decrypt(bytes(row.refusal), context=_refusal_context(row.inbox_id))
+        said = json.loads(raw)
+        keys = frozenset(bytes.fromhex(key) for key in said["own_keys"])
+        return Refusal(said["user"], said["name"], keys, tuple(said["typed"]))
 
     def _actor(self, name: str) -> bytes:
         return self._ring.blind_index("brake-actor", self._tenant, name.strip().casefold())
@@ -279,6 +354,16 @@ async def _why_none(connection: AsyncConnection, brake_id: str, scope: Scope) ->
 def _among(column: ColumnElement[int]) -> ColumnElement[bool]:
     """One array and no list in the text: thousands of events are one parameter."""
     return column == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def said_of(channel: Channel) -> dict[str, object]:
+    """How an entry names it."""
+    more = {"reporter": channel.reporter} if channel.reporter else {}
+    return {"source": channel.source, **more}
+
+
+def _refusal_context(inbox_id: int) -> bytes:
+    return f"refusal\x00{inbox_id}".encode()
 
 
 def _brake_context(brake_id: str) -> bytes:

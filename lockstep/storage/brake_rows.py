@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, not_, true
 
+from lockstep.domain.brakes import Channel
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.tables.intake import held_events
@@ -56,11 +57,15 @@ class BrakeView:
     """
 
     brake_id: str
-    source: str
+    channel: Channel
     set_at: datetime
     limit: tuple[int, int] | None
     groups: tuple[HeldGroup, ...]
     newest: int
+
+    @property
+    def source(self) -> str:
+        return self.channel.source
 
     @property
     def count(self) -> int:
@@ -98,20 +103,51 @@ class HeldRow:
     cutoff_at: datetime
     received_at: datetime
     body: bytes = field(repr=False)
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Who decides. ``user_id`` is random; ``name`` is personal and kept encrypted."""
+    """Who decides. ``user_id`` is random; ``name`` is personal and kept encrypted.
+
+    Args:
+        in_pairs: kinds of leaver that nobody refuses alone.
+        agrees: events that somebody else has asked to refuse, and that they may agree to.
+        own_keys, typed: what the second person is compared with.
+        is_bound: to partners: the count of the channel does not begin anew.
+    """
 
     user_id: str
     name: str = field(repr=False)
     reason: str = field(repr=False)
+    in_pairs: frozenset[str] = frozenset()
+    agrees: frozenset[int] = frozenset()
+    own_keys: frozenset[bytes] = field(default=frozenset(), repr=False)
+    typed: tuple[str, ...] = field(default=(), repr=False)
+    is_bound: bool = False
 
     @property
     def known_as(self) -> set[str]:
         """Everything by which an event may say who reported it."""
-        return {self.user_id, self.name} - {""}
+        return {self.user_id, self.name, self.name.partition("@")[0], *self.typed} - {""}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Somebody would refuse a dismissal; somebody else has to agree."""
+
+    user_id: str
+    name: str = field(repr=False)
+    own_keys: frozenset[bytes] = field(default=frozenset(), repr=False)
+    typed: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How many events were decided about, and how many wait for somebody else to agree."""
+
+    events: int
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from lockstep.domain.brakes import BrakeCause, BrakeState, Flow
+from lockstep.domain.brakes import BrakeCause, BrakeState, Channel, Flow
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.rights import Scope
 from lockstep.evidence.entries import EntryKind
-from lockstep.storage.brake_decisions import BrakeDecisions
+from lockstep.storage.brake_decisions import BrakeDecisions, said_of
 from lockstep.storage.brake_rows import (
     BrakeView,
     Held,
@@ -45,33 +45,41 @@ MOST_BRAKES = 50
 class Brakes(BrakeDecisions):
     """Every change explains itself in the ledger, in the same transaction."""
 
-    async def flows(self, sources: Collection[str], *, now: datetime) -> dict[str, Flow]:
-        """What each source opened within the hour, and whether its brake is on.
+    async def flows(self, channels: Collection[Channel], *, now: datetime) -> dict[Channel, Flow]:
+        """What came by each channel within the hour, and whether its brake is on.
 
         What somebody has released does not count, and what came before a whole brake was released
-        does not either: the count begins anew.
+        does not either: the count begins anew, unless whoever released it is bound to partners.
         """
-        given = {"sources": sorted(sources), "since": now - HOUR}
+        wanted = sorted(channels)
+        given = {
+            "stored": [channel.stored for channel in wanted],
+            "sources": [channel.source for channel in wanted],
+            "reporters": [channel.reporter for channel in wanted],
+            "since": now - HOUR,
+        }
         async with self._engine.connect() as connection:
             rows = (await connection.execute(_FLOWS, given)).all()
-        return {row.source: _flow(row) for row in rows}
+        return {Channel.read(row.stored): _flow(row) for row in rows}
 
-    async def put_on(self, source: str, cause: BrakeCause, *, observed: int, allowed: int) -> str:
-        """Set a source's brake, or find it set already; return its id."""
+    async def put_on(
+        self, channel: Channel, cause: BrakeCause, *, observed: int, allowed: int
+    ) -> str:
+        """Set a channel's brake, or find it set already; return its id."""
         now = whole_ms(datetime.now(UTC))
         brake_id = "b" + base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
         row = {
             "brake_id": brake_id,
-            "source": source,
+            "source": channel.stored,
             "cause": cause.value,
             "set_at": now,
             "observed": observed,
             "allowed": allowed,
         }
         standing = select(brakes.c.brake_id).where(
-            brakes.c.source == source, brakes.c.state == BrakeState.ON.value
+            brakes.c.source == channel.stored, brakes.c.state == BrakeState.ON.value
         )
-        data = {"brake": brake_id, "source": source, "observed": observed, "allowed": allowed}
+        data = {"brake": brake_id, **said_of(channel), "observed": observed, "allowed": allowed}
         while True:
             async with self._engine.begin() as connection:
                 if await connection.scalar(_SET, row) is not None:
@@ -167,6 +175,7 @@ class Brakes(BrakeDecisions):
                 row.cutoff_at,
                 row.received_at,
                 self._ring.decrypt(row.body, context=event_context(row.source, row.dedupe_key)),
+                self._refusal(row),
             )
             for row in rows
         ]
@@ -192,7 +201,7 @@ def _view(rows: Sequence[Any], scope: Scope) -> BrakeView:
     tells = scope.partners is None and (scope.sealed or first.cause != BrakeCause.DISMISSALS)
     return BrakeView(
         brake_id=first.brake_id,
-        source=first.source,
+        channel=Channel.read(first.source),
         set_at=first.set_at,
         limit=(first.observed, first.allowed) if tells else None,
         groups=tuple(HeldGroup(row.partner, row.kind, row.events, row.first) for row in rows),
@@ -211,26 +220,29 @@ _SET = (
 )
 _FLOWS = text(
     """
-    select s.source, b.brake_id, b.cause,
+    select s.stored, b.brake_id, b.cause,
         count(c.kind) filter (where c.kind = 'involuntary') as dismissals,
         count(c.kind) filter (where c.kind <> 'involuntary') as others
-    from unnest(:sources) as s(source)
-    left join brakes b on b.source = s.source and b.state = 'on'
+    from unnest(:stored, :sources, :reporters) as s(stored, source, reporter)
+    left join brakes b on b.source = s.stored and b.state = 'on'
     left join lateral (
         select greatest(:since, max(r.decided_at)) as at from brakes r
-        where r.source = s.source and r.state = 'released'
+        where r.source = s.stored and r.state = 'released' and not r.counts_on
     ) begun on true
     left join lateral (
-        select c.kind from cases c
-        where c.source = s.source and c.status <> 'rescinded'
-            and (c.opened_at > begun.at or (c.kind = 'involuntary' and c.dismissed_at > begun.at))
-            and c.case_id not in (
-                select i.case_id from brakes r join inbox i on i.brake_id = r.brake_id
-                where r.source = s.source and i.case_id is not null
-                    and (r.decided_at is null or r.decided_at > :since - interval '1 day')
-            )
+        select case when bool_or(c.kind = 'involuntary'
+            and (i.verdict = 'amend' or c.dismissed_at is null))
+            then 'involuntary' else 'other' end as kind
+        from cases c join inbox i on i.case_id = c.case_id
+        where (c.opened_at > begun.at or c.dismissed_at > begun.at) and c.status <> 'rescinded'
+            and i.source = s.source and i.reporter = s.reporter and i.brake_id is null
+            and (i.verdict = 'open' and c.opened_at > begun.at
+                or i.verdict = 'amend' and c.kind = 'involuntary' and c.dismissed_at > begun.at)
+        group by c.case_id
     ) c on true
-    group by s.source, b.brake_id, b.cause
+    group by s.stored, b.brake_id, b.cause
     """
-).bindparams(bindparam("sources", type_=ARRAY(Text)))
-"""``greatest`` passes over nulls. What HR made a dismissal counts as one that came then."""
+).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("stored", "sources", "reporters")))
+"""``greatest`` passes over nulls. What was made a dismissal counts as one that came then, for
+whoever made it one: each event counts for the channel that it came by, whosever case it is about.
+"""

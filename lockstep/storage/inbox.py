@@ -47,6 +47,8 @@ class InboxEvent:
     """The brake that held it; whoever released it has looked at it."""
     identity_index: bytes | None = None
     """Which spell it is about, as a blind index; None where nobody has read it yet."""
+    reporter: str = ""
+    """Who of our own people sent it, by the id of a user or a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Arriving:
     body: bytes = field(repr=False)
     priority: int
     about: tuple[str, str] = field(repr=False)
+    reporter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Disposition:
 
 _EVENT = [
     *[inbox.c[name] for name in ("id", "tenant", "source", "dedupe_key", "received_at")],
-    *[inbox.c[name] for name in ("attempts", "body", "brake_id", "identity_index")],
+    *[inbox.c[name] for name in ("attempts", "body", "brake_id", "identity_index", "reporter")],
 ]
 _NEW = insert(inbox)
 _INSERT = _NEW.on_conflict_do_update(
@@ -96,7 +99,7 @@ _INSERT = _NEW.on_conflict_do_update(
         name: _NEW.excluded[name]
         for name in (
             *("received_at", "priority", "body", "state", "error", "verdict", "finished_at"),
-            *("brake_id", "identity_index"),
+            *("brake_id", "identity_index", "reporter"),
         )
     },
     where=and_(inbox.c.state == "refused", _NEW.excluded.state == "pending"),
@@ -135,7 +138,7 @@ _CLAIM = text(
     set claimed_until = now() + interval '{CLAIM.total_seconds()} seconds', attempts = attempts + 1
     from chosen where i.id = chosen.id
     returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.priority,
-        i.brake_id, i.error, i.identity_index
+        i.brake_id, i.error, i.identity_index, i.reporter
     """  # noqa: S608 - our own constant
 )
 """As text: every look at an idle inbox would otherwise build it anew."""
@@ -146,7 +149,7 @@ _CLAIM_ABOUT = text(
     from cases c
     where c.case_id = :case_id and i.state = 'pending' and i.identity_index = c.identity_index
     returning i.id, i.tenant, i.source, i.dedupe_key, i.received_at, i.attempts, i.body, i.brake_id,
-        i.identity_index
+        i.identity_index, i.reporter
     """  # noqa: S608 - our own constant
 )
 _UNREAD = select(*_EVENT).where(inbox.c.state == "pending", inbox.c.identity_index.is_(None))
@@ -179,11 +182,12 @@ class Inbox:
         refused: str | None = None,
         verdict: str | None = None,
         about: tuple[str, str] | None = None,
+        reporter: str = "",
     ) -> bool:
         """Commit one event; False if it is here already. ``refused`` keeps it for people only.
 
         ``verdict``: of one that was refused for what it contradicts. ``about``: worker id and
-        spell, by which a case that begins finds it.
+        spell, by which a case that begins finds it. ``reporter``: who of our own people sent it.
 
         A usable event takes the place of a refused one with the same key.
 
@@ -204,6 +208,7 @@ class Inbox:
             "identity_index": (
                 spell_index(self._ring, tenant, *about) if about and not refused else None
             ),
+            "reporter": reporter,
         }
         async with self._engine.begin() as connection:
             if not self._is_fit:  # a database that was away when this process started
@@ -229,6 +234,7 @@ class Inbox:
                     event.body, context=event_context(source, event.dedupe_key)
                 ),
                 "identity_index": spell_index(self._ring, tenant, *event.about),
+                "reporter": event.reporter,
             }
             for event in events
         ]
@@ -307,6 +313,7 @@ class Inbox:
             body=body,
             brake_id=row.brake_id,
             identity_index=row.identity_index,
+            reporter=row.reporter,
         )
 
     async def finish(self, dispositions: Sequence[Disposition]) -> None:

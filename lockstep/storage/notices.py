@@ -330,7 +330,9 @@ def _queries(now: datetime) -> list[tuple[NoticeKind, Any]]:
         ),
         (
             NoticeKind.BRAKE,
-            _plain(brakes.c.brake_id, brakes.c.set_at, brakes.c.source).where(
+            _plain(
+                brakes.c.brake_id, brakes.c.set_at, func.split_part(brakes.c.source, "/", 1)
+            ).where(
                 brakes.c.state == "on",
                 exists().where(
                     held_events.c.brake_id == brakes.c.brake_id, visible_held(_EVERYBODY)

@@ -212,7 +212,11 @@ def _console(
             one_person=one_person,
         ),
         brake=BrakeDesk(
-            Brakes(engine, ring, settings.tenant), sessions.log, tenant=settings.tenant
+            Brakes(engine, ring, settings.tenant),
+            sessions.log,
+            tenant=settings.tenant,
+            pairs=settings.console.pairs(),
+            one_person=one_person,
         ),
         tokens=ApiTokenDesk(engine, ring, tenant=settings.tenant),
         bars=Bars(engine, ring, tenant=settings.tenant),

@@ -15,11 +15,14 @@ from lockstep.control.brake import Approver, Brake, BrakeDesk
 from lockstep.control.desk import RefusedError
 from lockstep.control.events import TerminationEvent, local_body
 from lockstep.control.intake import Dispatcher
+from lockstep.control.one_person import OnePerson
+from lockstep.control.pairs import Pairs
 from lockstep.domain.brakes import BrakeRule, BrakeState
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.acts import ActsLog
+from lockstep.storage.brake_rows import Decided
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.case_keys import key_indexes
 from lockstep.storage.inbox import Disposition
@@ -53,7 +56,13 @@ class Hall:
     def __init__(self, work: Casework, rule: BrakeRule = RULE) -> None:
         self.work = work
         self.brakes = Brakes(work.engine, work.ring, TENANT)
-        self.desk = BrakeDesk(self.brakes, ActsLog(work.engine, TENANT), tenant=TENANT)
+        self.desk = BrakeDesk(
+            self.brakes,
+            ActsLog(work.engine, TENANT),
+            tenant=TENANT,
+            pairs=Pairs(),
+            one_person=OnePerson(work.engine, work.ring),
+        )
         self.starter = Starter()
         self.rule = rule
         self.dispatcher = self.another_worker()
@@ -68,7 +77,9 @@ class Hall:
             brake=Brake(self.brakes, self.work.ring, self.rule),
         )
 
-    async def send(self, worker: str, *, source: str = "hr", actor: str = "", **said) -> str:
+    async def send(
+        self, worker: str, *, source: str = "hr", actor: str = "", reporter: str = "", **said
+    ) -> str:
         """Put an event into the inbox; return its key."""
         event = event_of(worker, **said)
         key = f"{worker}-{event.revision}-{event.action.value}"
@@ -82,6 +93,7 @@ class Hall:
             received_at=datetime.now(UTC),
             body=body,
             priority=event.kind.priority,
+            reporter=reporter,
         )
         return key
 
@@ -238,7 +250,7 @@ async def test_released_events_open_cases_and_are_not_held_again(hall):
     later = await hall.send("W-later")
     await hall.dispatch()
 
-    assert events == 7
+    assert (events.events, events.asked) == (7, 0)
     assert await hall.states() == {"done": 11}
     assert await hall.state(later) == "done"
     assert await hall.desk.standing(APPROVER) == []
@@ -297,12 +309,10 @@ async def test_chosen_events_are_released_and_the_rest_waits(hall):
     await hall.dispatch()
     view = await hall.the_brake()
     first, *rest = await hall.ids(view)
-    assert (
-        await hall.desk.decide(
-            view.brake_id, RELEASED, APPROVER, reason="this one is true", chosen=[first]
-        )
-        == 1
+    done = await hall.desk.decide(
+        view.brake_id, RELEASED, APPROVER, reason="this one is true", chosen=[first]
     )
+    assert done.events == 1
     await hall.dispatch()
 
     assert await hall.states() == {"done": 4, "held": 2}
@@ -337,7 +347,7 @@ async def test_of_two_approvers_one_wins_and_the_other_is_told(hall):
         return_exceptions=True,
     )
 
-    assert {type(answer) for answer in answers} == {int, RefusedError}
+    assert {type(answer) for answer in answers} == {Decided, RefusedError}
     assert len(await hall.entries("brake:decided")) == 1
 
 
@@ -382,7 +392,7 @@ async def test_what_is_out_of_scope_is_not_there(hall):
         await hall.desk.decide(
             view.brake_id, RELEASED, all_but_sealed, reason="guessed", chosen=sealed
         )
-    assert await hall.desk.decide(view.brake_id, RELEASED, south, reason="ours") == 2
+    assert (await hall.desk.decide(view.brake_id, RELEASED, south, reason="ours")).events == 2
     assert await hall.desk.standing(south) == []
     assert (await hall.the_brake()).count == 2
     assert await hall.desk.decided(south) == []

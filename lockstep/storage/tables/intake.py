@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Identity,
@@ -39,6 +40,7 @@ inbox = Table(
     Column("finished_at", Instant),
     Column("brake_id", Text),
     Column("identity_index", LargeBinary),
+    Column("reporter", Text, nullable=False, server_default=""),
     UniqueConstraint("source", "dedupe_key"),
     Index("ix_inbox_pending", "priority", "id", postgresql_where=text("state = 'pending'")),
     Index("ix_inbox_brake_id", "brake_id", postgresql_where=text("brake_id is not null")),
@@ -64,7 +66,8 @@ inbox = Table(
 pending again and keeps its ``brake_id``: it is not held a second time. ``error``: why it was
 refused; while it is pending, why it cannot be read; once it is done, what of it was not done.
 ``identity_index``: which spell it is about, as in ``cases``; null where nobody has read it yet,
-empty where nobody can, and null again once it is finished.
+empty where nobody can, and null again once it is finished. ``reporter``: who of our own people
+sent it, by the id of a user or a token.
 """
 
 brakes = Table(
@@ -80,10 +83,12 @@ brakes = Table(
     Column("decided_by", Text),
     Column("decided_at", Instant),
     Column("private", LargeBinary),
+    Column("counts_on", Boolean, nullable=False, server_default="false"),
     Index("uq_brakes_on", "source", unique=True, postgresql_where=text("state = 'on'")),
 )
 """``state``: on, released or refused; at most one is on for a source. ``cause``: what was too many,
-terminations or dismissals.
+terminations or dismissals. ``source``: a `lockstep.domain.brakes.Channel` in one text.
+``counts_on``: it was decided by somebody bound to partners, and so the count did not begin anew.
 """
 
 held_events = Table(
@@ -96,9 +101,11 @@ held_events = Table(
     Column("cutoff_at", Instant, nullable=False),
     Column("key_indexes", ARRAY(LargeBinary), nullable=False),
     Column("actor_index", LargeBinary),
+    Column("refusal", LargeBinary),
     Index("ix_held_events_brake_id", "brake_id", "cutoff_at", "inbox_id"),
 )
 """What a brake holds, as far as it must be known without opening it; gone once it is decided.
 
-``actor_index``: blind index of who of our own people reported it.
+``actor_index``: blind index of who of our own people reported it. ``refusal``: who would refuse a
+dismissal, and waits for somebody else to agree.
 """

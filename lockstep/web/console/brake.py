@@ -75,7 +75,7 @@ async def _decide(
     form = await request.form(max_files=0, max_fields=MOST_CHOSEN + 20)
     try:
         chosen = _chosen(form)
-        await console.brake.decide(
+        decided = await console.brake.decide(
             brake_id,
             decision,
             who,
@@ -85,7 +85,9 @@ async def _decide(
         )
     except RefusedError as error:
         return await _page(console, request, signed, problem=str(error))
-    return RedirectResponse(f"{HOME}?done={decision.value}", HTTPStatus.SEE_OTHER)
+    done = decision.value if decided.events or not decided.asked else "asked"
+    more = "&asked=yes" if decided.asked and decided.events else ""
+    return RedirectResponse(f"{HOME}?done={done}{more}", HTTPStatus.SEE_OTHER)
 
 
 async def _page(
@@ -110,6 +112,7 @@ async def _page(
         brakes=shown,
         decided=await console.brake.decided(who),
         done=asked.get("done", "") if not problem else "",
+        asked=bool(asked.get("asked")) and not problem,
         here=f"{HOME}?{request.url.query}" if request.url.query and not problem else HOME,
         problem=problem,
         sees_all=me.scope == EVERYTHING,

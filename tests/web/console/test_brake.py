@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, text
 
-from lockstep.domain.brakes import BrakeCause
+from lockstep.domain.brakes import BrakeCause, Channel
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
@@ -37,7 +37,9 @@ async def hold(
 ) -> str:
     """Let a brake of ``hr`` hold some events; return its id."""
     brakes = Brakes(site.engine, site.ring, TENANT)
-    brake_id = await brakes.put_on("hr", BrakeCause.TERMINATIONS, observed=101, allowed=100)
+    brake_id = await brakes.put_on(
+        Channel("hr"), BrakeCause.TERMINATIONS, observed=101, allowed=100
+    )
     workers = [f"W-{partner}-{kind.value}-{start + i}" for i in range(number)]
     rows = [
         {
