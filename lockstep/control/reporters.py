@@ -139,6 +139,11 @@ class TypedSight:
     sealed: bool = True
     remit: Remit = EVERYBODY
 
+    @property
+    def reporter(self) -> str:
+        """With whose reports theirs are counted."""
+        return self.by.user_id
+
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         """Why each may not be reported; "" where it may."""
         return await self.reporters.why_not(said, self.by)
