@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_04_brake_channels"
-down_revision = "2026_12_03_levers"
+down_revision = "2026_12_04_called_off"
 branch_labels = None
 depends_on = None
 
