@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -56,6 +57,21 @@ async def test_a_stuck_revocation_is_seen_mended_and_closed(window, stage):
     assert await _same(board.page)
     assert await _same(case.page)
     await stage.walk.status(case_id, "closed")
+
+
+async def test_a_page_says_so_when_the_server_falls_silent(window, stage):
+    """Its connection stands, and nobody answers on it: the page does not go on saying "Live"."""
+    board = await window(cookie=await stage.member("Olivia Operator", Role.OPERATOR))
+    await board.open("/console/")
+    await board.live()
+    web = stage.installation
+    web.kill("web", signal.SIGSTOP)
+    try:
+        said = board.page.locator("[data-live-state]").first
+        await expect(said).to_contain_text("Not live", timeout=SOON)
+    finally:
+        web.kill("web", signal.SIGCONT)
+    await board.live()
 
 
 async def test_two_act_at_the_same_instant(window, stage):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from secrets import token_urlsafe
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 from lockstep.control.desk import RefusedError
 from lockstep.control.events import EventError
 from lockstep.control.own_reports import Sent, Submission
-from lockstep.domain.cutoff import CutoffError, zone_named
+from lockstep.domain.cutoff import CutoffError, local_instant, zone_named
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
 from lockstep.domain.zones import zone_names
@@ -209,14 +209,27 @@ def _dates(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _instant(text: str, zone: str) -> str:
-    """A wall clock's time in ``zone``; of an hour that comes twice, the first."""
+    """A wall clock's time in ``zone``; of an hour that comes twice, the first.
+
+    Raises:
+        EventError: no time, no zone, or a time that the clock there leaves out on that day.
+    """
     try:
-        local = datetime.fromisoformat(text).replace(tzinfo=zone_named(zone), fold=0)
-        return local.astimezone(UTC).isoformat()
+        wall = datetime.fromisoformat(text).replace(tzinfo=None, fold=0)
+        place = zone_named(zone)
+        instant = local_instant(wall.date(), wall.time(), place)
     except CutoffError as error:
         raise EventError([str(error)]) from None
     except (ValueError, OverflowError):
         raise EventError(["access ends at: give a day and a time"]) from None
+    shown = instant.astimezone(place)
+    if shown.replace(tzinfo=None, fold=0) != wall:
+        skipped = (
+            f"access ends at: on {wall:%Y-%m-%d} clocks in {zone} are put forward and never "
+            f"show {wall:%H:%M}; the first time after it is {shown:%H:%M}"
+        )
+        raise EventError([skipped])
+    return instant.isoformat()
 
 
 async def _given(request: Request) -> dict[str, str]:

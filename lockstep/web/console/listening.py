@@ -23,7 +23,8 @@ LOOK_S = 1.0
 SPACING_S = 2.0
 """Between two signs to one page: on a lay-off day something changes all the time."""
 CHECK_S = 5.0
-"""How often a session is looked at again; each look is followed by a heartbeat."""
+"""How often a session is looked at again; each look is followed by a heartbeat. The page's script
+calls three that are missing in a row a silence."""
 _PATIENCE = 3
 """Looks that may fail before streams end, so that pages say that they are not live."""
 
@@ -137,7 +138,7 @@ async def stream(listener: Listener, stands: Callable[[], Awaitable[bool]]) -> A
             if not await stands():
                 yield b"event: ended\ndata: session\n\n"
                 return
-            yield b": live\n\n"
+            yield b"event: alive\ndata: 1\n\n"
         names, listener.pending = sorted(listener.pending), set()
         for name in names:
             yield f"event: {name}\ndata: 1\n\n".encode()

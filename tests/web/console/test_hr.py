@@ -248,6 +248,30 @@ async def test_an_exact_time_is_read_in_the_zone(hr):
     assert f"{DAY} 01:30:00 UTC" in text_of(page)
 
 
+async def test_a_time_that_no_clock_shows_is_refused(hr):
+    """London skips an hour in March: half past one is not guessed, and the next time is said."""
+    year = datetime.now(UTC).year + 1
+    last = datetime(year, 3, 31, tzinfo=UTC)
+    day = (last - timedelta(days=(last.weekday() + 1) % 7)).date().isoformat()
+    skipped = form(when="at", ends_at=f"{day}T01:30", zone="Europe/London")
+    page = await hr.browser.post(f"{HOME}/preview", skipped)
+
+    assert page.status_code == 422
+    assert "never show 01:30; the first time after it is 02:00" in text_of(page)
+
+
+async def test_an_hour_that_comes_twice_is_the_first(hr):
+    """Earlier is the safe side; the page says which instant that is."""
+    year = datetime.now(UTC).year + 1
+    last = datetime(year, 10, 31, tzinfo=UTC)
+    day = (last - timedelta(days=(last.weekday() + 1) % 7)).date().isoformat()
+    page = await hr.browser.post(
+        f"{HOME}/preview", form(when="at", ends_at=f"{day}T01:30", zone="Europe/London")
+    )
+
+    assert f"{day} 00:30:00 UTC" in text_of(page)
+
+
 async def test_two_presses_of_the_button_are_one_report(hr):
     """And a form without its mark is none."""
     data = {**form(), "once": "k" * 22}

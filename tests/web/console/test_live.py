@@ -93,9 +93,10 @@ async def page(server, browser: Browser, query: str = "") -> AsyncIterator[Strea
             stream.status = answer.status_code
             async for line in answer.aiter_lines():
                 opened.set()
-                if line.startswith("event: "):
+                is_beat = line == "event: alive"
+                stream.beats += is_beat
+                if line.startswith("event: ") and not is_beat:
                     stream.events.append(line.removeprefix("event: "))
-                stream.beats += line == ": live"
         stream.has_ended = True
 
     task = asyncio.create_task(listen())

@@ -11,6 +11,8 @@
     full: "Not live: too many pages are open. Close some, then load this one again.",
   };
   const QUIET_MS = 5 * 60 * 1000;
+  // The server says every five seconds that it is there; a connection may stand though it is not.
+  const SILENCE_MS = 15 * 1000;
   let used = Date.now();
   let last = "";
 
@@ -49,23 +51,31 @@
       this.inner = inner;
       this.names.forEach((name) => this.forward(name));
       inner.onopen = (event) => {
-        say("on");
+        this.hear();
         this.onopen?.(event);
         // Whatever happened before: ask once.
         this.names.forEach((name) => this.dispatchEvent(new MessageEvent(name)));
       };
       inner.onerror = () => {
+        clearTimeout(this.silence);
         say("off");
         if (inner.readyState !== EventSource.CLOSED || this.done) return;
         this.inner = null;
         setTimeout(() => this.open(), 15000);
       };
+      inner.addEventListener("alive", () => this.hear());
       inner.addEventListener("ended", (event) => {
         this.close();
         say(event.data === "full" ? "full" : "ended");
       });
     }
+    hear() {
+      say("on");
+      clearTimeout(this.silence);
+      this.silence = setTimeout(() => say("off"), SILENCE_MS);
+    }
     rest() {
+      clearTimeout(this.silence);
       this.inner?.close();
       this.inner = null;
       if (!this.done) say("hidden");
