@@ -122,6 +122,10 @@ def new_token(
     every_partner: Annotated[
         bool, typer.Option("--every-partner", help="The cases of every partner.")
     ] = False,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Reports leavers of this site only; may be repeated."),
+    ] = None,
     days: Annotated[
         int, typer.Option(min=1, max=LONGEST.days, help="How long it lasts.")
     ] = DEFAULT.days,
@@ -145,6 +149,7 @@ def new_token(
         more=frozenset(permission or ()),
         partners=None if every_partner else frozenset(partner or ()),
         lifetime=timedelta(days=days),
+        sites=frozenset(site) if site else None,
         keys=tuple(Key(kind, text) for text in owner or () for kind in _OWNER),
     )
 
@@ -247,7 +252,7 @@ def _session_table(found: list[SignedIn]) -> Table:
 
 
 def _token_table(found: list[ApiTokenRow]) -> Table:
-    table = _table("id", "for", "may", "partners", "last use", "expires", "ended")
+    table = _table("id", "for", "may", "partners", "sites", "last use", "expires", "ended")
     for row in found:
         partners = "every" if row.partners is None else ", ".join(row.partners)
         table.add_row(
@@ -255,6 +260,7 @@ def _token_table(found: list[ApiTokenRow]) -> Table:
             escape(row.label),
             ", ".join(row.permissions),
             escape(partners),
+            escape("every" if row.sites is None else ", ".join(row.sites)),
             render.instant(row.used_at),
             render.instant(row.expires_at),
             render.instant(row.ended_at),

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.tokens import digest_of
 from lockstep.domain.leavers import Key
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.api_tokens import MOST_ROWS, ApiTokenRow, ApiTokens, TokenEnd
@@ -43,6 +44,7 @@ class Wish:
         roles: with all of their permissions.
         more: further permissions.
         partners: whose cases it may know of; None is every partner.
+        sites: of which it may report leavers; None is every one of its maker's.
         lifetime: at most `LONGEST`.
         keys: of the person whom it belongs to: it ends with their access, and never sees their
             case. The same holds for whoever makes it.
@@ -54,6 +56,7 @@ class Wish:
     more: frozenset[Permission] = frozenset()
     lifetime: timedelta = DEFAULT
     keys: tuple[Key, ...] = field(default=(), repr=False)
+    sites: frozenset[str] | None = None
 
     @property
     def permissions(self) -> frozenset[Permission]:
@@ -92,6 +95,7 @@ class ApiTokenDesk:
             created_at=now,
             created_by=by.user_id,
             expires_at=now + wish.lifetime,
+            sites=None if (sites := _sites(wish, by)) is None else sorted(sites),
         )
         if not await self._tokens.add(row, digest_of(text)):
             raise TokenRefusedError("the owner's or the maker's access has ended")
@@ -152,8 +156,16 @@ def check_wish(wish: Wish, by: Principal) -> None:
         raise TokenRefusedError("partners: a name has 200 printable characters at most")
     if not is_within(wish.partners, by.partners):
         raise TokenRefusedError("partners: you can give only what you have")
+    remit = Remit(wish.partners, _sites(wish, by))
+    if Permission.SEND_EVENTS in wish.permissions and not remit.is_within(by.remit):
+        raise TokenRefusedError("you report leavers of other partners or sites: give only those")
     if not timedelta(0) < wish.lifetime <= LONGEST:
         raise TokenRefusedError(f"a token lasts {LONGEST.days} days at most")
+
+
+def _sites(wish: Wish, by: Principal) -> frozenset[str] | None:
+    """Sites of which it reports leavers: those that were asked for, else those of its maker."""
+    return by.remit.sites if wish.sites is None else wish.sites
 
 
 def _said(permissions: Iterable[Permission]) -> str:
@@ -161,6 +173,7 @@ def _said(permissions: Iterable[Permission]) -> str:
 
 
 def _principal(row: ApiTokenRow) -> Principal:
+    remit = Remit.from_document({"partners": row.partners, "sites": row.sites})
     return Principal(
         user_id=row.token_id,
         name=row.label,
@@ -169,4 +182,5 @@ def _principal(row: ApiTokenRow) -> Principal:
         partners=None if row.partners is None else frozenset(row.partners),
         own_keys=row.key_indexes,
         token=True,
+        speaks=remit,
     )

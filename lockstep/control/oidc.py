@@ -22,7 +22,8 @@ from connectors.openid.errors import (
 from connectors.openid.provider import OpenIdProvider
 from lockstep.control.sessions import Identity, Sessions, SignInError
 from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.rights import Permission, Role
+from lockstep.domain.remit import Remit
+from lockstep.domain.rights import Permission, Role, permissions_of
 from lockstep.storage.users import digest
 
 log = structlog.get_logger("lockstep.web")
@@ -57,12 +58,16 @@ class ProviderDownError(ProviderError):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What members of a group at the provider may do. ``partners`` None is every partner."""
+    """What members of a group at the provider may do. ``partners`` None is every partner.
+
+    ``sites``: of which they report leavers; None is every one.
+    """
 
     name: str
     roles: frozenset[Role]
     partners: frozenset[str] | None
     more: frozenset[Permission] = frozenset()
+    sites: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +231,15 @@ def identity_of(claims: Mapping[str, Any], reading: Reading, *, issuer: str) -> 
         )
     member_of = set(_texts(claim_of(claims, reading.groups_claim)))
     groups = [group for group in reading.groups if group.name in member_of]
-    partners = [group.partners for group in groups]
-    every = None in partners
     return Identity(
         issuer=issuer,
         subject=str(claims["sub"]),
         name=_name(claims, reading.name_claim),
         roles=frozenset[Role]().union(*(group.roles for group in groups)),
-        partners=None if every else frozenset[str]().union(*(some for some in partners if some)),
+        partners=_all_of([group.partners for group in groups]),
         more=frozenset[Permission]().union(*(group.more for group in groups)),
         keys=keys,
+        speaks=_speaks(groups),
         session=next(iter(_texts(claims.get("sid"))), ""),
     )
 
@@ -260,6 +264,18 @@ def _texts(value: object) -> list[str]:
     """A claim that is a text, or a list of them."""
     given = value[:_MOST_GROUPS] if isinstance(value, list) else [value]
     return [text for text in given if isinstance(text, str) and text]
+
+
+def _speaks(groups: Sequence[Group]) -> Remit:
+    """For whose people members speak: those of the groups that let them report leavers."""
+    theirs = [each for each in groups if Permission.SEND_EVENTS in permissions_of(each.roles)]
+    return Remit(_all_of([each.partners for each in theirs]), _all_of([e.sites for e in theirs]))
+
+
+def _all_of(named: Sequence[frozenset[str] | None]) -> frozenset[str] | None:
+    """All that any of them names; None where one is for every one."""
+    some = [each for each in named if each is not None]
+    return frozenset[str]().union(*some) if len(some) == len(named) else None
 
 
 def _name(claims: Mapping[str, Any], wanted: str) -> str:

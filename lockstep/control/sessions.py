@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.leavers import Key
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Rights, Role, is_within, permissions_of
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.api_tokens import MADE_ON_SERVER
@@ -36,6 +37,7 @@ class Identity:
         subject: the issuer's immutable id of the person.
         session: the issuer's own session id, for back-channel logout; may be empty.
         keys: by which HR may know the person; nobody sees a case about themselves.
+        speaks: for whose people they speak when they report; None is those of ``partners``.
     """
 
     issuer: str
@@ -46,6 +48,7 @@ class Identity:
     more: frozenset[Permission] = frozenset()
     keys: tuple[Key, ...] = field(default=(), repr=False)
     session: str = field(default="", repr=False)
+    speaks: Remit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Sessions:
             "roles": sorted(who.roles),
             "more": sorted(who.more),
             "partners": None if who.partners is None else sorted(who.partners),
+            "speaks": None if who.speaks is None else who.speaks.as_document(),
             "csrf": secrets.token_urlsafe(24),
         }
         new = NewSession(
@@ -219,6 +223,7 @@ def _principal(row: SessionRow) -> Principal:
     document: Mapping[str, Any] = row.document
     roles = frozenset(Role(name) for name in document["roles"])
     partners: Sequence[str] | None = document["partners"]
+    speaks = document.get("speaks")
     return Principal(
         user_id=row.user_id,
         name=str(document["name"]),
@@ -226,4 +231,5 @@ def _principal(row: SessionRow) -> Principal:
         permissions=permissions_of(roles, *(Permission(name) for name in document["more"])),
         partners=None if partners is None else frozenset(partners),
         own_keys=row.key_indexes,
+        speaks=None if speaks is None else Remit.from_document(speaks),
     )

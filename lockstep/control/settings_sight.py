@@ -10,7 +10,7 @@ def shown_to(document: Mapping[str, Any], partners: frozenset[str] | None) -> Ma
     """As much of ``document`` as somebody may read who is bound to ``partners``; None reads it all.
 
     Of groups and contracts only those of their own partners; of a group that has others too, theirs
-    alone. A source that speaks for others too is left out. Tokens of the file are everybody's.
+    alone. A source that speaks for others too is left out, and so are tokens of the file.
     """
     if partners is None:
         return document

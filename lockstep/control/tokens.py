@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from lockstep.domain.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Permission, Principal
 
 MIN_LENGTH = 32
@@ -40,8 +41,9 @@ class Tokens:
     """The tokens of the settings; holds their SHA-256 only.
 
     Args:
-        book: by name, the token and its rights; each is for every partner.
+        book: by name, the token and its rights.
         owners: by name, blind indexes of the keys of whoever holds it.
+        remits: by name, of whose people it knows; one that is not there, of everybody.
 
     Raises:
         TokenError: for a token that is too short, too long, unprintable, or there twice.
@@ -51,6 +53,7 @@ class Tokens:
         self,
         book: Mapping[str, tuple[str, Collection[Permission]]],
         owners: Mapping[str, frozenset[bytes]] | None = None,
+        remits: Mapping[str, Remit] | None = None,
     ) -> None:
         self._tokens: list[_Token] = []
         for name, (secret, rights) in sorted(book.items()):
@@ -58,11 +61,13 @@ class Tokens:
             for other in self._tokens:
                 if hmac.compare_digest(other.digest, digest):
                     raise TokenError(f"the same as that of {other.principal.name}")
+            remit = (remits or {}).get(name, EVERYBODY)
             principal = Principal(
                 user_id=name,
                 name=name,
                 permissions=frozenset(rights),
-                partners=None,
+                partners=remit.partners,
+                speaks=remit,
                 own_keys=(owners or {}).get(name, frozenset()),
                 token=True,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 _SHOWN = 12
@@ -17,6 +17,26 @@ class Remit:
 
     partners: frozenset[str] | None = None
     sites: frozenset[str] | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Collection[str] | None]) -> Remit:
+        """Read what `as_document` wrote."""
+        partners, sites = document["partners"], document["sites"]
+        return cls(
+            None if partners is None else frozenset(partners),
+            None if sites is None else frozenset(sites),
+        )
+
+    def as_document(self) -> dict[str, list[str] | None]:
+        """As plain data."""
+        return {
+            "partners": None if self.partners is None else sorted(self.partners),
+            "sites": None if self.sites is None else sorted(self.sites),
+        }
+
+    def is_within(self, other: Remit) -> bool:
+        """Whether ``other`` speaks for everybody for whom this speaks."""
+        return _within(self.partners, other.partners) and _within(self.sites, other.sites)
 
     @property
     def is_bound(self) -> bool:
@@ -48,6 +68,10 @@ EVERYBODY = Remit()
 
 def _in(name: str, mine: frozenset[str] | None) -> bool:
     return mine is None or name in mine
+
+
+def _within(some: frozenset[str] | None, all_of: frozenset[str] | None) -> bool:
+    return all_of is None or (some is not None and some <= all_of)
 
 
 def _only(mine: frozenset[str] | None) -> str:

@@ -130,7 +130,7 @@ class Principal:
         name: how people know them; personal data, never logged.
         roles: for showing; what counts is ``permissions``.
         partners: see `Scope`.
-        sites: of which they may report leavers; None is every one.
+        speaks: for whose people they speak when they report; None is those of ``partners``.
         token: whether a program asks by an API token, not a person in a browser.
         typed: on the command line, the names that somebody went by; nobody proved them.
     """
@@ -143,7 +143,7 @@ class Principal:
     own_keys: frozenset[bytes] = field(default=frozenset(), repr=False)
     token: bool = False
     typed: tuple[str, ...] = field(default=(), repr=False)
-    sites: frozenset[str] | None = None
+    speaks: Remit | None = None
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
@@ -164,7 +164,7 @@ class Principal:
     @property
     def remit(self) -> Remit:
         """For whose people they speak when they report."""
-        return Remit(self.partners, self.sites)
+        return Remit(self.partners) if self.speaks is None else self.speaks
 
     @property
     def scope(self) -> Scope:

@@ -17,7 +17,7 @@ from lockstep.domain.leavers import KeyKind
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.settings.tables import Duration, SecretRef, Table
+from lockstep.settings.tables import MOST_PLACES, Duration, PlaceName, SecretRef, Table
 
 EVERY = "*"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -136,13 +136,15 @@ class GroupTable(Table):
     """What members of a group at the identity provider may do.
 
     ``partners``: names; ``["*"]`` is every partner. Whoever is in several groups may do what any
-    of them allows, for the partners of all of them.
+    of them allows, for the partners of all of them. But they report leavers of the partners and
+    ``sites`` only of those groups that let them report; where ``sites`` is left out, of every one.
     """
 
     group: str = Field(min_length=1, max_length=300)
     roles: list[Role] = Field(default_factory=list, max_length=len(Role))
     partners: list[str] = Field(min_length=1, max_length=200)
     sealed: bool = False
+    sites: list[PlaceName] | None = Field(default=None, min_length=1, max_length=MOST_PLACES)
 
     @field_validator("partners")
     @classmethod
@@ -164,6 +166,7 @@ class GroupTable(Table):
             roles=frozenset(self.roles),
             partners=None if self.partners == [EVERY] else frozenset(self.partners),
             more=self.permissions(),
+            sites=None if self.sites is None else frozenset(self.sites),
         )
 
 

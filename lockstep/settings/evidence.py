@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from connectors.http import require_safe_url
 from lockstep.control.rules import Rules
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission
 from lockstep.scorecard.dimension import check_weights
 from lockstep.scorecard.penalties import Terms
-from lockstep.settings.tables import Duration, SecretRef, Table
+from lockstep.settings.tables import MOST_PLACES, Duration, PlaceName, SecretRef, Table, to_remit
 
 LONGEST_KEY = 200
 
@@ -100,11 +101,15 @@ class TokenTable(Table):
     """A token of a machine that asks the API; deny unless a right allows.
 
     ``owner``: keys of whoever holds it, by kind. Without one it can be neither of two people.
+    ``partners``: of whose people it may know, and report; ``sites``: of which it may report. Left
+    out, of every one.
     """
 
     secret: SecretRef
     rights: list[Permission] = Field(min_length=1, max_length=len(Permission))
     owner: dict[KeyKind, str] = Field(default_factory=dict)
+    partners: list[PlaceName] | None = Field(default=None, min_length=1, max_length=MOST_PLACES)
+    sites: list[PlaceName] | None = Field(default=None, min_length=1, max_length=MOST_PLACES)
 
     @field_validator("owner")
     @classmethod
@@ -114,6 +119,10 @@ class TokenTable(Table):
         if not all(1 <= len(text.strip()) <= LONGEST_KEY for text in value.values()):
             raise ValueError(f"a key has 1 to {LONGEST_KEY} characters")
         return value
+
+    def to_remit(self) -> Remit:
+        """As the rules read it."""
+        return to_remit(self.partners, self.sites)
 
     @property
     def owner_keys(self) -> tuple[Key, ...]:

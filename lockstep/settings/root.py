@@ -335,13 +335,17 @@ class Settings(BaseSettings):
         named = {*self.scorecard.penalties}
         named.update(*(group.partners for group in self.groups.values()))
         named.update(*(source.partners or () for source in self.sources.values()))
+        named.update(*(token.partners or () for token in self.tokens.values()))
         named.update(*(route.partners for route in self.notices.routes.values()))
         return frozenset(named - {EVERY})
 
     @property
     def bound_sites(self) -> frozenset[str]:
         """Sites that somebody is bound to."""
-        return frozenset().union(*(source.sites or () for source in self.sources.values()))
+        named = [table.sites for table in self.sources.values()]
+        named += [table.sites for table in self.tokens.values()]
+        named += [table.sites for table in self.groups.values()]
+        return frozenset[str]().union(*(sites or () for sites in named))
 
     def place_list(self) -> PlaceList:
         """The partners and sites that there are."""

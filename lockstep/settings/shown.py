@@ -51,11 +51,17 @@ def shown(settings: Settings) -> dict[str, Any]:
                 "roles": sorted(role.value for role in table.roles),
                 "partners": sorted(table.partners),
                 "sealed": table.sealed,
+                "sites": sorted(table.sites or ()),
             }
             for name, table in sorted(settings.groups.items())
         ],
         "tokens": [
-            {"name": name, "rights": sorted(right.value for right in table.rights)}
+            {
+                "name": name,
+                "rights": sorted(right.value for right in table.rights),
+                "partners": sorted(table.partners or ()),
+                "sites": sorted(table.sites or ()),
+            }
             for name, table in sorted(settings.tokens.items())
         ],
         "brake": {

@@ -84,6 +84,14 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
+def to_remit(partners: list[str] | None, sites: list[str] | None) -> Remit:
+    """For whom somebody speaks; None is for everybody."""
+    return Remit(
+        None if partners is None else frozenset(partners),
+        None if sites is None else frozenset(sites),
+    )
+
+
 class DatabaseTable(Table):
     """``embedded`` runs PostgreSQL beside us; ``external`` uses any PostgreSQL by URL."""
 
@@ -149,10 +157,7 @@ class SourceTable(Table):
 
     def to_remit(self) -> Remit:
         """As the rules read it."""
-        return Remit(
-            None if self.partners is None else frozenset(self.partners),
-            None if self.sites is None else frozenset(self.sites),
-        )
+        return to_remit(self.partners, self.sites)
 
 
 class PolicyTable(Table):

@@ -33,7 +33,7 @@ class TokenEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiTokenRow:
-    """One token as stored. ``partners`` None is every partner."""
+    """One token as stored. ``partners`` None is every partner; so are ``sites``, to report of."""
 
     token_id: str
     label: str
@@ -47,6 +47,7 @@ class ApiTokenRow:
     used_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str | None = None
+    sites: list[str] | None = None
 
     def stands(self, now: datetime) -> bool:
         """Whether it is neither ended nor expired."""

@@ -101,7 +101,11 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         places=settings.places(engine),
     )
     gate = Gate(
-        Tokens(settings.token_book(), token_owners(settings, ring)),
+        Tokens(
+            settings.token_book(),
+            token_owners(settings, ring),
+            {name: table.to_remit() for name, table in settings.tokens.items()},
+        ),
         made=ApiTokenDesk(engine, ring, tenant=settings.tenant),
         acts=ActsLog(engine, settings.tenant),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockstep.control.tokens import Denied, TokenError, Tokens
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission
 
 READER = "reader-" + "r" * 40
@@ -91,3 +92,18 @@ def test_tokens_show_nowhere():
         assert READER not in shown
         assert LOADER not in shown
     assert denied.value.name == "reader"
+
+
+def test_a_token_of_the_settings_is_of_its_partners_only():
+    """Left out, of every one; what it may report is of the sites that it is given."""
+    remit = Remit(frozenset({"contoso"}), frozenset({"cebu"}))
+    tokens = Tokens(BOOK, remits={"loader": remit})
+    bound = tokens.find(LOADER)
+    assert bound is not None
+    assert (bound.partners, bound.scope.partners, bound.remit) == (
+        remit.partners,
+        remit.partners,
+        remit,
+    )
+    free = [found for found in map(tokens.find, (row[0] for row in BOOK.values())) if found]
+    assert {each.remit.is_bound for each in free} == {True, False}

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from lockstep.control.api_tokens import ApiTokenDesk, Wish
+from lockstep.control.api_tokens import ApiTokenDesk, TokenRefusedError, Wish
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Role
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER
 from tests.web.console.conftest import Site, site  # noqa: F401 - a fixture
@@ -199,3 +200,24 @@ async def test_a_token_reports_nobody_of_its_maker_either(site, hr):  # noqa: F8
         assert refused.json()["problems"] == ["this is you: somebody else must report it"]
     await hr.dispatch()
     assert await cases(hr) == []
+
+
+async def test_a_token_reports_for_no_more_sites_than_its_maker(site, hr):  # noqa: F811
+    """It is bound to theirs without being asked; it may be bound to fewer, never to more."""
+    speaks = Remit(frozenset({"northwind"}), frozenset({"cebu", "manila"}))
+    maker = await site.sign_in(*Role, partners=["northwind", "contoso"], speaks=speaks)
+    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+
+    async def make(partner: str = "northwind", sites: frozenset[str] | None = None) -> Program:
+        wish = Wish("x", frozenset({Role.HR}), frozenset({partner}), lifetime=DAYS, sites=sites)
+        text, _ = await desk.make(wish, by=maker.principal)
+        return Program(await site.visitor(), text)
+
+    theirs, one = await make(), await make(sites=frozenset({"cebu"}))
+    assert (await theirs.report(site="manila")).status_code == 202
+    for token, key, place in ((one, "two", "manila"), (theirs, "three", "davao")):
+        refused = await token.report(key, site=place)
+        assert refused.json()["problems"] == ["site: choose one of yours"]
+    for more in ({"sites": frozenset({"davao"})}, {"partner": "contoso"}):
+        with pytest.raises(TokenRefusedError, match="other partners or sites"):
+            await make(**more)

@@ -67,8 +67,11 @@ api_tokens = Table(
     Column("used_at", Instant),
     Column("ended_at", Instant),
     Column("end_reason", Text),
+    Column("sites", JSONB(none_as_null=True)),
 )
-"""``digest``: SHA-256 of the token, which is shown once. ``partners`` null: every partner."""
+"""``digest``: SHA-256 of the token, which is shown once. ``partners`` null: every partner.
+``sites``: of which it reports leavers; null is every one.
+"""
 
 barred_keys = Table(
     "barred_keys",

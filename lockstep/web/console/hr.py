@@ -248,7 +248,7 @@ def _form(console: Console, by: Principal, given: Mapping[str, str]) -> dict[str
         **sheet_form(console, given),
         "kinds": list(TerminationKind),
         "zones": _ZONES,
-        "partners": None if by.partners is None else sorted(by.partners),
+        "partners": None if by.remit.partners is None else sorted(by.remit.partners),
     }
 
 

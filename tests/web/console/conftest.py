@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.sessions import Identity, Sessions
 from lockstep.domain.leavers import Key
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
@@ -97,6 +98,7 @@ class Site:
         name: str = "Olivia Operator",
         subject: str = "",
         keys: Sequence[Key] = (),
+        speaks: Remit | None = None,
     ) -> Browser:
         """A new session of a person; the same ``subject`` is the same person."""
         who = Identity(
@@ -107,6 +109,7 @@ class Site:
             partners=None if partners is None else frozenset(partners),
             more=frozenset(more),
             keys=tuple(keys),
+            speaks=speaks,
         )
         cookie = await self.sessions.begin(who)
         signed = await self.sessions.read(cookie)

@@ -14,6 +14,7 @@ from lockstep.control.brake import Brake
 from lockstep.control.intake import Dispatcher
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.brakes import Brakes
 from lockstep.storage.inbox import event_context
@@ -416,6 +417,27 @@ async def test_nobody_reports_themselves(hr):
     assert "this is you" in text_of(answer)
     denied = await entries(hr.site, "access:denied")
     assert denied[-1]["data"]["why"] == "about_oneself"
+
+
+async def test_somebody_of_some_sites_reports_leavers_of_no_other(hr):
+    """Nor without one, nor of a partner whose cases they only see; a sheet is held to the same."""
+    speaks = Remit(frozenset({"northwind"}), frozenset({"cebu"}))
+    browser = await hr.site.sign_in(Role.HR, partners=["northwind", "contoso"], speaks=speaks)
+    for said, why in (
+        ({"site": "davao"}, "site: choose one of yours"),
+        ({"site": ""}, "site: choose one of yours"),
+        ({"partner": "contoso"}, "partner: choose one of yours"),
+    ):
+        answer = await browser.post(f"{HOME}/preview", form(**said))
+        assert answer.status_code == 422
+        assert why in text_of(answer)
+        line = {"worker_id": "W-9", "partner": "northwind", "site": "cebu", **said}
+        cells = {"kind": "voluntary", "zone": "UTC", "last_working_day": DAY, **line}
+        sheet = ",".join(cells) + "\n" + ",".join(cells.values()) + "\n"
+        files = {"file": ("leavers.csv", sheet.encode(), "text/csv")}
+        looked = await browser.post(f"{HOME}/sheet/preview", files=files)
+        assert why in text_of(looked)
+    assert (await browser.post(f"{HOME}/preview", form())).status_code == 200
 
 
 OTHER = {"emails": "someone.else@example.com", "worker_id": "W-1"}
