@@ -9,12 +9,12 @@ import structlog
 from temporalio import activity
 
 from activities.condition import Condition
-from activities.faults import guarded, heartbeats, next_try
+from activities.faults import TooEarlyError, guarded, heartbeats, next_try
 from activities.passing import Pass, standing_of
 from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.contracts import payloads as p
 from lockstep.domain.access import Access, Observation
-from lockstep.domain.clocks import VendorClock
+from lockstep.domain.clocks import VendorClock, skew_of
 from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
 from lockstep.domain.finding import Absence, absence, not_read
 from lockstep.domain.numbering import Numbering
@@ -23,6 +23,7 @@ from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data,
 from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 from lockstep.storage.candidates import seal_candidates
 from lockstep.storage.cases import Cases
+from lockstep.storage.clocks import Now, Reading, own_now
 from lockstep.storage.revocations import Progress, Revocation, Revocations, sealed_snapshot
 
 log = structlog.get_logger("lockstep.activities")
@@ -43,7 +44,9 @@ class AccessActivities:
         *,
         condition: Condition | None = None,
         numbering: Numbering | None = None,
+        own: Now = own_now,
     ) -> None:
+        self._own = own
         self._system = system
         self._connector = connector
         self._revocations = revocations
@@ -55,9 +58,11 @@ class AccessActivities:
     async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
         """See the stub. Reads state first and may run any number of times."""
         async with guarded("revoke_access", case_id=given.case_id, system=given.system):
+            asked_at = self._own()
             item = await self._revocations.load(given.case_id, given.system, given.opening)
             if item.is_settled and item.outcome:
                 return p.RevokeResult(item.outcome)
+            self._require_due(item, asked_at)
             await self._respect_pause(item, given)
             self._respect_waiting_time(item)
             transcript = Transcript()
@@ -257,6 +262,20 @@ class AccessActivities:
         if refused is not None:
             raise refused
         return after
+
+    def _require_due(self, item: Revocation, asked_at: datetime) -> None:
+        """Touch nothing before the database says that the case has begun, nor by a wrong clock.
+
+        Whatever Temporal or a workflow believe: this is the last place before the vendor is asked.
+
+        Raises:
+            ClockError, TooEarlyError: it is tried again, here or by another worker.
+        """
+        if not item.begun:
+            raise TooEarlyError("the database does not say that this case has begun")
+        if item.read_at is not None:
+            skew = skew_of(item.read_at, before=asked_at, after=self._own())
+            Reading(item.read_at, skew).require_agreed()
 
     async def _respect_pause(self, item: Revocation, given: p.RevokeInput) -> None:
         """Leave a paused system alone, visibly; the clocks run on.

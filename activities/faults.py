@@ -15,9 +15,14 @@ from temporalio.exceptions import ApplicationError
 from connectors.base import ConnectorFault
 from lockstep.contracts.policies import HEARTBEAT_EVERY, VENDOR_RETRY
 from lockstep.domain.faults import FaultCategory
+from lockstep.storage.clocks import ClockError
 from lockstep.storage.subjects import SubjectErasedError
 
 log = structlog.get_logger("lockstep.activities")
+
+
+class TooEarlyError(RuntimeError):
+    """Something was asked for that may only be done once its case has begun."""
 
 
 def as_failure(fault: ConnectorFault) -> ApplicationError:
@@ -60,6 +65,9 @@ async def guarded(name: str, **context: object) -> AsyncIterator[None]:
             type=FaultCategory.INTERNAL.value,
             non_retryable=True,
         ) from None
+    except (ClockError, TooEarlyError) as error:
+        log.error("not_begun", activity=name, error=type(error).__name__, **context)  # noqa: TRY400 - no traceback
+        raise ApplicationError(f"{name}: {error}", type=FaultCategory.INTERNAL.value) from None
     except SQLAlchemyError as error:
         log.warning("storage_failed", activity=name, error=type(error).__name__, **context)
         raise ApplicationError(

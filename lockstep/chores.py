@@ -19,6 +19,7 @@ from connectors.base import Connector
 from lockstep.control.alarms import Alarms
 from lockstep.control.anchoring import AnchorLoop
 from lockstep.control.case_start import CaseStarter
+from lockstep.control.clock_watch import ClockWatch
 from lockstep.control.export import Exporter
 from lockstep.control.export_folder import PacksFolder
 from lockstep.control.export_jobs import ExportJobs
@@ -38,6 +39,7 @@ from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
 from lockstep.settings.channels import build_channel
 from lockstep.storage.checkpoints import Checkpoints
+from lockstep.storage.clocks import Clocks
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.exports import Exports
@@ -135,6 +137,11 @@ def build_sweep(engine: AsyncEngine, client: Client, starter: CaseStarter) -> Ch
     return Sweep(client, Sweeps(engine), starter).run
 
 
+def build_clock_watch(engine: AsyncEngine, client: Client, starter: CaseStarter) -> Chore:
+    """Looks at the clocks, and wakes who is due by the database's."""
+    return ClockWatch(client, Clocks(engine), Sweeps(engine), starter).run
+
+
 def build_waker(settings: Settings, engine: AsyncEngine, client: Client) -> Chore:
     """Wakes whom a system's trouble held up, at each system's pace."""
     pace = {name: table.wakes_per_minute for name, table in settings.systems.items()}
@@ -173,6 +180,7 @@ def _notifier(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Notifie
             NoticeKind.ANCHOR: alarms.anchors,
             NoticeKind.SILENT: alarms.silent,
             NoticeKind.LEDGER: alarms.disorder,
+            NoticeKind.CLOCK: alarms.clocks,
         },
     )
 

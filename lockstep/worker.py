@@ -23,6 +23,7 @@ from connectors.base import Connector
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.chores import (
     build_chores,
+    build_clock_watch,
     build_health_watch,
     build_stalled_watch,
     build_sweep,
@@ -245,6 +246,7 @@ async def run_worker(
     chores = build_chores(settings, parts.engine, parts.ring)
     chores.append(build_stalled_watch(parts.engine, client))
     chores.append(build_sweep(parts.engine, client, starter))
+    chores.append(build_clock_watch(parts.engine, client, starter))
     chores.append(build_waker(settings, parts.engine, client))
     chores.append(
         build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)

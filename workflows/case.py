@@ -175,7 +175,8 @@ class CaseWorkflow:
             self._take(begin)
             if begin.state is p.BeginState.WAIT:
                 # Told to wait although our clock says that the cutoff has come: do not spin.
-                pause = policies.CLOCK_SKEW_PAUSE
+                ahead = timedelta(milliseconds=begin.ahead_ms) - policies.CLOCK_SKEW_PAUSE
+                pause = max(policies.CLOCK_SKEW_PAUSE, ahead)
                 continue
             rehearsal.cancel()
             if begin.state is p.BeginState.RESCINDED:

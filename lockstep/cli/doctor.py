@@ -34,7 +34,7 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.cli.doctor_host import room_checks
+from lockstep.cli.doctor_host import clock_checks, port_checks, room_checks
 from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.cli.render import instant, uncompared_line
@@ -87,10 +87,12 @@ async def examine(settings: Settings) -> list[Check]:
     checks.extend(room_checks(settings))
     checks.extend(keyring_checks(settings))
     checks.append(await _database(settings))
+    checks.extend(await clock_checks(settings))
     checks.extend(await _waiting(settings))
     checks.extend(await _workflows(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
     checks.extend(await _temporal(settings))
+    checks.extend(port_checks(settings))
     checks.extend(await _provider(settings))
     systems = await asyncio.gather(*(_system(settings, name) for name in sorted(settings.systems)))
     return checks + [check for found in systems for check in found]

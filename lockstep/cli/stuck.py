@@ -21,11 +21,13 @@ from lockstep.cli.context import (
     scope_of,
     settings_or_die,
 )
+from lockstep.control.clock_watch import clock_lines
 from lockstep.control.wording import afterwards_words, outage_words
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Scope
 from lockstep.storage.brake_rows import HeldWait
 from lockstep.storage.brakes import Brakes
+from lockstep.storage.clocks import Clocks
 from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.ledger_state import not_in_order_since
 from lockstep.storage.outages import Outage, Outages
@@ -44,12 +46,12 @@ def stuck(
     """List what needs somebody, most urgent first, with the reason and what to do.
 
     First systems whose own fault holds up more than ten leavers, and cases whose workflow cannot go
-    on or is lost; and whether that is known. Then cases that wait,
+    on or is lost; and whether that is known; clocks that differ. Then cases that wait,
     accounts in doubt, events of HR that were not carried out, a ledger that is not in order, and
     who waits at a brake. Never a coming dismissal, unless --sealed.
 
     With --json each is an object that says what it is `about`: case, system, workflow, event,
-    events_waiting, ledger, brake, or unknown (whether every case goes on).
+    events_waiting, ledger, brake, clock, or unknown (whether every case goes on).
     """
     settings = settings_or_die(config)
 
@@ -82,6 +84,7 @@ async def _read(context: Context, scope: Scope) -> _Stuck:
         since,
         await Outages(context.engine).standing(scope),
         await Sweeps(context.engine).read(scope),
+        clock_lines(await Clocks(context.engine).read()),
     )
 
 
@@ -99,6 +102,7 @@ class _Stuck:
     disordered: datetime | None
     outages: list[Outage]
     swept: Swept
+    clocks: list[str]
 
     def lines(self) -> list[str]:
         why = {row.case_id: row for row in self.known.cases}
@@ -109,6 +113,7 @@ class _Stuck:
             for line in render.stalled_lines(view, why[view.case.case_id])
         ]
         told += [render.lost_line(row) for row in self.swept.open]
+        told += [f"[bold yellow]Clocks differ:[/] {escape(line)}" for line in self.clocks]
         told += render.stuck_lines(self.waiting) + [_doubt_line(row) for row in self.doubts]
         told += _event_lines(self.events)
         if self.disordered is not None:
@@ -156,6 +161,7 @@ class _Stuck:
             told.append({"about": "events_waiting", "count": self.events.waiting, "since": since})
         if self.disordered is not None:
             told.append({"about": "ledger", "since": self.disordered})
+        told += [{"about": "clock", "why": line} for line in self.clocks]
         if self.held.count:
             told.append({"about": "brake", **asdict(self.held)})
         if not self.known.is_known:

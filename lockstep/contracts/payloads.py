@@ -145,6 +145,7 @@ class BeginResult:
     and a partner of "" say nothing. Before, their mere length would betray a coming dismissal.
     ``again``: systems that waited for better keys of the leaver, and now there are some.
     ``look``: settled systems that were not searched by the newest keys: they are looked at now.
+    ``ahead_ms``: how long the cutoff is ahead by the database's clock, where the case has to wait.
     """
 
     state: BeginState
@@ -154,6 +155,7 @@ class BeginResult:
     partner: str = ""
     again: list[str] = field(default_factory=list)
     look: list[str] = field(default_factory=list)
+    ahead_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.control.clock_watch import clock_lines
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.anchorings import Anchorings, AnchorState
+from lockstep.storage.clocks import Clocks
 from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger_state import not_in_order_since
 
@@ -52,6 +54,15 @@ class Alarms:
             return []
         key = f"{NoticeKind.LEDGER.value}:{instant_text(whole_ms(since))}"
         return [Fact(key, NoticeKind.LEDGER, since, system=_DISORDER)]
+
+    async def clocks(self, now: datetime) -> list[Fact]:
+        """Clocks that differ; once a day of each, however it moves."""
+        found = []
+        for look in await Clocks(self._engine).read():
+            for line in clock_lines([look]):
+                key = f"{NoticeKind.CLOCK.value}:{look.who}:{now:%Y-%m-%d}"
+                found.append(Fact(key, NoticeKind.CLOCK, look.looked_at, system=line))
+        return found
 
     async def silent(self, now: datetime) -> list[Fact]:
         """Expected sources that have not been heard for longer than they may."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.control.clock_watch import clock_lines
 from lockstep.control.filters import ME, FilterError, Filters
 from lockstep.control.wording import reason_of, suggestion_of
 from lockstep.domain.outcomes import CaseStatus, RevocationState
@@ -16,6 +17,7 @@ from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board import BoardCase, BoardReads, Standstill, Suggestions, Waiting, is_open
 from lockstep.storage.board_filter import NOBODY, BoardState, Place
 from lockstep.storage.brake_rows import HeldWait
+from lockstep.storage.clocks import Clocks
 from lockstep.storage.doubts import Doubt, Doubts
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames, UnknownNameError
@@ -143,6 +145,7 @@ class BoardPage:
         outages: systems whose own fault holds up many leavers, whatever the filters.
         asked: what waits for a second person about cases that have closed.
         swept: what the comparison of cases with workflows found, whatever the filters.
+        clocks: what is to be told of clocks that differ.
     """
 
     lines: tuple[Line, ...]
@@ -155,6 +158,7 @@ class BoardPage:
     outages: tuple[Outage, ...] = ()
     asked: tuple[RequestRow, ...] = ()
     swept: Swept = field(default_factory=Swept)
+    clocks: tuple[str, ...] = ()
 
     def people(self, state: BoardState) -> int:
         """Cases of a state, and with those that are late whoever waits at a brake as late."""
@@ -208,6 +212,7 @@ class Board:
             await self._check_names(me, filters)
         doubts = tuple(await Doubts(self._engine).standing(me.scope))
         swept = await Sweeps(self._engine).read(me.scope)
+        clocks = tuple(clock_lines(await Clocks(self._engine).read()))
         outages = tuple(await Outages(self._engine).standing(me.scope))
         asked = tuple(await Requests(self._engine).about_closed(me.scope))
         return BoardPage(
@@ -221,6 +226,7 @@ class Board:
             outages=outages,
             asked=asked,
             swept=swept,
+            clocks=clocks,
         )
 
     async def one(self, me: Principal, case_id: str) -> Line | None:

@@ -43,6 +43,7 @@ TITLES = {
     NoticeKind.LOST: "A case's workflow was lost",
     NoticeKind.EVENT: "An event of HR was not carried out, or not in full",
     NoticeKind.LEDGER: "The ledger is not in order",
+    NoticeKind.CLOCK: "Clocks differ",
     NoticeKind.EXPORT: "A pack could not be made",
     NoticeKind.OUTAGE: "A fault of a system holds up more than ten leavers",
 }
@@ -54,6 +55,7 @@ _PAGES = {
     NoticeKind.LOST: "/console/",
     NoticeKind.EVENT: "/console/",
     NoticeKind.LEDGER: "/console/evidence",
+    NoticeKind.CLOCK: "/console/",
     NoticeKind.EXPORT: "/console/evidence",
     NoticeKind.OUTAGE: "/console/systems/{system}",
 }

@@ -14,6 +14,25 @@ VENDOR_CLOCK_TOLERANCE = timedelta(seconds=2)
 """How far a vendor's clock may be from ours before its own records count for nothing."""
 
 
+SKEW_TOLD = timedelta(seconds=5)
+"""By how much clocks of ours may differ before people are told."""
+SKEW_MOST = timedelta(seconds=60)
+"""And before nothing is begun by whoever has that clock."""
+
+
+def skew_of(stated: datetime, *, before: datetime, after: datetime) -> timedelta:
+    """By how much our own clock is ahead of another one at the least; below zero it is behind.
+
+    Args:
+        stated: what the other one said.
+        before: our own time when it was asked.
+        after: our own time when its answer was here.
+    """
+    if stated < before:
+        return before - stated
+    return min(after - stated, timedelta(0))
+
+
 def whole_ms(moment: datetime) -> datetime:
     """``moment`` without its fraction of a millisecond.
 

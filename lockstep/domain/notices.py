@@ -33,6 +33,8 @@ class NoticeKind(StrEnum):
     """An event of HR was not carried out, or not in full."""
     LEDGER = "ledger_not_in_order"
     """Entries wait for their place: no head is signed, no score follows."""
+    CLOCK = "clock_differs"
+    """A worker's clock, or Temporal's, is not the database's."""
     EXPORT = "export_failed"
     OUTAGE = "system_outage"
     """A system's own fault holds up many leavers."""

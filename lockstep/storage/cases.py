@@ -45,7 +45,6 @@ from lockstep.storage.case_reads import (
     as_judged,
     case_of,
     cases_of_spells,
-    clock,
     locked,
     numbered_by_whom,
     subject_of,
@@ -62,6 +61,7 @@ from lockstep.storage.case_rows import (
     with_earlier,
 )
 from lockstep.storage.case_writes import FINDING, NEW_EDITION, REOPEN_CASE
+from lockstep.storage.clocks import Now, own_now, read_clock
 from lockstep.storage.closing import Closed, Closing, close_many, of_closed
 from lockstep.storage.earlier import earlier_cases, personal_indexes
 from lockstep.storage.engine import single_reads
@@ -89,9 +89,10 @@ _MOMENT = timedelta(seconds=1.5)
 class Cases:
     """Writes to cases; every write explains itself in the ledger, in the same transaction."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
+    def __init__(self, engine: AsyncEngine, ring: Keyring, *, own: Now = own_now) -> None:
         self._engine = engine
         self._reads = single_reads(engine)
+        self._own = own
         self._ring = ring
         self._policies: dict[str, Policy] = {}
         self._ledger = Ledger(engine)
@@ -318,6 +319,7 @@ class Cases:
 
         Raises:
             UnheardError: if something else was acknowledged and is not carried out yet.
+            ClockError: if our own clock is too far from the database's; another worker may begin.
         """
         while True:
             found = await self._begin(case_id, heard)
@@ -332,13 +334,15 @@ class Cases:
             if current.status == CaseStatus.RESCINDED:
                 return BeginResult(BeginState.RESCINDED, current.cutoff_at)
             if current.status == CaseStatus.SCHEDULED:
-                now = await clock(connection)
-                ahead = current.cutoff_at - now
+                read = await read_clock(connection, self._own)
+                ahead = current.cutoff_at - read.now
                 if ahead > timedelta(0):
-                    wait = BeginResult(BeginState.WAIT, current.cutoff_at)
+                    left = ahead // timedelta(milliseconds=1)
+                    wait = BeginResult(BeginState.WAIT, current.cutoff_at, ahead_ms=left)
                     return ahead if ahead <= _MOMENT else wait
+                read.require_agreed()
                 await require_heard(connection, current, but=heard)
-                now = whole_ms(now)
+                now = whole_ms(read.now)
                 await connection.execute(
                     update(cases)
                     .where(cases.c.case_id == case_id)
@@ -561,9 +565,10 @@ class Cases:
         """The rows of new cases.
 
         One whose cutoff has come begins at once, unless more was said of its leaver: then it
-        begins, or not, when that is heard.
+        begins, or not, when that is heard; or unless our own clock cannot be right.
         """
-        now = whole_ms(await clock(connection))
+        read = await read_clock(connection, self._own)
+        now = whole_ms(read.now)
         indexes = [self._indexes(opening) for opening in openings]
         due = [
             index["identity_index"]
@@ -579,7 +584,7 @@ class Cases:
                 self._ring,
                 indexes=index,
                 now=now,
-                waits=index["identity_index"] in unheard,
+                waits=not read.is_agreed or index["identity_index"] in unheard,
             )
             for opening, index in zip(openings, indexes, strict=True)
         ]

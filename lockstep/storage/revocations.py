@@ -14,7 +14,7 @@ from lockstep.domain.access import Exchange, Location, Unread
 from lockstep.domain.clocks import time_to_revocation, whole_ms
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.finding import Finding, Picks
-from lockstep.domain.outcomes import Closing, RevocationState
+from lockstep.domain.outcomes import CaseStatus, Closing, RevocationState
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import (
     Entry,
@@ -102,6 +102,10 @@ class Revocation:
     """How often the leaver's keys had grown when it was read."""
     searched_edition: int = 0
     """As of which of them it was last searched."""
+    begun: bool = False
+    """By the database, when it was read: the case has begun, and its cutoff has come."""
+    read_at: datetime | None = None
+    """When it was read, by the database's clock."""
 
     @property
     def is_settled(self) -> bool:
@@ -150,6 +154,7 @@ _HOLDING = (
     .lateral("holding")
 )
 """Of the pauses that hold the case there the one that ends last."""
+_NOT_BEGUN = (CaseStatus.SCHEDULED.value, CaseStatus.RESCINDED.value)
 _LOAD = (
     select(
         revocations,
@@ -157,6 +162,10 @@ _LOAD = (
         cases.c.policy,
         cases.c.cutoff_at,
         cases.c.key_edition.label("newest_edition"),
+        (cases.c.status.not_in(_NOT_BEGUN) & (cases.c.cutoff_at <= func.clock_timestamp())).label(
+            "has_begun"
+        ),
+        func.clock_timestamp().label("read_at"),
         subjects.c.subject_id,
         subjects.c.wrapped_key,
         subjects.c.private.label("subject_private"),
@@ -223,6 +232,8 @@ class Revocations:
             candidates=open_candidates(row.candidates, subject, case_id=case_id, system=system),
             key_edition=row.newest_edition,
             searched_edition=row.key_edition,
+            begun=row.has_begun,
+            read_at=row.read_at,
         )
 
     async def attempt(self, item: Revocation, *, round_: int, attempt: int, work: Progress) -> bool:

@@ -49,6 +49,10 @@ _ABOUT = "workflows"
 _IDS = bindparam("ids", type_=ARRAY(Text))
 _STILL_S = 20 * 60
 _MOST = 500
+_AWAKENS = timedelta(seconds=3)
+"""A case that wakes by itself has begun by then, unless its worker is busy."""
+_OVERSLEPT = timedelta(minutes=15)
+_MOST_WOKEN = 50
 
 
 def _expected_sql(only: str) -> str:
@@ -170,6 +174,24 @@ class Sweeps:
                 )
                 for row in rows
             ]
+
+    async def overslept(self) -> list[str]:
+        """Cases whose cutoff has come by the database's clock, and that have not begun.
+
+        The latest of them only: who is late for longer is the comparison's.
+        """
+        now = func.clock_timestamp()
+        query = (
+            select(cases.c.case_id)
+            .where(
+                cases.c.status == CaseStatus.SCHEDULED.value,
+                cases.c.cutoff_at.between(now - _OVERSLEPT, now - _AWAKENS),
+            )
+            .order_by(cases.c.cutoff_at)
+            .limit(_MOST_WOKEN)
+        )
+        async with self._engine.connect() as connection:
+            return list((await connection.scalars(query)).all())
 
     async def known(self, ids: Sequence[str]) -> set[str]:
         """Those of some workflow ids that are cases."""

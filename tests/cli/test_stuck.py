@@ -12,6 +12,7 @@ from lockstep.control.alarms import Alarms
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.stalled import TaskFault
 from lockstep.domain.sweeping import Loss
+from lockstep.storage.clocks import Clocks
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.notices import Notices
@@ -135,6 +136,22 @@ async def test_a_ledger_that_makes_no_progress_is_told(home, hall, database):
     assert "The ledger is not in order since 2026-11-01 09:30" in (await run(home, "stuck"))[1]
     [fact] = await alarms.disorder(datetime.now(UTC))
     assert fact.kind is NoticeKind.LEDGER
+
+
+async def test_clocks_that_differ_are_told(home, hall):
+    """Here, on the page *Now* and by a notice, once a day of each clock."""
+    clocks = Clocks(hall.work.engine)
+    await clocks.keep("host/7", timedelta(hours=1))
+    await clocks.keep("host/8", timedelta(seconds=1))
+    alarms = Alarms(hall.work.engine, anchors=[], silent_after=timedelta(hours=1))
+
+    [row] = await told(home, "clock")
+    facts = [await alarms.clocks(datetime.now(UTC)) for _ in range(2)]
+
+    assert "worker host/7 is 3,600.0 s ahead of the database's" in row["why"]
+    assert "Clocks differ: the clock of worker host/7" in (await run(home, "stuck"))[1]
+    assert {fact.key for found in facts for fact in found} == {facts[0][0].key}
+    assert facts[0][0].kind is NoticeKind.CLOCK
 
 
 async def test_doubts_about_a_closed_case_are_in_the_json(home, hall):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Index,
@@ -33,6 +34,18 @@ task_looks = Table(
     Column("problem", Text, nullable=False),
 )
 """When a worker last asked Temporal, how many it found, and why it could not know ("")."""
+
+clock_looks = Table(
+    "clock_looks",
+    metadata,
+    Column("who", Text, primary_key=True),
+    Column("looked_at", Instant, nullable=False),
+    Column("skew_ms", BigInteger, nullable=False),
+)
+"""By how much clocks were last seen to be ahead of the database's.
+
+``who``: `temporal`, or a worker by machine and process.
+"""
 
 keyring_mark = Table(
     "keyring_mark",

@@ -197,6 +197,7 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
         "lost": page.swept.open,
         "swept_known": page.swept.is_known,
         "mended": page.swept.mended,
+        "clocks": page.clocks,
         "title": _TITLES[BoardState(filters.state)],
         "next_page": _address(links.query(filters, after=more)) if more else "",
         "first_page": _address(links.query(filters)) if asked.after else "",
