@@ -197,9 +197,9 @@ class Cases:
         cutoff = whole_ms(cutoff)
         said_at = replace(termination, recorded_at=whole_ms(termination.recorded_at))
         policy = await self.policy(case.policy)
-        now = whole_ms(datetime.now(UTC))
         async with self._engine.begin() as connection:
             current = await as_judged(connection, case)
+            now = whole_ms((await read_clock(connection)).now)
             if current.status == CaseStatus.RESCINDED:
                 raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
             subject = await self._merge(
