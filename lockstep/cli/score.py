@@ -67,7 +67,8 @@ def score(
         return
     settings = settings_or_die(config)
     try:
-        question = parse_question(window, partner, in_full=explain or as_json or by is not None)
+        in_full = explain or as_json or by is not None
+        question = parse_question(window, partner, in_full=in_full, sealed=True)
     except QuestionError as error:
         die(f"--{error}", code=UNUSABLE)
 

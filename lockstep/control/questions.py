@@ -27,14 +27,30 @@ class Question:
         window: None for the official one.
         partner: only this partner's cases.
         in_full: with breakdowns and what cost which points; takes three times as long.
+        sealed: count dismissals that are a secret too, and look beyond now.
     """
 
     window: Window | None = None
     partner: str | None = None
     in_full: bool = False
+    sealed: bool = False
+
+    def until(self, now: int) -> Window | None:
+        """Its window as far as it may be looked at; None for the official one.
+
+        Raises:
+            QuestionError: if it lies in the future whole.
+        """
+        if self.window is None or self.sealed or self.window.end <= now:
+            return self.window
+        if self.window.start >= now:
+            raise QuestionError("window: it must begin in the past")
+        return Window(self.window.start, now)
 
 
-def parse_question(window: str, partner: str | None, *, in_full: bool = False) -> Question:
+def parse_question(
+    window: str, partner: str | None, *, in_full: bool = False, sealed: bool = False
+) -> Question:
     """A question as people and programs write it: ``official``, or ``FROM..TO``.
 
     Dates are whole days in UTC, the last one included, as in an order of a pack; an instant with
@@ -46,7 +62,7 @@ def parse_question(window: str, partner: str | None, *, in_full: bool = False) -
     if partner is not None and not (partner.isprintable() and len(partner) <= _PARTNER_LENGTH):
         raise QuestionError(f"partner: at most {_PARTNER_LENGTH} printable characters")
     if window == "official":
-        return Question(None, partner, in_full)
+        return Question(None, partner, in_full, sealed)
     start, dots, end = window.partition("..")
     if not dots:
         raise QuestionError("window: write `official`, or FROM..TO as in 2026-07-01..2026-09-30")
@@ -57,7 +73,7 @@ def parse_question(window: str, partner: str | None, *, in_full: bool = False) -
         raise QuestionError("window: FROM must lie before TO")
     if last - first > LONGEST_WINDOW:
         raise QuestionError(f"window: at most {LONGEST_WINDOW.days} days")
-    return Question(Window(to_ms(first), to_ms(last)), partner, in_full)
+    return Question(Window(to_ms(first), to_ms(last)), partner, in_full, sealed)
 
 
 def parse_instant(text: str, name: str) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.control.questions import Question
 from lockstep.control.score import ScoreService
+from lockstep.control.score_outside import outside
 from lockstep.storage.scores import Scores, Snapshot
 
 log = structlog.get_logger("lockstep.score")
@@ -83,7 +85,8 @@ class Readings:
             document = await self._service.read(Question(), as_of=now)
             del document["trend"]  # made of the readings; not kept in each of them again
             kept = Snapshot(now, reason, document)
-            await turn.keep(kept, target=self._target, body=message(kept))
+            sent = replace(kept, document=outside(document, heads=True))
+            await turn.keep(kept, target=self._target, body=message(sent))
         log.info("score_read", verdict=reason)
         return reason
 

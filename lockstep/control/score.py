@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -65,7 +65,7 @@ class ScoreService:
             BusyError: if it is still being computed when ``patience`` ends.
         """
         if not question.in_full:
-            fuller = self._answers.fresh(Question(question.window, question.partner, in_full=True))
+            fuller = self._answers.fresh(replace(question, in_full=True))
             if fuller:
                 return {key: value for key, value in fuller.items() if key not in _FULL}
         return await self._answers.get(
@@ -88,10 +88,13 @@ class ScoreService:
         Args:
             question: the window and whose cases; a full answer reads them three times.
             as_of: where open work is censored; later than everything in the database. Default now.
+
+        Raises:
+            QuestionError: for a window of the future, where it is a secret.
         """
         rules = self._rules
         now = to_ms(as_of or self._now())
-        window = question.window or official_window(rules.definition, now)
+        window = question.until(now) or official_window(rules.definition, now)
         start, end = to_moment(window.start), to_moment(window.end)
         async with self._scores.reading() as reading:
             head = await reading.head()
@@ -103,7 +106,9 @@ class ScoreService:
                 findings=await reading.findings(start=start, partner=question.partner),
                 ledger_ok=unsealed_since(head, rules, to_moment(now)) is None,
                 feeds=await reading.feeds(partner=question.partner),
-                pages=lambda: reading.documents(start=start, end=end, partner=question.partner),
+                pages=lambda: reading.documents(
+                    start=start, end=end, partner=question.partner, sealed=question.sealed
+                ),
                 called_off=_facts(await reading.called_off(partner=question.partner)),
             )
             found = await look.score()
@@ -134,7 +139,7 @@ class ScoreService:
         async with self._scores.reading() as reading:
             called_off = _facts(await reading.called_off())
             rows = await over_cases(
-                reading.documents(start=start, end=end),
+                reading.documents(start=start, end=end, sealed=False),  # nothing is late of them
                 lambda cases: penalties(
                     cases,
                     rules.terms,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,15 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.questions import QuestionError, parse_question
 from lockstep.control.score import ScoreService
-from lockstep.domain.rights import Principal, Scope
+from lockstep.control.score_outside import outside
+from lockstep.domain.rights import Permission, Principal, Scope
 from lockstep.storage.case_sight import CaseSight
 from lockstep.storage.known import KnownNames, UnknownNameError
 
 Document = Mapping[str, Any]
 
 HIDDEN = "A case that is not yours to see."
-_COMING = frozenset({"future", "rescinded"})
-"""Reasons of exclusion among which coming dismissals are, or ones that were called off."""
 
 
 class NotYoursError(Exception):
@@ -36,6 +35,7 @@ class Wish:
 
     window: str = "official"
     partner: str = ""
+    in_full: bool = True
 
 
 class ScoreSight:
@@ -59,7 +59,7 @@ class ScoreSight:
         patience: timedelta,
         at_most: timedelta | None = None,
     ) -> dict[str, Any]:
-        """The score's document, in full; ``at_most``: how old it may be.
+        """The score's document; ``at_most``: how old it may be.
 
         Raises:
             NotYoursError: for a partner out of scope, or everybody's where the scope has bounds.
@@ -70,10 +70,13 @@ class ScoreSight:
         if by.partners is not None and wish.partner not in by.partners:
             raise NotYoursError
         await self.check_partner(wish.partner, by.scope)
-        question = parse_question(wish.window, wish.partner or None, in_full=True)
+        question = parse_question(
+            wish.window, wish.partner or None, in_full=wish.in_full, sealed=by.scope.sealed
+        )
         document = await self._service.current(question, patience=patience, at_most=at_most)
         hidden = await self._hidden(_cases_named(document), by.scope)
-        return _within(document, by.scope, hidden)
+        shown = _within(document, by.scope, hidden)
+        return shown if by.scope.sealed else outside(shown, heads=by.may(Permission.EXPORT))
 
     async def check_partner(self, partner: str, scope: Scope) -> None:
         """Whether anything in ``scope`` names this partner; raises `NoSuchPartnerError`."""
@@ -109,58 +112,38 @@ class ScoreSight:
 def _cases_named(document: Document) -> set[str]:
     scores = _scores(document)
     caps = {hit["worst"]["case"] for found in scores for hit in found["caps"]}
-    costs = {cost["case"] for cost in document["explain"] if cost["case"]}
+    costs = {cost["case"] for cost in document.get("explain", ()) if cost["case"]}
     return {case for case in caps | costs if case}
 
 
 def _scores(document: Document) -> Iterator[Document]:
     yield document["score"]
-    for groups in document["by"].values():
+    for groups in document.get("by", {}).values():
         yield from groups.values()
 
 
 def _within(document: Document, scope: Scope, hidden: frozenset[str]) -> dict[str, Any]:
     """A copy without what ``scope`` must not learn; the service's own answer stays as it is."""
-    shown = {
-        **document,
-        "score": _score_row(document["score"], scope, hidden, secret={"future"}),
-        "by": {
-            dimension: {
-                name: _score_row(found, scope, hidden, secret=_COMING)
-                for name, found in groups.items()
-                if scope.sealed or _has_begun(found)
-            }
+    shown = {**document, "score": _score_row(document["score"], hidden)}
+    if "by" in document:
+        shown["by"] = {
+            dimension: {name: _score_row(found, hidden) for name, found in groups.items()}
             for dimension, groups in document["by"].items()
-        },
-        "explain": [_cost_row(cost, hidden) for cost in document["explain"]],
-    }
-    if not scope.sealed:  # coming dismissals are among them
+        }
+        shown["explain"] = [_cost_row(cost, hidden) for cost in document["explain"]]
+    if scope.own_keys:  # their own leaving may be among them
         shown["scheduled"] = None
     return shown
 
 
-def _has_begun(found: Document) -> bool:
-    """Whether a group has any case that is no secret to anybody."""
-    others = sum(count for name, count in found["excluded"].items() if name not in _COMING)
-    return bool(found["n"] or found["pending"] or others)
-
-
-def _score_row(
-    found: Document, scope: Scope, hidden: frozenset[str], *, secret: Collection[str]
-) -> dict[str, Any]:
-    """One score. Of everybody, the number of those called off belongs to the reading of it."""
-    excluded = {
-        name: count
-        for name, count in found["excluded"].items()
-        if scope.sealed or name not in secret
-    }
+def _score_row(found: Document, hidden: frozenset[str]) -> dict[str, Any]:
     caps = [
         {**hit, "worst": {**hit["worst"], "case": "", "system": ""}}
         if hit["worst"]["case"] in hidden
         else hit
         for hit in found["caps"]
     ]
-    return {**found, "excluded": excluded, "caps": caps}
+    return {**found, "caps": caps}
 
 
 def _cost_row(cost: Document, hidden: frozenset[str]) -> Document:

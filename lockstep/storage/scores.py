@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, cast, func, insert, not_, or_, select, text
+from sqlalchemy import BigInteger, Text, cast, exists, func, insert, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.terminations import TerminationKind
@@ -23,6 +23,7 @@ from lockstep.storage.ledger_state import LATE_COMMITS
 from lockstep.storage.tables.case import cases, findings
 from lockstep.storage.tables.ledger import checkpoints
 from lockstep.storage.tables.score import case_facts, metric_reports, score_snapshots
+from lockstep.storage.visibility import is_sealed
 
 PAGE = 500
 """Documents read at once: about 2 MB."""
@@ -87,7 +88,7 @@ class Reading:
         self._connection = connection
 
     async def documents(
-        self, *, start: datetime, end: datetime, partner: str | None = None
+        self, *, start: datetime, end: datetime, partner: str | None = None, sealed: bool = True
     ) -> AsyncGenerator[list[str], None]:
         """Facts as pages of JSON texts, for `facts_from_document`; parsing is work for a thread.
 
@@ -95,6 +96,9 @@ class Reading:
         the column holds the cutoff as shown, which lies behind the one that counts where HR moved
         it too late. A definition may count from an earlier one still: a dismissal's first, or that
         of a case which this one goes on from.
+
+        Without ``sealed`` a dismissal that is a secret is not among them, whatever its first cutoff
+        was: it would be counted, if only as left out. It counts, all of its time, once it begins.
         """
         document = case_facts.c.document
         shown = case_facts.c.cutoff_at
@@ -108,6 +112,9 @@ class Reading:
         )
         if partner is not None:
             query = query.where(case_facts.c.partner == partner)
+        if not sealed:
+            secret = exists().where(cases.c.case_id == case_facts.c.case_id, is_sealed())
+            query = query.where(not_(secret))
         query = query.execution_options(yield_per=PAGE)
         async with self._connection.stream_scalars(query) as result:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ARRAY, ColumnElement, Text, all_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, ColumnElement, Text, all_, bindparam, delete, func, not_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -130,11 +130,20 @@ class StalledCases:
         async with self._engine.connect() as connection:
             return await _read(connection, visible(scope))
 
-    async def total(self) -> tuple[timedelta, int] | None:
-        """How long ago the newest look was, and how many it found; None where it could not know."""
+    async def total(self, scope: Scope = EVERYTHING) -> tuple[timedelta, int] | None:
+        """How long ago the newest look was, and how many it found; None where it could not know.
+
+        Those that were listed and are not in ``scope`` do not count.
+        """
+        hidden = (
+            select(func.count())
+            .select_from(stalled_cases.join(cases, cases.c.case_id == stalled_cases.c.case_id))
+            .where(not_(visible(scope)))
+        )
         async with self._engine.connect() as connection:
             seen = (await connection.execute(_LOOK)).one_or_none()
-        return (seen.age, seen.total) if seen and not seen.problem else None
+            unseen = await connection.scalar(hidden) or 0
+        return (seen.age, max(0, seen.total - unseen)) if seen and not seen.problem else None
 
     async def clock(self) -> tuple[datetime, timedelta | None]:
         """The database's time, which all workers share, and how long ago one of them looked."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.rules import Rules
 from lockstep.control.score import ScoreService
+from lockstep.control.score_sight import ScoreSight
 from lockstep.control.tokens import Tokens
 from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
@@ -22,6 +23,7 @@ from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.known import KnownNames
 from lockstep.storage.scores import Scores
 from lockstep.storage.stalled import StalledCases
 from lockstep.web.api import ScoreApi
@@ -70,7 +72,15 @@ async def asking(
     gate = Gate(tokens, per_minute=per_minute)
     scores = Scores(engine)
     service = ScoreService(scores, Rules(tenant=TENANT))
-    api = ScoreApi(gate, service, scores, Deliveries(engine), StalledCases(engine), by_partner)
+    api = ScoreApi(
+        gate,
+        service,
+        scores,
+        Deliveries(engine),
+        StalledCases(engine),
+        ScoreSight(service, engine, KnownNames(engine, partners=["fabrikam"])),
+        by_partner,
+    )
     inbox = Inbox(engine, ring)
     whose = WhoseCase(Cases(engine, ring), inbox, Numbering())
     hooks = Hooks(TENANT, inbox, whose, Feeds(engine, TENANT), {}, CutoffRule(), 262_144)

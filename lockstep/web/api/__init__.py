@@ -26,8 +26,8 @@ class ScoreApi:
     scores: Scores
     deliveries: Deliveries
     stalled: StalledCases
+    sight: ScoreSight
     by_partner: bool = False
-    sight: ScoreSight | None = None
 
     def routers(self) -> list[APIRouter]:
         """Every route, each behind the right that it needs."""

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from lockstep.control.answers import BusyError
 from lockstep.control.questions import Question
 from lockstep.control.score import ScoreService
+from lockstep.control.score_outside import outside
 from lockstep.domain.rights import Permission
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.scores import LedgerHead, Scores
@@ -51,16 +52,22 @@ def scrape_router(
         },
     )
     async def scrape(request: Request) -> Response:
-        await gate.every_partner(request)
+        asker = await gate.every_partner(request)
+        sealed = asker.scope.sealed
         try:
-            document = await service.current(Question(in_full=by_partner))
+            document = await service.current(Question(in_full=by_partner, sealed=sealed))
         except BusyError:  # the rest is worth having
             document = None
         async with scores.reading() as reading:
             head = await reading.head()
-        backlog = await deliveries.backlog()
-        now = datetime.now(UTC)
-        text = exposition(document, head, backlog, now=now, stalled=await stalled.total())
+        text = exposition(
+            document if sealed or document is None else outside(document),
+            head,
+            await deliveries.backlog(),
+            now=datetime.now(UTC),
+            stalled=await stalled.total(asker.scope),
+            sealed=sealed,
+        )
         return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return routes
@@ -73,9 +80,14 @@ def exposition(
     *,
     now: datetime,
     stalled: tuple[timedelta, int] | None = None,
+    sealed: bool = False,
 ) -> bytes:
-    """Everything as Prometheus text 0.0.4. What is not known is absent, never 0."""
-    families = [*_ledger(head, now), *_outbox(backlog, now)]
+    """Everything as Prometheus text 0.0.4. What is not known is absent, never 0.
+
+    ``sealed``: to whoever may know of coming dismissals: how many entries the ledger has tells
+    that one was reported.
+    """
+    families = [*_ledger(head, now, sealed=sealed), *_outbox(backlog, now)]
     families += _stalled(stalled)
     families.append(_gauge("score_available", "Whether a score could be computed.", _has(document)))
     if document is not None:
@@ -183,14 +195,16 @@ def _partners(partners: Mapping[str, Mapping[str, Any]]) -> list[GaugeMetricFami
     return [score, count, overdue]
 
 
-def _ledger(head: LedgerHead, now: datetime) -> list[GaugeMetricFamily]:
+def _ledger(head: LedgerHead, now: datetime, *, sealed: bool) -> list[GaugeMetricFamily]:
     since = head.unsequenced_since
     waits = max(0.0, (now - since).total_seconds()) if since else 0.0
-    made = [
-        _gauge("ledger_size", "Leaves under the newest signed head.", head.size),
-        _gauge("ledger_entries_unsequenced", "Entries without a place yet.", head.unsequenced),
-        _gauge("ledger_unsequenced_seconds", "Age of the oldest of them.", waits),
-    ]
+    says = "Age of the oldest entry without a place yet."
+    made = [_gauge("ledger_unsequenced_seconds", says, waits)]
+    if sealed:
+        made += [
+            _gauge("ledger_size", "Leaves under the newest signed head.", head.size),
+            _gauge("ledger_entries_unsequenced", "Entries without a place yet.", head.unsequenced),
+        ]
     if head.signed_at is not None:
         age = max(0.0, (now - head.signed_at).total_seconds())
         made.append(_gauge("ledger_checkpoint_age_seconds", "Since the newest head.", age))
@@ -205,7 +219,7 @@ def _stalled(seen: tuple[timedelta, int] | None) -> list[GaugeMetricFamily]:
     says = "Since Temporal was last asked."
     made = [_gauge("cases_stalled_look_age_seconds", says, max(0.0, age.total_seconds()))]
     if age <= FRESH:
-        says = "Cases whose workflow fails at every try, coming ones included."
+        says = "Cases whose workflow fails at every try; coming dismissals with `sealed` only."
         made.append(_gauge("cases_stalled", says, total))
     return made
 

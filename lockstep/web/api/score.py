@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from lockstep.control.answers import PATIENCE, BusyError
-from lockstep.control.questions import Question, QuestionError, parse_question
+from lockstep.control.questions import Question, QuestionError
 from lockstep.control.score import ScoreService
 from lockstep.control.score_sight import NoSuchPartnerError, NotYoursError, ScoreSight, Wish
 from lockstep.domain.rights import Permission, Principal
@@ -28,7 +28,6 @@ _WINDOW = Query(
     "last one included) or instants with a zone (TO excluded).",
     examples=["official", "2026-07-01..2026-09-30"],
 )
-_FULL = frozenset({"by", "explain"})
 _PARTNER = Query(max_length=200, description="Only the cases of this partner.")
 
 
@@ -39,11 +38,8 @@ class Detail(StrEnum):
     FULL = "full"
 
 
-def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = None) -> APIRouter:
-    """Everything that the right ``score`` may read about the metric.
-
-    ``sight``: what a token of some partners sees by; without it, such a token sees nothing.
-    """
+def score_router(gate: Gate, service: ScoreService, sight: ScoreSight) -> APIRouter:
+    """Everything that the right ``score`` may read about the metric."""
     routes = gate.router(Permission.SCORE, tag="score")
 
     @routes.get(
@@ -62,16 +58,11 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = N
         asker = await gate.asker(request)
         in_full = detail is Detail.FULL
         try:
-            if asker.partners is None and not asker.own_keys:
-                question = parse_question(window, partner, in_full=in_full)
-                await _check_partner(sight, question, asker)
-                return DocumentResponse(await service.current(question))
-            document = await _within(sight, Wish(window, partner or ""), asker)
+            return DocumentResponse(
+                await _within(sight, Wish(window, partner or "", in_full), asker)
+            )
         except (QuestionError, BusyError) as error:
             raise refusal(error) from None
-        if not in_full:
-            document = {key: document[key] for key in document if key not in _FULL}
-        return DocumentResponse(document)
 
     @routes.get(
         "/api/score/trend",
@@ -116,8 +107,8 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight | None = N
     return routes
 
 
-async def _within(sight: ScoreSight | None, wish: Wish, asker: Principal) -> dict[str, Any]:
-    """The document as far as a token of some partners may see it.
+async def _within(sight: ScoreSight, wish: Wish, asker: Principal) -> dict[str, Any]:
+    """The document as far as a token may see it.
 
     Raises:
         QuestionError: if it must name a partner, or asks for nonsense.
@@ -125,17 +116,10 @@ async def _within(sight: ScoreSight | None, wish: Wish, asker: Principal) -> dic
     """
     if not wish.partner and asker.partners is not None:
         raise QuestionError("partner: name one that the token is for")
-    if sight is None:
-        raise Problem(404, "no_such_partner")
     try:
         return await sight.score(wish, asker, patience=PATIENCE)
     except NotYoursError:
         raise Problem(404, "no_such_partner") from None
-
-
-async def _check_partner(sight: ScoreSight | None, question: Question, asker: Principal) -> None:
-    if sight is not None and question.partner is not None:
-        await sight.check_partner(question.partner, asker.scope)
 
 
 def refusal(error: QuestionError | BusyError) -> Problem:

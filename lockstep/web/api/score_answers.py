@@ -272,8 +272,10 @@ class Tool(Answer):
 class HeadDocument(Answer):
     """The signed head of the ledger that a score stands on."""
 
-    size: Count = Field(description="Entries under it.")
-    root: Sha256 | None = Field(description="Null before the first head.")
+    size: Count | None = Field(
+        description="Entries under it; null without the right `export` or `sealed`."
+    )
+    root: Sha256 | None = Field(description="Null before the first head, or likewise.")
     signed_at: Instant | None
     unsealed_since: Instant | None = Field(
         description="Since when an entry waits too long for a signed head; null if all is well."
