@@ -19,7 +19,7 @@ _MS = timedelta(milliseconds=1)
 def outside(document: Mapping[str, Any], *, heads: bool = False) -> dict[str, Any]:
     """A copy that tells nothing of what is sealed.
 
-    ``heads``: with the ledger's size and root, for whoever compares them with a pack.
+    ``heads``: with the ledger's size and root, for whoever compares them with a pack or a proof.
     """
     shown = {**document, "score": _by_the_hour(document["score"])}
     if "by" in document:

@@ -76,7 +76,8 @@ class ScoreSight:
         document = await self._service.current(question, patience=patience, at_most=at_most)
         hidden = await self._hidden(_cases_named(document), by.scope)
         shown = _within(document, by.scope, hidden)
-        return shown if by.scope.sealed else outside(shown, heads=by.may(Permission.EXPORT))
+        heads = by.may(Permission.SEE_CASES) or by.may(Permission.EXPORT)
+        return shown if by.scope.sealed else outside(shown, heads=heads)
 
     async def check_partner(self, partner: str, scope: Scope) -> None:
         """Whether anything in ``scope`` names this partner; raises `NoSuchPartnerError`."""

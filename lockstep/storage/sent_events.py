@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.judging import Verdict
 from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
+from lockstep.storage.event_numbers import EventNumbers
 from lockstep.storage.inbox import event_context
 from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.tables.case import cases
@@ -29,6 +30,7 @@ class SentEvent:
     """One event. ``body`` is empty once erased; the case is there once the event was carried out.
 
     Args:
+        id: its number as `EventNumbers` shows it.
         key: the one that it was sent under.
         verdict: what it did to what was known.
     """
@@ -53,6 +55,7 @@ class SentEvents:
         self._engine = engine
         self._ring = ring
         self._source = source
+        self._numbers = EventNumbers(ring)
 
     async def newest(
         self, prefix: str, scope: Scope, *, before: int | None = None
@@ -60,12 +63,13 @@ class SentEvents:
         """The newest events whose key begins with ``prefix``; one more than `PAGE` at most."""
         query = self._query(prefix, scope).order_by(inbox.c.id.desc()).limit(PAGE + 1)
         if before is not None:
-            query = query.where(inbox.c.id < before)
+            query = query.where(inbox.c.id < self._numbers.row_id(before))
         return await self._read(query)
 
     async def one(self, prefix: str, scope: Scope, event: int) -> SentEvent | None:
         """One event of the sender's, None if there is none of this id."""
-        found = await self._read(self._query(prefix, scope).where(inbox.c.id == event))
+        row_id = self._numbers.row_id(event)
+        found = await self._read(self._query(prefix, scope).where(inbox.c.id == row_id))
         return next(iter(found), None)
 
     async def by_key(self, dedupe_key: str, scope: Scope) -> SentEvent | None:
@@ -138,7 +142,7 @@ class SentEvents:
                 body = b""
         is_secret = row.is_sealed and not _tells_of_a_dismissal(body)
         return SentEvent(
-            id=row.id,
+            id=self._numbers.shown(row.id),
             key=row.dedupe_key,
             sent_at=row.received_at,
             state=row.state,

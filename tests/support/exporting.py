@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import secrets
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,8 @@ class Packing:
 
     async def seal(self) -> int:
         """Place every entry and sign a head over all of them; its size."""
-        self._count += 1
-        self.book.append(heartbeat(TENANT, 0, datetime.now(UTC), asked=f"test-{self._count}"))
+        asked = f"test-{secrets.token_hex(8)}"
+        self.book.append(heartbeat(TENANT, 0, datetime.now(UTC), asked=asked))
         sequencer = self.book.sequencer()  # a new one waits for nothing before it signs
         try:
             await asyncio.to_thread(settle, sequencer)

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lockstep.control.questions import Question
+from lockstep.control.score_outside import outside
 from lockstep.domain.rights import Permission
 from tests.support.asking import asking
 from tests.support.scoring import facts, sign_head, store
@@ -33,7 +34,7 @@ async def test_what_is_sent_is_what_was_made(engine, ring):
         dimension = (await api.get("/api/dimension")).json()
     description = Description(api.app.openapi())
 
-    assert with_more.json() == made
+    assert with_more.json() == outside(made)
     assert sent.json().keys() == made.keys()
     assert (trend, dimension) == (made["trend"], made["dimension"])
     description.check("GET", "/api/score", sent)

@@ -273,7 +273,7 @@ class HeadDocument(Answer):
     """The signed head of the ledger that a score stands on."""
 
     size: Count | None = Field(
-        description="Entries under it; null without the right `export` or `sealed`."
+        description="Entries under it; null without the right `see_cases`, `export` or `sealed`."
     )
     root: Sha256 | None = Field(description="Null before the first head, or likewise.")
     signed_at: Instant | None
