@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from lockstep.domain.visible import visible
+
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger", "case_id", "system", "attempt", "round", "fault",
@@ -67,6 +69,15 @@ def _first_line(
     return event
 
 
+def _seen(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """For a terminal: no text of somebody else's steers it."""
+    return {
+        name: visible(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
 class _Forgiving:
     """A stream that never raises: whoever tells of a full disk must not be ended by it.
 
@@ -104,8 +115,9 @@ def configure_logging(*, level: str = "info", text: bool = False) -> None:
         if text
         else structlog.processors.JSONRenderer()
     )
+    for_people: list[Any] = [_seen] if text else []  # JSON escapes what it has to
     structlog.configure(
-        processors=[*shared, _where, _allow, renderer],
+        processors=[*shared, _where, _allow, *for_people, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
@@ -118,6 +130,7 @@ def configure_logging(*, level: str = "info", text: bool = False) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _where,
                 _allow,
+                *for_people,
                 renderer,
             ],
         )

@@ -9,22 +9,34 @@ still escapes it (`rich.markup.escape`), for a name could be one of those words.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from lockstep.domain.visible import visible
 
 STYLES = frozenset(
     {"bold", "dim", "white", "green", "yellow", "cyan", "red"}
     | {"bold red", "bold green", "bold yellow"}
 )
 _TAG = re.compile(r"(\\*)\[([a-z#/@][^\[]*?)\]")  # what rich takes for one
-# What moves a terminal's cursor, or renames its window: nobody's name does that.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class PlainConsole(Console):
     """Prints text as it stands, but for our own styles."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Everything that is printed comes by here: strings, `Text`, tables and their cells."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a string into text; called by rich for lines and for cells alike."""
@@ -33,11 +45,6 @@ class PlainConsole(Console):
         if options.get("markup") is not False:
             text = only_our_styles(text)
         return super().render_str(text, **options)
-
-
-def visible(text: str) -> str:
-    """The same text, where characters that steer a terminal are shown and not sent."""
-    return _CONTROL.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
 def only_our_styles(text: str) -> str:

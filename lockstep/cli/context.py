@@ -19,7 +19,7 @@ from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.cli.console import PlainConsole, visible
+from lockstep.cli.console import PlainConsole
 from lockstep.cli.signals import answer_signals
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError
@@ -27,6 +27,7 @@ from lockstep.control.places import Places
 from lockstep.control.temporal import connect
 from lockstep.control.whose_case import WhoseCase
 from lockstep.domain.rights import EVERYTHING, Scope
+from lockstep.domain.visible import escaped_json, visible
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
@@ -179,7 +180,7 @@ def finish(code: int = 0) -> NoReturn:
 def print_json(value: object) -> None:
     """JSON on standard output: instants as RFC 3339, everything else as it is."""
     text = json.dumps(value, indent=2, default=_plain, ensure_ascii=False)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(escaped_json(text) + "\n")
 
 
 def _plain(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 from pathlib import Path
 
@@ -11,14 +12,18 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import RenderableType
 from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
 from lockstep.cli import context
-from lockstep.cli.console import STYLES, PlainConsole, visible
+from lockstep.cli.console import STYLES, PlainConsole
 from lockstep.cli.main import app
+from lockstep.domain.visible import visible
 
 CLI = Path(context.__file__).parent
 _TAGS = re.compile(r"(?<!\\)\[([a-z]+(?: [a-z]+)*)\]")
@@ -68,6 +73,38 @@ def test_any_text_that_is_escaped_is_printed_as_it_stands(text):
 def test_our_styles_are_styles():
     """And leave no brackets."""
     assert shown("[bold red]x[/] [dim]y[/]") == "x y\n"
+
+
+STEERING = ["\x1b", "\x07", "\r", "\x7f", "\x9b", "\u061c", "\u200f", "\u2028", "\u202e", "\u2066"]
+
+
+def made_of(text: str) -> list[RenderableType]:
+    """The same text in everything that commands print."""
+    table = Table(text)
+    table.add_row(Text(text), title := Panel(Text(text), title=Text(text)))
+    return [Text(text), Text.assemble(("x", "bold"), text), table, title, Padding(text, 1)]
+
+
+@pytest.mark.parametrize("character", STEERING)
+def test_nothing_that_is_printed_steers_a_terminal(character):
+    """Whatever it is made of, a name in it cannot; nor one in JSON, which stays the same JSON."""
+    for renderable in made_of(f"Ana{character}[31m"):
+        file = io.StringIO()
+        PlainConsole(file=file, width=200, highlight=False).print(renderable)
+        assert character not in file.getvalue()
+        if character not in "\x07\r":  # rich drops these from a `Text` by itself
+            assert f"<U+{ord(character):04X}>" in file.getvalue()
+
+
+@pytest.mark.parametrize("character", STEERING)
+def test_json_steers_no_terminal_and_says_the_same(character, capsys):
+    """It is printed for scripts, and read by people."""
+    context.print_json({f"a{character}": f"Ana{character}é"})
+    said = capsys.readouterr().out
+
+    assert character not in said
+    assert "é" in said
+    assert json.loads(said) == {f"a{character}": f"Ana{character}é"}
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\x07", "\r", "\x9b", "\u202e"])

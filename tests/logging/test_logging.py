@@ -174,6 +174,26 @@ def test_one_event_is_one_line():
     assert line["event"] == "x"
 
 
+def test_the_text_form_steers_no_terminal():
+    """A field that came from elsewhere cannot clear the screen of whoever reads the log."""
+    code = """
+    import structlog
+    from lockstep.logging import configure_logging
+    configure_logging(text=True)
+    structlog.get_logger().warning("heard", source="a\\x1b[2Jb\\x9bc\\u202ed")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert "a<U+001B>[2Jb<U+009B>c<U+202E>d" in done.stderr
+    assert not {"\x1b", "\x9b", "\u202e"} & set(done.stderr)
+
+
 def test_the_text_form_follows_the_same_rules():
     """People's logs hide what machines' logs hide."""
     code = f"""

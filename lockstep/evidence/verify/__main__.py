@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lockstep.domain.visible import visible
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.inputs import read_file, read_key, read_note, read_witness
 from lockstep.evidence.verify.report import (
@@ -40,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             earlier=given.earlier,
         )
     except UnusableError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {visible(str(error))}\n")
         return UNUSABLE
     if given.json:
         sys.stdout.write(json.dumps(report.as_document(), indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(lines(report)) + "\n")
+        sys.stdout.write("\n".join(map(visible, lines(report))) + "\n")
     return report.exit_code
 
 

@@ -17,6 +17,7 @@ MODULES = (
     "lockstep/__init__.py",
     "lockstep/domain/__init__.py",
     "lockstep/domain/counting.py",
+    "lockstep/domain/visible.py",
     "lockstep/evidence/__init__.py",
     "lockstep/evidence/amendments.py",
     "lockstep/evidence/case_book.py",
