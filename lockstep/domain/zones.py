@@ -117,6 +117,10 @@ def canonical_zone(name: str) -> str:
 
 
 def _refusal(given: str, known: str, target: str) -> str:
+    """Why it is no place; quotes what means something, and of any other text not a letter.
+
+    It may be anybody's name, and what is refused is stored and logged.
+    """
     shown = repr(given[:64])
     plain = known.casefold()
     offset = _OFFSET.fullmatch(known)
@@ -134,9 +138,9 @@ def _refusal(given: str, known: str, target: str) -> str:
     if likely:
         return f"{shown} is a fixed offset or an abbreviation, not a place{_meant(likely)}"
     if plain.startswith(_NO_PLACE):
-        return f"{shown} is no place: name one, as in 'Asia/Manila'"
+        return "this is no place: name one, as in 'Asia/Manila'"
     near = get_close_matches(given, places(), n=2, cutoff=0.75)
-    return f"no IANA time zone is named {shown}{_meant(near) or ': name a place, as Asia/Manila'}"
+    return f"no IANA time zone has this name{_meant(near) or ': name a place, as Asia/Manila'}"
 
 
 def _meant(likely: tuple[str, ...] | list[str]) -> str:

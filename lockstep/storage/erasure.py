@@ -21,6 +21,7 @@ from lockstep.storage.exports import ExportState
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring, KeyringError
 from lockstep.storage.ledger import Append, append_all
+from lockstep.storage.refused_events import erased_error
 from lockstep.storage.spells import (
     Kept,
     Person,
@@ -199,11 +200,16 @@ class Erasure:
         refused before ``before``: they belong to no case, so no case's end erases them.
         """
         swept = 0
-        for statement in (_LATE_EVENTS, _OLD_REFUSED):
+        for chosen in (_LATE_EVENTS, _REFUSED.where(inbox.c.received_at < before)):
+            some = chosen.where(inbox.c.body != b"").limit(_SWEEP)
+            emptied = (
+                update(inbox)
+                .where(inbox.c.id.in_(some), inbox.c.state.in_(("done", "refused")))
+                .values(body=b"", error=erased_error())
+            )
             while True:
                 async with self._engine.begin() as connection:
-                    values = {"before": before, "limit": _SWEEP}
-                    done = _count(await connection.execute(statement, values))
+                    done = _count(await connection.execute(emptied))
                 swept += done
                 if done < _SWEEP:
                     break
@@ -258,7 +264,7 @@ class Erasure:
                     inbox.c.state.in_(("done", "refused")),
                     inbox.c.body != b"",
                 )
-                .values(body=b"")
+                .values(body=b"", error=erased_error())
             )
         )
         await append_all(connection, [Append(self._entry(spell, cause, now)) for spell in spells])
@@ -307,7 +313,9 @@ class Erasure:
             async for event in self._inbox.refused(connection)
             if not known.isdisjoint(_people_in(event.body))
         ]
-        await connection.execute(update(inbox).where(inbox.c.id.in_(found)).values(body=b""))
+        await connection.execute(
+            update(inbox).where(inbox.c.id.in_(found)).values(body=b"", error=erased_error())
+        )
         return len(found)
 
 
@@ -342,26 +350,13 @@ _FORGET_REASONS = text(
     """
 )
 """Why a pack of one leaver alone was asked for is free text, and may well name that leaver."""
-_LATE_EVENTS = text(
-    """
-    update inbox set body = '' where id in (
-      select i.id from inbox i
-        join cases c on c.case_id = i.case_id
-        join subjects s on s.subject_id = c.subject_id
-       where i.state in ('done', 'refused') and i.body <> '' and s.erased_at is not null
-       limit :limit
-    )
-    """
+_LATE_EVENTS = (
+    select(inbox.c.id)
+    .join(cases, cases.c.case_id == inbox.c.case_id)
+    .join(subjects, subjects.c.subject_id == cases.c.subject_id)
+    .where(inbox.c.state.in_(("done", "refused")), subjects.c.erased_at.is_not(None))
 )
-_OLD_REFUSED = text(
-    """
-    update inbox set body = '' where id in (
-      select id from inbox
-       where state = 'refused' and body <> '' and received_at < :before
-       limit :limit
-    ) and state = 'refused'
-    """
-)
+_REFUSED = select(inbox.c.id).where(inbox.c.state == "refused")
 
 
 async def _condemn_packs(connection: AsyncConnection, spells: Sequence[Spell]) -> list[Pack]:

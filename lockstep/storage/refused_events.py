@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select, text
+from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.rights import Scope
@@ -22,6 +22,15 @@ WAITS = timedelta(minutes=5)
 AT_THE_BRAKE = "refused at the brake: "
 """How the error of what an approver refused begins: nothing else of the row tells it from what
 was let go, and refused afterwards."""
+
+
+def erased_error() -> ColumnElement[str | None]:
+    """What is left of an error once its leaver is erased: it may quote an approver, or HR."""
+    return case(
+        (inbox.c.error.startswith(AT_THE_BRAKE), literal(f"{AT_THE_BRAKE}erased")),
+        (and_(inbox.c.state == "refused", inbox.c.error.is_not(None)), literal("erased")),
+        else_=None,
+    )
 
 
 class Trouble(StrEnum):

@@ -86,3 +86,11 @@ def test_every_name_of_the_database_is_a_place_or_refused() -> None:
 def test_a_form_offers_places_and_utc() -> None:
     """What is offered is taken as it is."""
     assert [canonical_zone(name) for name in zone_names()] == list(zone_names())
+
+
+@pytest.mark.parametrize("text", ["Maria Santos", "Etc/Maria", "posix/Maria", "Maria's", "“Maria”"])
+def test_what_is_no_name_of_a_zone_is_not_quoted(text):
+    """It may be anybody's name: what is refused is stored and logged."""
+    with pytest.raises(ZoneError) as refused:
+        canonical_zone(text)
+    assert "maria" not in str(refused.value).lower()

@@ -12,6 +12,7 @@ from lockstep.domain.terminations import TerminationAction
 from lockstep.evidence.history import History, facts_document
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.refused_events import AT_THE_BRAKE
 from lockstep.storage.revocations import UnknownRevocationError
 from lockstep.storage.subjects import SubjectErasedError
 from lockstep.storage.views import CaseViews
@@ -257,6 +258,34 @@ async def test_a_refused_event_about_the_person_goes_too(work):
     assert done.events == 6
     assert {key for key, size in left.items() if size == 0} == {
         *("by-id", "by-mail", "by-hand", "by-form", "by-unseen", f"evt-{case.case_id}")
+    }
+
+
+async def test_why_an_event_was_refused_goes_with_the_person(work, erasure):
+    """An approver may have named them; that it was refused at the brake stays known."""
+    case = await ended(work)
+    at_brake = f"{AT_THE_BRAKE}{NAME} called me"
+    await receive(work, "brake", body=body_of(), refused=at_brake)
+    await receive(work, "plain", body=body_of(), refused=f"{NAME} is nobody")
+    await receive(work, "in-part", case_id=case.case_id)
+    await receive(work, "old", body=b"[", refused=f"{NAME}: not JSON")
+    async with work.engine.begin() as connection:
+        for change in (
+            f"error = '{NAME}: accounts of unknown systems' where dedupe_key = 'in-part'",
+            "received_at = now() - interval '800 d' where dedupe_key = 'old'",
+        ):
+            await connection.execute(text(f"update inbox set {change}"))
+    await erase(work, case)
+    await erasure.sweep(datetime.now(UTC) - timedelta(days=730))
+    async with work.engine.connect() as connection:
+        rows = await connection.execute(text("select dedupe_key, error from inbox"))
+        found = {key: error for key, error in rows if not key.startswith("evt-")}
+
+    assert found == {
+        "brake": f"{AT_THE_BRAKE}erased",
+        "plain": "erased",
+        "in-part": None,
+        "old": "erased",
     }
 
 
