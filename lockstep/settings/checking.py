@@ -36,7 +36,7 @@ def check_settings(settings: Settings, *parts: Part) -> list[str]:
         checks += [partial(build_channel, settings, name) for name in settings.notices.routes]
     if Part.WEB in wanted:
         checks += [partial(settings.source_secrets, name) for name in settings.sources]
-        checks += [settings.token_book, settings.oidc_client]
+        checks += [settings.token_book, settings.oidc_client, settings.temporal_address]
     problems: list[str] = []
     for check in checks:
         try:

@@ -56,6 +56,19 @@ def test_servers_find_every_secret_they_check(as_in, name):
     assert check_settings(as_in(name), Part(name)) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [(name, secret) for name in ("worker", "web") for secret in load().services[name].secrets],
+)
+def test_no_server_is_given_a_secret_that_it_does_not_need(as_in, tmp_path, name, secret):
+    """Without any one of those that Compose hands it, a server refuses to start, naming it."""
+    settings = as_in(name)
+    (tmp_path / name / secret).unlink()
+
+    [problem] = check_settings(settings, Part(name))
+    assert secret in problem
+
+
 def test_migrate_is_the_only_one_with_the_owner(as_in):
     """`lockstep migrate` can read the owner's URL; worker and web cannot."""
     owner = make_url(as_in("migrate").database_url(owner=True))
