@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Select, func, not_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
@@ -15,7 +15,7 @@ from lockstep.storage.tables.casework import assignments
 from lockstep.storage.tables.intake import held_events
 from lockstep.storage.tables.score import case_facts
 from lockstep.storage.tables.sign_in import users
-from lockstep.storage.visibility import visible
+from lockstep.storage.visibility import is_sealed_fact, visible
 
 MOST_NAMED = 12
 _MOST_READ = 500
@@ -102,7 +102,7 @@ def _places(scope: Scope, what: str) -> list[tuple[ColumnElement[str], Select[An
     held, counted = held_events.c.partner, case_facts.c.partner
     facts = select(counted)
     if not scope.sealed:
-        facts = facts.where(case_facts.c.cutoff_at <= func.now())
+        facts = facts.where(case_facts.c.cutoff_at <= func.now(), not_(is_sealed_fact()))
     return [of_cases, (held, select(held).where(visible_held(scope))), (counted, facts)]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, cast, exists, func, insert, not_, or_, select, text
+from sqlalchemy import BigInteger, Text, cast, func, insert, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.terminations import TerminationKind
@@ -23,7 +23,7 @@ from lockstep.storage.ledger_state import LATE_COMMITS
 from lockstep.storage.tables.case import cases, findings
 from lockstep.storage.tables.ledger import checkpoints
 from lockstep.storage.tables.score import case_facts, metric_reports, score_snapshots
-from lockstep.storage.visibility import is_sealed
+from lockstep.storage.visibility import is_sealed_fact
 
 PAGE = 500
 """Documents read at once: about 2 MB."""
@@ -113,8 +113,7 @@ class Reading:
         if partner is not None:
             query = query.where(case_facts.c.partner == partner)
         if not sealed:
-            secret = exists().where(cases.c.case_id == case_facts.c.case_id, is_sealed())
-            query = query.where(not_(secret))
+            query = query.where(not_(is_sealed_fact()))
         query = query.execution_options(yield_per=PAGE)
         async with self._connection.stream_scalars(query) as result:
             try:

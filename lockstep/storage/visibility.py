@@ -9,6 +9,7 @@ from lockstep.domain.rights import Scope
 from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import case_keys
+from lockstep.storage.tables.score import case_facts
 
 
 def is_sealed() -> ColumnElement[bool]:
@@ -18,6 +19,11 @@ def is_sealed() -> ColumnElement[bool]:
         cases.c.begun_at.is_(None),
         or_(cases.c.cutoff_at > func.now(), cases.c.status == CaseStatus.RESCINDED.value),
     )
+
+
+def is_sealed_fact() -> ColumnElement[bool]:
+    """Rows of ``case_facts`` of which the same is true, now."""
+    return exists().where(cases.c.case_id == case_facts.c.case_id, is_sealed())
 
 
 def visible(scope: Scope) -> ColumnElement[bool]:
