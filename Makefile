@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench format lock digests clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ format: $(STAMP) ## Format the code
 
 lock: $(STAMP) ## Refresh the hashed locks (needs uv)
 	@sh scripts/lock.sh
+
+digests: ## Pin the images of docker-compose.yml by digest, into an override (needs docker)
+	@sh scripts/digests.sh
 
 $(STAMP): locks/dev.txt pyproject.toml scripts/setup.sh
 	@sh scripts/setup.sh $(VENV)

@@ -158,12 +158,34 @@ def _sandbox_children(settings: Settings, logs: Path) -> list[ChildSpec]:
         *("--port", str(table.scim_port), "--bearer-token", token),
     ]
     aws = [str(bin_dir / "moto_server"), "-H", "127.0.0.1", "-p", str(table.aws_port)]
+    for argv in (scim, aws):
+        if not Path(argv[0]).exists():
+            raise EmbeddedError(f"{argv[0]} is not installed: pip install 'lockstep[peers]'")
     return [
         _peer("sandbox", simulators, {**ports, "instant": table.instant_port}, logs),
-        _peer("scim", scim, {"scim": table.scim_port}, logs),
+        _peer("scim", quiet(scim), {"scim": table.scim_port}, logs),
         # The connector attaches AWS's own deny policy, which moto loads only on request.
-        _peer("aws", aws, {"aws": table.aws_port}, logs, MOTO_IAM_LOAD_MANAGED_POLICIES="true"),
+        _peer(
+            "aws",
+            quiet(aws),
+            {"aws": table.aws_port},
+            logs,
+            MOTO_IAM_LOAD_MANAGED_POLICIES="true",
+        ),
     ]
+
+
+def quiet(argv: list[str]) -> list[str]:
+    """A command of Python's that logs no request: their addresses and bodies name people."""
+    return [sys.executable, "-c", _QUIET, *argv]
+
+
+_QUIET = (
+    "import http.server, logging, runpy, sys; logging.disable(logging.WARNING);"
+    " http.server.BaseHTTPRequestHandler.log_message = lambda *_: None;"
+    " del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+"""Bounds every logger, also one that sets a level of its own, and what writes to stderr itself."""
 
 
 def _peer(
@@ -179,8 +201,6 @@ def _peer(
         for port in ports.values():
             await _accepts(port)
 
-    if not Path(argv[0]).exists():
-        raise EmbeddedError(f"{argv[0]} is not installed: pip install 'lockstep[peers]'")
     return ChildSpec(
         name=name,
         argv=tuple(argv),

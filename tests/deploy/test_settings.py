@@ -93,11 +93,8 @@ def test_addresses_are_those_of_the_services(as_in):
     assert (
         compose.services["temporal-namespace"].environment["TEMPORAL_ADDRESS"] == f"{host}:{port}"
     )
-    for name, variable in (
-        ("temporal-namespace", "NAMESPACE"),
-        ("temporal-ui", "TEMPORAL_DEFAULT_NAMESPACE"),
-    ):
-        assert compose.services[name].environment[variable] == settings.temporal.namespace
+    namespace = compose.services["temporal-namespace"].environment["NAMESPACE"]
+    assert namespace == settings.temporal.namespace
 
 
 def test_the_published_port_is_the_one_that_web_listens_on(as_in):

@@ -40,6 +40,7 @@ from tests.web.console.test_hr import form
 from tests.web.console.test_routes_and_roles import TABLE, all_routes, secret_of
 from tests.web.console.worlds import Ask, Visitor, World, copied, installed
 
+pytestmark = pytest.mark.timeout(1500)  # thousands of requests, each in both worlds
 SOON = timedelta(days=1)
 SECRET_WORKER = "W-900900"
 STATES = ("need", "scheduled", "closed", "rescinded", "any")

@@ -31,7 +31,7 @@ MASKS = {
         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?( UTC)?": "INSTANT",
         # A length of time that ends now.
         r'"(\w*_ms|\w*_hours|ms)":"?[\d.]+"?': r'"\1":SPAN',
-        r"\b\d+(\.\d+)? (ms|seconds?|s|minutes?|min)\b": "SPAN",
+        r"\b\d+(\.\d+)? (ms|seconds?|s|minutes?|min|h)( \d+ (s|min))?\b": "SPAN",
         r"(?m)^(lockstep_\w*_seconds(\{[^}]*\})?) [\d.e+-]+$": r"\1 SPAN",
         # What is random every time.
         r'name="once" value="[^"]*"': 'name="once"',
