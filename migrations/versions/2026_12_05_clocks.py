@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "2026_12_04_clocks"
-down_revision = "2026_12_04_brake_channels"
+revision = "2026_12_05_clocks"
+down_revision = "2026_12_05_token_sites"
 branch_labels = None
 depends_on = None
 
