@@ -177,6 +177,16 @@ def finish(code: int = 0) -> NoReturn:
     os._exit(code)
 
 
+def not_blank(option: str, value: str | None) -> str | None:
+    """The value of an option that narrows down; None where it was left out.
+
+    An empty one, as of a script's variable that was never set, must not mean everybody.
+    """
+    if value is not None and not value.strip():
+        die(f"{option} is empty: leave it out to mean all", code=UNUSABLE)
+    return value
+
+
 def print_json(value: object) -> None:
     """JSON on standard output: instants as RFC 3339, everything else as it is."""
     text = json.dumps(value, indent=2, default=_plain, ensure_ascii=False)

@@ -25,6 +25,7 @@ from lockstep.cli.context import (
     JsonOption,
     die,
     err,
+    not_blank,
     opened,
     out,
     print_json,
@@ -61,8 +62,9 @@ def export(
         typer.Option("--to", formats=["%Y-%m-%d"], help="Last day of it, included (UTC)."),
     ],
     partner: Annotated[
-        str, typer.Option(help="Only this partner's leavers; the others' entries are withheld.")
-    ] = "",
+        str | None,
+        typer.Option(help="Only this partner's leavers; the others' entries are withheld."),
+    ] = None,
     sample: Annotated[
         int, typer.Option(help="Draw so many leavers to be shown in detail, 1000 at most.")
     ] = 0,
@@ -70,8 +72,8 @@ def export(
         str, typer.Option(help="Decides who is drawn (default: the checkpoint's root).")
     ] = "",
     case: Annotated[
-        str, typer.Option(help="Only this case, in detail; all others are withheld.")
-    ] = "",
+        str | None, typer.Option(help="Only this case, in detail; all others are withheld.")
+    ] = None,
     identified: Annotated[
         bool, typer.Option("--identified", help="Say who the leavers are; goes on record.")
     ] = False,
@@ -104,6 +106,8 @@ def export(
     Leavers are those whose cutoff lies in the period: from the first day's beginning to the last
     day's end, in UTC. The same checkpoint and options give the same bytes.
     """
+    partner = not_blank("--partner", partner) or ""
+    case = not_blank("--case", case) or ""
     settings = settings_or_die(config, level="error")
     path = to_file or Path(_file_name(settings.tenant, first, last, partner or case))
     if path.exists():

@@ -13,6 +13,7 @@ from lockstep.cli import (
     access,
     anchors,
     brake,
+    case_list,
     cases,
     demo,
     doctor,
@@ -58,7 +59,7 @@ app.command(rich_help_panel=_RUN)(servers.worker)
 app.command(rich_help_panel=_RUN)(servers.web)
 app.command(rich_help_panel=_RUN)(servers.migrate)
 app.command(rich_help_panel=_WORK)(terminate.terminate)
-app.command("cases", rich_help_panel=_WORK)(cases.list_cases)
+app.command("cases", rich_help_panel=_WORK)(case_list.list_cases)
 cases.case_app.command("withdraw-key")(withdraw_key.withdraw_key)
 app.add_typer(cases.case_app, name="case", rich_help_panel=_WORK)
 app.command("events", rich_help_panel=_WORK)(events.events)

@@ -15,6 +15,7 @@ from lockstep.cli.context import (
     ConfigOption,
     JsonOption,
     die,
+    not_blank,
     opened,
     out,
     print_json,
@@ -65,6 +66,7 @@ def score(
     """Show the score of access revocation: 0 to 20, with everything needed to read it."""
     if context.invoked_subcommand is not None:
         return
+    not_blank("--partner", partner)
     settings = settings_or_die(config)
     try:
         in_full = explain or as_json or by is not None

@@ -57,10 +57,23 @@ PlaceText = Annotated[
     StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
 ]
 """A partner's or site's name as it was sent: `Places` has to see what nobody else sees."""
+
+
+def _written_out(value: object) -> object:
+    """A number, bare or in quotes, would be taken for seconds since 1970: ``20261231`` is none."""
+    if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise ValueError("write it out, such as 2026-12-31 or 2026-12-31T18:00:00+08:00, in quotes")
+
+
 Instant = Annotated[
-    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+    BeforeValidator(_written_out),
 ]
-Day = Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2200, 1, 1))]
+Day = Annotated[
+    date, Field(ge=date(1970, 1, 1), lt=date(2200, 1, 1)), BeforeValidator(_written_out)
+]
 """Bounds keep arithmetic with zones within what a calendar can hold."""
 
 

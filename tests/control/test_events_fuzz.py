@@ -64,6 +64,22 @@ def test_a_value_is_never_quoted(value):
     assert "secret value" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "value", [20261231, "20261231", 1764547200, 1764547200000, 1.5, "1764547200"]
+)
+@pytest.mark.parametrize(
+    "field",
+    [("recorded_at",), ("hired_at",), ("dates", "access_ends_at"), ("dates", "last_working_day")],
+)
+def test_a_number_is_no_date(field, value):
+    """Seconds since 1970 nobody meant: `20261231` would be a day in August 1970."""
+    with pytest.raises(EventError) as caught:
+        read(changed([(field, value)]))
+
+    assert ".".join(field) in str(caught.value)
+    assert "write it out" in str(caught.value)
+
+
 def test_a_good_event_is_read():
     """The fuzz above does not refuse everything."""
     assert read(changed([])).revision == 1

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from lockstep.control.asking import Asked
 from lockstep.control.case_dates import CaseDates, dates_of_form
@@ -22,6 +22,8 @@ from lockstep.control.casework import (
     NotThereError,
 )
 from lockstep.control.desk import Correction, RefusedError, UnansweredError
+from lockstep.control.events import Day as SaidDay
+from lockstep.control.events import Instant as SaidInstant
 from lockstep.control.picking import Picking
 from lockstep.control.second_person import SecondPerson
 from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
@@ -97,14 +99,14 @@ class Pick(Reason):
 class Waiver(Reason):
     """Until when the system may stay open; it waits for a second person."""
 
-    until: AwareDatetime
+    until: SaidInstant
 
 
 class NewDates(Reason):
     """A day, or an exact moment."""
 
-    last_working_day: date | None = None
-    access_ends_at: AwareDatetime | None = None
+    last_working_day: SaidDay | None = None
+    access_ends_at: SaidInstant | None = None
 
 
 class Rehiring(Reason):

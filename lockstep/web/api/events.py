@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from lockstep.control.desk import RefusedError, ReusedKeyError
+from lockstep.control.events import Day as SaidDay
 from lockstep.control.events import EventError
+from lockstep.control.events import Instant as SaidInstant
 from lockstep.control.own_reports import MOST_REASON, OwnReports, Sent, Submission
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Permission, Principal
@@ -49,8 +51,8 @@ class _Dates(Body):
     """In the zone: the last working day, or the exact moment at which access ends."""
 
     zone: str = Field(max_length=60, description="IANA time zone.", examples=["Asia/Manila"])
-    last_working_day: date | None = None
-    access_ends_at: AwareDatetime | Literal["now"] | None = None
+    last_working_day: SaidDay | None = None
+    access_ends_at: SaidInstant | Literal["now"] | None = None
     reason: str = Field(default="", max_length=MOST_REASON, repr=False)
 
     def dates(self) -> dict[str, str]:
