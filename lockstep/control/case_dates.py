@@ -176,7 +176,11 @@ class CaseDates:
     async def send(self, move: Move, act: ActRow) -> Done:
         """Bring what an act has decided to the inbox, where HR's own statements come in."""
         await self._desk.desk.report_as(
-            move.event_id, move.event, move.person, numbered_by=move.numbered_by
+            move.event_id,
+            move.event,
+            move.person,
+            numbered_by=move.numbered_by,
+            case_id=move.case_id,
         )
         await self._desk.acts.done(act.act_id)
         return Done(act.act_id)

@@ -194,16 +194,21 @@ class Desk:
         return to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
 
     async def report(
-        self, events: Sequence[TerminationEvent], person: Person, *, numbered_by: str = ""
+        self,
+        events: Sequence[TerminationEvent],
+        person: Person,
+        *,
+        numbered_by: str = "",
+        case_id: str = "",
     ) -> list[str]:
         """Put events into the inbox; return their ids. Works while Temporal is down.
 
-        ``numbered_by``: the source whose numbers the workers' ids are.
+        ``numbered_by``: the source whose numbers the workers' ids are; ``case_id``: the case meant.
         """
         ids = []
         for event in events:
             ids.append(new_event_id())
-            await self.report_as(ids[-1], event, person, numbered_by=numbered_by)
+            await self.report_as(ids[-1], event, person, numbered_by=numbered_by, case_id=case_id)
         return ids
 
     async def amendment(self, case_id: str, dates: Dates) -> TerminationEvent:
@@ -254,7 +259,7 @@ class Desk:
         _check_people(person)
         event = await self.correction(case_id, more)
         case = (await self.find(case_id)).case
-        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
+        return await self._report_of(case, event, person)
 
     async def rescission(self, case_id: str) -> TerminationEvent:
         """The event that stops a case that has not begun; raises `RefusedError` like the other."""
@@ -296,7 +301,7 @@ class Desk:
         case = (await self.find(case_id)).case
         if pairs.need_second_to_prolong(case.kind):
             _require_second(case, person)
-        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
+        return await self._report_of(case, event, person)
 
     async def amend(self, case_id: str, dates: Dates, person: Person, pairs: Pairs) -> str:
         """Move the dates of a case that has not begun; return the event's id."""
@@ -305,7 +310,7 @@ class Desk:
         case = (await self.find(case_id)).case
         if pairs.need_second_to_move(case.kind, case.cutoff_at, self.cutoff(event)):
             _require_second(case, person)
-        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
+        return await self._report_of(case, event, person)
 
     async def rescind(self, case_id: str, person: Person, pairs: Pairs) -> str:
         """Stop a case that has not begun; return the event's id."""
@@ -314,7 +319,7 @@ class Desk:
         case = (await self.find(case_id)).case
         if pairs.need_second_to_prolong(case.kind):
             _require_second(case, person)
-        return (await self.report([event], person, numbered_by=case.numbered_by))[0]
+        return await self._report_of(case, event, person)
 
     async def decide(
         self,
@@ -366,8 +371,21 @@ class Desk:
             change = TerminationChanged("withdrawn")
             await handle.signal(names.TERMINATION_CHANGED, change, rpc_timeout=_DECISION_TIMEOUT)
 
+    async def _report_of(self, case: CaseRow, event: TerminationEvent, person: Person) -> str:
+        """Report what is said of a case; return the event's id."""
+        [event_id] = await self.report(
+            [event], person, numbered_by=case.numbered_by, case_id=case.case_id
+        )
+        return event_id
+
     async def report_as(
-        self, event_id: str, event: TerminationEvent, person: Person, *, numbered_by: str = ""
+        self,
+        event_id: str,
+        event: TerminationEvent,
+        person: Person,
+        *,
+        numbered_by: str = "",
+        case_id: str = "",
     ) -> None:
         """Put one event into the inbox under an id of `new_event_id`; twice is once."""
         await self._inbox.store(
@@ -381,6 +399,7 @@ class Desk:
                 reason=person.reason,
                 second=person.second,
                 numbered_by=numbered_by,
+                case_id=case_id,
             ),
             priority=event.kind.priority,
             about=(event.worker.id, event.spell),

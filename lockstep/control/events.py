@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -252,14 +252,20 @@ class Statement:
 
 
 def local_body(
-    event: TerminationEvent, *, actor: str, reason: str, second: str = "", numbered_by: str = ""
+    event: TerminationEvent,
+    *,
+    actor: str,
+    reason: str,
+    second: str = "",
+    numbered_by: str = "",
+    case_id: str = "",
 ) -> bytes:
     """The inbox body of an event that a person entered here, and a ``second`` one agreed to.
 
-    ``numbered_by`` is the source whose number the worker's id is.
+    ``numbered_by`` is the source whose number the worker's id is; ``case_id`` the case they mean.
     """
     document = {"event": event.model_dump(mode="json"), "actor": actor, "reason": reason}
-    more = {"second": second, "numbered_by": numbered_by}
+    more = {"second": second, "numbered_by": numbered_by, "case_id": case_id}
     document.update({name: value for name, value in more.items() if value})
     return json.dumps(document).encode()
 
@@ -276,6 +282,7 @@ def parse_statement(raw: bytes, *, tenant: str, source: str, event_id: str) -> S
         event_id=event_id,
         numbered_by=document.get("numbered_by", ""),
     )
+    termination = replace(termination, case_id=document.get("case_id", ""))
     return Statement(termination, document["actor"], document["reason"], document.get("second", ""))
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -246,7 +246,7 @@ class OwnReports:
         event = event.model_copy(update={"recorded_at": datetime.now(UTC)})
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
-        found = await self._find(event, sent.numbered_by, cutoff)
+        found = await self._find(event, sent.numbered_by, cutoff, case_id=sent.row.case_id)
         if event.action is TerminationAction.REHIRED:
             _check_rehiring(sent, found)
         if found.case is not None:  # they say dates: what HR has corrected meanwhile stays
@@ -256,7 +256,8 @@ class OwnReports:
                 "site": found.case.site,
             }
             event = event.model_copy(update=standing)
-        if not await self._store(event, submission, by, found.said.whose_number):
+        about = sent.row.case_id
+        if not await self._store(event, submission, by, found.said.whose_number, case_id=about):
             await self._check_same(event, submission, by, dates=True)
             return
         act = _ACTS[event.action]
@@ -282,11 +283,14 @@ class OwnReports:
         by: Principal,
         numbered_by: str,
         *,
+        case_id: str = "",
         refused: str | None = None,
     ) -> bool:
         actor, reason = f"{by.name} ({by.user_id})", submission.reason.strip()
         key = f"{key_prefix(by)}{submission.once}"
-        body = local_body(event, actor=actor, reason=reason, numbered_by=numbered_by)
+        body = local_body(
+            event, actor=actor, reason=reason, numbered_by=numbered_by, case_id=case_id
+        )
         if refused:  # beside what was sent under this key before: once for each other content
             said = event.model_dump_json(exclude={"recorded_at", "dates"})
             key = self._inbox.key_beside(key, said.encode())
@@ -313,9 +317,12 @@ class OwnReports:
         if why:
             raise RefusedError(why)
 
-    async def _find(self, event: TerminationEvent, named: str, cutoff: datetime) -> Found:
+    async def _find(
+        self, event: TerminationEvent, named: str, cutoff: datetime, *, case_id: str = ""
+    ) -> Found:
         """What the report is about and would do; ``named`` is the source whose worker it is."""
         said = to_termination(event, tenant=self._tenant, source=LOCAL_SOURCE, event_id="")
+        said = replace(said, case_id=case_id)
         numbered = await self._whose.number(said, named, sealed=False)
         return await self._whose.of(numbered, cutoff)
 

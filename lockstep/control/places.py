@@ -21,11 +21,13 @@ class Places:
         listed: what the settings list.
         seen: what cases have; None where there is no database of them.
         configured: partners that other tables of the settings name.
+        bound: sites that somebody is bound to there.
     """
 
     listed: PlaceList = field(default_factory=PlaceList)
     seen: SeenPlaces | None = None
     configured: Collection[str] = ()
+    bound: Collection[str] = ()
     _in_use: dict[str, set[str]] = field(default_factory=dict, init=False)
 
     async def why_not(
@@ -40,12 +42,12 @@ class Places:
             remit: for whom whoever names them speaks: of other names it is told nothing.
         """
         await self._look(named)
-        in_use = {partner: set(sites) for partner, sites in self._in_use.items()}
+        in_use = {partner: {*sites, *self.bound} for partner, sites in self._in_use.items()}
         found = []
         for partner, site in named:
             problems = self._problems(partner, site, remit, Seen(in_use))
             if not problems:
-                in_use.setdefault(tidy(partner), set()).add(tidy(site))
+                in_use.setdefault(tidy(partner), set(self.bound)).add(tidy(site))
             found.append(problems)
         return found
 

@@ -195,12 +195,17 @@ class WhoseCase:
             return _Placed(said, cutoff, None, peers, reason=reason)
         latest = {case.employment: case for case in theirs}
         rows = [latest[number] for number in sorted(latest)]
-        at = concerned(said, [as_known(row) for row in rows])
+        meant = [case.employment for case in theirs if case.case_id == said.case_id]
+        if meant:
+            at: int | None = sorted(latest).index(meant[0])
+        else:
+            at = concerned(said, [as_known(row) for row in rows])
+        others = tuple(case for case in of_number if case not in theirs)
         if at is None:
-            others = tuple(of_number)
             return _Placed(said, cutoff, None, peers, others=others)
         said = replace(said, numbered_by=rows[at].numbered_by)
-        return _Placed(said, cutoff, rows[at], peers, is_latest=at + 1 == len(rows))
+        is_latest = at + 1 == len(rows)
+        return _Placed(said, cutoff, rows[at], peers, is_latest=is_latest, others=others)
 
 
 def _speaks_of(remit: Remit, said: Termination, case: CaseRow) -> bool:
@@ -238,6 +243,16 @@ class _Placed:
     is_latest: bool = True
     reason: str = ""
     others: tuple[CaseRow, ...] = ()
+
+    @property
+    def standing_others(self) -> list[CaseRow]:
+        """Those of ``others`` that were not called off."""
+        return [case for case in self.others if case.status != CaseStatus.RESCINDED]
+
+    def free_from(self, employment: int) -> int:
+        """``employment``, or the next that is none of others'."""
+        taken = {case.employment for case in self.standing_others}
+        return 1 + max(taken) if employment in taken else employment
 
     @property
     def is_repeated(self) -> bool:
@@ -293,7 +308,7 @@ def _judged(
         employment += 1
         if not one.is_latest:  # that employment has a case already
             verdict = Verdict.OUTDATED
-    return Found(said, case, verdict, employment, one.peers)
+    return Found(said, case, verdict, one.free_from(employment), one.peers)
 
 
 def _outweighs(said: Termination, case: CaseRow, cutoff: datetime) -> bool:
@@ -319,13 +334,14 @@ def _of_nobody_known(one: _Placed) -> Found:
     """
     said = one.said
     verdict = judge(said, None)
-    standing = [case for case in one.others if case.status != CaseStatus.RESCINDED]
+    standing = one.standing_others
+    if any(case.source == said.source for case in standing):
+        return Found(said, None, Verdict.FOREIGN, peers=one.peers, reason=_MOVED)
     if standing and said.action is not TerminationAction.TERMINATED:
         return Found(said, None, Verdict.FOREIGN_CASE, peers=one.peers)
     if standing:
         said = replace(said, numbered_by=said.source)
-    employment = 1 + max((case.employment for case in standing), default=0)
-    return Found(said, None, verdict, employment, one.peers, is_beside=bool(standing))
+    return Found(said, None, verdict, one.free_from(1), one.peers, is_beside=bool(standing))
 
 
 def _is_said(said: Termination, events: Iterable[InboxEvent]) -> bool | None:
@@ -384,6 +400,10 @@ _WHY = {
         " find out who is right"
     ),
 }
+_MOVED = (
+    "partner: this leaver's case is of a partner or site for which this source does not speak any"
+    " more: ask operations"
+)
 _BESIDE = (
     "a case of another partner or site stands under the same worker number, for which this source"
     " does not speak: a case of its own was opened beside it; find out whose the person is"

@@ -133,18 +133,20 @@ class PlaceList:
         """
         plain, listed = tidy(name), self.named(what)
         in_use = seen.of(what, partner) if seen else ()
-        if not plain or plain in (mine or ()) or plain in (listed or in_use):
+        if not plain or plain in (listed or in_use):
             return ""
         if trouble := trouble_of(plain):
             return f"{what}: {trouble}"
-        if mine is not None:  # whether it is theirs is asked elsewhere
+        if mine is not None and plain not in mine:  # whether it is theirs is asked elsewhere
             return ""
         if listed:
-            return f"{what}: none has this name{_likely(plain, listed)}"
+            likely = "" if mine is not None else _likely(plain, listed)
+            return f"{what}: none has this name{likely}"
         if alike := _alike(plain, in_use):
+            known = "a name that is known" if mine is not None else f"{alike!r}, which is known"
             return (
-                f"{what}: this looks like {alike!r}, which is known: send exactly that; if it is"
-                f" another, both belong into the settings ([policy] {what}s)"
+                f"{what}: this looks like {known}: send exactly that; if it is another, both belong"
+                f" into the settings ([policy] {what}s)"
             )
         return ""
 

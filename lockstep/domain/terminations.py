@@ -59,6 +59,7 @@ class Termination:
         hired_at: when the employment began that the statement is about (for `rehired`: the new
             one); tells two employments apart that HR gives one spell.
         numbered_by: the source whose number ``worker_id`` is; "" says ``source``.
+        case_id: which case a person here means; "" where they mean none, or HR speaks.
     """
 
     tenant: str
@@ -77,6 +78,7 @@ class Termination:
     site: str = ""
     hired_at: datetime | date | None = None
     numbered_by: str = ""
+    case_id: str = ""
 
     @property
     def whose_number(self) -> str:

@@ -353,7 +353,7 @@ class Settings(BaseSettings):
 
     def places(self, engine: AsyncEngine) -> Places:
         """Knows which partners and sites there are."""
-        return Places(self.place_list(), SeenPlaces(engine), self.partners)
+        return Places(self.place_list(), SeenPlaces(engine), self.partners, self.bound_sites)
 
     def to_policy(self) -> Policy:
         """The policy that new cases are pinned to."""

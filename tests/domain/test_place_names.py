@@ -103,6 +103,11 @@ def test_of_others_names_nothing_is_told():
     """Whoever is bound hears neither a likely name nor that one is in use."""
     mine = frozenset({"Contoso"})
     assert LISTED.problem("partner", "acme", seen=KNOWN, mine=mine) == ""
+    odd = frozenset({"acme", "Contoso"})  # of whoever was bound to a name that is none
+    for listed in (LISTED, PlaceList()):
+        problem = listed.problem("partner", "acme", seen=KNOWN, mine=odd)
+        assert problem
+        assert "ACME" not in problem
     assert PlaceList().problem("partner", "acme", seen=KNOWN, mine=mine) == ""
     assert PlaceList().problem("site", "davao", partner="ACME", seen=KNOWN) == ""
     assert "looks like 'Davao'" in PlaceList().problem(

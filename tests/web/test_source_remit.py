@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from tests.support.casework import Casework
+from lockstep.control.events import local_body, read_event
+from lockstep.domain.numbering import LOCAL_SOURCE
+from tests.support.casework import TENANT, Casework
+from tests.web.conftest import event
 from tests.web.senders import LATER, MINE, NOW, THEIRS, House
 
 
@@ -99,7 +102,7 @@ async def test_a_rehiring_tells_nothing_of_anothers_case(shared: House):
     await shared.send("hr-b", ends=NOW, **THEIRS)
     async with shared.work.engine.connect() as connection:
         case = await connection.scalar(text("select case_id from cases"))
-    await shared.work.cases.close(case, 1)
+    await shared.work.close(case)
     for worker in ("1005", "1005", "77"):
         answer = await shared.send(
             "hr-a", worker=worker, event_id=f"e-{worker}", action="rehired", revision=9, **MINE
@@ -160,3 +163,57 @@ async def test_a_case_of_nobody_under_anothers_number_is_not_ones_own(shared: Ho
     await shared.send("hr-all")
     assert await shared.send("hr-a", action="rescinded", revision=9, **MINE) == (202, "accepted")
     assert await shared.cases() == [("", "scheduled", 1, 0)]
+
+
+async def by_hand(house: House, case_id: str, key: str, **said: object) -> None:
+    """Somebody here says something of one case."""
+    who = {"id": "1005", "emails": ["a@example.com"]}
+    read = read_event(event(worker=who, **said))
+    await house.work.inbox.store(
+        tenant=TENANT,
+        source=LOCAL_SOURCE,
+        dedupe_key=key,
+        received_at=NOW,
+        body=local_body(read, actor="kim", reason="told", numbered_by="hr-b", case_id=case_id),
+        priority=4,
+        about=("1005", "1"),
+    )
+    while await house.dispatcher.drain_once():
+        pass
+
+
+async def test_what_people_say_of_one_of_two_cases_is_not_done_to_the_other(shared: House):
+    """Whoever decides about a case means that case, though another has its number."""
+    await shared.send("hr-b", **THEIRS)
+    await shared.send("hr-a", ends=LATER, **MINE)
+    async with shared.work.engine.connect() as connection:
+        query = text("select case_id from cases order by opened_at")
+        theirs, mine = await connection.scalars(query)
+    await by_hand(shared, theirs, "cli-1", action="rescinded")
+    assert [case[1] for case in await shared.cases()] == ["rescinded", "scheduled"]
+    await by_hand(shared, mine, "cli-2", action="rescinded")
+    assert [case[1] for case in await shared.cases()] == ["rescinded", "rescinded"]
+
+
+async def test_two_cases_of_one_number_are_called_off_and_opened_again(shared: House):
+    """Neither takes the other's place, whoever comes again."""
+    await shared.send("hr-a", **MINE)
+    await shared.send("hr-a", revision=2, action="rescinded")
+    await shared.send("hr-b", **THEIRS)
+    assert await shared.send("hr-a", revision=3, ends=LATER, **MINE) == (202, "accepted")
+    assert await shared.send("hr-b", revision=2, action="rescinded") == (202, "accepted")
+    assert await shared.send("hr-b", revision=3, **THEIRS) == (202, "accepted")
+    live = [case for case in await shared.cases() if case[1] == "scheduled"]
+    assert live == [("Northwind", "scheduled", 3, 30), ("Contoso", "scheduled", 3, 0)]
+    assert await shared.work.inbox.counts() == {"done": 6}
+
+
+async def test_a_source_is_told_that_people_moved_its_leaver_away(apart: House):
+    """It opened the case: it hears that its word does not count any more, whatever it says."""
+    await apart.send("hr-b", **THEIRS)
+    async with apart.work.engine.connect() as connection:
+        case = await connection.scalar(text("select case_id from cases"))
+    await by_hand(apart, case, "cli-1", action="amended", partner="Northwind", site="Davao")
+    for action in ("terminated", "amended", "rescinded"):
+        assert await apart.send("hr-b", revision=9, action=action, **THEIRS) == (403, "foreign")
+    assert [case[0] for case in await apart.cases()] == ["Northwind"]
