@@ -40,6 +40,7 @@ from lockstep.cli.requests import (
 )
 from lockstep.cli.standing import Standing
 from lockstep.control.asking import Asked
+from lockstep.control.case_dates import refuse_to_soften
 from lockstep.control.case_timeline import Told, told
 from lockstep.control.command_line import CommandLine, typed_principal
 from lockstep.control.desk import Correction, Person, RefusedError
@@ -381,6 +382,7 @@ def correct_case(
             view = await context.desk.find(case_id)
             before = await Standing.of(context, view)
             await _not_oneself(context, view.case.case_id, actor)
+            refuse_to_soften(settings.console.pairs(), view.case, more)
             event = await context.desk.correct(view.case.case_id, more, person)
             return await _await_event(
                 context, event, Patience(False, 0), before=before, as_json=as_json

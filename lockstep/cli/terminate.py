@@ -136,7 +136,14 @@ def terminate(
         async with opened(settings) as context:
             brakes = Brakes(context.engine, context.ring, settings.tenant)
             rule = settings.brake.to_rule()
-            looking = LeaverLines(context.desk, context.whose, brakes, rule, context.places)
+            looking = LeaverLines(
+                context.desk,
+                context.whose,
+                brakes,
+                rule,
+                context.places,
+                pairs=settings.console.pairs(),
+            )
             me = typed_principal(context.ring, settings.tenant, given="", user=whoami())
             sight = TypedSight(Reporters.on(context.engine, context.ring, settings.tenant), me)
             lines = await looking.look(sheet, source=source, sight=sight)

@@ -20,12 +20,14 @@ from lockstep.control.casework import (
 )
 from lockstep.control.desk import Correction, Person, RefusedError, new_event_id
 from lockstep.control.events import Dates, EventError, TerminationEvent
+from lockstep.control.pairs import Pairs
 from lockstep.control.reporting import make_dates
 from lockstep.domain.cutoff import CutoffError, zone_named
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
 from lockstep.storage.case_acts import ActKind, ActRow, ActState, NewAct
 from lockstep.storage.case_file import CaseFile
+from lockstep.storage.records import CaseRow
 
 OF_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE})
 """What is about a case as a whole, and reaches it as an event."""
@@ -133,6 +135,7 @@ class CaseDates:
         if seen and seen != dates_seen(found):
             raise ConflictError("the case has changed since you looked at it: look again")
         case = found.view.case
+        refuse_to_soften(self._desk.pairs, case, more)
         if more.partner and me.partners is not None and more.partner not in me.partners:
             raise RefusedError("you do not know of this partner's cases: ask somebody who does")
         desk = self._desk.desk.within(me.scope)
@@ -288,6 +291,21 @@ class CaseDates:
                 to = act.document.get("to") or "somebody"
                 return f"{name} gave the case to {to} meanwhile: look again"
         return "the case was given to somebody meanwhile: look again"
+
+
+def refuse_to_soften(pairs: Pairs, case: CaseRow, more: Correction) -> None:
+    """Nobody here makes something else of a dismissal; raises `RefusedError`.
+
+    It would let one person prolong it afterwards. HR's own statement may say so.
+    """
+    if not more.kind:
+        return
+    if pairs.need_second_to_prolong(case.kind) and not pairs.need_second_to_prolong(more.kind):
+        raise RefusedError(
+            f"nobody makes {more.kind.replace('_', ' ')} of a case that is"
+            f" {case.kind.replace('_', ' ')} here: whose access may be prolonged would change;"
+            " HR's system may say so by an event"
+        )
 
 
 def _require_waiting(found: CaseFile) -> None:

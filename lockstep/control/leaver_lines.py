@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from lockstep.control.desk import Desk, RefusedError
 from lockstep.control.events import EventError, TerminationEvent
+from lockstep.control.pairs import Pairs
 from lockstep.control.places import Places
 from lockstep.control.reporting import event_of
 from lockstep.control.whose_case import Found, WhoseCase
@@ -193,8 +194,11 @@ class LeaverLines:
         brakes: Brakes,
         rule: BrakeRule,
         places: Places | None = None,
+        *,
+        pairs: Pairs | None = None,
     ) -> None:
         self._places = places or Places()
+        self._pairs = pairs or Pairs()
         self._desk = desk
         self._whose = whose
         self._brakes = brakes
@@ -284,7 +288,20 @@ class LeaverLines:
         ]
         seen = iter(await sight.seen(sure, self._whose))
         whose = iter(numbered)
-        return [line if line.event is None else _as_seen(line, next(whose), seen) for line in lines]
+        lines = [
+            line if line.event is None else _as_seen(line, next(whose), seen) for line in lines
+        ]
+        return [_refused(line, _BY_TWO) if self._prolongs(line) else line for line in lines]
+
+    def _prolongs(self, line: LeaverLine) -> bool:
+        """Whether it would have access last longer whose end nobody delays alone."""
+        found, event, cutoff = line.found, line.event, line.cutoff
+        if found is None or found.case is None or event is None or cutoff is None:
+            return False
+        case = found.case
+        return found.verdict is Verdict.AMEND and self._pairs.need_second_to_restate(
+            case.kind, case.cutoff_at, to=cutoff, said=event.kind.value
+        )
 
     async def _forecast(self, lines: Sequence[LeaverLine], sight: Sight) -> list[LeaverLine]:
         """The lines with what the brake would hold, if all were sent now."""
@@ -305,6 +322,12 @@ class LeaverLines:
 def _refused(line: LeaverLine, *problems: str) -> LeaverLine:
     """It cannot be sent, whatever it says."""
     return replace(line, problems=problems, event=None, becomes=Becomes.REFUSED)
+
+
+_BY_TWO = (
+    "this would prolong access that nobody prolongs alone: move the dates at the case, where"
+    " somebody else is asked"
+)
 
 
 def _as_seen(line: LeaverLine, whose: Termination | EventError, seen: Iterator[Seen]) -> LeaverLine:

@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.control.asking import Asked
+from lockstep.control.case_dates import CaseDates
+from lockstep.control.casework import CaseDesk, NotAllowedError, NotThereError
 from lockstep.control.desk import RefusedError, ReusedKeyError
 from lockstep.control.events import (
     EventError,
@@ -30,12 +33,13 @@ from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.judging import Verdict
 from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.rights import Principal
+from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.acts import ActsLog
 from lockstep.storage.cases import Cases
 from lockstep.storage.inbox import Inbox
 from lockstep.storage.keyring import Keyring
+from lockstep.storage.records import CaseRow
 from lockstep.storage.sent_events import PAGE, SentEvent, SentEvents
 
 MOST_REASON = 500
@@ -115,9 +119,12 @@ class OwnReports:
         numbering: Numbering,
         systems: Collection[str] | None = None,
         places: Places | None = None,
+        desk: CaseDesk,
     ) -> None:
         self._systems = systems
         self._places = places or Places()
+        self._pairs = desk.pairs
+        self._dates = CaseDates(desk)
         self._inbox = Inbox(engine, ring)
         self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
         self._whose = WhoseCase(Cases(engine, ring), self._inbox, numbering)
@@ -193,8 +200,10 @@ class OwnReports:
 
     async def amend(
         self, event: int, cells: Mapping[str, object], submission: Submission, *, by: Principal
-    ) -> None:
+    ) -> Asked | None:
         """Move the dates of a leaver whom ``by`` has reported, before the cutoff.
+
+        A dismissal's, to later, only when somebody else agrees; so it is called off, too.
 
         Raises:
             EventError: with every problem, by field.
@@ -203,17 +212,17 @@ class OwnReports:
         sent, said = await self._changeable(event, by)
         fresh = event_of({**_cells(said), **cells, "worker_id": said.worker.id})
         changes = {"action": TerminationAction.AMENDED, "dates": fresh.dates}
-        await self._restate(sent, said.model_copy(update=changes), submission, by)
+        return await self._restate(sent, said.model_copy(update=changes), submission, by)
 
-    async def rescind(self, event: int, submission: Submission, *, by: Principal) -> None:
+    async def rescind(self, event: int, submission: Submission, *, by: Principal) -> Asked | None:
         """Call a leaving off, before the cutoff; raises `RefusedError`."""
         if not submission.reason.strip():
             raise RefusedError("give a reason: it is kept with the case")
         sent, said = await self._changeable(event, by)
         changes = {"action": TerminationAction.RESCINDED}
-        await self._restate(sent, said.model_copy(update=changes), submission, by)
+        return await self._restate(sent, said.model_copy(update=changes), submission, by)
 
-    async def rehire(self, event: int, submission: Submission, *, by: Principal) -> None:
+    async def rehire(self, event: int, submission: Submission, *, by: Principal) -> Asked | None:
         """Say that a leaver whom ``by`` has reported works here again: ends the case's watch.
 
         Raises:
@@ -227,7 +236,7 @@ class OwnReports:
         if not found.is_closed or found.said is None:
             raise RefusedError("this can be said once the case has closed; else ask operations")
         changes = {"action": TerminationAction.REHIRED, "hired_at": None}
-        await self._restate(found, found.said.model_copy(update=changes), submission, by)
+        return await self._restate(found, found.said.model_copy(update=changes), submission, by)
 
     async def _changeable(self, event: int, by: Principal) -> tuple[Sent, TerminationEvent]:
         found = await self.one(by, event)
@@ -241,7 +250,7 @@ class OwnReports:
 
     async def _restate(
         self, sent: Sent, event: TerminationEvent, submission: Submission, by: Principal
-    ) -> None:
+    ) -> Asked | None:
         submission.check()
         event = event.model_copy(update={"recorded_at": datetime.now(UTC)})
         cutoff = self._cutoff(event)
@@ -249,6 +258,10 @@ class OwnReports:
         found = await self._find(event, sent.numbered_by, cutoff, case_id=sent.row.case_id)
         if event.action is TerminationAction.REHIRED:
             _check_rehiring(sent, found)
+        if found.case is not None and self._prolongs(found.case, event, cutoff):
+            if found.case.case_id != sent.row.case_id:
+                raise RefusedError("a later report of this person has its own case: ask operations")
+            return await self._ask(found.case, event, submission, by)
         if found.case is not None:  # they say dates: what HR has corrected meanwhile stays
             standing = {
                 "kind": TerminationKind(found.case.kind),
@@ -259,10 +272,44 @@ class OwnReports:
         about = sent.row.case_id
         if not await self._store(event, submission, by, found.said.whose_number, case_id=about):
             await self._check_same(event, submission, by, dates=True)
-            return
+            return None
         act = _ACTS[event.action]
         case_id = found.case.case_id if found.case else ""
         await self._log.acted(by.user_id, act, case_id=case_id, token=by.token)
+        return None
+
+    def _prolongs(self, case: CaseRow, event: TerminationEvent, cutoff: datetime) -> bool:
+        """Whether access would last longer of somebody whose access nobody prolongs alone."""
+        if event.action is TerminationAction.AMENDED:
+            return self._pairs.need_second_to_move(case.kind, case.cutoff_at, cutoff)
+        return self._pairs.need_second_to_prolong(case.kind)
+
+    async def _ask(
+        self,
+        case: CaseRow,
+        event: TerminationEvent,
+        submission: Submission,
+        by: Principal,
+    ) -> Asked:
+        """Have it wait for somebody else. The case is one that they opened: it is no secret."""
+        if not submission.reason.strip():
+            raise RefusedError("give a reason: somebody else has to agree, and will ask")
+        me = replace(by, permissions=by.permissions | {Permission.SEALED})
+        reason = submission.reason
+        try:
+            match event.action:
+                case TerminationAction.AMENDED:
+                    done = await self._dates.reschedule(
+                        me, case.case_id, event.dates, reason=reason
+                    )
+                case TerminationAction.RESCINDED:
+                    done = await self._dates.rescind(me, case.case_id, reason=reason)
+                case _:
+                    done = await self._dates.rehire(me, case.case_id, reason=reason)
+        except (NotThereError, NotAllowedError) as error:
+            raise RefusedError(str(error) or "ask operations") from None
+        assert isinstance(done, Asked), "by the same rules"  # noqa: S101
+        return done
 
     async def _check_same(
         self, event: TerminationEvent, submission: Submission, by: Principal, *, dates: bool

@@ -51,3 +51,13 @@ class Pairs:
     def need_second_to_move(self, kind: str, cutoff: datetime, to: datetime) -> bool:
         """Whether somebody else has to agree before a cutoff moves; never to earlier."""
         return to > cutoff and self.need_second_to_prolong(kind)
+
+    def need_second_to_restate(
+        self, kind: str, cutoff: datetime, *, to: datetime, said: str
+    ) -> bool:
+        """Whether somebody else has to agree before a leaving is said anew, as another or later.
+
+        To say that a dismissal is a resignation would open the way to prolonging it alone.
+        """
+        softens = self.need_second_to_prolong(kind) and not self.need_second_to_prolong(said)
+        return softens or self.need_second_to_move(kind, cutoff, to)

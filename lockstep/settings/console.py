@@ -31,7 +31,7 @@ class ConsoleTable(Table):
     is one of them.
     ``pick_in_pairs``: tiers of systems of which nobody says alone whose accounts in doubt are.
     ``prolong_in_pairs``: kinds of leaver whose cutoff nobody moves to later, and whose case nobody
-    calls off, alone; what HR sends is not concerned.
+    calls off, alone; what HR's system signs is not concerned.
     """
 
     origin: str = Field(default="", max_length=300)

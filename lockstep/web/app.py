@@ -176,6 +176,14 @@ def _console(
         systems=frozenset(settings.systems),
         places=settings.places(engine),
     )
+    cases = CaseDesk(
+        engine,
+        ring,
+        desk,
+        tenant=settings.tenant,
+        pairs=settings.console.pairs(),
+        one_person=one_person,
+    )
     return Console(
         tenant=settings.tenant,
         engine=engine,
@@ -197,14 +205,7 @@ def _console(
             tenant=settings.tenant,
             known=_known(settings, engine),
         ),
-        cases=CaseDesk(
-            engine,
-            ring,
-            desk,
-            tenant=settings.tenant,
-            pairs=settings.console.pairs(),
-            one_person=one_person,
-        ),
+        cases=cases,
         saved=SavedViews(engine, ring),
         live=Live(lambda: LedgerTail(engine)),
         systems=SystemsDesk(engine, policy, SystemHealth(engine), pauses),
@@ -232,6 +233,7 @@ def _console(
             numbering=settings.numbering(),
             systems=frozenset(settings.systems),
             places=settings.places(engine),
+            desk=cases,
         ),
         sheets=_sheets(settings, engine, ring, desk),
         oidc=_oidc(settings, sessions),
@@ -245,7 +247,14 @@ def _sheets(settings: Settings, engine: AsyncEngine, ring: Keyring, desk: Desk) 
     whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
     brakes = Brakes(engine, ring, settings.tenant)
     return OwnSheets(
-        LeaverLines(desk, whose, brakes, settings.brake.to_rule(), settings.places(engine)),
+        LeaverLines(
+            desk,
+            whose,
+            brakes,
+            settings.brake.to_rule(),
+            settings.places(engine),
+            pairs=settings.console.pairs(),
+        ),
         Reporters.on(engine, ring, settings.tenant),
         inbox,
         ring,

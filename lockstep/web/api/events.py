@@ -16,6 +16,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from lockstep.control.asking import Asked
 from lockstep.control.desk import RefusedError, ReusedKeyError
 from lockstep.control.events import Day as SaidDay
 from lockstep.control.events import EventError
@@ -131,6 +132,10 @@ class EventDocument(Answer):
     case_status: Annotated[str, one_of(CaseStatus)] | None
     cutoff_at: Instant | None = Field(description="When access ends, as the case has it now.")
     changeable: bool = Field(description="Whether it can be amended or called off.")
+    request_id: Annotated[str, Field(pattern=r"^r[0-9a-f]{12,16}$")] | None = Field(
+        default=None,
+        description="Nothing has changed yet: somebody else has to agree, within 48 hours.",
+    )
 
     @classmethod
     def of(cls, sent: Sent) -> Self:
@@ -186,11 +191,15 @@ def events_router(gate: Gate, reports: OwnReports) -> APIRouter:
 
 def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
     async def change(
-        me: Principal, event: int, wish: Submission, work: Callable[[], Awaitable[None]]
+        me: Principal, event: int, wish: Submission, work: Callable[[], Awaitable[Asked | None]]
     ) -> JSONResponse:
         await _found(reports, me, event)
         with _refusals():
-            await work()
+            asked = await work()
+        if asked is not None:
+            found = EventDocument.of(await _found(reports, me, event))
+            document = found.model_copy(update={"request_id": asked.request_id})
+            return JSONResponse(document.model_dump(mode="json"), 202)
         return await _taken(reports, me, wish.once)
 
     @routes.post(

@@ -127,13 +127,14 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
         sent, given = await found(request, event), await _given(request)
         wish = Submission(given.get("once", ""), given.get("reason", ""))
         try:
-            await say(given, wish, signed_of(request).principal)
+            asked = await say(given, wish, signed_of(request).principal)
         except (EventError, RefusedError) as error:
             once = token_urlsafe(16)
             return _wrong(
                 console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
             )
-        return RedirectResponse(f"{HOME}#sent", HTTPStatus.SEE_OTHER)
+        told = "?asked=1" if asked is not None else ""
+        return RedirectResponse(f"{HOME}{told}#sent", HTTPStatus.SEE_OTHER)
 
     @routes.post(f"{HOME}/{{event}}/amend")
     async def amend(request: Request, event: EventId) -> Response:
