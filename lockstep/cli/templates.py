@@ -48,6 +48,8 @@ format = "json"                       # or "text"
 # it send heartbeats (docs/termination-event.md).
 [sources.{source}]
 secrets = ["file:{secret}"]
+# partners = ["Northwind BPO"]        # it speaks for these only; left out: for every one
+# sites = ["Manila 2", "Cebu"]
 
 # What a date means and how long a system may take. Pinned in each case when it opens; changing
 # it touches new cases only.
@@ -58,6 +60,8 @@ involuntary_at_notice = false         # cut a dismissal off as soon as HR record
 warn_at = 0.5                         # tell operations after this part of the SLA
 watch = {watch}      # read back again so long after closing
 # same_people = ["hr-a", "hr-b"]      # sources of one numbering: else one number is two people
+# partners = ["Northwind BPO"]        # those that there are: any other name is refused
+# sites = ["Manila 2", "Cebu"]
 # vendor_clock_tolerance = "2s"       # a vendor's clock further off than this dates nothing
 
 # [policy.sla.involuntary]            # elapsed time, never business hours

@@ -256,6 +256,8 @@ class OwnReports:
         cutoff = self._cutoff(event)
         await self._check_whom(event, by)
         found = await self._find(event, sent.numbered_by, cutoff, case_id=sent.row.case_id)
+        if found.case and not by.remit.covers(found.case.partner, found.case.site):
+            raise RefusedError("this leaver is of another partner or site by now: ask operations")
         if event.action is TerminationAction.REHIRED:
             _check_rehiring(sent, found)
         if found.case is not None and self._prolongs(found.case, event, cutoff):

@@ -97,8 +97,8 @@ class Reporters:
         return ONESELF if goes_by_typed(by, said) else ""
 
     async def own(self, cases: Sequence[CaseRow], by: Principal) -> dict[str, SentEvent]:
-        """What ``by`` has last said of each case that they opened and may still be told of."""
-        ids = [case.case_id for case in cases]
+        """What ``by`` has last said of each case that they opened and may still speak of."""
+        ids = [case.case_id for case in cases if by.remit.covers(case.partner, case.site)]
         return await self.sent.that_made(key_prefix(by), by.scope, ids)
 
 

@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from lockstep.control.brake import Brake
 from lockstep.control.intake import Dispatcher
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.brakes import Brakes
+from lockstep.storage.case_reads import read_cases
 from lockstep.storage.inbox import event_context
 from lockstep.storage.records import CaseRow
-from tests.support.casework import EMAIL, NAME, TENANT, WORKER, Casework
+from tests.support.casework import EMAIL, NAME, TENANT, WORKER, Casework, termination
 from tests.web.console.conftest import Browser, Site, text_of
 
 SCRIPT = "<script>alert(1)</script>"
@@ -438,6 +441,32 @@ async def test_somebody_of_some_sites_reports_leavers_of_no_other(hr):
         looked = await browser.post(f"{HOME}/sheet/preview", files=files)
         assert why in text_of(looked)
     assert (await browser.post(f"{HOME}/preview", form())).status_code == 200
+
+
+async def test_whom_hr_moved_to_anothers_partner_is_not_ones_own_any_more(hr):
+    """Though one sees that partner's cases: neither by the report nor by a sheet's later line."""
+    speaks = Remit(frozenset({"northwind"}))
+    browser = await hr.site.sign_in(Role.HR, Role.VIEWER, speaks=speaks)
+    mine = Hr(hr.site, browser, hr.work)
+    await mine.send()
+    await hr.dispatch()
+    moved = termination(source=LOCAL_SOURCE, revision=2, event_id="evt-2", partner="contoso")
+    async with hr.site.engine.connect() as connection:
+        case_id = await connection.scalar(text("select case_id from cases"))
+        [case] = await read_cases(connection, [case_id])
+    await hr.work.cases.amend(case, moved, case.cutoff_at)
+    before = await cases(hr)
+
+    event = await mine.newest_event()
+    for act, given in (
+        ("amend", {"zone": "Asia/Manila", "when": "last_day", "last_working_day": DAY}),
+        ("rescind", {"reason": "they stay"}),
+    ):
+        answer = await mine.change(event, act, **given)
+        assert answer.status_code == 422
+        assert "of another partner or site by now" in text_of(answer)
+    await hr.dispatch()
+    assert await cases(hr) == before
 
 
 OTHER = {"emails": "someone.else@example.com", "worker_id": "W-1"}
