@@ -35,6 +35,7 @@ from lockstep.control.brake import Brake
 from lockstep.control.case_start import CaseStarter
 from lockstep.control.intake import Dispatcher
 from lockstep.control.load import LoopLag
+from lockstep.control.namespace_guard import NamespaceGuard
 from lockstep.control.sandboxing import sandboxed
 from lockstep.domain.numbering import Numbering
 from lockstep.settings import Settings
@@ -247,6 +248,8 @@ async def run_worker(
     chores.append(build_stalled_watch(parts.engine, client))
     chores.append(build_sweep(parts.engine, client, starter))
     chores.append(build_clock_watch(parts.engine, client, starter))
+    if settings.temporal.mode == "embedded":
+        chores.append(NamespaceGuard(client).run)
     chores.append(build_waker(settings, parts.engine, client))
     chores.append(
         build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)
