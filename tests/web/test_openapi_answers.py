@@ -238,10 +238,11 @@ async def rehire(site: Site, asker: Asking, names: Mapping[str, list[str]]) -> N
     close = text(
         "update cases set status = 'closed', begun_at = now(), closed_at = now(), kind ="
         " case when case_id = :case then 'involuntary' else kind end where case_id = :case"
-        " or case_id = (select case_id from inbox where id = :event)"
+        " or case_id = :reported"
     )
+    reported = (await asker.ask("GET", EVENT, at=at)).json()["case_id"]
     async with site.engine.begin() as connection:
-        await connection.execute(close, {"case": dismissed, "event": int(at["event"])})
+        await connection.execute(close, {"case": dismissed, "reported": reported})
     why = {"reason": WHY}
     await asker.ask("POST", f"{CASE}/rehire", at={"case_id": closed}, json=why)
     await asker.ask("POST", f"{CASE}/rehire", at={"case_id": dismissed}, json=why, status=202)

@@ -95,7 +95,8 @@ def site_settings(temporal, tmp_path) -> str:
     ]
     for name, secret in TOKENS.items():
         (tmp_path / f"{name}.token").write_text(secret)
-        tables.append(f'[tokens.{name}]\nsecret = "file:{name}.token"\nrights = {rights}')
+        owner = f'owner = {{ email = "{name}@example.com" }}'
+        tables.append(f'[tokens.{name}]\nsecret = "file:{name}.token"\nrights = {rights}\n{owner}')
     basis, _, _ = ward_settings(temporal.address).partition("[tokens.")
     return "\n".join([basis, *tables])
 
