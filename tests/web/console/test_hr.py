@@ -394,6 +394,37 @@ async def test_somebody_elses_report_is_not_there(hr):
     assert [row[:2] for row in await cases(hr)] == [("involuntary", "scheduled")]
 
 
+@pytest.mark.parametrize("days", [1, 3, 9], ids="{} days".format)
+async def test_what_was_not_carried_out_does_not_tell_why(hr, days):
+    """A leaver whom another reported as resigning or as dismissed: the same words, page by page.
+
+    That it was not carried out must be told, or somebody keeps access while HR believes it gone.
+    """
+    kinds = {"W-10001": "voluntary", "W-20002": "involuntary"}
+    for worker, kind in kinds.items():
+        emails = f"{worker}@example.com"
+        await hr.send(worker_id=worker, emails=emails, kind=kind, name="", last_working_day=DAY)
+    await hr.dispatch()
+    spy = Hr(hr.site, await hr.site.sign_in(Role.HR), hr.work)
+    day = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+    seen = []
+    for worker in kinds:
+        said = {"worker_id": worker, "emails": f"{worker}@example.com", "name": ""}
+        said |= {"kind": "contract_end", "last_working_day": day}
+        checked = text_of(await spy.browser.post(f"{HOME}/preview", form(**said)))
+        await spy.send(**said)
+        await hr.dispatch()
+        event = await spy.newest_event()
+        told = text_of(await spy.browser.get(event))
+        changed = await spy.change(event, "rescind", reason="r")
+        pages = [checked, told, text_of(changed), str(changed.status_code)]
+        masked = [re.sub(r"\d\d:\d\d(:\d\d)?|just now|\d+ s ago", "T", page) for page in pages]
+        seen.append([page.replace(worker, "W") for page in masked])
+
+    assert seen[0] == seen[1]
+    assert "Not carried out" in seen[0][1]
+
+
 async def test_somebody_of_a_partner_reports_for_that_partner_only(hr):
     """Nor do they move what another partner's case says, by repeating its worker id."""
     await hr.send(partner="contoso")
