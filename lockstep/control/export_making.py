@@ -219,7 +219,7 @@ class PackMaker:
         """What changes while cases run, in one consistent look."""
         scope = basis.scope
         is_full = scope.partner is None and scope.case_id is None
-        events = Reconciliation(writer.cases, is_full=is_full)
+        events = Reconciliation(writer.cases, is_full=is_full, coming=scope.coming)
         async with snapshot(self._engine) as connection:
             found = hr_events(
                 connection,

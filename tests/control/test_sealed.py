@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -111,6 +114,40 @@ async def test_a_pack_for_others_withholds_what_is_coming(packing):
     for case in (coming, secret, called_off):
         assert case.case_id.encode() not in everything
         assert str(case.subject_id).encode() not in everything
+
+
+async def test_a_pack_for_others_is_the_same_but_for_hashes(packing):
+    """With or without dismissals that come, are called off or wait at the brake: every word of it.
+
+    What differs is the tree: how many of its leaves are withheld, and what that leaves open.
+    """
+    await packing.revoked("W-1")
+    await packing.seal()
+    without = words_of(await packing.export(coming=False))
+    await packing.opened("W-2", due=SOON, kind=DISMISSED, partner="fabrikam")
+    hall = Hall(packing.work, BrakeRule(per_hour=3, dismissals_per_hour=2))
+    for number in range(5):
+        await hall.send(f"W-{number}-x", kind="involuntary")
+    await hall.dispatch()
+    await packing.seal()
+    with_them = words_of(await packing.export(coming=False))
+
+    assert with_them == without
+
+
+TREE = {"leaves", "entries_disclosed"}
+
+
+def words_of(pack) -> dict[str, str]:
+    """The files that people read, and the statement's counts, without numbers of the tree."""
+    reader = Reader(pack.path)
+    counts = reader.json("statement.dsse.json")
+    body = json.loads(base64.b64decode(counts["payload"]))["predicate"]["counts"]
+    told = {name: value for name, value in body.items() if name not in TREE}
+    kept = {"population/leavers.csv", "population/systems.csv", "policy.json"}
+    files = {name: reader.files[name].decode() for name in reader.names if name in kept}
+    masked = {name: re.sub(r"20\d\d-[0-9T:.\-]+Z", "INSTANT", text) for name, text in files.items()}
+    return {**masked, "counts": json.dumps(told), "names": json.dumps(sorted(reader.names))}
 
 
 async def test_the_pack_of_who_may_know_shows_all(packing):

@@ -37,17 +37,21 @@ class Reconciliation:
     Args:
         cases: ids of all cases of the pack, counted or not.
         is_full: whether the pack speaks of everybody; nobody knows whose an unread event is.
+        coming: whether it may tell of dismissals to come: they may be what waits, or is held.
     """
 
-    def __init__(self, cases: Collection[str], *, is_full: bool) -> None:
+    def __init__(self, cases: Collection[str], *, is_full: bool, coming: bool = True) -> None:
         self._cases = cases
         self._is_full = is_full
+        self._coming = coming
         self._counts: Counter[tuple[str, str]] = Counter()
         self._told: set[str] = set()
 
     def add(self, *, case_id: str, source: str, state: str, verdict: str, count: int) -> None:
         """Count events of one source that met the same end."""
         if case_id not in self._cases if case_id else not self._is_full:
+            return
+        if not (case_id or self._coming or state in {"done", "refused"}):
             return
         if state == "done":
             self._told.add(case_id)

@@ -29,6 +29,8 @@ MASKS = {
     for pattern, to in {
         # An instant, as data and as people read it.
         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?( UTC)?": "INSTANT",
+        r"\d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT": "INSTANT",
+        r"\b\d\d:\d\d(:\d\d)?\b": "INSTANT",
         # A length of time that ends now.
         r'"(\w*_ms|\w*_hours|ms)":"?[\d.]+"?': r'"\1":SPAN',
         r"\b\d+(\.\d+)? (ms|seconds?|s|minutes?|min|h)( \d+ (s|min))?\b": "SPAN",
