@@ -43,6 +43,7 @@ from lockstep.storage.clocks import Clocks
 from lockstep.storage.deliveries import Deliveries
 from lockstep.storage.erasure import Erasure
 from lockstep.storage.exports import Exports
+from lockstep.storage.facts_proof import Seal
 from lockstep.storage.health import SystemHealth
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.known import KnownNames
@@ -79,10 +80,15 @@ def build_exporter(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Ex
     )
 
 
-def build_score_service(settings: Settings, scores: Scores) -> ScoreService:
+def facts_seal(settings: Settings, ring: Keyring) -> Seal:
+    """Marks what the sequencer wrote of the facts; the database does not hold the key."""
+    return lambda text: ring.blind_index("facts_mark", settings.tenant, text)
+
+
+def build_score_service(settings: Settings, scores: Scores, ring: Keyring) -> ScoreService:
     """Answers what the score is."""
     rules = settings.scorecard.to_rules(tenant=settings.tenant, heartbeat=settings.ledger.heartbeat)
-    return ScoreService(scores, rules)
+    return ScoreService(scores, rules, seal=facts_seal(settings, ring))
 
 
 def build_chores(settings: Settings, engine: AsyncEngine, ring: Keyring) -> list[Chore]:
@@ -92,8 +98,8 @@ def build_chores(settings: Settings, engine: AsyncEngine, ring: Keyring) -> list
         SettingsError: naming what of the anchors or the scorecard's webhook cannot be used.
     """
     chores: list[Chore] = [
-        _sealer(settings, engine).run,
-        *_score(settings, engine),
+        _sealer(settings, engine, ring).run,
+        *_score(settings, engine, ring),
         _retention(settings, engine, ring).run,
         ExportJobs(
             MakerProcess((*_MAKE, "--config", str(settings.file))).make,
@@ -148,13 +154,14 @@ def build_waker(settings: Settings, engine: AsyncEngine, client: Client) -> Chor
     return Waker(client, Wakings(engine), Outages(engine), per_minute=pace).run
 
 
-def _sealer(settings: Settings, engine: AsyncEngine) -> Sealer:
+def _sealer(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Sealer:
     ledger = SealedLedger(
         tenant=settings.tenant,
         origin=settings.ledger_origin,
         open_signer=settings.open_signer,
         head=HeadFile(settings.path(settings.data_dir) / HEAD_FILE, settings.ledger_origin),
         heartbeat=settings.ledger.heartbeat,
+        seal=facts_seal(settings, ring),
     )
     return Sealer(Sequencer(engine.url, ledger))
 
@@ -179,15 +186,15 @@ def _notifier(settings: Settings, engine: AsyncEngine, ring: Keyring) -> Notifie
         sources={
             NoticeKind.ANCHOR: alarms.anchors,
             NoticeKind.SILENT: alarms.silent,
-            NoticeKind.LEDGER: alarms.disorder,
+            NoticeKind.LEDGER: alarms.ledger,
             NoticeKind.CLOCK: alarms.clocks,
         },
     )
 
 
-def _score(settings: Settings, engine: AsyncEngine) -> list[Chore]:
+def _score(settings: Settings, engine: AsyncEngine, ring: Keyring) -> list[Chore]:
     scores = Scores(engine)
-    service = build_score_service(settings, scores)
+    service = build_score_service(settings, scores, ring)
     receiver = settings.scorecard_receiver()
     if receiver is None:
         return [Readings(scores, service).run]

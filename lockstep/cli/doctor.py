@@ -22,6 +22,7 @@ from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANIFESTS, MANUAL
+from lockstep.chores import facts_seal
 from lockstep.cli.checks import Check
 from lockstep.cli.context import (
     FAILED,
@@ -53,13 +54,22 @@ from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.direct import connect as connect_directly
 from lockstep.storage.direct import refuse_shared_sessions
 from lockstep.storage.engine import StorageError, check_fitness, create_engine
+from lockstep.storage.facts_proof import (
+    TOLD_FOR,
+    UNPROVED,
+    Changed,
+    FactsState,
+    changed_facts,
+)
 from lockstep.storage.ledger_state import read_state
 from lockstep.storage.migrate import newest_revision
 from lockstep.storage.outages import Outage, Outages
 from lockstep.storage.refused_events import RECENT, RefusedEvents, TroubledEvents
+from lockstep.storage.scores import Scores
 from lockstep.storage.sweeping import KEPT, Sweeps, Swept
 
 _PATIENCE_S = 20
+_START = "Start `lockstep worker`."
 _SHOWN = 5
 
 
@@ -91,6 +101,7 @@ async def examine(settings: Settings) -> list[Check]:
     checks.extend(await _waiting(settings))
     checks.extend(await _workflows(settings))
     checks.append(await asyncio.to_thread(_ledger, settings))
+    checks.extend(await _facts(settings))
     checks.extend(await _temporal(settings))
     checks.extend(port_checks(settings))
     checks.extend(await _provider(settings))
@@ -232,6 +243,42 @@ def _ledger(settings: Settings) -> Check:
         return Check(part, "problem", f"no worker signs it; {says}", "Start `lockstep worker`.")
     if ledger_is_late(state, settings.ledger.heartbeat, now):
         return Check(part, "problem", f"it is behind; {says}", "See the worker's log.")
+    return Check(part, "ok", says)
+
+
+async def _facts(settings: Settings) -> list[Check]:
+    """Whether what the score is made of is what the ledger says; nothing where nobody can ask."""
+    try:
+        seal = facts_seal(settings, settings.open_keyring())
+        engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
+    except (StorageError, SettingsError):
+        return []
+    try:
+        async with Scores(engine).reading() as reading:
+            head = await reading.head()
+            state = await reading.facts_state(seal, tenant=settings.tenant, size=head.sequenced)
+        return [facts_check(state, await changed_facts(engine), datetime.now(UTC))]
+    except (SQLAlchemyError, OSError):
+        return []
+    finally:
+        await engine.dispose()
+
+
+def facts_check(state: FactsState, changed: Changed | None, now: datetime) -> Check:
+    """The facts that the score is made of, against the ledger."""
+    part = "facts"
+    if state.is_proved is False:
+        fix = "A worker folds them anew within a minute or two; find out who may write there."
+        return Check(part, "problem", "somebody changed them in the database: no score", fix)
+    if changed is not None and now - changed.at <= TOLD_FOR:
+        cases = counted(changed.cases, "case", "cases")
+        says = f"somebody had changed those of {cases}; put right {instant(changed.at)}"
+        return Check(part, "problem", says, "Find out who may write to the database.")
+    if state.is_proved is None or state.proved_at is None:
+        return Check(part, "warning", "not compared with the ledger yet", _START)
+    says = f"as the ledger says, compared {instant(state.proved_at)}"
+    if now - state.proved_at > UNPROVED:
+        return Check(part, "problem", says, "No worker compares them any more: see its log.")
     return Check(part, "ok", says)
 
 

@@ -30,6 +30,7 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.init import write_private
 from lockstep.cli.ledger_view import entries_bar, print_state, print_verification, state_data
+from lockstep.domain.counting import counted
 from lockstep.evidence.entries import Actor, Entry, EntryKind
 from lockstep.evidence.notes import (
     MAX_NOTE,
@@ -43,12 +44,13 @@ from lockstep.settings import Settings, SettingsError
 from lockstep.settings.signing import parse_signer
 from lockstep.storage.direct import Link, append_entry, connect
 from lockstep.storage.engine import StorageError
-from lockstep.storage.ledger_check import Kept
+from lockstep.storage.ledger_check import Kept, Verification
 from lockstep.storage.ledger_check import verify as verify_ledger
 from lockstep.storage.ledger_head import HEAD_FILE, HeadFile
 from lockstep.storage.ledger_keys import hand_over, read_chain
 from lockstep.storage.ledger_state import Head, latest_head, read_state
 from lockstep.storage.ledger_tree import restored_key
+from lockstep.storage.refold import differing
 from lockstep.storage.sequencer import heartbeat
 
 _PATIENCE_S = 30
@@ -96,7 +98,7 @@ def verify(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Hash every entry anew and compare with every head; 0 verified, 1 refuted, 2 unusable."""
+    """Hash every entry, compare with every head, fold anew; 0 verified, 1 refuted, 2 unusable."""
     settings = settings_or_die(config)
     kept = [_kept(path) for path in previous or ()]
     began = time.monotonic()
@@ -108,6 +110,7 @@ def verify(
             kept=kept,
             progress=progress,
         )
+        _compare_facts(link, found)
     seconds = time.monotonic() - began
     if as_json:
         verdict = "verified" if found.is_good else "refuted"
@@ -117,6 +120,19 @@ def verify(
     else:
         print_verification(found, seconds)
     raise typer.Exit(0 if found.is_good else FAILED)
+
+
+def _compare_facts(link: Link, found: Verification) -> None:
+    """Whether what the score is made of is what the entries come to."""
+    if not found.is_good:
+        return  # nothing follows from entries that were changed
+    kept = differing(link)
+    if kept.rewritten or kept.strays:
+        others = kept.rewritten + len(kept.strays)
+        found.tell(
+            f"the kept facts of {counted(others, 'case')} are not what the entries say: a worker"
+            " puts that right within a minute, or `lockstep ledger refold`"
+        )
 
 
 @ledger_app.command()

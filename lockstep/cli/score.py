@@ -78,7 +78,7 @@ def score(
         async with opened(settings) as connections:
             known = KnownNames(connections.engine, partners=settings.partners)
             await known.check(EVERYTHING, partner=partner or "")
-            service = build_score_service(settings, Scores(connections.engine))
+            service = build_score_service(settings, Scores(connections.engine), connections.ring)
             return await service.read(question)
 
     document = run(work())
@@ -108,7 +108,7 @@ def show_penalties(
 
     async def work() -> dict[str, Any]:
         async with opened(settings) as connections:
-            service = build_score_service(settings, Scores(connections.engine))
+            service = build_score_service(settings, Scores(connections.engine), connections.ring)
             return await service.read_penalties(month)
 
     document = run(work())

@@ -127,6 +127,12 @@ def _frame(document: Document) -> Iterator[tuple[str, str]]:
     elif ledger["size"]:
         size = entries_of(ledger["size"])
         yield "ledger", f"{size} under the head of {_day(ledger['signed_at'])}"
+    if ledger["facts"]["proved"] is False:
+        says = "somebody changed them in the database; a worker folds them anew"
+        yield "[red]facts[/]", f"[red]{says}[/]"
+    elif changed := ledger["facts"]["changed_at"]:
+        cases = ledger["facts"]["changed_cases"]
+        yield "facts", f"[yellow]of {cases} changed by another hand, put right {_day(changed)}[/]"
     yield "HR feed", _silence(score)
     yield "not looked for", f"[yellow]{'; '.join(UNDETECTED.values())}[/]: no cap by these yet"
     if (dimension := document["dimension"]) is not None:

@@ -13,6 +13,7 @@ from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.storage.anchorings import Anchorings, AnchorState
 from lockstep.storage.clocks import Clocks
+from lockstep.storage.facts_proof import TOLD_FOR, changed_facts
 from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger_state import not_in_order_since
 
@@ -20,6 +21,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DISORDER = (
     "What is done waits for its place in it: no head is signed, no score follows. Revocations go"
     " on. `lockstep doctor` says more."
+)
+_CHANGED = (
+    "Facts that the score is made of were changed in the database by another hand than ours. They"
+    " are folded anew from the ledger; find out who may write there. `lockstep doctor` says more."
 )
 _ATTEMPTS = 5
 """A receiver that is away for a minute alarms nobody."""
@@ -45,6 +50,18 @@ class Alarms:
                 key = f"{NoticeKind.ANCHOR.value}:{standing.anchor}:{state}:{standing.size}"
                 found.append(Fact(key, NoticeKind.ANCHOR, now, system=standing.anchor))
         return found
+
+    async def ledger(self, now: datetime) -> list[Fact]:
+        """What is wrong with the ledger, or with what is kept beside it."""
+        return [*await self.disorder(now), *await self.changed(now)]
+
+    async def changed(self, now: datetime) -> list[Fact]:
+        """Kept facts that another hand than the sequencer's had changed."""
+        changed = await changed_facts(self._engine)
+        if changed is None or now - changed.at > TOLD_FOR:
+            return []
+        key = f"{NoticeKind.LEDGER.value}:facts:{instant_text(whole_ms(changed.at))}"
+        return [Fact(key, NoticeKind.LEDGER, changed.at, system=_CHANGED)]
 
     async def disorder(self, now: datetime) -> list[Fact]:  # noqa: ARG002 - the database's clock
         """A ledger whose entries wait for their place, whoever holds the sequencer's lock."""

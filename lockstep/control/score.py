@@ -24,6 +24,7 @@ from lockstep.scorecard.numbers import decimal_text
 from lockstep.scorecard.penalties import penalties
 from lockstep.scorecard.trend import Snapshot as Point
 from lockstep.scorecard.trend import trend
+from lockstep.storage.facts_proof import UNMARKED, FactsState, Seal
 from lockstep.storage.scores import LedgerHead, MetricReport, Reading, Scores, Snapshot
 
 SEAL_GRACE = timedelta(hours=1)
@@ -39,10 +40,12 @@ class ScoreService:
         scores: Scores,
         rules: Rules,
         *,
+        seal: Seal | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._scores = scores
         self._rules = rules
+        self._seal = seal
         self._now = now
         self._answers = Answers()
 
@@ -98,13 +101,15 @@ class ScoreService:
         start, end = to_moment(window.start), to_moment(window.end)
         async with self._scores.reading() as reading:
             head = await reading.head()
+            kept = await self._kept(reading, head)
             look = _Look(
                 reading=reading,
                 rules=rules,
                 window=window,
                 as_of=now,
                 findings=await reading.findings(start=start, partner=question.partner),
-                ledger_ok=unsealed_since(head, rules, to_moment(now)) is None,
+                ledger_ok=unsealed_since(head, rules, to_moment(now)) is None
+                and kept.is_proved is not False,
                 feeds=await reading.feeds(partner=question.partner),
                 pages=lambda: reading.documents(
                     start=start, end=end, partner=question.partner, sealed=question.sealed
@@ -126,9 +131,18 @@ class ScoreService:
             "scheduled": scheduled if _is_the_metric(question) else None,
             "dimension": self._dimension(found, reports) if _is_the_metric(question) else None,
             "trend": trend_document(points) if _is_the_metric(question) else None,
-            "ledger": ledger_document(head, rules, to_moment(now)),
+            "ledger": {
+                **ledger_document(head, rules, to_moment(now)),
+                "facts": facts_document(kept),
+            },
             **more,
         }
+
+    async def _kept(self, reading: Reading, head: LedgerHead) -> FactsState:
+        """Whether what is scored is what the ledger's entries came to."""
+        if self._seal is None:
+            return UNMARKED
+        return await reading.facts_state(self._seal, tenant=self._rules.tenant, size=head.sequenced)
 
     async def read_penalties(self, month: str) -> dict[str, Any]:
         """Compute what `penalties` answers, now; raises `QuestionError`."""
@@ -281,6 +295,16 @@ def ledger_document(head: LedgerHead, rules: Rules, now: datetime) -> dict[str, 
         "root": head.root or None,
         "signed_at": instant_text(head.signed_at) if head.signed_at else None,
         "unsealed_since": instant_text(since) if since else None,
+    }
+
+
+def facts_document(kept: FactsState) -> dict[str, Any]:
+    """Whether the facts that were scored are proved against the ledger."""
+    return {
+        "proved": kept.is_proved,
+        "proved_at": instant_text(kept.proved_at) if kept.proved_at else None,
+        "changed_at": instant_text(kept.differed_at) if kept.differed_at else None,
+        "changed_cases": kept.differed,
     }
 
 

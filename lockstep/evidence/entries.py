@@ -46,6 +46,7 @@ class EntryKind(StrEnum):
     LEDGER_KEY_HANDED_OVER = "ledger:key_handed_over"
     LEDGER_HEARTBEAT = "ledger:heartbeat"
     LEDGER_RESTORED = "ledger:restored"
+    LEDGER_FACTS_DIFFERED = "ledger:facts_differed"
     METRIC_ADOPTED = "metric:adopted"
     METRIC_REPORTED = "metric:reported"
     SUBJECT_ERASED = "subject:erased"

@@ -56,6 +56,7 @@ _SILENT = frozenset(
         "revocation:woken",
         "decision:retry",
         "ledger:heartbeat",
+        "ledger:facts_differed",
         "metric:reported",
         "hold:placed",
         "hold:released",

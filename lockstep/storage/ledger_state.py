@@ -12,8 +12,8 @@ from lockstep.evidence.notes import VerifierKey
 from lockstep.storage.direct import Link
 from lockstep.storage.ledger_head import HeadFile, LedgerRefusedError
 from lockstep.storage.ledger_keys import read_chain
+from lockstep.storage.ledger_lock import LOCK
 from lockstep.storage.ledger_tree import check_head, read_tree
-from lockstep.storage.sequencer import LOCK
 
 ORDER_GRACE = timedelta(minutes=2)
 """So long an entry may wait for its place: a long transaction or a restart explains no more."""

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -15,12 +15,14 @@ from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.history import facts_document, facts_from_document, needs_policy
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.direct import Link
+from lockstep.storage.ledger_head import LedgerRefusedError
 
 log = structlog.get_logger("lockstep.ledger")
 
 Fold = Callable[
     [CaseFacts | None, int, Mapping[str, Any], Mapping[str, Any] | None], CaseFacts | None
 ]
+_CHANGED = "the kept facts of a case were changed by another hand: they are folded anew"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REMEMBERED = 5000
 """Cases whose facts are kept at hand: those under way come again within seconds."""
@@ -47,16 +49,20 @@ def is_open(facts: CaseFacts) -> bool:
 class Projection:
     """Writes `case_facts` within the caller's transaction.
 
-    It remembers what it wrote: throw it away when that transaction fails.
+    It remembers what it wrote: throw it away when that transaction fails. ``knows`` says whether
+    a row, by its digest, is as it was written.
     """
 
-    def __init__(self, fold: Fold) -> None:
+    def __init__(
+        self, fold: Fold, *, knows: Callable[[str, bytes], bool] = lambda _case, _digest: True
+    ) -> None:
         self._fold = fold
+        self._knows = knows
         self._facts: OrderedDict[str, CaseFacts] = OrderedDict()
         self._policies: dict[str, Mapping[str, Any]] = {}
 
-    def take(self, link: Link, entries: Sequence[Placed]) -> None:
-        """Fold the next entries of the ledger, in order."""
+    def take(self, link: Link, entries: Sequence[Placed]) -> dict[str, bytes]:
+        """Fold the next entries of the ledger, in order; the digests of the rows written."""
         about = [entry for entry in entries if entry.case_id]
         self._recall(link, {entry.case_id for entry in about if entry.case_id})
         changed: dict[str, tuple[int, CaseFacts]] = {}
@@ -67,9 +73,10 @@ class Projection:
             if after is not None and after is not before:
                 self._facts[case_id] = after
                 changed[case_id] = (entry.leaf, after)
-        write_facts(link, changed)
+        written = write_facts(link, changed)
         while len(self._facts) > _REMEMBERED:
             self._facts.popitem(last=False)
+        return written
 
     def _after(self, link: Link, before: CaseFacts | None, entry: Placed) -> CaseFacts | None:
         """The facts after an entry. One that cannot be read is sealed all the same, and said."""
@@ -95,8 +102,10 @@ class Projection:
                 missing.append(case_id)
         if not missing:
             return
-        query = "select case_id, document from case_facts where case_id = any(%s)"
-        for case_id, document in link.execute(query, (missing,)):
+        query = f"select case_id, document, {ROW_DIGEST} from case_facts where case_id = any(%s)"  # noqa: S608 - a constant
+        for case_id, document, digest in link.execute(query.encode(), (missing,)):
+            if not self._knows(case_id, bytes(digest)):  # nothing is built on another's hand
+                raise LedgerRefusedError("facts_changed", _CHANGED)
             self._facts[case_id] = facts_from_document(document)
 
     def _policy(self, link: Link, digest: str) -> Mapping[str, Any] | None:
@@ -110,6 +119,12 @@ class Projection:
         return self._policies[digest]
 
 
+ROW_DIGEST: Final = (
+    "sha256(convert_to(concat_ws(E'\\n', case_facts.case_id, case_facts.partner,"
+    " extract(epoch from case_facts.cutoff_at), case_facts.is_open, case_facts.document), 'UTF8'))"
+)
+"""Everything of a row that a score is made of, hashed where it stands: whatever wrote it."""
+
 _UPSERT = """
 insert into case_facts (case_id, partner, cutoff_at, is_open, through, document)
 select case_id, partner, cutoff_at, is_open, through, document
@@ -119,13 +134,13 @@ select case_id, partner, cutoff_at, is_open, through, document
 on conflict (case_id) do update set
     partner = excluded.partner, cutoff_at = excluded.cutoff_at, is_open = excluded.is_open,
     through = excluded.through, document = excluded.document
-"""
+returning case_facts.case_id, """
 
 
-def write_facts(link: Link, changed: Mapping[str, tuple[int, CaseFacts]]) -> None:
-    """Store facts by case id, each with the leaf that changed them last."""
+def write_facts(link: Link, changed: Mapping[str, tuple[int, CaseFacts]]) -> dict[str, bytes]:
+    """Store facts by case id, each with the leaf that changed them last; the rows' digests."""
     if not changed:
-        return
+        return {}
     rows = [
         {
             "case_id": case_id,
@@ -137,4 +152,6 @@ def write_facts(link: Link, changed: Mapping[str, tuple[int, CaseFacts]]) -> Non
         }
         for case_id, (leaf, facts) in changed.items()
     ]
-    link.execute(_UPSERT, (json.dumps(rows, separators=(",", ":")),))
+    query = f"{_UPSERT}{ROW_DIGEST}".encode()
+    written = link.execute(query, (json.dumps(rows, separators=(",", ":")),))
+    return {case_id: bytes(digest) for case_id, digest in written}

@@ -24,8 +24,8 @@ from lockstep.evidence.history import History, HistoryError, facts_document
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.direct import Link
 from lockstep.storage.engine import StorageError
+from lockstep.storage.ledger_lock import LOCK
 from lockstep.storage.projection import is_open, write_facts
-from lockstep.storage.sequencer import LOCK
 
 log = structlog.get_logger("lockstep.ledger")
 
@@ -96,6 +96,15 @@ def refold(link: Link, *, progress: Progress = lambda _done, _all: None) -> Refo
     return _Refold(link, progress).run()
 
 
+def differing(link: Link) -> Refolded:
+    """As `refold`, but nothing is written: ``rewritten`` is how many cases are stored otherwise.
+
+    Raises:
+        StorageError: if an entry is missing.
+    """
+    return _Refold(link, lambda _done, _all: None).look()
+
+
 class _Refold:
     def __init__(self, link: Link, progress: Progress) -> None:
         self._link = link
@@ -104,12 +113,21 @@ class _Refold:
         self._through: dict[str, int] = {}
         self._found = Refolded()
 
-    def run(self) -> Refolded:
+    def look(self) -> Refolded:
+        self._found.rewritten = len(self._doubtful())
+        self._found.cases = len(self._history.cases)
+        return self._found
+
+    def _doubtful(self) -> list[str]:
         self._fold()
         self._found.strays, doubtful = self._compare_all()
         for _ in range(_LOOKS):  # what is only newer than our fold is not other
             self._fold()
             doubtful = sorted(self._differing(doubtful))
+        return doubtful
+
+    def run(self) -> Refolded:
+        doubtful = self._doubtful()
         if doubtful:
             with _sequencer_stopped(self._link):
                 self._fold()

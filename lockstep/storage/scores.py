@@ -17,6 +17,15 @@ from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.scorecard.facts import Feed, Finding
 from lockstep.storage.deliveries import enqueue
+from lockstep.storage.facts_proof import (
+    FINGERPRINT,
+    READ_MARK,
+    UNMARKED,
+    FactsState,
+    Seal,
+    mark_of,
+    state_of,
+)
 from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.ledger_state import LATE_COMMITS
@@ -129,6 +138,21 @@ class Reading:
         if partner is not None:
             query = query.where(case_facts.c.partner == partner)
         return list((await self._connection.scalars(query)).all())
+
+    async def facts_state(self, seal: Seal, *, tenant: str, size: int) -> FactsState:
+        """Whether all facts are what the sequencer wrote, in this look.
+
+        Args:
+            seal: the key of the sequencer's marks.
+            tenant: whose.
+            size: leaves that have their place.
+        """
+        query = text(READ_MARK.replace("%s", ":tenant"))
+        row = (await self._connection.execute(query, {"tenant": tenant})).one_or_none()
+        if row is None:
+            return UNMARKED
+        fingerprint = bytes(await self._connection.scalar(text(FINGERPRINT)) or b"")
+        return state_of(mark_of(tuple(row)), fingerprint, size, seal)
 
     async def scheduled(self, *, after: datetime) -> int:
         """How many open cases have their cutoff still to come; dismissals are a secret until it."""

@@ -38,16 +38,16 @@ from lockstep.evidence.history import apply
 from lockstep.evidence.notes import Checkpoint, Signer, open_note, sign_note
 from lockstep.scorecard.definition import DEFAULT, Definition
 from lockstep.storage.direct import Link, append_entry, connect
+from lockstep.storage.facts_proof import FactsProof, Seal
 from lockstep.storage.ledger_head import HeadFile, LedgerRefusedError
 from lockstep.storage.ledger_keys import KeyChain, adoption, read_chain
+from lockstep.storage.ledger_lock import LOCK
 from lockstep.storage.ledger_tree import Tree, check_head, read_tree
 from lockstep.storage.projection import Fold, Placed, Projection
 
 log = structlog.get_logger("lockstep.ledger")
 
 APPLICATION = "lockstep-sequencer"
-LOCK = 0x10C57EA
-"""Session lock of the one sequencer of a database."""
 BATCH = 2000
 """Entries placed in one transaction: short enough for the cases that run beside it."""
 PACE = timedelta(seconds=1)
@@ -74,6 +74,7 @@ class SealedLedger:
         head: what this machine has signed.
         heartbeat: a head is signed at least so often, so that a cut tail shows.
         definition: the metric that the ledger adopts.
+        seal: marks the facts that were folded, so that another's hand in them shows.
     """
 
     tenant: str
@@ -82,6 +83,7 @@ class SealedLedger:
     head: HeadFile
     heartbeat: timedelta = timedelta(hours=24)
     definition: Definition = DEFAULT
+    seal: Seal | None = None
 
 
 @dataclass(slots=True)
@@ -115,6 +117,7 @@ class _Reign:
     tree: Tree
     horizon: Horizon
     projection: Projection
+    proof: FactsProof
     unsaid: list[Entry] = field(default_factory=list)
     sealed: float = 0.0
     """When a head was last signed, by the monotonic clock."""
@@ -175,6 +178,8 @@ class Sequencer:
             self._reign = None  # another key is in force: begin anew by it
             return Step.MORE
         self._seal(link, reign)
+        if reign.caught_up:
+            reign.proof.check(link, reign.tree.size)
         return Step.IDLE if reign.caught_up else Step.MORE
 
     def _take_over(self, link: Link) -> _Reign:
@@ -188,12 +193,15 @@ class Sequencer:
         keys.require(signer.verifier)
         tree = read_tree(link, ledger.origin, keys)
         check_head(link, ledger.origin, keys, tree=tree, head=head)
+        proof = FactsProof(ledger.tenant, ledger.seal, self._now)
+        proof.begin(link, tree.size)
         reign = _Reign(
             signer=signer,
             keys=keys,
             tree=tree,
             horizon=Horizon(taken=_largest_placed(link)),
-            projection=Projection(self._fold),
+            projection=Projection(self._fold, knows=proof.knows),
+            proof=proof,
             unsaid=self._first_words(signer),
         )
         log.info("ledger_led", count=tree.size)
@@ -235,7 +243,8 @@ class Sequencer:
                 placed = [
                     Placed(leaf, row.case_id, row.body) for leaf, row in enumerate(batch, size)
                 ]
-                reign.projection.take(link, placed)
+                reign.proof.wrote(reign.projection.take(link, placed))
+                reign.proof.mark(link, size + len(batch))
         for row in batch:
             reign.tree.append(row.leaf_hash, row.kind)
         if any(row.kind == EntryKind.LEDGER_KEY_ADOPTED for row in batch):

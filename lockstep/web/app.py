@@ -116,7 +116,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         ExportViews(engine),
         CaseViews(engine, ring),
     )
-    api = _score_api(settings, engine, gate)
+    api = _score_api(settings, engine, ring, gate)
     console = _console(settings, engine, ring, api.service, packs)
     more = [
         evidence_router(gate, packs),
@@ -127,9 +127,9 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     return assemble(engine, hooks, api, more=more, console=console)
 
 
-def _score_api(settings: Settings, engine: AsyncEngine, gate: Gate) -> ScoreApi:
+def _score_api(settings: Settings, engine: AsyncEngine, ring: Keyring, gate: Gate) -> ScoreApi:
     scores = Scores(engine)
-    service = build_score_service(settings, scores)
+    service = build_score_service(settings, scores, ring)
     return ScoreApi(
         gate=gate,
         service=service,

@@ -19,7 +19,7 @@ from lockstep.evidence.notes import FileSigner, VerifierKey, open_note, parse_ch
 from lockstep.settings import load_settings
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.ledger_head import LedgerRefusedError
-from lockstep.storage.sequencer import LOCK
+from lockstep.storage.ledger_lock import LOCK
 from tests.support.ledgers import ORIGIN, LedgerBook, entry, settle
 
 SETTINGS = """

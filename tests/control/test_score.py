@@ -188,6 +188,7 @@ async def test_without_leavers_there_is_no_score(service):
         "root": None,
         "signed_at": None,
         "unsealed_since": None,
+        "facts": {"proved": None, "proved_at": None, "changed_at": None, "changed_cases": 0},
     }
 
 

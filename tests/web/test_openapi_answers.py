@@ -116,7 +116,7 @@ async def a_year(site: Site) -> None:  # noqa: F811 - the class
     await store(site.engine, [*made, *many])
     await listen(site.engine, "hr", heard=timedelta(hours=1))
     scores = Scores(site.engine)
-    service = build_score_service(site.settings, scores)
+    service = build_score_service(site.settings, scores, site.ring)
     for ago in (8, 0):
         moment = datetime.now(UTC) - timedelta(days=ago)
         await Readings(scores, service, now=lambda at=moment: at).step()

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from lockstep.storage.tables.schema import Instant, metadata
@@ -25,6 +36,20 @@ case_facts = Table(
     ),
 )
 """What the metric needs of a case, folded from its entries in the ledger's order."""
+
+facts_mark = Table(
+    "facts_mark",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("fold", Integer, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("proved_at", Instant, nullable=False),
+    Column("differed_at", Instant),
+    Column("differed", Integer, nullable=False, server_default="0"),
+    Column("seal", LargeBinary, nullable=False),
+)
+"""What the sequencer says of `case_facts`, sealed by a key that the database does not hold."""
 
 score_snapshots = Table(
     "score_snapshots",

@@ -269,6 +269,20 @@ class Tool(Answer):
     version: Annotated[str, text(most=40)]
 
 
+class KeptFacts(Answer):
+    """Whether the facts that a score is made of, kept beside the ledger, are what it says."""
+
+    proved: bool | None = Field(
+        description="False: somebody changed them, and there is no score until the sequencer has "
+        "folded them anew. Null: no worker has marked them yet."
+    )
+    proved_at: Instant | None = Field(description="When a worker last compared them.")
+    changed_at: Instant | None = Field(
+        description="When a worker last found them changed by another hand, and put them right."
+    )
+    changed_cases: Count = Field(description="In so many cases.")
+
+
 class HeadDocument(Answer):
     """The signed head of the ledger that a score stands on."""
 
@@ -277,6 +291,7 @@ class HeadDocument(Answer):
     )
     root: Sha256 | None = Field(description="Null before the first head, or likewise.")
     signed_at: Instant | None
+    facts: KeptFacts
     unsealed_since: Instant | None = Field(
         description="Since when an entry waits too long for a signed head; null if all is well."
     )
