@@ -27,7 +27,7 @@ from lockstep.control.temporal import connect
 from lockstep.logging import configure_logging
 from lockstep.settings import load_settings
 from lockstep.web.app import build_app
-from lockstep.worker import build_parts, run_worker
+from lockstep.worker import build_parts, run_worker, spare_collector
 
 _GRACE = timedelta(seconds=5)
 
@@ -84,6 +84,7 @@ async def run_ours(
     sampler = CpuSampler() if profile else None
 
     def on_ready() -> None:
+        spare_collector()
         if sampler:
             sampler.start()
         _say_ready(ready)

@@ -44,7 +44,7 @@ def worker(config: ConfigOption = None) -> None:
     """Dispatch the inbox, run the cases, speak to every system. Stops cleanly on SIGTERM."""
     import uvloop  # noqa: PLC0415 - see below
 
-    from lockstep.worker import build_parts, run_worker  # noqa: PLC0415 - see below
+    from lockstep.worker import build_parts, run_worker, spare_collector  # noqa: PLC0415 - see below
 
     settings = checked_settings(config, Part.WORKER)
 
@@ -56,7 +56,12 @@ def worker(config: ConfigOption = None) -> None:
             return
         await asyncio.to_thread(require_own_sessions, database_url(settings))
         parts = build_parts(settings, database_url(settings), ring)
-        await run_worker(settings, client, parts, stop=stop, ready=say_ready)
+
+        def ready() -> None:
+            spare_collector()
+            say_ready()
+
+        await run_worker(settings, client, parts, stop=stop, ready=ready)
 
     try:
         run(work(), new_loop=uvloop.new_event_loop)
