@@ -151,6 +151,9 @@ def stuck_lines(views: list[CaseView]) -> list[str]:
     for view in views:
         about = f"{escape(view.leaver)}  {view.case.kind.replace('_', ' ')}"
         lines.append(f"[bold]{view.case.case_id}[/]  {about}  {escape(view.case.partner)}")
+        required = [row.state for row in view.revocations if row.required]
+        if view.case.closed_at is None and {*required} <= {RevocationState.SETTLED}:
+            lines.append("  every required system is settled, and the case does not close")
         for row in sorted(view.revocations, key=lambda row: row.due_at):
             if row.state == RevocationState.SETTLED:
                 continue

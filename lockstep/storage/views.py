@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
@@ -21,6 +22,8 @@ from lockstep.storage.tables.intake import inbox
 from lockstep.storage.tables.leavers import subjects
 from lockstep.storage.visibility import visible
 
+LEFT_ALONE = timedelta(minutes=15)
+"""Longer than the longest pause between two tries, and a try."""
 MOST_ROWS = 1000
 _CASE = [cases.c[item.name] for item in fields(CaseRow)]
 _REVOCATION = [revocations.c[item.name] for item in fields(RevocationRow)]
@@ -105,26 +108,22 @@ class CaseViews:
             return str(await connection.scalar(query) or "")
 
     async def stuck(self, *, limit: int = 200) -> list[CaseView]:
-        """Cases that need somebody, most urgent first."""
+        """Cases that need somebody, most urgent first.
+
+        Whatever state a kill has left: what is open and past its warning time, what nobody has
+        tried for long, also of a closed case, and a case that is done and does not close.
+        """
         earliest = (
             select(func.min(revocations.c.due_at))
             .where(revocations.c.case_id == cases.c.case_id)
             .where(revocations.c.state != RevocationState.SETTLED.value)
             .scalar_subquery()
         )
-        late = exists().where(
-            and_(
-                revocations.c.case_id == cases.c.case_id,
-                revocations.c.state.in_(
-                    [RevocationState.RETRYING.value, RevocationState.REVOKING.value]
-                ),
-                revocations.c.warn_at < func.now(),
-            )
-        )
-        running = cases.c.status == CaseStatus.REVOKING.value
+        running = cases.c.status.in_([CaseStatus.REVOKING.value, CaseStatus.CLOSED.value])
         query = (
             select(*_CASE)
-            .where(visible(self._scope), running & (_waits_for_person() | late))
+            .where(visible(self._scope), running)
+            .where(cases.c.case_id.in_(_left_open().union(_unclosed())))
             .order_by(earliest)
             .limit(min(limit, MOST_ROWS))
         )
@@ -213,6 +212,36 @@ class CaseViews:
         subject = Subject.open(self._ring, row.subject_id, row.wrapped_key, row.private)
         worker = next(iter(subject.keys.of_kind(KeyKind.WORKER_ID)), "")
         return subject.display_name or worker, worker
+
+
+def _left_open() -> Any:
+    """Cases of which a system waits for a person, is late, or was tried by nobody for long.
+
+    By the open systems, which are few, and not by the cases.
+    """
+    state, now = revocations.c.state, func.now()
+    moved_at = func.greatest(revocations.c.retry_at, revocations.c.updated_at)
+    is_left = (
+        (state == RevocationState.NEEDS_PERSON.value)
+        | (revocations.c.warn_at < now)
+        | (moved_at < now - LEFT_ALONE)
+    )
+    return select(revocations.c.case_id).where(
+        state != RevocationState.SETTLED.value, state != RevocationState.STOPPED.value, is_left
+    )
+
+
+def _unclosed() -> Any:
+    """Cases of which every required system is settled, and that do not close."""
+    of_case = (revocations.c.case_id == cases.c.case_id) & revocations.c.required
+    moves = (revocations.c.state != RevocationState.SETTLED.value) | (
+        revocations.c.updated_at > func.now() - LEFT_ALONE
+    )
+    return (
+        select(cases.c.case_id)
+        .where(cases.c.status == CaseStatus.REVOKING.value)
+        .where(cases.c.updated_at < func.now() - LEFT_ALONE, ~exists().where(of_case, moves))
+    )
 
 
 def _waits_for_person() -> Any:

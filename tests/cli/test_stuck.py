@@ -233,3 +233,37 @@ async def test_a_shut_sign_in_is_told_and_no_more_is_claimed(home, hall):
     )
     assert f"{SYSTEM}: {words}" in (await run(home, "case", "show", case.case_id))[1]
     assert words in (await run(home, "stuck"))[1]
+
+
+@pytest.mark.parametrize("status", ["revoking", "closed"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        "state = 'scheduled', warn_at = now() - interval '1 s'",
+        "state = 'retrying', warn_at = now() - interval '1 s'",
+        "state = 'retrying', updated_at = now() - interval '16 minutes', retry_at = null",
+        "state = 'revoking', updated_at = now() - interval '16 minutes'",
+    ],
+)
+async def test_what_a_kill_has_left_open_is_told(home, hall, status, left):
+    """Never begun, or given up amid a fault; also an optional system of a closed case."""
+    case = await hall.work.open(termination("W-1"))
+    later = "warn_at = now() + interval '1 hour'"
+    await execute(hall, f"update revocations set state = 'settled', {later}")
+    await execute(hall, "update cases set status = :s", s=status)
+    assert await told(home, "case") == []
+    await execute(hall, f"update revocations set {left} where system = :s", s=SYSTEM)
+    [row] = await told(home, "case")
+    assert row["case_id"] == case.case_id
+    assert SYSTEM in (await run(home, "stuck"))[1]
+
+
+async def test_a_case_that_is_done_and_does_not_close_is_told(home, hall):
+    """Not at once: closing takes a moment."""
+    case = await hall.work.open(termination("W-1"))
+    await execute(hall, "update revocations set state = 'settled'")
+    assert await told(home, "case") == []
+    for table in ("revocations", "cases"):
+        await execute(hall, f"update {table} set updated_at = now() - interval '16 minutes'")
+    assert [row["case_id"] for row in await told(home, "case")] == [case.case_id]
+    assert "the case does not close" in (await run(home, "stuck"))[1]
