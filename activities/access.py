@@ -9,7 +9,7 @@ import structlog
 from temporalio import activity
 
 from activities.condition import Condition
-from activities.faults import TooEarlyError, guarded, heartbeats, next_try
+from activities.faults import TooEarlyError, guarded, heartbeats, next_try, require_begun
 from activities.passing import Pass, standing_of
 from connectors.base import Connector, ConnectorFault, Transcript
 from lockstep.contracts import payloads as p
@@ -103,6 +103,7 @@ class AccessActivities:
         """See the stub. Looks again by every key, because a new account is access too."""
         async with guarded("watch_access", case_id=given.case_id, system=given.system):
             item = await self._revocations.load(given.case_id, given.system, given.opening)
+            require_begun(item)
             if item.is_superseded:  # this look raised its finding, and its reply was lost
                 return p.WatchResult(returned=True)
             if not given.last and not await self._cases.is_watched(given.case_id):

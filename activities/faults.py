@@ -13,9 +13,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from connectors.base import ConnectorFault
-from lockstep.contracts.policies import HEARTBEAT_EVERY, VENDOR_RETRY
+from lockstep.contracts.policies import HEARTBEAT_EVERY, NOT_THERE_PAUSE, VENDOR_RETRY
 from lockstep.domain.faults import FaultCategory
+from lockstep.storage.case_reads import UnknownCaseError
 from lockstep.storage.clocks import ClockError
+from lockstep.storage.revocations import Revocation, UnknownRevocationError
 from lockstep.storage.subjects import SubjectErasedError
 
 log = structlog.get_logger("lockstep.activities")
@@ -68,6 +70,15 @@ async def guarded(name: str, **context: object) -> AsyncIterator[None]:
     except (ClockError, TooEarlyError) as error:
         log.error("not_begun", activity=name, error=type(error).__name__, **context)  # noqa: TRY400 - no traceback
         raise ApplicationError(f"{name}: {error}", type=FaultCategory.INTERNAL.value) from None
+    except (UnknownCaseError, UnknownRevocationError):
+        # An older database was restored, or this is another's namespace. The sweep shows it; asking
+        # often would fill the workflow's history for ever (docs/operations.md).
+        log.warning("case_not_in_database", activity=name, **context)
+        raise ApplicationError(
+            f"{name}: the database does not have this case",
+            type=FaultCategory.INTERNAL.value,
+            next_retry_delay=NOT_THERE_PAUSE,
+        ) from None
     except SQLAlchemyError as error:
         log.warning("storage_failed", activity=name, error=type(error).__name__, **context)
         raise ApplicationError(
@@ -78,6 +89,21 @@ async def guarded(name: str, **context: object) -> AsyncIterator[None]:
         raise ApplicationError(
             f"{name}: {type(error).__name__}", type=FaultCategory.INTERNAL.value
         ) from None
+
+
+def require_begun(item: Revocation) -> None:
+    """Do nothing in a case that the database calls coming, or called off: it was restored.
+
+    Raises:
+        ApplicationError: to be tried again; the sweep replaces such a workflow within minutes.
+    """
+    if not item.begun:
+        log.warning("case_has_not_begun", case_id=item.case_id, system=item.system)
+        raise ApplicationError(
+            "the database says that this case has not begun",
+            type=FaultCategory.INTERNAL.value,
+            next_retry_delay=NOT_THERE_PAUSE,
+        )
 
 
 @contextlib.asynccontextmanager

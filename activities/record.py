@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 from temporalio import activity
 
-from activities.faults import guarded
+from activities.faults import guarded, require_begun
 from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.storage.cases import Cases
@@ -54,6 +54,7 @@ class RecordActivities:
         async with guarded("record_needs_person", case_id=given.case_id, system=given.system):
             category = FaultCategory(given.category)
             item = await self._revocations.load(given.case_id, given.system, given.opening)
+            require_begun(item)
             await self._revocations.needs_person(
                 item, round_=given.round, category=category, overdue=given.overdue
             )

@@ -69,6 +69,9 @@ CLOSE_PAUSE = timedelta(seconds=10)
 MOST_CLOSE_PAUSE = timedelta(minutes=5)
 """Before a case asks again whether it may close: doubled from the second refusal on, up to this."""
 
+NOT_THERE_PAUSE = timedelta(minutes=10)
+"""Between two tries of what concerns a case that the database does not have, or has not begun."""
+
 FRESH = timedelta(seconds=5)
 """A system whose read-back is older when its case would close is read back once more."""
 

@@ -30,7 +30,7 @@ class Loss(StrEnum):
     BEHIND = "behind"
     """The cutoff has come, and it does not begin."""
     ASTRAY = "astray"
-    """It believes that the case is closed."""
+    """It believes that the case has begun, or is closed, and the database does not say so."""
     STILL = "still"
     """It waits for nobody, and nothing moves."""
     UNKNOWN = "unknown"
@@ -54,7 +54,7 @@ _WORDS = {
     Loss.CANCELED: "its workflow was canceled",
     Loss.ENDED: "its workflow ended before the case did",
     Loss.BEHIND: "its cutoff has come, and its workflow does not begin",
-    Loss.ASTRAY: "its workflow believes that the case is closed",
+    Loss.ASTRAY: "its workflow is further than the case is in the database",
     Loss.STILL: "its workflow waits for nobody, and nothing moves",
     Loss.UNKNOWN: "Temporal runs a workflow of a case that the database does not have",
 }
@@ -100,7 +100,7 @@ def compare(expected: list[Expected], running: Mapping[str, str]) -> Compared:
             continue
         if case.is_late:
             astray[case.case_id] = Loss.BEHIND
-        elif case.status is CaseStatus.REVOKING and shown == CaseStatus.CLOSED:
+        elif _is_ahead(case.status, shown):
             astray[case.case_id] = Loss.ASTRAY
         elif case.is_still:
             astray[case.case_id] = Loss.STILL
@@ -110,6 +110,16 @@ def compare(expected: list[Expected], running: Mapping[str, str]) -> Compared:
         astray,
         tuple(name for name in running if name not in known),
     )
+
+
+def _is_ahead(status: CaseStatus, shown: str) -> bool:
+    """Whether a workflow is further than its case: the database was restored.
+
+    A case begins, and closes, in the database first; and what workflows show is read first.
+    """
+    if status is CaseStatus.SCHEDULED:
+        return bool(shown)
+    return status is CaseStatus.REVOKING and shown == CaseStatus.CLOSED
 
 
 def rest_after(loss: Loss, restarts: int) -> timedelta:
