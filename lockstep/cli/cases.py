@@ -44,6 +44,7 @@ from lockstep.control.case_dates import refuse_to_soften
 from lockstep.control.case_timeline import Told, told
 from lockstep.control.command_line import CommandLine, typed_principal
 from lockstep.control.desk import Correction, Person, RefusedError
+from lockstep.control.prolonging import prolongings
 from lockstep.control.questions import to_ms
 from lockstep.control.reporting import make_dates
 from lockstep.control.uploads import MOST_BYTES, checked_upload
@@ -119,6 +120,7 @@ def show_case(
     lanes = told(((None, entry) for entry in entries), names, cutoff=to_ms(view.case.cutoff_at))
     if as_json:
         data = _case_data(view, held, file, lanes)
+        data["prolonged"] = list(map(asdict, prolongings(entries)))
         if ledger:
             data["ledger"] = [entry.decode() for entry in entries]
         print_json(data)
@@ -126,6 +128,8 @@ def show_case(
     for line in _going_on(view, file):
         out.print(line, soft_wrap=True)
     print_case(view, held)
+    for one in prolongings(entries):
+        out.print(escape(f"prolonged: {one.what}{', ' if one.by else ''}{one.by}"), soft_wrap=True)
     _print_beside(view, file, lanes)
     for entry in entries if ledger else ():
         out.print(escape(entry.decode()), soft_wrap=True)

@@ -13,6 +13,7 @@ from lockstep.control.case_timeline import EntryLine, Mark, Told, entry_line, to
 from lockstep.control.casework import position
 from lockstep.control.pairs import Pairs
 from lockstep.control.picking import can_pick, pick_seen
+from lockstep.control.prolonging import Prolonging, prolongings
 from lockstep.control.questions import to_moment, to_ms
 from lockstep.control.wording import (
     WAS_REVOKED,
@@ -160,6 +161,7 @@ class CaseSheet:
     drawing: Drawing
     events: tuple[EventRow, ...]
     entries: tuple[EntryLine, ...]
+    prolonged: tuple[Prolonging, ...]
     all_entries: int
     unplaced: int
 
@@ -229,6 +231,7 @@ def sheet(
             entry_line(entry.id, entry.leaf, entry.body, entry.leaf_hash)
             for entry in list(reversed(entries))[:SHOWN_ENTRIES]
         ),
+        prolonged=tuple(prolongings(entry.body for entry in entries)),
         all_entries=len(entries),
         unplaced=sum(entry.leaf is None for entry in entries),
     )

@@ -78,6 +78,8 @@ async def test_a_later_cutoff_waits_for_somebody_else(ward, coming, olivia, paul
     told = text_of(await olivia.get(page(coming)))
     assert "Paula Approver approved the later cutoff that Olivia Operator" in told
     assert f"second person Paula Approver ({paula.principal.user_id})" in told
+    assert f"Prolonged the cutoff moved from {coming.cutoff_at:%Y-%m-%d %H:%M:%S} UTC to" in told
+    assert f"{wanted:%Y-%m-%d %H:%M:%S} UTC, by two people" in told
 
 
 async def test_an_earlier_cutoff_needs_nobody_else(ward, coming, olivia):
