@@ -154,8 +154,8 @@ async def _nothing(_: str) -> tuple[int, ...]:
     return ()
 
 
-async def eventually(check: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + BOUND_S
+async def eventually(check: Callable[[], Any], what: str, *, within_s: float = BOUND_S) -> None:
+    deadline = time.monotonic() + within_s
     while not await check():
         assert time.monotonic() < deadline, f"not in time: {what}"
         await asyncio.sleep(0.1)
