@@ -22,6 +22,7 @@ from lockstep.scorecard.facts import CaseFacts, Feed, Finding
 from lockstep.scorecard.metric import Score, Window, breakdowns, official_window, score
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.scorecard.penalties import penalties
+from lockstep.scorecard.policies import PolicyTerms, under_policies
 from lockstep.scorecard.trend import Snapshot as Point
 from lockstep.scorecard.trend import trend
 from lockstep.storage.facts_proof import UNMARKED, FactsState, Seal
@@ -116,7 +117,7 @@ class ScoreService:
                 ),
                 called_off=_facts(await reading.called_off(partner=question.partner)),
             )
-            found = await look.score()
+            found = await look.under(await look.score())
             more = await look.in_full(found) if question.in_full else {}
             reports = await reading.reports()
             scheduled = await reading.scheduled(after=to_moment(now))
@@ -228,6 +229,28 @@ class _Look:
                 called_off=self.called_off,
             ),
         )
+
+    async def under(self, found: Score) -> Score:
+        """With what it would be under each policy, where the cases have pinned several."""
+        if not found.definition.has_rules or len(found.policies) <= 1:
+            return found
+        documents = await self.reading.policies(found.policies)
+        terms = [PolicyTerms.of(digest, document) for digest, document in documents.items()]
+        rows = await over_cases(
+            self.pages(),
+            lambda cases: under_policies(
+                cases,
+                self.rules.definition,
+                terms,
+                window=self.window,
+                as_of=self.as_of,
+                findings=self.findings,
+                ledger_ok=self.ledger_ok,
+                feeds=self.feeds,
+                called_off=self.called_off,
+            ),
+        )
+        return replace(found, by_policy=rows)
 
     async def in_full(self, found: Score) -> dict[str, Any]:
         groups = await over_cases(

@@ -68,6 +68,21 @@ class Exposure:
     leaver_ms: int = 0
 
 
+class UnderPolicy(NamedTuple):
+    """What the score would be if every case had pinned this policy.
+
+    Attributes:
+        cases: how many of n and pending have pinned it.
+        value: rounded as the score; None where there would be none.
+        missing: systems that it requires and some case does not have; they count as open there.
+    """
+
+    policy: str
+    cases: int
+    value: Fraction | None
+    missing: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """The metric of one window, with all that is needed to read it.
@@ -95,6 +110,7 @@ class Score:
         feeds: the sources of HR that are expected, by name.
         long_sla: cases of n and pending whose policy allows a deciding system more than is sane;
             they keep the best label away.
+        by_policy: what it would be under each of ``policies``, where there are several.
     """
 
     definition: Definition
@@ -126,6 +142,7 @@ class Score:
     ledger_ok: bool
     feeds: tuple[Feed, ...]
     long_sla: int = 0
+    by_policy: tuple[UnderPolicy, ...] = ()
 
     @property
     def feed_age_ms(self) -> int | None:
@@ -209,7 +226,22 @@ class Score:
             "ledger_ok": self.ledger_ok,
             "feed_age_ms": self.feed_age_ms,
             "feeds": [self._feed_document(feed) for feed in self.feeds],
-            **({"long_sla": self.long_sla} if definition.has_rules else {}),
+            **(self._rules_document() if definition.has_rules else {}),
+        }
+
+    def _rules_document(self) -> dict[str, Any]:
+        places = self.definition.score_places
+        return {
+            "long_sla": self.long_sla,
+            "by_policy": [
+                {
+                    "policy": row.policy,
+                    "cases": row.cases,
+                    "value": _text(row.value, places),
+                    "missing": list(row.missing),
+                }
+                for row in self.by_policy
+            ],
         }
 
     def _feed_document(self, feed: Feed) -> dict[str, Any]:

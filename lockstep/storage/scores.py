@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from lockstep.storage.facts_proof import (
 from lockstep.storage.feeds import read_feeds
 from lockstep.storage.ledger import Append, append_all
 from lockstep.storage.ledger_state import LATE_COMMITS
-from lockstep.storage.tables.case import cases, findings
+from lockstep.storage.tables.case import cases, findings, policies
 from lockstep.storage.tables.ledger import checkpoints
 from lockstep.storage.tables.score import case_facts, metric_reports, score_snapshots
 from lockstep.storage.visibility import is_sealed_fact
@@ -130,6 +130,13 @@ class Reading:
                     yield list(page)
             finally:  # also where a reader wants no more: SQLAlchemy would leave the cursor open
                 await result.close()
+
+    async def policies(self, digests: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Documents of pinned policies; they are never changed."""
+        query = select(policies.c.digest, policies.c.document)
+        query = query.where(policies.c.digest.in_(digests))
+        rows = await self._connection.execute(query)
+        return {row.digest: row.document for row in rows}
 
     async def called_off(self, *, partner: str | None = None) -> list[str]:
         """Facts of the cases that HR took back, as JSON texts: others may go on from them."""

@@ -218,6 +218,7 @@ def test_members_of_a_score_and_no_others() -> None:
     assert told - set(document) - inner <= {
         *("ms", "open", "code", "limit", "count", "worst", "case", "system", "since_ms"),
         *("source", "expected_since", "heard_at", "age_ms"),
+        *("policy", "cases", "missing"),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from lockstep.evidence.history import History
@@ -9,7 +11,9 @@ from lockstep.evidence.pack.model import PackScope
 from lockstep.evidence.pack.population import in_scope
 from lockstep.evidence.pack.withheld import bounded, withheld_document
 from lockstep.scorecard.definition import Definition
-from lockstep.scorecard.metric import Window, official_window, score
+from lockstep.scorecard.facts import CaseFacts
+from lockstep.scorecard.metric import Score, Window, official_window, score
+from lockstep.scorecard.policies import PolicyTerms, under_policies
 
 BOUNDED_SINCE = 3
 """The format from which on a score says itself how far what is withheld could move it."""
@@ -44,21 +48,28 @@ def pack_scores(
         official_window(definition, scope.as_of),
         Window(scope.start, min(scope.end, scope.as_of)),
     )
-    scores = [
-        score(
-            (facts for facts in history.cases.values() if in_scope(facts, scope)),
-            definition,
-            window=window,
-            as_of=scope.as_of,
-            findings=history.findings,
-            feeds=history.feeds.feeds(),
-            called_off=(facts for facts in history.cases.values() if in_scope(facts, scope)),
-        )
-        for window in windows
-    ]
+    scores = [_score(history, definition, scope, window) for window in windows]
     is_bounded = scope.format >= BOUNDED_SINCE
     official, period = (
         bounded(one, withheld) if is_bounded else one.as_document() for one in scores
     )
     limits = withheld_document(scores[0], withheld) if withheld else None
     return PackScores(official, period, limits)
+
+
+def _score(history: History, definition: Definition, scope: PackScope, window: Window) -> Score:
+    def cases() -> Iterator[CaseFacts]:
+        return (facts for facts in history.cases.values() if in_scope(facts, scope))
+
+    given: dict[str, Any] = {
+        "window": window,
+        "as_of": scope.as_of,
+        "findings": history.findings,
+        "feeds": history.feeds.feeds(),
+    }
+    found = score(cases(), definition, **given, called_off=cases())
+    if not definition.has_rules or len(found.policies) == 1:
+        return found
+    terms = [PolicyTerms.of(digest, history.policies[digest]) for digest in found.policies]
+    under = under_policies(cases(), definition, terms, **given, called_off=cases())
+    return replace(found, by_policy=under)

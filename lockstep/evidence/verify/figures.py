@@ -34,6 +34,7 @@ from lockstep.evidence.verify.statement import Statement
 from lockstep.evidence.verify.tables import Comparison, Rank, Table
 from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.metric import judge
+from lockstep.scorecard.policies import PolicyError
 
 TABLES = (
     Table(layout.LEAVERS, LEAVER_COLUMNS, 1),
@@ -201,6 +202,8 @@ def check_scores(
         found = pack_scores(ledger.history, definition, statement.scope, withheld=withheld)
     except OverflowError:
         raise RefutedError(_BEYOND) from None
+    except PolicyError:
+        raise RefutedError("an adopted policy cannot be read") from None
     problems: list[str] = []
     documents = found.official, found.period
     for name, document in zip((layout.SCORE, layout.PERIOD_SCORE), documents, strict=True):

@@ -49,6 +49,7 @@ MODULES = (
     "lockstep/scorecard/measures.py",
     "lockstep/scorecard/metric.py",
     "lockstep/scorecard/numbers.py",
+    "lockstep/scorecard/policies.py",
     "lockstep/scorecard/scores.py",
     "lockstep/scorecard/tally.py",
 )

@@ -150,6 +150,17 @@ class FeedDocument(Answer):
     age_ms: Milliseconds = Field(description="How long it has been silent (ms).")
 
 
+class UnderPolicy(Answer):
+    """What the score would be under one of the policies of its window."""
+
+    policy: Sha256
+    cases: Count = Field(description="Cases of `n` and `pending` that have pinned it.")
+    value: Score | None = Field(description="Null where there would be no score.")
+    missing: list[Slug] = Field(
+        description="Systems that it requires and some case does not have: open in that case."
+    )
+
+
 class ScoreFigures(Answer):
     """The metric of one window, with all that is needed to read it."""
 
@@ -197,6 +208,12 @@ class ScoreFigures(Answer):
         default=None,
         description="Cases of `n` and `pending` whose policy allows more time than is sane. Such a "
         "score is never `assured`. Not there in scores of definition 1.",
+    )
+    by_policy: list[UnderPolicy] | None = Field(
+        default=None,
+        max_length=20,
+        description="Where cases have pinned several policies: what the score would be if all had "
+        "pinned one of them. Not there in scores of definition 1.",
     )
 
 
