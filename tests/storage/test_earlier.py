@@ -15,7 +15,7 @@ async def called_off(
     work: Casework, worker: str = "W-1", email: str = "one@example.com"
 ) -> CaseRow:
     said = termination(worker, keys=leaver_keys(worker, email))
-    case = await work.open(said, cutoff=datetime.now(UTC) + timedelta(days=3))
+    case = await work.open(said, due=timedelta(days=3))
     await work.cases.rescind(case, revised(said, 2))
     return case
 
@@ -58,7 +58,7 @@ async def test_somebody_else_is_nobody_before(work):
 async def test_what_had_begun_is_not_named(work):
     """It cannot be called off any more: its own clock runs."""
     said = termination("W-1", keys=leaver_keys("W-1", "one@example.com"))
-    case = await work.open(said, cutoff=datetime.now(UTC) - timedelta(hours=1))
+    case = await work.open(said, due=timedelta(hours=-1))
 
     assert case.begun_at is not None
     assert await opened(work, "W-1", "one@example.com", spell="2") == []
@@ -67,7 +67,7 @@ async def test_what_had_begun_is_not_named(work):
 async def test_a_rescission_happened_when_it_was_received(work):
     """However long it waited: what was called off in time counts so."""
     said = termination("W-1")
-    case = await work.open(said, cutoff=datetime.now(UTC) + timedelta(days=3))
+    case = await work.open(said, due=timedelta(days=3))
     heard = datetime.now(UTC) - timedelta(minutes=5)
     await work.cases.rescind(case, revised(said, 2), heard_at=heard)
     [entry] = [json.loads(body) for key, body in await entries(work) if ":case:rescinded" in key]
