@@ -233,8 +233,10 @@ async def scores_agree(stage: Stage, told: Told, asked: Asked) -> Served:
     service = ScoreService(Scores(stage.engine), Rules(tenant=TENANT))
     moment = to_moment(told.as_of)
     window = Window(asked.start, min(asked.end, told.as_of))
-    official = await service.read(Question(None, asked.partner, in_full=True), as_of=moment)
-    period = await service.read(Question(window, asked.partner), as_of=moment)
+    official = await service.read(
+        Question(None, asked.partner, in_full=True, sealed=True), as_of=moment
+    )
+    period = await service.read(Question(window, asked.partner, sealed=True), as_of=moment)
     await service.aclose()
     cases = told.of(asked.partner)
     year, as_of = Window(told.as_of - YEAR, told.as_of), told.as_of
