@@ -30,7 +30,7 @@ class Loss(StrEnum):
     BEHIND = "behind"
     """The cutoff has come, and it does not begin."""
     ASTRAY = "astray"
-    """It believes that the case has begun, or is closed, and the database does not say so."""
+    """It is further than the case is in the database, or not as far."""
     STILL = "still"
     """It waits for nobody, and nothing moves."""
     UNKNOWN = "unknown"
@@ -54,7 +54,7 @@ _WORDS = {
     Loss.CANCELED: "its workflow was canceled",
     Loss.ENDED: "its workflow ended before the case did",
     Loss.BEHIND: "its cutoff has come, and its workflow does not begin",
-    Loss.ASTRAY: "its workflow is further than the case is in the database",
+    Loss.ASTRAY: "its workflow is not where the case is in the database",
     Loss.STILL: "its workflow waits for nobody, and nothing moves",
     Loss.UNKNOWN: "Temporal runs a workflow of a case that the database does not have",
 }
@@ -91,6 +91,15 @@ class Compared:
     strangers: tuple[str, ...] = ()
 
 
+_SHOWN: Mapping[CaseStatus, frozenset[str]] = {
+    CaseStatus.SCHEDULED: frozenset({""}),
+    CaseStatus.REVOKING: frozenset({CaseStatus.REVOKING, CaseStatus.NEEDS_PERSON}),
+    CaseStatus.CLOSED: frozenset({CaseStatus.CLOSED}),
+}
+"""What a workflow may show of a case. It shows anything else for a moment, while it follows; for
+longer where one of the two databases was restored."""
+
+
 def compare(expected: list[Expected], running: Mapping[str, str]) -> Compared:
     """Compare cases with workflows; ``running`` is what each shows as its case's status."""
     astray = {}
@@ -100,7 +109,7 @@ def compare(expected: list[Expected], running: Mapping[str, str]) -> Compared:
             continue
         if case.is_late:
             astray[case.case_id] = Loss.BEHIND
-        elif _is_ahead(case.status, shown):
+        elif shown not in _SHOWN[case.status]:
             astray[case.case_id] = Loss.ASTRAY
         elif case.is_still:
             astray[case.case_id] = Loss.STILL
@@ -110,16 +119,6 @@ def compare(expected: list[Expected], running: Mapping[str, str]) -> Compared:
         astray,
         tuple(name for name in running if name not in known),
     )
-
-
-def _is_ahead(status: CaseStatus, shown: str) -> bool:
-    """Whether a workflow is further than its case: the database was restored.
-
-    A case begins, and closes, in the database first; and what workflows show is read first.
-    """
-    if status is CaseStatus.SCHEDULED:
-        return bool(shown)
-    return status is CaseStatus.REVOKING and shown == CaseStatus.CLOSED
 
 
 def rest_after(loss: Loss, restarts: int) -> timedelta:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -164,7 +165,7 @@ async def eventually(check: Callable[[], Any], what: str, *, within_s: float = B
 @pytest.fixture(scope="module")
 async def own(temporal: TemporalDevServer, ring) -> Client:
     """A namespace without the workflows that other tests leave: each would be one of no case."""
-    return await _namespace(temporal, ring, "swept")
+    return await _namespace(temporal, ring, f"swept-{uuid.uuid4().hex[:6]}")
 
 
 @pytest.fixture

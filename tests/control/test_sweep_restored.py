@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,16 +19,18 @@ from sqlalchemy.engine import make_url
 from temporalio.client import Client
 
 from lockstep.contracts import payloads as p
+from lockstep.control.temporal import TemporalAddress, connect
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.sweeping import Loss
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
+from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.engine import create_engine
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.migrate import migrate
 from lockstep.storage.records import CaseRow
-from tests.conftest import Database
+from tests.conftest import Database, search_attribute_types
 from tests.control.test_sweep import (
     BADGE,
     DOOR,
@@ -72,14 +75,16 @@ class Cluster:
             await engine.dispose()
 
     def keep(self) -> None:
-        self._copy(self.home / "pg", self.home / "kept")
+        _copy(self.home / "pg", self.home / "kept")
 
     def put_back(self) -> None:
-        self._copy(self.home / "kept", self.home / "pg")
+        _copy(self.home / "kept", self.home / "pg")
 
-    def _copy(self, source: Path, target: Path) -> None:
-        subprocess.run(["/bin/rm", "-rf", str(target)], check=True)
-        subprocess.run(["/bin/cp", "-a", str(source), str(target)], check=True)
+
+def _copy(source: Path, target: Path) -> None:
+    """With owners and rights, in place of what is there."""
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["/bin/cp", "-a", str(source), str(target)], check=True)
 
 
 @pytest.fixture
@@ -145,6 +150,50 @@ async def test_an_older_database_is_worked_on_from_where_it_is(cluster):
         assert not [worker for worker, ways in house.door.standing.items() if ways]
         [row] = (await house.sweeps.read()).open
         assert (row.workflow_id, row.loss) == (later.case_id, Loss.UNKNOWN)
+        await house.leave()
+
+
+async def test_an_older_database_of_temporal_is_brought_to_where_the_cases_are(
+    work, ring, tmp_path
+):
+    """Who was answered is not asked for ever, and who is watched is watched."""
+    file = tmp_path / "temporal" / "temporal.db"
+    server = TemporalDevServer(
+        file, 0, log_file=tmp_path / "t.log", search_attributes=search_attribute_types()
+    )
+    await work.adopt(POLICY)
+    async with contextlib.AsyncExitStack() as stack:
+        async with Supervisor(tmp_path / "first", stop_signals=()) as first:
+            await first.start(server.child_spec())
+            house = House(await connect(TemporalAddress(server.address), ring), work)
+            await stack.enter_async_context(house.working())
+            closed = await house.open("W-closed")
+            coming = await house.open("W-coming", due=timedelta(hours=1))
+        _copy(file.parent, tmp_path / "kept")
+        async with Supervisor(tmp_path / "second", stop_signals=()) as second:
+            await second.start(server.child_spec())
+            await house.attest(closed)
+            await house.until_status(closed, CaseStatus.CLOSED)
+            await house.sql("update cases set cutoff_at = now() where status = 'scheduled'")
+            await house.starter.signal(coming.case_id)
+            await house.until(coming, DOOR, "settled")
+            later = await house.open("W-later")
+        _copy(tmp_path / "kept", file.parent)
+
+        third = await stack.enter_async_context(Supervisor(tmp_path / "third", stop_signals=()))
+        await third.start(server.child_spec())
+
+        async def all_mended() -> bool:
+            await at_once(house)
+            said = [await house.restarts(case) for case in (closed, coming, later)]
+            return said == [["astray"], ["astray"], ["missing"]]
+
+        await house.swept(all_mended)
+        touched = house.door.effects[:]
+        for case in (coming, later):
+            await brought_to_an_end(house, case)
+        assert house.door.effects == touched
+        assert await house.status(closed) == CaseStatus.CLOSED
         await house.leave()
 
 
