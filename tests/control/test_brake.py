@@ -267,6 +267,28 @@ async def test_released_events_open_cases_and_are_not_held_again(hall):
     assert (said.name, said.reason, said.events) == ("Ana Approver", "the site closes", 7)
 
 
+async def test_a_hold_stops_no_clock(hall):
+    """Cutoff and hearing of a released leaver are those of the report, however long it was held."""
+    await hall.mass(10)
+    await hall.dispatch()
+    view = await hall.the_brake()
+    await hall.desk.decide(
+        view.brake_id, RELEASED, APPROVER, reason="the site closes", up_to=view.newest
+    )
+    released = (await hall.ask("select now()"))[0][0]
+    await hall.dispatch()
+    rows = await hall.ask(
+        "select c.received_at, i.received_at, c.cutoff_at, i.brake_id from cases c"
+        " join inbox i on i.case_id = c.case_id"
+    )
+
+    assert len(rows) == 10
+    assert all(heard <= released for heard, *_ in rows)
+    assert all(abs((heard - sent).total_seconds()) < 0.001 for heard, sent, *_ in rows)
+    ahead = [cutoff - sent for _, sent, cutoff, _ in rows]
+    assert max(ahead) - min(ahead) < timedelta(seconds=1)
+
+
 async def test_refused_events_say_why_and_open_nothing(hall):
     """HR sees the reason; the same event sent again comes before the brake again."""
     keys = await hall.mass(10)
