@@ -84,7 +84,7 @@ class Cluster:
 def _copy(source: Path, target: Path) -> None:
     """With owners and rights, in place of what is there."""
     shutil.rmtree(target, ignore_errors=True)
-    subprocess.run(["/bin/cp", "-a", str(source), str(target)], check=True)
+    subprocess.run(["/bin/cp", "-a", str(source), str(target)], check=True, timeout=60)
 
 
 @pytest.fixture
