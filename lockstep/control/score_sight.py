@@ -69,10 +69,10 @@ class ScoreSight:
         """
         if by.partners is not None and wish.partner not in by.partners:
             raise NotYoursError
-        await self.check_partner(wish.partner, by.scope)
         question = parse_question(
             wish.window, wish.partner or None, in_full=wish.in_full, sealed=by.scope.sealed
         )
+        await self.check_partner(wish.partner, by.scope)
         document = await self._service.current(question, patience=patience, at_most=at_most)
         hidden = await self._hidden(_cases_named(document), by.scope)
         shown = _within(document, by.scope, hidden)
