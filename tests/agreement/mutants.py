@@ -212,9 +212,9 @@ def scores_close_open_work_when_it_is_due(patch: pytest.MonkeyPatch) -> None:
 def scores_forget_old_open_work(patch: pytest.MonkeyPatch) -> None:
     right = Reading.documents
 
-    async def wrong(reading, *, start, end, partner=None):
+    async def wrong(reading, *, start, **asked):
         first = start.timestamp() * 1000
-        async for page in right(reading, start=start, end=end, partner=partner):
+        async for page in right(reading, start=start, **asked):
             yield [text for text in page if json.loads(text)["cutoff_at"] >= first]
 
     patch.setattr(Reading, "documents", wrong)
