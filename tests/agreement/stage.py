@@ -19,6 +19,7 @@ from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.storage.case_rows import Opening, Said
+from lockstep.storage.closing import Closing as Closed
 from lockstep.storage.feeds import Feeds
 from lockstep.storage.keyring import Keyring
 from lockstep.storage.records import CaseView
@@ -252,7 +253,8 @@ class Stage:
             case Begin():
                 await self.work.cases.begin(life.case_id)
             case Close() if view.case.begun_at is not None:
-                await self.work.close(life.case_id, view.case.closings + 1)
+                # Where a system is open still it is refused, which is on record too.
+                await self.work.cases.close(Closed(life.case_id, view.case.closings + 1))
             case Rehearse() if status is CaseStatus.SCHEDULED:
                 await self._at_door(life, view, act)
             case Amend() | Close() | Rehearse():
