@@ -14,7 +14,7 @@ demo: $(STAMP) ## One sample leaver, from webhook to closed doors (ONCE=1 ends b
 	@$(BIN)/lockstep demo $(if $(ONCE),--once)
 
 test: check ## Every test: real servers, real processes
-	$(PYTEST) -n $(or $(JOBS),2) --dist loadfile
+	$(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## The fast part: format, lint, types, imports, unit tests
 	$(BIN)/ruff format --check .

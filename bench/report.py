@@ -39,6 +39,7 @@ dispatcher, workflow, \
 {systems} systems revoked and read back, ledger, close |
 | per system | an activity on a queue of its own | a first try in the workflow task \
 (docs/decisions/0006): 3 calls (locate, switch off, read back), 2 ledger entries |
+| event loop | asyncio's, as the SDK has it | uvloop, as `lockstep worker` has it |
 | data | none | PostgreSQL with every commit synced; payloads and personal data encrypted |
 | the clock starts | before the start request | after the inbox's commit |
 | the clock stops | when the workflow's result has come back | the same; the workflow ends \

@@ -52,7 +52,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Every test has a deadline; those that wait in the event loop are cancelled shortly before.
 
     What starts whole installations has deadlines of its own, which must come before this one.
+    It comes first: side by side, a long file at the end would leave all others waiting for it.
     """
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
     for item in items:
         if item.get_closest_marker("e2e") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_MOST_OF_AN_INSTALLATION_S))

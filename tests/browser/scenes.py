@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lockstep.storage.case_rows import pin
 from lockstep.storage.cases import Cases
-from tests.browser.stage import HOSTILE, MANY, PASS, Stage
+from tests.browser.stage import HOSTILE, HOSTILE_PLACE, MANY, PASS, Stage
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import PATIENCE_S, eventually
 
@@ -51,7 +51,7 @@ async def another_policy(stage: Stage) -> tuple[str, str]:
 
 async def held_import(stage: Stage) -> list[str]:
     """The other source reports so many that the brake goes on; return the held events."""
-    sent = [await stage.import_leaver(partner=HOSTILE[:100]) for _ in range(MANY)]
+    sent = [await stage.import_leaver(partner=HOSTILE_PLACE) for _ in range(MANY)]
 
     async def some_held() -> list[str]:
         rows = await stage.installation.books.try_ask(
@@ -65,4 +65,4 @@ async def held_import(stage: Stage) -> list[str]:
 
 def _hostile() -> dict[str, object]:
     """The fields that HR fills freely. Its keys stay as they are: the vendors know them."""
-    return {"partner": HOSTILE[:100], "site": HOSTILE[:100]}
+    return {"partner": HOSTILE_PLACE, "site": HOSTILE_PLACE}

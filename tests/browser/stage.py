@@ -43,7 +43,9 @@ HOSTILE = (
     "'\"}}{{7*7}}\u202egnitfil\u202c \N{PILE OF POO} "
     "Wolfeschlegelsteinhausenbergerdorff-Nachname"
 )
-"""What a hostile HR system may write into every field."""
+"""What a hostile HR system may write into a name."""
+HOSTILE_PLACE = HOSTILE.replace("\u202e", "").replace("\u202c", "")[:100]
+"""And into a partner or a site, where what nobody can see is refused at the door."""
 
 
 @dataclass

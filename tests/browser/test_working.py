@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 from lockstep.domain.rights import Role
 from tests.browser.looks import barriers, too_wide
 from tests.browser.scenes import held_import
-from tests.browser.stage import HOSTILE, IMPORT, Stage
+from tests.browser.stage import HOSTILE, HOSTILE_PLACE, IMPORT, Stage
 from tests.browser.windows import PHONE, Window
 from tests.e2e.leavers import full_name, new_person
 from tests.e2e.processes import eventually
@@ -188,8 +188,8 @@ async def test_hr_reports_a_leaver_with_a_hostile_name(window, stage, axe):
         ("Name", HOSTILE),
         ("E-mail addresses", person.email),
         ("Time zone of the dates", person.time_zone),
-        ("Partner", HOSTILE[:100]),
-        ("Site", HOSTILE[:100]),
+        ("Partner", HOSTILE_PLACE),
+        ("Site", HOSTILE_PLACE),
     ):
         await hr.page.get_by_label(label, exact=True).fill(value)
     await hr.page.get_by_label("How they leave").select_option("involuntary")
