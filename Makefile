@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+BESIDE = -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
+UNIT := tests/domain tests/evidence tests/architecture
 
 .PHONY: help demo test check bench format lock digests clean
 
@@ -14,14 +16,14 @@ demo: $(STAMP) ## One sample leaver, from webhook to closed doors (ONCE=1 ends b
 	@$(BIN)/lockstep demo $(if $(ONCE),--once)
 
 test: check ## Every test: real servers, real processes
-	$(PYTEST) -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) $(BESIDE) $(addprefix --ignore=,$(UNIT))
 
 check: $(STAMP) ## The fast part: format, lint, types, imports, unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -q tests/domain tests/evidence tests/architecture
+	$(PYTEST) -q $(BESIDE) $(UNIT)
 
 bench: $(STAMP) ## Measure against bare Temporal; writes bench/RESULTS.md
 	$(BIN)/python -m bench
