@@ -23,13 +23,13 @@ from lockstep.contracts.payloads import (
 from lockstep.domain.amendments import amended
 from lockstep.domain.clocks import whole_ms
 from lockstep.domain.finding import Picks
-from lockstep.domain.keys import joined
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import Entry, EntryKind
 from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
+from lockstep.storage.adding import add_said
 from lockstep.storage.amendments import (
     amend_rows,
     amendment_data,
@@ -60,7 +60,7 @@ from lockstep.storage.case_rows import (
     short_key,
     with_earlier,
 )
-from lockstep.storage.case_writes import FINDING, NEW_EDITION, REOPEN_CASE
+from lockstep.storage.case_writes import FINDING, REOPEN_CASE
 from lockstep.storage.clocks import Now, own_now, read_clock
 from lockstep.storage.closing import Closed, Closing, close_many, of_closed
 from lockstep.storage.earlier import earlier_cases, personal_indexes
@@ -72,7 +72,6 @@ from lockstep.storage.records import CaseRow
 from lockstep.storage.revocation_writes import (
     DOUBTS,
     FOR_NEW_KEYS,
-    NEW_KEYS,
     REOPEN,
     SEEN_STANDING,
 )
@@ -202,8 +201,8 @@ class Cases:
             now = whole_ms((await read_clock(connection)).now)
             if current.status == CaseStatus.RESCINDED:
                 raise StaleCaseError(f"case {case.case_id} was rescinded meanwhile")
-            subject = await self._merge(
-                connection, current, termination, by_person=said is not None
+            subject = await add_said(
+                connection, current, termination, ring=self._ring, by_person=said is not None
             )
             movable = current.status == CaseStatus.SCHEDULED
             before = standing_of(current)
@@ -588,32 +587,3 @@ class Cases:
             )
             for opening, index in zip(openings, indexes, strict=True)
         ]
-
-    async def _merge(
-        self,
-        connection: AsyncConnection,
-        case: CaseRow,
-        termination: Termination,
-        *,
-        by_person: bool,
-    ) -> Subject | None:
-        """Add HR's newest keys to the leaver's, and take the name; None once erased."""
-        subject = await subject_of(connection, case, ring=self._ring)
-        if subject is None:
-            return None
-        merged = replace(
-            subject,
-            keys=joined(termination.keys, subject.keys, by_person=by_person),
-            display_name=termination.display_name or subject.display_name,
-        )
-        await connection.execute(
-            update(subjects)
-            .where(subjects.c.subject_id == case.subject_id)
-            .values(private=merged.private())
-        )
-        indexes = key_indexes(self._ring, case.tenant, merged.keys.keys)
-        await write_keys(connection, {case.case_id: indexes}, anew=True)
-        if len(merged.keys.keys) > len(subject.keys.keys):
-            await connection.execute(NEW_EDITION, {"k_case": case.case_id})
-            await connection.execute(NEW_KEYS, {"k_case": case.case_id})
-        return merged
