@@ -27,20 +27,18 @@ from lockstep.contracts import names, policies, stubs
 from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import CaseStatus
+from workflows import patches
 from workflows.answers import category_of, keeps_trying, known_category, nobody_known, ours
 from workflows.door import Door
-from workflows.looks import had_before, in_doubt, next_looks, not_fresh, picked
-
-_FOLLOWS = "follow-amendments"
-"""Patch: a case that has begun reads the database again when HR has said something new."""
-_HEARS = "rehired-ends-watch"
-"""Patch: whoever was hired again is watched no more."""
-_GUARDS = "guard-while-open"
-"""Patch: a settled system is looked at again while others are open, and before the case closes."""
-_DOUBTS = "watch-until-picked"
-"""Patch: the watch does not end while a person has to pick accounts."""
-_KEYS = "again-with-new-keys"
-"""Patch: what waited for better keys of the leaver is tried again when there are some."""
+from workflows.looks import (
+    had_before,
+    in_doubt,
+    later_openings,
+    next_looks,
+    not_fresh,
+    pause_before_closing,
+    picked,
+)
 
 
 @workflow.defn(name=names.CASE_WORKFLOW)
@@ -103,7 +101,7 @@ class CaseWorkflow:
         Where a worker that did not know this word took the signal, the database alone keeps the
         watch from taking anything.
         """
-        if workflow.patched(_HEARS):
+        if workflow.patched(patches.HEARS):
             self._rehired = True
 
     @workflow.update(name=names.DECIDE)
@@ -189,7 +187,7 @@ class CaseWorkflow:
         while True:
             await workflow.wait_condition(lambda: self._changed)
             self._changed = False
-            if not workflow.patched(_FOLLOWS):
+            if not workflow.patched(patches.FOLLOWS):
                 continue
             now = ours(
                 p.BeginResult,
@@ -203,7 +201,7 @@ class CaseWorkflow:
             if now.partner and now.partner != self._partner:
                 workflow.upsert_search_attributes([names.PARTNER.value_set(now.partner)])
             self._take(now)
-            if now.again and workflow.patched(_KEYS):
+            if now.again and workflow.patched(patches.KEYS):
                 for system in now.again:
                     self._doors[system].has_new_keys = True
             for system in now.look:  # without a patch: no older history names any
@@ -266,7 +264,7 @@ class CaseWorkflow:
         """
         while True:
             await workflow.wait_condition(lambda: self._is_settled() or bool(self._next_looks()))
-            if self._is_settled() or not workflow.patched(_GUARDS):
+            if self._is_settled() or not workflow.patched(patches.GUARDS):
                 return
             due, doors = min(self._next_looks().items())
             wait = due - workflow.now()
@@ -293,7 +291,7 @@ class CaseWorkflow:
         """Read every required system back once more whose own read-back is not from just now."""
         while True:
             stale = not_fresh(self._doors.values(), workflow.now())
-            if not stale or not workflow.patched(_GUARDS):
+            if not stale or not workflow.patched(patches.GUARDS):
                 return
             await self._look_again(stale, policies.LAST_LOOK_PATIENCE)
             for door in stale:
@@ -420,11 +418,12 @@ class CaseWorkflow:
         while True:
             await self._ask_about_nobody()
             asked += 1
+            again = later_openings(self._doors.values())
             # Local: one small write to our own database, in the workflow task that is under way
             # anyway. As a task of its own it costs a sixth of the whole case (docs/decisions/0004).
             done = await workflow.execute_local_activity(
                 stubs.close_case,
-                p.CloseInput(self._given.case_id, self._closings, self._openings(), asked),
+                p.CloseInput(self._given.case_id, self._closings, again, asked),
                 start_to_close_timeout=policies.RECORD_TIMEOUT,
                 retry_policy=policies.RECORD_RETRY,
                 local_retry_threshold=policies.LOCAL_RETRY,
@@ -435,15 +434,11 @@ class CaseWorkflow:
             await self._go_on(done.open, asked)
         self._show(CaseStatus.CLOSED)
 
-    def _openings(self) -> dict[str, int]:
-        return {name: door.opening for name, door in self._doors.items() if door.opening > 1}
-
     async def _go_on(self, still_open: Sequence[p.StillOpen], asked: int) -> None:
         """Work on what the database does not say is done, whoever told us that it was."""
         self._show_progress()
         if asked > 1:
-            longest = policies.MOST_CLOSE_PAUSE
-            pause = min(policies.CLOSE_PAUSE * 2 ** min(asked - 2, 10), longest)
+            pause = pause_before_closing(asked)
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: any(door.is_picked for door in self._doors.values()), timeout=pause
@@ -491,7 +486,7 @@ class CaseWorkflow:
             for door in doors:
                 door.is_picked, door.blind_until = False, None
             await self._look_and_take(doors, look)
-        if in_doubt(self._doors.values()) and workflow.patched(_DOUBTS):
+        if in_doubt(self._doors.values()) and workflow.patched(patches.DOUBTS):
             end = workflow.now() + policies.DOUBT_PATIENCE
             await self._wait_for_look(end, len(self._given.watch_s), only_doubts=True)
 

@@ -1,4 +1,4 @@
-"""Which settled systems are due to be looked at again; pure, over the doors of a case."""
+"""When to look at settled systems again, and to close again; pure, over the doors of a case."""
 
 from __future__ import annotations
 
@@ -65,3 +65,14 @@ def picked(doors: Iterable[Door], now: datetime) -> list[Door]:
         and door.was_closed_by_us
         and (door.blind_until is None or door.blind_until <= now)
     ]
+
+
+def later_openings(doors: Iterable[Door]) -> dict[str, int]:
+    """The opening of each system that was opened again, by its name."""
+    return {door.plan.system: door.opening for door in doors if door.opening > 1}
+
+
+def pause_before_closing(asked: int) -> timedelta:
+    """How long to wait before closing is asked for again; it was asked for twice or more."""
+    doublings = min(asked - 2, 10)
+    return min(policies.CLOSE_PAUSE * (1 << doublings), policies.MOST_CLOSE_PAUSE)

@@ -113,6 +113,6 @@ def sandboxed() -> WorkflowRunner:
     sys.dont_write_bytecode = False
     restrictions = SandboxRestrictions.default.with_passthrough_modules(
         *("lockstep.contracts", "lockstep.domain"),
-        *("workflows.answers", "workflows.door", "workflows.looks"),
+        *("workflows.answers", "workflows.door", "workflows.looks", "workflows.patches"),
     )
     return PlacingRunner(SandboxedWorkflowRunner(restrictions=restrictions))
