@@ -131,13 +131,11 @@ def goes_by_typed(by: Principal, said: Termination) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TypedSight:
-    """What whoever holds the keyring sees: everything; but they do not report themselves."""
+class _Own:
+    """Somebody who reports: under which name, and of whom they may not."""
 
     reporters: Reporters
     by: Principal
-    sealed: bool = True
-    remit: Remit = EVERYBODY
 
     @property
     def reporter(self) -> str:
@@ -147,6 +145,14 @@ class TypedSight:
     async def barred(self, said: Sequence[Termination]) -> list[str]:
         """Why each may not be reported; "" where it may."""
         return await self.reporters.why_not(said, self.by)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedSight(_Own):
+    """What whoever holds the keyring sees: everything; but they do not report themselves."""
+
+    sealed: bool = True
+    remit: Remit = EVERYBODY
 
     async def seen(
         self, asked: Sequence[tuple[Termination, datetime]], whose: WhoseCase
@@ -160,11 +166,9 @@ class TypedSight:
 
 
 @dataclass(frozen=True, slots=True)
-class ReporterSight:
+class ReporterSight(_Own):
     """What one of them sees of the lines of a sheet (`lockstep.control.leaver_lines.Sight`)."""
 
-    reporters: Reporters
-    by: Principal
     sealed: bool = False
     """A coming case tells nobody whose number a worker's is."""
 
@@ -172,15 +176,6 @@ class ReporterSight:
     def remit(self) -> Remit:
         """For whose people they speak."""
         return self.by.remit
-
-    @property
-    def reporter(self) -> str:
-        """With whose reports theirs are counted."""
-        return self.by.user_id
-
-    async def barred(self, said: Sequence[Termination]) -> list[str]:
-        """Why each may not be reported; "" where it may."""
-        return await self.reporters.why_not(said, self.by)
 
     async def seen(
         self, asked: Sequence[tuple[Termination, datetime]], whose: WhoseCase
