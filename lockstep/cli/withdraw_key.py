@@ -56,12 +56,14 @@ def withdraw_key(
     and for a dismissal, it asks: a second person decides in the console.
     """
     system, _, account_id = account.partition("=")
+    if account and not (system and account_id):
+        die("--account: write it as SYSTEM=ID", code=UNUSABLE)
     given = {
         KeyKind.EMAIL: email,
         KeyKind.USERNAME: username,
         KeyKind.EMPLOYEE_NUMBER: employee_number,
         KeyKind.EXTERNAL_ID: external_id,
-        KeyKind.ACCOUNT_ID: account_id or account,
+        KeyKind.ACCOUNT_ID: account_id,
     }
     named = [(kind, value) for kind, value in given.items() if value]
     if len(named) != 1:
