@@ -21,10 +21,10 @@ from lockstep.domain.numbering import Numbering
 from lockstep.domain.outcomes import RevocationState, reckon
 from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
 from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
-from lockstep.storage.candidates import seal_candidates
-from lockstep.storage.cases import Cases
-from lockstep.storage.clocks import Now, Reading, own_now
-from lockstep.storage.revocations import Progress, Revocation, Revocations, sealed_snapshot
+from lockstep.storage.cases.candidates import seal_candidates
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.engine.clocks import Now, Reading, own_now
+from lockstep.storage.systems.revocations import Progress, Revocation, Revocations, sealed_snapshot
 
 log = structlog.get_logger("lockstep.activities")
 

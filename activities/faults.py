@@ -15,10 +15,10 @@ from temporalio.exceptions import ApplicationError
 from connectors.base import ConnectorFault
 from lockstep.contracts.policies import HEARTBEAT_EVERY, NOT_THERE_PAUSE, VENDOR_RETRY
 from lockstep.domain.faults import FaultCategory
-from lockstep.storage.case_reads import UnknownCaseError
-from lockstep.storage.clocks import ClockError
-from lockstep.storage.revocations import Revocation, UnknownRevocationError
-from lockstep.storage.subjects import SubjectErasedError
+from lockstep.storage.cases.reads import UnknownCaseError
+from lockstep.storage.engine.clocks import ClockError
+from lockstep.storage.privacy.subjects import SubjectErasedError
+from lockstep.storage.systems.revocations import Revocation, UnknownRevocationError
 
 log = structlog.get_logger("lockstep.activities")
 

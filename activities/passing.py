@@ -27,7 +27,7 @@ from lockstep.domain.clocks import whole_ms
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.finding import Absence, absence, judge, not_read
 from lockstep.domain.numbering import Numbering
-from lockstep.storage.revocations import Progress, Revocation
+from lockstep.storage.systems.revocations import Progress, Revocation
 
 _ONE_HR_SYSTEM = Numbering()
 

@@ -11,10 +11,10 @@ from temporalio import activity
 from activities.faults import guarded, require_begun
 from lockstep.contracts import payloads as p
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.storage.cases import Cases
-from lockstep.storage.closing import Closing
-from lockstep.storage.revocations import Revocations
-from lockstep.storage.unheard import UnheardError
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.cases.closing import Closing
+from lockstep.storage.intake.unheard import UnheardError
+from lockstep.storage.systems.revocations import Revocations
 
 log = structlog.get_logger("lockstep.activities")
 

@@ -24,7 +24,7 @@ from bench.accounting import Meter, Usage
 from bench.stage import SOURCE, Stage
 from bench.workload import BARE_QUEUE, BareFanOut, BareInput
 from lockstep.contracts.payloads import CaseResult
-from lockstep.control.events import TerminationEvent
+from lockstep.control.intake.events import TerminationEvent
 from lockstep.domain.terminations import TerminationKind
 
 _LOOK_S = 0.01

@@ -23,7 +23,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from bench.inside import inside
 from bench.sampling import CpuSampler
 from bench.workload import BARE_QUEUE, BareFanOut, activity_queue, noop
-from lockstep.control.temporal import connect
+from lockstep.control.runtime.temporal import connect
 from lockstep.logging import configure_logging
 from lockstep.settings import load_settings
 from lockstep.web.app import build_app

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from lockstep.contracts.names import SEARCH_ATTRIBUTES
-from lockstep.control.temporal import connect
+from lockstep.control.runtime.temporal import connect
 from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.ports import free_port
 from lockstep.embedded.postgres import EmbeddedPostgres
@@ -29,10 +29,10 @@ from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.settings.signing import default_origin
-from lockstep.storage.engine import create_engine
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.migrate import migrate
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.engine.migrate import migrate
+from lockstep.storage.intake.inbox import Inbox
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "hr"

@@ -16,47 +16,47 @@ from temporalio.client import Client
 
 from activities.condition import Condition
 from connectors.base import Connector
-from lockstep.control.alarms import Alarms
-from lockstep.control.anchoring import AnchorLoop
-from lockstep.control.case_start import CaseStarter
-from lockstep.control.clock_watch import ClockWatch
-from lockstep.control.export import Exporter
-from lockstep.control.export_folder import PacksFolder
-from lockstep.control.export_jobs import ExportJobs
-from lockstep.control.export_process import MakerProcess
-from lockstep.control.health import HealthWatch
-from lockstep.control.notices import Notifier
-from lockstep.control.outbox import Outbox, Webhooks
-from lockstep.control.privacy import Retention
-from lockstep.control.readings import SCORECARD, Readings
-from lockstep.control.score import ScoreService
-from lockstep.control.sealing import Sealer
-from lockstep.control.stalled import StalledWatch
-from lockstep.control.sweep import Sweep
-from lockstep.control.waking import Waker
+from lockstep.control.cases.start import CaseStarter
+from lockstep.control.ledger.anchoring import AnchorLoop
+from lockstep.control.ledger.sealing import Sealer
+from lockstep.control.notices.alarms import Alarms
+from lockstep.control.notices.outbox import Outbox, Webhooks
+from lockstep.control.notices.telling import Notifier
+from lockstep.control.packs.export import Exporter
+from lockstep.control.packs.folder import PacksFolder
+from lockstep.control.packs.jobs import ExportJobs
+from lockstep.control.packs.process import MakerProcess
+from lockstep.control.people.privacy import Retention
+from lockstep.control.runtime.clock_watch import ClockWatch
+from lockstep.control.runtime.stalled import StalledWatch
+from lockstep.control.runtime.sweep import Sweep
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.readings import SCORECARD, Readings
+from lockstep.control.systems.health import HealthWatch
+from lockstep.control.systems.waking import Waker
 from lockstep.domain.notices import NoticeKind
 from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
 from lockstep.settings.channels import build_channel
-from lockstep.storage.checkpoints import Checkpoints
-from lockstep.storage.clocks import Clocks
-from lockstep.storage.deliveries import Deliveries
-from lockstep.storage.erasure import Erasure
-from lockstep.storage.exports import Exports
-from lockstep.storage.facts_proof import Seal
-from lockstep.storage.health import SystemHealth
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.known import KnownNames
-from lockstep.storage.ledger_head import HEAD_FILE, HeadFile
-from lockstep.storage.notices import Notices
-from lockstep.storage.outages import Outages
-from lockstep.storage.pauses import Pauses
-from lockstep.storage.scores import Scores
-from lockstep.storage.sequencer import SealedLedger, Sequencer
-from lockstep.storage.stalled import StalledCases
-from lockstep.storage.sweeping import Sweeps
-from lockstep.storage.views import CaseViews
-from lockstep.storage.waking import Wakings
+from lockstep.storage.board.known import KnownNames
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.engine.clocks import Clocks
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.ledger.checkpoints import Checkpoints
+from lockstep.storage.ledger.head import HEAD_FILE, HeadFile
+from lockstep.storage.ledger.sequencer import SealedLedger, Sequencer
+from lockstep.storage.outgoing.deliveries import Deliveries
+from lockstep.storage.outgoing.notices import Notices
+from lockstep.storage.packs.orders import Exports
+from lockstep.storage.privacy.erasure import Erasure
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.runtime.sweeping import Sweeps
+from lockstep.storage.score.facts_proof import Seal
+from lockstep.storage.score.scores import Scores
+from lockstep.storage.systems.health import SystemHealth
+from lockstep.storage.systems.outages import Outages
+from lockstep.storage.systems.pauses import Pauses
+from lockstep.storage.systems.waking import Wakings
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 

@@ -32,25 +32,25 @@ from lockstep.chores import (
 )
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
-from lockstep.control.brake import Brake
-from lockstep.control.case_start import CaseStarter
-from lockstep.control.intake import Dispatcher
-from lockstep.control.load import LoopLag
-from lockstep.control.namespace_guard import NamespaceGuard
-from lockstep.control.sandboxing import sandboxed
+from lockstep.control.cases.start import CaseStarter
+from lockstep.control.intake.brake import Brake
+from lockstep.control.intake.dispatch import Dispatcher
+from lockstep.control.runtime.load import LoopLag
+from lockstep.control.runtime.namespace_guard import NamespaceGuard
+from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.domain.numbering import Numbering
 from lockstep.settings import Settings
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.case_rows import PinnedPolicy, pin
-from lockstep.storage.cases import Cases
-from lockstep.storage.engine import check_fitness, create_engine
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.keyring_check import check_keyring
-from lockstep.storage.ledger import Ledger
-from lockstep.storage.migrate import newest_revision
-from lockstep.storage.revocations import Revocations
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.cases.rows import PinnedPolicy, pin
+from lockstep.storage.engine.database import check_fitness, create_engine
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.engine.keyring_check import check_keyring
+from lockstep.storage.engine.migrate import newest_revision
+from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.ledger.append import Ledger
+from lockstep.storage.systems.revocations import Revocations
 from workflows.case import CaseWorkflow
 
 log = structlog.get_logger("lockstep.worker")

@@ -19,13 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.cli import context
 from lockstep.contracts.names import SEARCH_ATTRIBUTES
-from lockstep.control.temporal import TemporalAddress, connect
+from lockstep.control.runtime.temporal import TemporalAddress, connect
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.engine import create_engine
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.migrate import migrate
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.engine.migrate import migrate
 from tests.support.casework import Casework
 from tests.support.homes import server_home
 from tests.support.ports import free_port

@@ -25,14 +25,20 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.control.api_tokens import DEFAULT, LONGEST, ApiTokenDesk, TokenRefusedError, Wish
-from lockstep.control.bars import BarError, Bars
-from lockstep.control.command_line import typed_principal
-from lockstep.control.sessions import COMMAND_LINE, Sessions, SignedIn
+from lockstep.control.people.api_tokens import (
+    DEFAULT,
+    LONGEST,
+    ApiTokenDesk,
+    TokenRefusedError,
+    Wish,
+)
+from lockstep.control.people.bars import BarError, Bars
+from lockstep.control.people.command_line import typed_principal
+from lockstep.control.people.sessions import COMMAND_LINE, Sessions, SignedIn
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.settings import Settings
-from lockstep.storage.api_tokens import ApiTokenRow
+from lockstep.storage.people.api_tokens import ApiTokenRow
 
 access_app = typer.Typer(no_args_is_help=True, help="Who may use Lockstep itself.")
 

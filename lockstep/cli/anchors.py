@@ -33,12 +33,12 @@ from lockstep.cli.context import (
     settings_or_die,
 )
 from lockstep.cli.render import NONE, duration
-from lockstep.control.anchoring import outgoing, publish
+from lockstep.control.ledger.anchoring import outgoing, publish
 from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
-from lockstep.storage.anchorings import Anchorings, AnchorState, Standing
-from lockstep.storage.checkpoints import Checkpoints
-from lockstep.storage.proofs import Proofs
+from lockstep.storage.ledger.anchorings import Anchorings, AnchorState, Standing
+from lockstep.storage.ledger.checkpoints import Checkpoints
+from lockstep.storage.ledger.proofs import Proofs
 
 _COLOURS = {
     AnchorState.CURRENT: "green",

@@ -24,15 +24,15 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.render import duration, instant
 from lockstep.cli.system import ActorOption
-from lockstep.control.brake import Approver, BrakeDesk, HeldEvent
-from lockstep.control.desk import RefusedError
-from lockstep.control.one_person import OnePerson
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.intake.brake import Approver, BrakeDesk, HeldEvent
+from lockstep.control.people.one_person import OnePerson
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Scope
-from lockstep.storage.acts import ActsLog
-from lockstep.storage.brake_rows import BrakeView, Decided
-from lockstep.storage.brakes import Brakes
+from lockstep.storage.intake.brake_rows import BrakeView, Decided
+from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.people.acts import ActsLog
 
 brake_app = typer.Typer(
     no_args_is_help=True,

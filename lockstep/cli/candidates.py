@@ -10,14 +10,14 @@ from rich.table import Table
 
 from lockstep.cli import render
 from lockstep.cli.context import Context, out
-from lockstep.control.case_timeline import Told
-from lockstep.control.case_words import why_words
-from lockstep.control.desk import RefusedError
-from lockstep.control.withdrawing import key_words
-from lockstep.control.wording import is_sought, searched_words
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.cases.timeline import Told
+from lockstep.control.cases.withdrawing import key_words
+from lockstep.control.cases.wording import is_sought, searched_words
+from lockstep.control.cases.words import why_words
 from lockstep.domain.rights import EVERYTHING
-from lockstep.storage.candidates import Candidate
-from lockstep.storage.case_file import CaseFile, CaseFiles
+from lockstep.storage.board.file import CaseFile, CaseFiles
+from lockstep.storage.cases.candidates import Candidate
 
 
 async def file_of(context: Context, case_id: str) -> CaseFile:

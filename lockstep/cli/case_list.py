@@ -25,8 +25,8 @@ from lockstep.cli.context import (
 from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.storage.known import KnownNames
-from lockstep.storage.records import CaseView
+from lockstep.storage.board.known import KnownNames
+from lockstep.storage.cases.records import CaseView
 
 MOST_CASES = 1000
 """One list shows so many."""

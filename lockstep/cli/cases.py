@@ -39,29 +39,29 @@ from lockstep.cli.requests import (
     typed,
 )
 from lockstep.cli.standing import Standing
-from lockstep.control.asking import Asked
-from lockstep.control.case_dates import refuse_to_soften
-from lockstep.control.case_timeline import Told, told
-from lockstep.control.command_line import CommandLine, typed_principal
-from lockstep.control.desk import Correction, Person, RefusedError
-from lockstep.control.prolonging import prolongings
-from lockstep.control.questions import to_ms
-from lockstep.control.reporting import make_dates
-from lockstep.control.uploads import MOST_BYTES, checked_upload
-from lockstep.control.wording import (
+from lockstep.control.cases.dates import refuse_to_soften
+from lockstep.control.cases.desk import Correction, Person, RefusedError
+from lockstep.control.cases.prolonging import prolongings
+from lockstep.control.cases.timeline import Told, told
+from lockstep.control.cases.uploads import MOST_BYTES, checked_upload
+from lockstep.control.cases.wording import (
     NOT_OF_THIS_CASE,
     contained_words,
     reason_of,
     status_of,
     suggestion_of,
 )
+from lockstep.control.intake.reporting import make_dates
+from lockstep.control.people.asking import Asked
+from lockstep.control.people.command_line import CommandLine, typed_principal
+from lockstep.control.score.questions import to_ms
 from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.terminations import TerminationKind
 from lockstep.settings import Settings
-from lockstep.storage.artefacts import Upload
-from lockstep.storage.case_file import CaseFile
-from lockstep.storage.holds import Hold, Holds
-from lockstep.storage.records import CaseView
+from lockstep.storage.board.file import CaseFile
+from lockstep.storage.cases.records import CaseView
+from lockstep.storage.privacy.artefacts import Upload
+from lockstep.storage.privacy.holds import Hold, Holds
 
 _TOLD_SKEW_MS = 1000
 CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]

@@ -21,24 +21,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.cli.console import PlainConsole
 from lockstep.cli.signals import answer_signals
-from lockstep.control.desk import Desk, RefusedError
-from lockstep.control.events import EventError
-from lockstep.control.places import Places
-from lockstep.control.temporal import connect
-from lockstep.control.whose_case import WhoseCase
+from lockstep.control.cases.desk import Desk, RefusedError
+from lockstep.control.intake.events import EventError
+from lockstep.control.intake.places import Places
+from lockstep.control.intake.whose_case import WhoseCase
+from lockstep.control.runtime.temporal import connect
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.visible import escaped_json, visible
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
 from lockstep.settings import Settings, SettingsError, load_settings
-from lockstep.storage.cases import Cases
-from lockstep.storage.engine import StorageError, create_engine
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.known import UnknownNameError
-from lockstep.storage.ledger import Ledger
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.known import UnknownNameError
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.engine.database import StorageError, create_engine
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.ledger.append import Ledger
 
 WIDE = 120
 """Columns where no terminal says otherwise: a file or a pipe has no edge."""

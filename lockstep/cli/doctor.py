@@ -40,33 +40,33 @@ from lockstep.cli.ledger import head_file
 from lockstep.cli.ledger_view import ledger_is_late, ledger_line
 from lockstep.cli.render import instant, uncompared_line
 from lockstep.contracts import names
-from lockstep.control.health import with_clock
-from lockstep.control.oidc import CALLBACK
-from lockstep.control.stalled import Found, ask
-from lockstep.control.temporal import connect
-from lockstep.control.wording import afterwards_words, outage_words
+from lockstep.control.cases.wording import afterwards_words, outage_words
+from lockstep.control.people.oidc import CALLBACK
+from lockstep.control.runtime.stalled import Found, ask
+from lockstep.control.runtime.temporal import connect
+from lockstep.control.systems.health import with_clock
 from lockstep.domain.access import Problem, ProblemSeverity
 from lockstep.domain.clocks import VendorClock
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
-from lockstep.storage.direct import connect as connect_directly
-from lockstep.storage.direct import refuse_shared_sessions
-from lockstep.storage.engine import StorageError, check_fitness, create_engine
-from lockstep.storage.facts_proof import (
+from lockstep.storage.engine.database import StorageError, check_fitness, create_engine
+from lockstep.storage.engine.direct import connect as connect_directly
+from lockstep.storage.engine.direct import refuse_shared_sessions
+from lockstep.storage.engine.migrate import newest_revision
+from lockstep.storage.intake.refused_events import RECENT, RefusedEvents, TroubledEvents
+from lockstep.storage.ledger.state import read_state
+from lockstep.storage.runtime.sweeping import KEPT, Sweeps, Swept
+from lockstep.storage.score.facts_proof import (
     TOLD_FOR,
     UNPROVED,
     Changed,
     FactsState,
     changed_facts,
 )
-from lockstep.storage.ledger_state import read_state
-from lockstep.storage.migrate import newest_revision
-from lockstep.storage.outages import Outage, Outages
-from lockstep.storage.refused_events import RECENT, RefusedEvents, TroubledEvents
-from lockstep.storage.scores import Scores
-from lockstep.storage.sweeping import KEPT, Sweeps, Swept
+from lockstep.storage.score.scores import Scores
+from lockstep.storage.systems.outages import Outage, Outages
 
 _PATIENCE_S = 20
 _START = "Start `lockstep worker`."

@@ -13,15 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.cli.checks import Check
 from lockstep.cli.context import database_url, embedded_postgres
-from lockstep.control.clock_watch import clock_lines
+from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.clocks import SKEW_MOST, SKEW_TOLD
 from lockstep.domain.counting import counted
 from lockstep.domain.room import Room, RoomState
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.temporal_file import TemporalFile
 from lockstep.settings import Settings, SettingsError
-from lockstep.storage.clocks import TEMPORAL, ClockLook, Clocks, skew_words
-from lockstep.storage.engine import StorageError, create_engine
+from lockstep.storage.engine.clocks import TEMPORAL, ClockLook, Clocks, skew_words
+from lockstep.storage.engine.database import StorageError, create_engine
 
 _LEVELS = {RoomState.ENOUGH: "ok", RoomState.LOW: "warning", RoomState.OUT: "problem"}
 _CLOCK_FIX = "Compare each machine's clock with a time server (chrony, systemd-timesyncd)."

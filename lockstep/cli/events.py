@@ -19,7 +19,7 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.storage.refused_events import RECENT, RefusedEvent, RefusedEvents, Trouble
+from lockstep.storage.intake.refused_events import RECENT, RefusedEvent, RefusedEvents, Trouble
 
 
 def events(

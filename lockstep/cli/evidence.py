@@ -33,16 +33,16 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.control.export import Exporter, Pack, Requester
-from lockstep.control.export_making import Progress as Done
-from lockstep.control.export_order import Order, OrderError
+from lockstep.control.packs.export import Exporter, Pack, Requester
+from lockstep.control.packs.making import Progress as Done
+from lockstep.control.packs.order import Order, OrderError
 from lockstep.domain.counting import counted
 from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.notes import MAX_NOTE
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.plain import instant_text
 from lockstep.scorecard.words import period_text, score_text
-from lockstep.storage.exports import ExportRow, Exports
+from lockstep.storage.packs.orders import ExportRow, Exports
 
 _LOOK = 0.2
 """Seconds between two looks at how far it is."""

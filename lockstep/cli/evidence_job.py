@@ -10,12 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.chores import build_exporter, packs_folder
 from lockstep.cli.context import ConfigOption, database_url, run, settings_or_die
-from lockstep.control.export_folder import PacksFolder
-from lockstep.control.export_jobs import PackMaking
-from lockstep.control.export_process import TRY_LATER, live_beside_worker
+from lockstep.control.packs.folder import PacksFolder
+from lockstep.control.packs.jobs import PackMaking
+from lockstep.control.packs.process import TRY_LATER, live_beside_worker
 from lockstep.settings import Settings
-from lockstep.storage.engine import create_engine
-from lockstep.storage.exports import Exports
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.packs.orders import Exports
 
 STOPPED = 143
 """As if ended by SIGTERM: the worker does not ask why, because it wanted it."""

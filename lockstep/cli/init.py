@@ -16,7 +16,7 @@ from lockstep.cli import templates
 from lockstep.cli.context import UNUSABLE, die, out
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings.signing import default_origin
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
 
 KEYRING = ".lockstep/keyring.json"
 LEDGER_KEY = ".lockstep/ledger.key"

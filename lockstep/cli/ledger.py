@@ -42,16 +42,16 @@ from lockstep.evidence.notes import (
 )
 from lockstep.settings import Settings, SettingsError
 from lockstep.settings.signing import parse_signer
-from lockstep.storage.direct import Link, append_entry, connect
-from lockstep.storage.engine import StorageError
-from lockstep.storage.ledger_check import Kept, Verification
-from lockstep.storage.ledger_check import verify as verify_ledger
-from lockstep.storage.ledger_head import HEAD_FILE, HeadFile
-from lockstep.storage.ledger_keys import hand_over, read_chain
-from lockstep.storage.ledger_state import Head, latest_head, read_state
-from lockstep.storage.ledger_tree import restored_key
-from lockstep.storage.refold import differing
-from lockstep.storage.sequencer import heartbeat
+from lockstep.storage.engine.database import StorageError
+from lockstep.storage.engine.direct import Link, append_entry, connect
+from lockstep.storage.ledger.check import Kept, Verification
+from lockstep.storage.ledger.check import verify as verify_ledger
+from lockstep.storage.ledger.head import HEAD_FILE, HeadFile
+from lockstep.storage.ledger.keys import hand_over, read_chain
+from lockstep.storage.ledger.sequencer import heartbeat
+from lockstep.storage.ledger.state import Head, latest_head, read_state
+from lockstep.storage.ledger.tree import restored_key
+from lockstep.storage.score.refold import differing
 
 _PATIENCE_S = 30
 """How long a fresh checkpoint may take; it needs a running worker."""

@@ -19,7 +19,7 @@ from lockstep.cli.context import (
 from lockstep.cli.ledger import linked
 from lockstep.cli.ledger_view import entries_bar
 from lockstep.domain.counting import entries as entries_of
-from lockstep.storage.refold import Refolded, refold
+from lockstep.storage.score.refold import Refolded, refold
 
 
 def refold_ledger(as_json: JsonOption = False, config: ConfigOption = None) -> None:

@@ -16,8 +16,8 @@ from lockstep.domain.counting import counted
 from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.notes import VerifierKey
 from lockstep.settings import Settings
-from lockstep.storage.ledger_check import Verification
-from lockstep.storage.ledger_state import ORDER_GRACE, Head, LedgerState
+from lockstep.storage.ledger.check import Verification
+from lockstep.storage.ledger.state import ORDER_GRACE, Head, LedgerState
 
 
 @contextlib.contextmanager

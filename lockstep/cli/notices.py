@@ -23,7 +23,7 @@ from lockstep.cli.context import (
     settings_or_die,
 )
 from lockstep.settings.channels import build_channel
-from lockstep.storage.notices import Notices
+from lockstep.storage.outgoing.notices import Notices
 
 notices_app = typer.Typer(no_args_is_help=True, help="What people are told, and by which route.")
 

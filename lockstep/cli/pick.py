@@ -33,8 +33,8 @@ from lockstep.cli.requests import (
     follow_asked,
     typed,
 )
-from lockstep.control.asking import Asked
-from lockstep.control.casework import Choice
+from lockstep.control.cases.casework import Choice
+from lockstep.control.people.asking import Asked
 
 AccountsArgument = Annotated[
     list[str] | None,

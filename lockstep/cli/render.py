@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.markup import escape
 from rich.table import Table
 
-from lockstep.control.wording import (
+from lockstep.control.cases.wording import (
     WAS_REVOKED,
     contained_words,
     reason_of,
@@ -18,9 +18,9 @@ from lockstep.control.wording import (
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.sweeping import Loss
-from lockstep.storage.records import CaseView, RevocationRow
-from lockstep.storage.stalled import Stalled, StalledCase
-from lockstep.storage.sweeping import LostWorkflow, Swept
+from lockstep.storage.cases.records import CaseView, RevocationRow
+from lockstep.storage.runtime.stalled import Stalled, StalledCase
+from lockstep.storage.runtime.sweeping import LostWorkflow, Swept
 
 NONE = "–"
 _NAMED = 3

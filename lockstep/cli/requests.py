@@ -25,13 +25,13 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.control.asking import Asked
-from lockstep.control.casework import CaseDesk
-from lockstep.control.command_line import CommandLine
+from lockstep.control.cases.casework import CaseDesk
+from lockstep.control.people.asking import Asked
+from lockstep.control.people.command_line import CommandLine
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING
 from lockstep.settings import Settings
-from lockstep.storage.requests import RequestRow, Requests
+from lockstep.storage.people.requests import RequestRow, Requests
 
 request_app = typer.Typer(no_args_is_help=True, help="What you asked a second person for.")
 WaitOption = Annotated[

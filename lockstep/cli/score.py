@@ -22,11 +22,11 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.control.questions import QuestionError, parse_month, parse_question
-from lockstep.control.reports import REPORTED, SHORT_NAMES, to_report
+from lockstep.control.score.questions import QuestionError, parse_month, parse_question
+from lockstep.control.score.reports import REPORTED, SHORT_NAMES, to_report
 from lockstep.domain.rights import EVERYTHING
-from lockstep.storage.known import KnownNames
-from lockstep.storage.scores import MetricReport, Scores
+from lockstep.storage.board.known import KnownNames
+from lockstep.storage.score.scores import MetricReport, Scores
 
 _METRIC_HELP = f"{', '.join(REPORTED)}; or {', '.join(SHORT_NAMES)} for short."
 

@@ -13,11 +13,11 @@ from rich.panel import Panel
 from rich.table import Table
 
 from lockstep.cli.render import NONE, duration, instant
-from lockstep.control.score_words import CAPS, READINGS, UNDETECTED, UNSCORED, money, percent
+from lockstep.control.score.words import CAPS, READINGS, UNDETECTED, UNSCORED, money, percent
 from lockstep.domain.counting import counted
 from lockstep.domain.counting import entries as entries_of
 from lockstep.scorecard.numbers import decimal_text
-from lockstep.storage.scores import MetricReport
+from lockstep.storage.score.scores import MetricReport
 
 Document = Mapping[str, Any]
 

@@ -25,13 +25,13 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.control.temporal import connect
+from lockstep.control.runtime.temporal import connect
 from lockstep.settings import Part, Settings, SettingsError, check_settings
-from lockstep.storage.direct import refuse_shared_sessions
-from lockstep.storage.engine import StorageError, create_engine
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.keyring_check import check_keyring
-from lockstep.storage.migrate import migrate as migrate_schema
+from lockstep.storage.engine.database import StorageError, create_engine
+from lockstep.storage.engine.direct import refuse_shared_sessions
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.engine.keyring_check import check_keyring
+from lockstep.storage.engine.migrate import migrate as migrate_schema
 
 log = structlog.get_logger("lockstep.cli")
 

@@ -21,20 +21,20 @@ from lockstep.cli.context import (
     scope_of,
     settings_or_die,
 )
-from lockstep.control.clock_watch import clock_lines
-from lockstep.control.wording import afterwards_words, outage_words
+from lockstep.control.cases.wording import afterwards_words, outage_words
+from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Scope
-from lockstep.storage.brake_rows import HeldWait
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.clocks import Clocks
-from lockstep.storage.doubts import Doubt, Doubts
-from lockstep.storage.ledger_state import not_in_order_since
-from lockstep.storage.outages import Outage, Outages
-from lockstep.storage.records import CaseView
-from lockstep.storage.refused_events import MOST, RefusedEvents, TroubledEvents
-from lockstep.storage.stalled import Stalled, StalledCases
-from lockstep.storage.sweeping import Sweeps, Swept
+from lockstep.storage.cases.doubts import Doubt, Doubts
+from lockstep.storage.cases.records import CaseView
+from lockstep.storage.engine.clocks import Clocks
+from lockstep.storage.intake.brake_rows import HeldWait
+from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.intake.refused_events import MOST, RefusedEvents, TroubledEvents
+from lockstep.storage.ledger.state import not_in_order_since
+from lockstep.storage.runtime.stalled import Stalled, StalledCases
+from lockstep.storage.runtime.sweeping import Sweeps, Swept
+from lockstep.storage.systems.outages import Outage, Outages
 
 _SHOWN = 20
 """Events in full; the rest is counted."""

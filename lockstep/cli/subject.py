@@ -26,14 +26,14 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.control.desk import Person
-from lockstep.control.privacy import Privacy, Retention, Stored, Tally, Whom
-from lockstep.control.withdrawing import key_words
+from lockstep.control.cases.desk import Person
+from lockstep.control.cases.withdrawing import key_words
+from lockstep.control.people.privacy import Privacy, Retention, Stored, Tally, Whom
 from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.settings import Settings
-from lockstep.storage.erasure import Erased, Erasure
-from lockstep.storage.spells import Kept, Obstacle, Spell
+from lockstep.storage.cases.spells import Kept, Obstacle, Spell
+from lockstep.storage.privacy.erasure import Erased, Erasure
 
 subject_app = typer.Typer(no_args_is_help=True, help="Personal data of one person.")
 

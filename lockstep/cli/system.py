@@ -25,14 +25,14 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.render import duration, instant
-from lockstep.control.command_line import typed_principal
-from lockstep.control.one_person import OnePerson
-from lockstep.control.pauses import PauseDesk
-from lockstep.control.systems import SystemsDesk, SystemView, connected
+from lockstep.control.people.command_line import typed_principal
+from lockstep.control.people.one_person import OnePerson
+from lockstep.control.systems.overview import SystemsDesk, SystemView, connected
+from lockstep.control.systems.pauses import PauseDesk
 from lockstep.domain.rights import EVERYTHING, Principal
-from lockstep.storage.acts import ActsLog
-from lockstep.storage.health import SystemHealth
-from lockstep.storage.pauses import Pause, Pauses
+from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.systems.health import SystemHealth
+from lockstep.storage.systems.pauses import Pause, Pauses
 
 system_app = typer.Typer(no_args_is_help=True, help="The systems that access is revoked in.")
 SystemArgument = Annotated[str, typer.Argument(help="Name of the system, as in the settings.")]

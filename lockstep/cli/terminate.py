@@ -30,17 +30,17 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.leaver_lines import Told, line_data, outcome_data, print_lines, print_outcome
-from lockstep.control.command_line import typed_principal
-from lockstep.control.desk import Person
-from lockstep.control.leaver_lines import Becomes, LeaverLine, LeaverLines, became
-from lockstep.control.reporters import Reporters, TypedSight
+from lockstep.control.cases.desk import Person
+from lockstep.control.intake.leaver_lines import Becomes, LeaverLine, LeaverLines, became
+from lockstep.control.intake.reporters import Reporters, TypedSight
+from lockstep.control.people.command_line import typed_principal
 from lockstep.domain import sheets
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.sheets import MOST_BYTES, SheetLine, read_sheet
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.records import CaseView
+from lockstep.storage.cases.records import CaseView
+from lockstep.storage.intake.brakes import Brakes
 
 COLUMNS = sheets.COLUMNS
 """Of a file for --csv."""

@@ -23,7 +23,7 @@ from lockstep.embedded.ports import WantedPort, require_free_ports
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.settings import DEFAULT_FILE, Settings
-from lockstep.storage.migrate import migrate
+from lockstep.storage.engine.migrate import migrate
 
 _POLL_S = 0.05
 _LEFT_S = 3.0

@@ -31,7 +31,7 @@ from lockstep.cli.requests import (
     follow_asked,
     typed,
 )
-from lockstep.control.withdrawing import key_given, key_words
+from lockstep.control.cases.withdrawing import key_given, key_words
 from lockstep.domain.leavers import Key, KeyKind
 
 

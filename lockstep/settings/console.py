@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 
 from connectors.http import require_safe_url
 from connectors.openid.client import ClientAuth
-from lockstep.control.oidc import Group, Reading
-from lockstep.control.pairs import Pairs
+from lockstep.control.people.oidc import Group, Reading
+from lockstep.control.people.pairs import Pairs
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.policy import Tier

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.http import require_safe_url
-from lockstep.control.rules import Rules
+from lockstep.control.score.rules import Rules
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission

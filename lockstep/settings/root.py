@@ -14,10 +14,10 @@ from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions
 from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS
-from lockstep.control.places import Places
-from lockstep.control.temporal import TemporalAddress
-from lockstep.control.tokens import TokenError, Tokens
-from lockstep.control.webhook_secret import webhook_key
+from lockstep.control.intake.places import Places
+from lockstep.control.intake.webhook_secret import webhook_key
+from lockstep.control.people.tokens import TokenError, Tokens
+from lockstep.control.runtime.temporal import TemporalAddress
 from lockstep.domain.access import Category
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind
@@ -57,8 +57,8 @@ from lockstep.settings.tables import (
     TemporalTable,
     WebTable,
 )
-from lockstep.storage.keyring import Keyring, KeyringError
-from lockstep.storage.seen_places import SeenPlaces
+from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.intake.seen_places import SeenPlaces
 
 _MAX_SECRET = 64 * 1024
 

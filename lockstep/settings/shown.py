@@ -11,11 +11,11 @@ from typing import Any
 
 import lockstep
 from connectors.registry import MANUAL
-from lockstep.control.policy_changes import span_text
+from lockstep.control.score.policy_changes import span_text
 from lockstep.evidence.pack.layout import FORMAT
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.settings.root import Settings
-from lockstep.storage.case_rows import pin
+from lockstep.storage.cases.rows import pin
 
 
 def shown(settings: Settings) -> dict[str, Any]:

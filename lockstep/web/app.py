@@ -16,47 +16,47 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import lockstep
 from connectors.openid.provider import OpenIdProvider
 from lockstep.chores import build_exporter, build_score_service, packs_folder
-from lockstep.control.api_tokens import ApiTokenDesk
-from lockstep.control.bars import Bars
-from lockstep.control.board import Board
-from lockstep.control.brake import BrakeDesk
-from lockstep.control.casework import CaseDesk
-from lockstep.control.desk import Desk
-from lockstep.control.leaver_lines import LeaverLines
-from lockstep.control.oidc import CALLBACK, OidcSignIn
-from lockstep.control.one_person import OnePerson
-from lockstep.control.own_reports import OwnReports
-from lockstep.control.own_sheets import OwnSheets
-from lockstep.control.pauses import PauseDesk
-from lockstep.control.reporters import Reporters
-from lockstep.control.score import ScoreService
-from lockstep.control.score_sight import ScoreSight
-from lockstep.control.sessions import Sessions
-from lockstep.control.systems import SystemsDesk, connected
-from lockstep.control.temporal import connect
-from lockstep.control.tokens import Tokens
-from lockstep.control.whose_case import WhoseCase
+from lockstep.control.cases.board import Board
+from lockstep.control.cases.casework import CaseDesk
+from lockstep.control.cases.desk import Desk
+from lockstep.control.intake.brake import BrakeDesk
+from lockstep.control.intake.leaver_lines import LeaverLines
+from lockstep.control.intake.own_reports import OwnReports
+from lockstep.control.intake.own_sheets import OwnSheets
+from lockstep.control.intake.reporters import Reporters
+from lockstep.control.intake.whose_case import WhoseCase
+from lockstep.control.people.api_tokens import ApiTokenDesk
+from lockstep.control.people.bars import Bars
+from lockstep.control.people.oidc import CALLBACK, OidcSignIn
+from lockstep.control.people.one_person import OnePerson
+from lockstep.control.people.sessions import Sessions
+from lockstep.control.people.tokens import Tokens
+from lockstep.control.runtime.temporal import connect
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.sight import ScoreSight
+from lockstep.control.systems.overview import SystemsDesk, connected
+from lockstep.control.systems.pauses import PauseDesk
 from lockstep.settings import Settings
 from lockstep.settings.shown import shown
-from lockstep.storage.acts import ActsLog
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.case_keys import key_indexes
-from lockstep.storage.cases import Cases
-from lockstep.storage.deliveries import Deliveries
-from lockstep.storage.engine import create_engine
-from lockstep.storage.export_views import ExportViews
-from lockstep.storage.exports import Exports
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.health import SystemHealth
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.known import KnownNames
-from lockstep.storage.live import LedgerTail
-from lockstep.storage.pauses import Pauses
-from lockstep.storage.saved_views import SavedViews
-from lockstep.storage.scores import Scores
-from lockstep.storage.stalled import StalledCases
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.known import KnownNames
+from lockstep.storage.board.live import LedgerTail
+from lockstep.storage.board.saved_views import SavedViews
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.cases.keys import key_indexes
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.outgoing.deliveries import Deliveries
+from lockstep.storage.packs.orders import Exports
+from lockstep.storage.packs.views import ExportViews
+from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.score.scores import Scores
+from lockstep.storage.systems.health import SystemHealth
+from lockstep.storage.systems.pauses import Pauses
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.acts import acts_routers
 from lockstep.web.api.answers import AliveDocument, ReadyDocument, UnreadyDocument, told

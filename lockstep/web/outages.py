@@ -12,7 +12,7 @@ import psycopg
 from jinja2 import TemplateNotFound
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from lockstep.storage.engine import StorageError
+from lockstep.storage.engine.database import StorageError
 
 RETRY_AFTER_S: Final = 30
 ERRORS: Final = (SQLAlchemyError, psycopg.Error, OSError, StorageError)

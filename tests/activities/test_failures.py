@@ -25,7 +25,7 @@ from lockstep.contracts.payloads import (
 )
 from lockstep.domain.access import AccessKind, Unread
 from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.storage.engine import create_engine
+from lockstep.storage.engine.database import create_engine
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import EMAIL, NAME, SYSTEM, WORKER, Casework
 

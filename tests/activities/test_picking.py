@@ -6,7 +6,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, WatchInput
-from lockstep.storage.candidates import Candidate
+from lockstep.storage.cases.candidates import Candidate
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import EMAIL, SYSTEM, WORKER
 

@@ -18,7 +18,7 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import Numbering
 from lockstep.domain.outcomes import RevocationState
-from lockstep.storage.case_rows import pin
+from lockstep.storage.cases.rows import pin
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import (
     EMAIL,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.storage.ledger import Append, Ledger
-from lockstep.storage.revocations import Revocations
+from lockstep.storage.ledger.append import Append, Ledger
+from lockstep.storage.systems.revocations import Revocations
 from tests.activities.conftest import Bench, Killed
 from tests.support.casework import SYSTEM, WORKER
 

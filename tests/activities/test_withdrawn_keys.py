@@ -8,9 +8,9 @@ from temporalio.exceptions import ApplicationError
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, WatchInput
 from lockstep.domain.keys import WithdrawalError
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.storage.case_rows import Said
-from lockstep.storage.closing import Closing
-from lockstep.storage.withdrawing import AloneError, Withdrawals
+from lockstep.storage.cases.closing import Closing
+from lockstep.storage.cases.rows import Said
+from lockstep.storage.cases.withdrawing import AloneError, Withdrawals
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import EMAIL, SYSTEM, WORKER, leaver_keys, revised, termination
 

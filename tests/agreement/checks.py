@@ -12,16 +12,16 @@ from operator import itemgetter
 from sqlalchemy import text
 
 from lockstep.cli.render import times_of
-from lockstep.control.questions import Question, to_moment
-from lockstep.control.rules import Rules
-from lockstep.control.score import ScoreService
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.questions import Question, to_moment
+from lockstep.control.score.rules import Rules
 from lockstep.evidence.case_book import CaseBook
 from lockstep.evidence.history import History, facts_document, facts_from_document
 from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import Window, judge
-from lockstep.storage.checkpoints import leaves
-from lockstep.storage.scores import Scores
+from lockstep.storage.ledger.checkpoints import leaves
+from lockstep.storage.score.scores import Scores
 from tests.agreement.reckoning import DAY, Document, costs_of, feeds_of, reckon, score_of
 from tests.agreement.rows import Rows, facts_of, read_rows
 from tests.agreement.stage import Stage

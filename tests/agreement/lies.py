@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.control.export import Pack
+from lockstep.control.packs.export import Pack
 from lockstep.evidence.dsse import seal_envelope
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.text_files import json_bytes

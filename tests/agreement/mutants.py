@@ -29,8 +29,8 @@ from lockstep.evidence.verify import figures, heads, people, sample
 from lockstep.scorecard import counting, explain, judging, metric
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.measures import Durations
-from lockstep.storage import projection
-from lockstep.storage.scores import Reading
+from lockstep.storage.score import projection
+from lockstep.storage.score.scores import Reading
 
 YEARS = timedelta(days=3000)
 DAY = 86_400_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import openpyxl
 
-from lockstep.control.export import Pack
+from lockstep.control.packs.export import Pack
 from lockstep.evidence.notes import FileSigner
 from lockstep.evidence.pack.text_files import neutral
 from lockstep.evidence.verify.check import verify_pack

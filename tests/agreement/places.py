@@ -12,8 +12,8 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from lockstep.embedded.postgres import EmbeddedPostgres
-from lockstep.storage.engine import create_engine
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
 from tests.agreement.stage import Stage
 from tests.support.ledgers import LedgerBook, plain
 

@@ -18,15 +18,15 @@ from lockstep.domain.outcomes import CaseStatus, Closing, reckon
 from lockstep.domain.policy import Policy
 from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.storage.case_rows import Opening, Said
-from lockstep.storage.closing import Closing as Closed
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.records import CaseView
-from lockstep.storage.revocations import Progress, Revocation
-from lockstep.storage.sequencer import heartbeat
-from lockstep.storage.snapshots import Snapshot
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.cases.closing import Closing as Closed
+from lockstep.storage.cases.records import CaseView
+from lockstep.storage.cases.rows import Opening, Said
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.ledger.sequencer import heartbeat
+from lockstep.storage.systems.revocations import Progress, Revocation
+from lockstep.storage.systems.snapshots import Snapshot
 from tests.support.casework import TENANT, leaver_keys, revised, termination
 from tests.support.endings import receive
 from tests.support.exporting import LOCATION, Packing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lockstep.storage.case_rows import pin
-from lockstep.storage.cases import Cases
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.cases.rows import pin
 from tests.browser.stage import HOSTILE, HOSTILE_PLACE, MANY, PASS, Stage
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import PATIENCE_S, eventually

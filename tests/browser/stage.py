@@ -16,9 +16,9 @@ from standardwebhooks import Webhook
 
 from lockstep.cli.context import embedded_postgres
 from lockstep.cli.init import SECRET
-from lockstep.control.sessions import Identity, Sessions
+from lockstep.control.people.sessions import Identity, Sessions
 from lockstep.domain.rights import Permission, Role
-from lockstep.storage.engine import create_engine
+from lockstep.storage.engine.database import create_engine
 from tests.e2e.installation import Installation, Said, settings_text
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import eventually

@@ -13,12 +13,12 @@ import typer
 from typer.testing import CliRunner, Result
 
 from lockstep.cli.access import access_app
-from lockstep.control.api_tokens import ApiTokenDesk
-from lockstep.control.sessions import Identity, Sessions, SignInError
+from lockstep.control.people.api_tokens import ApiTokenDesk
+from lockstep.control.people.sessions import Identity, Sessions, SignInError
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.storage.engine import create_engine
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
 from tests.support.casework import EMAIL, TENANT, Casework, termination
 
 SETTINGS = """

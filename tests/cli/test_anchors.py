@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.storage.anchorings import Anchorings
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.ledger.anchorings import Anchorings
 from tests.connectors.anchors.peers import HOOK_SECRET, SECRET, HttpPeer, free_port
 from tests.support.heads import rows, sign
 

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 from lockstep.cli.main import app
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.engine import create_engine
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.stalled import StalledCases
-from lockstep.storage.sweeping import Sweeps
-from tests.control.test_brake import Hall
-from tests.storage.test_revocations import said_two_hours_ago
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.runtime.sweeping import Sweeps
+from tests.control.intake.test_brake import Hall
+from tests.storage.systems.test_revocations import said_two_hours_ago
 from tests.support.casework import EMAIL, Casework, termination
 
 SETTINGS = """

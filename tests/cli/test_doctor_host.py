@@ -12,7 +12,7 @@ from lockstep.cli.doctor_host import clocks_checks, port_checks, room_check, roo
 from lockstep.domain.room import Room
 from lockstep.settings import Settings
 from lockstep.settings.tables import DatabaseTable, TemporalTable
-from lockstep.storage.clocks import TEMPORAL, ClockLook
+from lockstep.storage.engine.clocks import TEMPORAL, ClockLook
 
 GIB = 2**30
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from lockstep.cli.evidence import evidence_app
-from lockstep.storage.exports import Exports
+from lockstep.storage.packs.orders import Exports
 from tests.support.casework import NAME
 from tests.support.children import IN_BACKGROUND
 from tests.support.exporting import Packing, Reader, verified

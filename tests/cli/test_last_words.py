@@ -14,8 +14,8 @@ from lockstep.cli.doctor import Check, last_line
 from lockstep.cli.score_view import penalties
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.outcomes import RevocationState
-from lockstep.storage.records import CaseView
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.cases.records import CaseView
 from tests.support.casework import Casework, termination
 
 OK, WARNING, PROBLEM = (Check("part", level, "says") for level in ("ok", "warning", "problem"))

@@ -17,9 +17,9 @@ from lockstep.cli.ledger import ledger_app
 from lockstep.evidence.entries import EntryKind
 from lockstep.evidence.notes import FileSigner, VerifierKey, open_note, parse_checkpoint
 from lockstep.settings import load_settings
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.ledger_head import LedgerRefusedError
-from lockstep.storage.ledger_lock import LOCK
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.ledger.head import LedgerRefusedError
+from lockstep.storage.ledger.lock import LOCK
 from tests.support.ledgers import ORIGIN, LedgerBook, entry, settle
 
 SETTINGS = """

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from lockstep.cli.score import metric_app, score_app
 from lockstep.cli.score_view import money
 from lockstep.scorecard.facts import CaseFacts
-from lockstep.storage.engine import create_engine
+from lockstep.storage.engine.database import create_engine
 from tests.support.scoring import DAY, HOUR, facts, listen, sign_head, store
 
 SETTINGS = """

@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.alarms import Alarms
+from lockstep.control.notices.alarms import Alarms
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.stalled import TaskFault
 from lockstep.domain.sweeping import Loss
-from lockstep.storage.clocks import Clocks
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.notices import Notices
-from lockstep.storage.stalled import StalledCases
-from lockstep.storage.sweeping import Sweeps
+from lockstep.storage.engine.clocks import Clocks
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.outgoing.notices import Notices
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.runtime.sweeping import Sweeps
 from tests.cli.test_brake_and_system import hall, home, run
-from tests.control.test_brake import Hall, event_of
+from tests.control.intake.test_brake import Hall, event_of
 from tests.support.casework import SYSTEM, TENANT, termination
 from tests.support.ledgers import LedgerBook
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from lockstep.cli.main import app
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.storage.case_rows import Opening
-from lockstep.storage.engine import create_engine
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.cases.rows import Opening
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.keyring import Keyring
 from tests.support.casework import TENANT, Casework, leaver_keys, termination
 
 SETTINGS = """

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lockstep.cli.main import app
-from lockstep.storage.case_rows import Opening
+from lockstep.storage.cases.rows import Opening
 from tests.cli import test_terminate_whose as harness
 from tests.support.casework import EMAIL, SYSTEM, termination
 

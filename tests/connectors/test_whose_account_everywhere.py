@@ -21,9 +21,9 @@ from lockstep.domain.faults import FaultCategory
 from lockstep.domain.keys import local_part, mail_domain
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.outcomes import RevocationState
-from lockstep.storage.revocations import Progress, Revocation
-from lockstep.storage.snapshots import Snapshot
-from lockstep.storage.subjects import Subject
+from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.systems.revocations import Progress, Revocation
+from lockstep.storage.systems.snapshots import Snapshot
 from tests.connectors.conftest import Scene
 from tests.connectors.harness import Harness
 from tests.connectors.test_conformance import KNOWS_EVERYBODY

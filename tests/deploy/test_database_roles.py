@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
-from lockstep.storage.engine import StorageError, check_fitness, create_engine
-from lockstep.storage.migrate import migrate, newest_revision
+from lockstep.storage.engine.database import StorageError, check_fitness, create_engine
+from lockstep.storage.engine.migrate import migrate, newest_revision
 from tests.deploy.compose_file import ROOT
 
 SQL = ROOT / "deploy" / "postgres" / "10-roles.sql"

@@ -116,7 +116,7 @@ def defined() -> set[str]:
     trees = [
         ast.parse(path.read_text())
         for folder in folders
-        for path in (ROOT / "tests" / folder).glob("test_*.py")
+        for path in (ROOT / "tests" / folder).rglob("test_*.py")
     ]
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for tree in trees for node in tree.body if isinstance(node, kinds)}

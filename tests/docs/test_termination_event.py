@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from lockstep.control.events import (
+from lockstep.control.intake.events import (
     FeedHeartbeat,
     TerminationEvent,
     cutoff_of,

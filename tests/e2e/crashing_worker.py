@@ -20,11 +20,11 @@ from typing import Any
 from connectors.http import VendorHttp
 from lockstep.cli.context import finish, settings_or_die
 from lockstep.cli.servers import say_ready, stop_event
-from lockstep.control.temporal import connect
+from lockstep.control.runtime.temporal import connect
 from lockstep.settings import Settings
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.ledger import Ledger
-from lockstep.storage.revocations import Revocation, Revocations
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.ledger.append import Ledger
+from lockstep.storage.systems.revocations import Revocation, Revocations
 from lockstep.worker import Parts, build_parts, run_worker
 
 

@@ -65,7 +65,7 @@ NOT_RUN = {
     'curl -H "Authorization: Bearer $TOKEN" --json \'{"reason": "payroll needs it", "until": '
     '"2026-11-30T00:00:00Z"}\' $LOCKSTEP/api/cases/$CASE/systems/aws-local/waive': _STATE,
     'curl -OJ -H "Authorization: Bearer $TOKEN" $LOCKSTEP/api/evidence/exports/$ID/file': (
-        "the pack is not made yet; tests/control/test_export_orders.py fetches one"
+        "the pack is not made yet; tests/control/packs/test_orders.py fetches one"
     ),
 }
 """What no test types as it stands, and why."""

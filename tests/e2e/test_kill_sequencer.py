@@ -14,9 +14,9 @@ import pytest
 
 from lockstep.cli.ledger import head_file
 from lockstep.evidence.history import History, facts_document
-from lockstep.storage.direct import connect
-from lockstep.storage.ledger_check import verify
-from lockstep.storage.sequencer import APPLICATION
+from lockstep.storage.engine.direct import connect
+from lockstep.storage.ledger.check import verify
+from lockstep.storage.ledger.sequencer import APPLICATION
 from tests.e2e.installation import COMMAND, Installation, settings_text
 from tests.e2e.leavers import new_people, termination
 from tests.e2e.processes import PATIENCE_S, eventually, put_down, spawn

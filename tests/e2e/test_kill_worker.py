@@ -30,9 +30,9 @@ from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.settings import load_settings
-from lockstep.storage.engine import create_engine
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.migrate import migrate
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.engine.migrate import migrate
+from lockstep.storage.intake.inbox import Inbox
 from tests.conftest import search_attribute_types
 from tests.e2e.books import Books, Row, kinds, outcomes
 from tests.e2e.crashing_worker import Point

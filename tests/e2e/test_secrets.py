@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.control.temporal import connect
+from lockstep.control.runtime.temporal import connect
 from lockstep.embedded.runstate import STATE_NAME
 from sandbox.people import Person
 from tests.e2e.hoard import files_below, found, histories, opened

@@ -20,7 +20,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from lockstep.contracts import names
-from lockstep.control.sandboxing import sandboxed
+from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.embedded.temporal import find_temporal_binary
 from tests.replay import fingerprint
 from tests.replay.scenarios import SCENARIOS, SYSTEMS, play

@@ -22,10 +22,10 @@ from temporalio.worker import Worker
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
-from lockstep.control.sandboxing import sandboxed
+from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.domain.faults import FaultCategory
 from lockstep.embedded.temporal import find_temporal_binary
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
 from tests.replay.record_histories import IDENTITY
 from tests.replay.scenarios import OKTA_VPN, Stage
 from tests.support.refusing import refusing_converter

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.worker import Replayer
 
-from lockstep.control.sandboxing import sandboxed
+from lockstep.control.runtime.sandboxing import sandboxed
 
 _SAYS = logging.getLogger("temporalio.worker._workflow")
 

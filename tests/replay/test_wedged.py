@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 
-from lockstep.control.payloads import data_converter
+from lockstep.control.runtime.payloads import data_converter
 from tests.replay.record_wedged import CASE_ID, HISTORY, RING
 from tests.replay.replaying import TaskFailedError, replay
 from tests.support.refusing import refusing_converter

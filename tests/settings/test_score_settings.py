@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.control.tokens import Tokens
+from lockstep.control.people.tokens import Tokens
 from lockstep.domain.rights import Permission
 from lockstep.evidence.notes import FileSigner
 from lockstep.scorecard.dimension import DEFAULT_WEIGHTS
 from lockstep.scorecard.penalties import Terms
 from lockstep.settings import Part, Settings, SettingsError, check_settings, load_settings
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
 
 TOKEN = "reader-of-the-score-0123456789abcdef"
 OTHER = "loader-of-reports-0123456789abcdef00"

@@ -12,7 +12,7 @@ from connectors.registry import MANIFESTS
 from lockstep.domain.policy import Policy
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
 
 SECRET = "hunter2-this-must-never-be-shown"
 HOOK_SECRET = "whsec_" + base64.b64encode(SECRET.encode()).decode()

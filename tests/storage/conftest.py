@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lockstep.storage.erasure import Erasure
+from lockstep.storage.privacy.erasure import Erasure
 from tests.support.casework import Casework
 from tests.support.ledgers import LedgerBook
 

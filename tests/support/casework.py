@@ -21,14 +21,14 @@ from lockstep.domain.terminations import (
     TerminationAction,
     TerminationKind,
 )
-from lockstep.storage.case_rows import Opening, PinnedPolicy, pin
-from lockstep.storage.cases import Cases
-from lockstep.storage.closing import Closing
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.ledger import Ledger
-from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import Revocations
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.cases.closing import Closing
+from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.cases.rows import Opening, PinnedPolicy, pin
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.ledger.append import Ledger
+from lockstep.storage.systems.revocations import Revocations
 
 TENANT = "acme"
 SOURCE = "hr"

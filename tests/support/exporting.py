@@ -14,20 +14,20 @@ from zipfile import ZipFile
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.export import Exporter, Pack, Requester
-from lockstep.control.export_making import Progress
-from lockstep.control.export_order import Order
+from lockstep.control.packs.export import Exporter, Pack, Requester
+from lockstep.control.packs.making import Progress
+from lockstep.control.packs.order import Order
 from lockstep.domain.access import Access, AccessKind, Account, Location, Observation, Proof, Search
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import reckon
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict
-from lockstep.storage.exports import Exports
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.records import CaseRow
-from lockstep.storage.revocations import Progress as Work
-from lockstep.storage.sequencer import heartbeat
-from lockstep.storage.snapshots import Snapshot
+from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.ledger.sequencer import heartbeat
+from lockstep.storage.packs.orders import Exports
+from lockstep.storage.systems.revocations import Progress as Work
+from lockstep.storage.systems.snapshots import Snapshot
 from tests.support.casework import OTHER, SYSTEM, TENANT, Casework, termination
 from tests.support.endings import receive
 from tests.support.ledgers import ORIGIN, LedgerBook, settle

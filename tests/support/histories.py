@@ -11,7 +11,7 @@ from datetime import timedelta
 from lockstep.domain.access import Category
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.case_rows import PinnedPolicy, pin
+from lockstep.storage.cases.rows import PinnedPolicy, pin
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 NEAR = 150

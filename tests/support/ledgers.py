@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 from lockstep.evidence.entries import Entry, EntryKind, sealed
 from lockstep.evidence.merkle import Frontier
 from lockstep.evidence.notes import FileSigner, VerifierKey, open_note, parse_checkpoint
-from lockstep.storage.direct import Link, append_entry, connect
-from lockstep.storage.ledger_head import HeadFile
-from lockstep.storage.sequencer import SealedLedger, Sequencer, Step
+from lockstep.storage.engine.direct import Link, append_entry, connect
+from lockstep.storage.ledger.head import HeadFile
+from lockstep.storage.ledger.sequencer import SealedLedger, Sequencer, Step
 
 TENANT = "acme"
 ORIGIN = "acme/lockstep-ledger"

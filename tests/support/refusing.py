@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import DataConverter
 
-from lockstep.control.payloads import ENCODING, UNBOUND, EncryptingCodec, data_converter
-from lockstep.storage.keyring import Keyring, KeyringError
+from lockstep.control.runtime.payloads import ENCODING, UNBOUND, EncryptingCodec, data_converter
+from lockstep.storage.engine.keyring import Keyring, KeyringError
 
 
 class RefusingCodec(EncryptingCodec):

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.evidence.history import facts_document
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.projection import is_open
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.score.projection import is_open
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

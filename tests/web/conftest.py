@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from standardwebhooks import Webhook
 
-from lockstep.control.whose_case import WhoseCase
+from lockstep.control.intake.whose_case import WhoseCase
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.numbering import Numbering
-from lockstep.storage.cases import Cases
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.inbox import Inbox
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.intake.inbox import Inbox
 from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
 from lockstep.web.hooks.signatures import Verifier

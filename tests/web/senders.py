@@ -10,20 +10,20 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from sqlalchemy import text
 
-from lockstep.control.brake import Brake
-from lockstep.control.intake import Dispatcher
-from lockstep.control.places import Places
-from lockstep.control.whose_case import WhoseCase
+from lockstep.control.intake.brake import Brake
+from lockstep.control.intake.dispatch import Dispatcher
+from lockstep.control.intake.places import Places
+from lockstep.control.intake.whose_case import WhoseCase
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.numbering import Numbering
 from lockstep.domain.place_names import PlaceList
 from lockstep.domain.remit import Remit
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.case_rows import pin
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.refused_events import RefusedEvents
-from lockstep.storage.seen_places import SeenPlaces
+from lockstep.storage.cases.rows import pin
+from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.intake.refused_events import RefusedEvents
+from lockstep.storage.intake.seen_places import SeenPlaces
 from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
 from lockstep.web.hooks.signatures import Verifier

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from lockstep.control.api_tokens import ApiTokenDesk, Wish
+from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.domain.rights import Role
 from tests.support.casework import TENANT
 from tests.support.ledgers import plain

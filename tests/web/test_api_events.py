@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from lockstep.control.api_tokens import ApiTokenDesk, TokenRefusedError, Wish
+from lockstep.control.people.api_tokens import ApiTokenDesk, TokenRefusedError, Wish
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Role

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from lockstep.control.export_folder import PacksFolder
-from lockstep.control.export_jobs import ExportJobs, PackMaking
-from lockstep.control.tokens import Tokens
+from lockstep.control.packs.folder import PacksFolder
+from lockstep.control.packs.jobs import ExportJobs, PackMaking
+from lockstep.control.people.tokens import Tokens
 from lockstep.domain.rights import Permission
-from lockstep.storage.export_views import ExportViews
-from lockstep.storage.exports import Exports
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.packs.orders import Exports
+from lockstep.storage.packs.views import ExportViews
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.evidence import Packs, evidence_router
 from tests.support.exporting import Packing

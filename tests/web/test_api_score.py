@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lockstep.control.answers import BusyError
-from lockstep.control.readings import SCORECARD, Readings
-from lockstep.control.rules import Rules
-from lockstep.control.score import ScoreService
+from lockstep.control.score.answers import BusyError
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.readings import SCORECARD, Readings
+from lockstep.control.score.rules import Rules
 from lockstep.domain.rights import Permission
-from lockstep.storage.deliveries import Deliveries
-from lockstep.storage.scores import Scores
+from lockstep.storage.outgoing.deliveries import Deliveries
+from lockstep.storage.score.scores import Scores
 from lockstep.web.api.prometheus import MOST_PARTNERS, MOST_SOURCES, exposition
 from tests.support.asking import Api, asking
 from tests.support.casework import TENANT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lockstep.control.api_tokens import ApiTokenDesk, Wish
+from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.domain.rights import Role
 from tests.support.casework import TENANT, termination
 from tests.web.console.conftest import site  # noqa: F401 - a fixture

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.events import EventError, FeedHeartbeat, TerminationEvent, read_message
+from lockstep.control.intake.events import EventError, FeedHeartbeat, TerminationEvent, read_message
 from lockstep.web.hooks.signatures import Verifier
 from tests.support.ledgers import plain
 from tests.web.conftest import SECRET, WRONG_SECRET, Hook, body, signed

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.events import TerminationEvent
+from lockstep.control.intake.events import TerminationEvent
 from lockstep.web.hooks.signatures import Verifier
 from tests.support.casework import EMAIL, NAME, WORKER
 from tests.web.conftest import LIMIT, NEXT_SECRET, SECRET, WRONG_SECRET, Hook, body, signed

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstep.control.brake import Brake
-from lockstep.control.intake import Dispatcher
+from lockstep.control.intake.brake import Brake
+from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.domain.brakes import BrakeRule
-from lockstep.storage.brakes import Brakes
+from lockstep.storage.intake.brakes import Brakes
 from tests.support.casework import TENANT, Casework
 from tests.web.conftest import Hook, event, signed
 

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.chores import build_score_service
-from lockstep.control.api_tokens import ApiTokenDesk, Wish
-from lockstep.control.readings import Readings
+from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
+from lockstep.control.score.readings import Readings
 from lockstep.domain.rights import Role
-from lockstep.storage.scores import Scores
+from lockstep.storage.score.scores import Scores
 from tests.support.casework import EMAIL, TENANT
 from tests.support.scoring import DAY, HOUR, facts, listen, store
 from tests.web.conftest import body as event_body

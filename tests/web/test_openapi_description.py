@@ -11,8 +11,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from lockstep.control.questions import Question
-from lockstep.control.score_outside import outside
+from lockstep.control.score.outside import outside
+from lockstep.control.score.questions import Question
 from lockstep.domain.rights import Permission
 from tests.support.asking import asking
 from tests.support.scoring import facts, sign_head, store

@@ -26,13 +26,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockstep.chores import build_exporter, packs_folder
-from lockstep.control.export import Requester
-from lockstep.control.export_folder import PacksFolder
-from lockstep.control.export_jobs import PackMaking
+from lockstep.control.packs.export import Requester
+from lockstep.control.packs.folder import PacksFolder
+from lockstep.control.packs.jobs import PackMaking
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.exports import Exports
+from lockstep.storage.packs.orders import Exports
 from tests.support.board import asks_second
 from tests.support.casework import EMAIL
 from tests.support.exporting import Packing

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from lockstep.storage.engine import StorageError
+from lockstep.storage.engine.database import StorageError
 from lockstep.web.outages import is_outage
 from tests.web.conftest import Hook, body
 

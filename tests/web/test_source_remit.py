@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.events import local_body, read_event
+from lockstep.control.intake.events import local_body, read_event
 from lockstep.domain.numbering import LOCAL_SOURCE
 from tests.support.casework import TENANT, Casework
 from tests.web.conftest import event

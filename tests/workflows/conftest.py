@@ -33,11 +33,11 @@ from temporalio.worker import Worker
 
 from lockstep.contracts import names, policies
 from lockstep.contracts import payloads as p
-from lockstep.control.payloads import data_converter
-from lockstep.control.sandboxing import sandboxed
-from lockstep.control.temporal import TemporalAddress, connect
+from lockstep.control.runtime.payloads import data_converter
+from lockstep.control.runtime.sandboxing import sandboxed
+from lockstep.control.runtime.temporal import TemporalAddress, connect
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
 from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
 from workflows.case import CaseWorkflow
 

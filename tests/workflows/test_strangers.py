@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
-from lockstep.control.payloads import ENCODING
+from lockstep.control.runtime.payloads import ENCODING
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import CaseStatus, Outcome
 from tests.workflows.conftest import Case, Clinic, plan

@@ -11,11 +11,11 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from lockstep.contracts import payloads as p
-from lockstep.control.sandboxing import sandboxed
+from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.outcomes import CaseStatus, Outcome
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.keyring import Keyring
+from lockstep.storage.engine.keyring import Keyring
 from tests.support.refusing import refusing_converter
 from tests.workflows.conftest import Case, Clinic, Server, plan
 from tests.workflows.doubles import Always, Doubles

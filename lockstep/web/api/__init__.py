@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from lockstep.control.score import ScoreService
-from lockstep.control.score_sight import ScoreSight
-from lockstep.storage.deliveries import Deliveries
-from lockstep.storage.scores import Scores
-from lockstep.storage.stalled import StalledCases
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.sight import ScoreSight
+from lockstep.storage.outgoing.deliveries import Deliveries
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.score.scores import Scores
 from lockstep.web.api.auth import Gate
 from lockstep.web.api.metrics import metric_router, report_router
 from lockstep.web.api.prometheus import scrape_router

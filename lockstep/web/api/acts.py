@@ -12,26 +12,26 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from lockstep.control.asking import Asked
-from lockstep.control.case_dates import CaseDates, dates_of_form
-from lockstep.control.casework import (
+from lockstep.control.cases.casework import (
     CaseDesk,
     ConflictError,
     Done,
     NotAllowedError,
     NotThereError,
 )
-from lockstep.control.desk import Correction, RefusedError, UnansweredError
-from lockstep.control.events import Day as SaidDay
-from lockstep.control.events import Instant as SaidInstant
-from lockstep.control.picking import Picking
-from lockstep.control.second_person import SecondPerson
-from lockstep.control.uploads import MOST_BYTES, TooLargeError, checked_upload
-from lockstep.control.withdrawing import Withdrawing, key_given
+from lockstep.control.cases.dates import CaseDates, dates_of_form
+from lockstep.control.cases.desk import Correction, RefusedError, UnansweredError
+from lockstep.control.cases.picking import Picking
+from lockstep.control.cases.uploads import MOST_BYTES, TooLargeError, checked_upload
+from lockstep.control.cases.withdrawing import Withdrawing, key_given
+from lockstep.control.intake.events import Day as SaidDay
+from lockstep.control.intake.events import Instant as SaidInstant
+from lockstep.control.people.asking import Asked
+from lockstep.control.people.second_person import SecondPerson
 from lockstep.domain.leavers import KeyKind
 from lockstep.domain.rights import Permission
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.requests import RequestRow
+from lockstep.storage.people.requests import RequestRow
 from lockstep.web.api.answers import told
 from lockstep.web.api.auth import NO_ANSWER, Gate, Problem, answers
 from lockstep.web.api.bodies import Body, described_body, read_body

@@ -13,11 +13,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
-from lockstep.control.api_tokens import ApiTokenDesk
-from lockstep.control.events import why_not_valid
-from lockstep.control.tokens import Tokens, bearer
+from lockstep.control.intake.events import why_not_valid
+from lockstep.control.people.api_tokens import ApiTokenDesk
+from lockstep.control.people.tokens import Tokens, bearer
 from lockstep.domain.rights import Permission, Principal
-from lockstep.storage.acts import ActsLog
+from lockstep.storage.people.acts import ActsLog
 from lockstep.web.allowances import Allowances
 from lockstep.web.api.answers import (
     MOST_PROBLEMS,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lockstep.control.events import why_not_valid
+from lockstep.control.intake.events import why_not_valid
 from lockstep.web.api.auth import Problem, bounded_body
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainSerializer
 
-from lockstep.control.board import BoardPage, Door, Line
-from lockstep.control.case_seen import CaseSeen
-from lockstep.control.filters import LONGEST, write_place
-from lockstep.control.picking import pick_seen
+from lockstep.control.cases.board import BoardPage, Door, Line
+from lockstep.control.cases.filters import LONGEST, write_place
+from lockstep.control.cases.picking import pick_seen
+from lockstep.control.cases.seen import CaseSeen
 from lockstep.domain.access import Category
 from lockstep.domain.clocks import time_to_revocation
 from lockstep.domain.faults import FaultCategory
@@ -19,14 +19,14 @@ from lockstep.domain.leavers import KeyKind
 from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.rights import Principal
 from lockstep.evidence.canonical import instant_text
-from lockstep.storage.board import MOST_ROWS
-from lockstep.storage.board_filter import BoardState
-from lockstep.storage.candidates import Candidate
-from lockstep.storage.case_acts import ActKind
-from lockstep.storage.case_file import CaseFile
-from lockstep.storage.records import RevocationRow
-from lockstep.storage.requests import MOST_ROWS as MOST_REQUESTS
-from lockstep.storage.requests import RequestState
+from lockstep.storage.board.file import CaseFile
+from lockstep.storage.board.filter import BoardState
+from lockstep.storage.board.now import MOST_ROWS
+from lockstep.storage.cases.acts import ActKind
+from lockstep.storage.cases.candidates import Candidate
+from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.people.requests import MOST_ROWS as MOST_REQUESTS
+from lockstep.storage.people.requests import RequestState
 from lockstep.web.api.answers import (
     ActId,
     Answer,

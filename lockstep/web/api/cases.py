@@ -8,16 +8,16 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathPart
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lockstep.control.board import PAGE, Board
-from lockstep.control.case_seen import CaseSeen
-from lockstep.control.casework import CaseDesk, NotThereError
-from lockstep.control.events import why_not_valid
-from lockstep.control.filters import LONGEST, FilterError, Filters, is_text, read_place
+from lockstep.control.cases.board import PAGE, Board
+from lockstep.control.cases.casework import CaseDesk, NotThereError
+from lockstep.control.cases.filters import LONGEST, FilterError, Filters, is_text, read_place
+from lockstep.control.cases.seen import CaseSeen
+from lockstep.control.intake.events import why_not_valid
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.board import MOST_ROWS
-from lockstep.storage.board_filter import BoardState, Due
-from lockstep.storage.case_file import CaseFile
+from lockstep.storage.board.file import CaseFile
+from lockstep.storage.board.filter import BoardState, Due
+from lockstep.storage.board.now import MOST_ROWS
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 from lockstep.web.api.case_answers import CaseDocument, CasesDocument
 

@@ -16,16 +16,16 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from lockstep.control.asking import Asked
-from lockstep.control.desk import RefusedError, ReusedKeyError
-from lockstep.control.events import Day as SaidDay
-from lockstep.control.events import EventError
-from lockstep.control.events import Instant as SaidInstant
-from lockstep.control.own_reports import MOST_REASON, OwnReports, Sent, Submission
+from lockstep.control.cases.desk import RefusedError, ReusedKeyError
+from lockstep.control.intake.events import Day as SaidDay
+from lockstep.control.intake.events import EventError
+from lockstep.control.intake.events import Instant as SaidInstant
+from lockstep.control.intake.own_reports import MOST_REASON, OwnReports, Sent, Submission
+from lockstep.control.people.asking import Asked
 from lockstep.domain.outcomes import CaseStatus
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationAction, TerminationKind
-from lockstep.storage.sent_events import PAGE
+from lockstep.storage.intake.sent_events import PAGE
 from lockstep.web.api.answers import Answer, Prose, one_of, told
 from lockstep.web.api.answers import CaseId as CaseIdText
 from lockstep.web.api.auth import Gate, Problem, answers

@@ -13,13 +13,13 @@ from fastapi import Path as PathPart
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lockstep.control.events import why_not_valid
-from lockstep.control.export import Exporter, Requester
-from lockstep.control.export_order import Order, OrderError, shows_coming
+from lockstep.control.intake.events import why_not_valid
+from lockstep.control.packs.export import Exporter, Requester
+from lockstep.control.packs.order import Order, OrderError, shows_coming
 from lockstep.domain.rights import Permission, Principal
-from lockstep.storage.export_views import ExportViews
-from lockstep.storage.exports import ExportRow, Exports, ExportState
-from lockstep.storage.views import CaseIdError, CaseViews
+from lockstep.storage.board.views import CaseIdError, CaseViews
+from lockstep.storage.packs.orders import ExportRow, Exports, ExportState
+from lockstep.storage.packs.views import ExportViews
 from lockstep.web.api.answers import header, told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 from lockstep.web.api.evidence_answers import MOST_LISTED, ExportDocument, ExportsDocument

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lockstep.evidence.pack.layout import MAX_SAMPLE, OCSF_VERSIONS
-from lockstep.storage.exports import ExportState
+from lockstep.storage.packs.orders import ExportState
 from lockstep.web.api.answers import (
     Answer,
     Count,

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from lockstep.control.events import why_not_valid
-from lockstep.control.questions import QuestionError
-from lockstep.control.reports import LARGEST_COUNT, REPORTED, to_report
+from lockstep.control.intake.events import why_not_valid
+from lockstep.control.score.questions import QuestionError
+from lockstep.control.score.reports import LARGEST_COUNT, REPORTED, to_report
 from lockstep.domain.rights import Permission
 from lockstep.evidence.canonical import instant_text
-from lockstep.storage.scores import MetricReport, Scores
+from lockstep.storage.score.scores import MetricReport, Scores
 from lockstep.web.api.answers import told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 from lockstep.web.api.score_answers import ReportDocument, ReportsDocument

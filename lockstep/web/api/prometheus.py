@@ -12,14 +12,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from lockstep.control.answers import BusyError
-from lockstep.control.questions import Question
-from lockstep.control.score import ScoreService
-from lockstep.control.score_outside import outside
+from lockstep.control.score.answers import BusyError
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.outside import outside
+from lockstep.control.score.questions import Question
 from lockstep.domain.rights import Permission
-from lockstep.storage.deliveries import Deliveries
-from lockstep.storage.scores import LedgerHead, Scores
-from lockstep.storage.stalled import FRESH, StalledCases
+from lockstep.storage.outgoing.deliveries import Deliveries
+from lockstep.storage.runtime.stalled import FRESH, StalledCases
+from lockstep.storage.score.scores import LedgerHead, Scores
 from lockstep.web.api.auth import Gate, answers
 
 MOST_PARTNERS = 50

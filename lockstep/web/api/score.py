@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from lockstep.control.answers import PATIENCE, BusyError
-from lockstep.control.questions import Question, QuestionError
-from lockstep.control.score import ScoreService
-from lockstep.control.score_sight import NoSuchPartnerError, NotYoursError, ScoreSight, Wish
+from lockstep.control.score.answers import PATIENCE, BusyError
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.questions import Question, QuestionError
+from lockstep.control.score.sight import NoSuchPartnerError, NotYoursError, ScoreSight, Wish
 from lockstep.domain.rights import Permission, Principal
 from lockstep.web.api.answers import DocumentResponse, told
 from lockstep.web.api.auth import Gate, Problem, answers

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lockstep.control.reports import REPORTED
+from lockstep.control.score.reports import REPORTED
 from lockstep.scorecard.dimension import METRICS
-from lockstep.storage.scores import MOST_POINTS
+from lockstep.storage.score.scores import MOST_POINTS
 from lockstep.web.api.answers import (
     Answer,
     CaseId,

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.api_tokens import LONGEST, TokenRefusedError, Wish, givable
-from lockstep.control.bars import BarError
+from lockstep.control.people.api_tokens import LONGEST, TokenRefusedError, Wish, givable
+from lockstep.control.people.bars import BarError
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.storage.api_tokens import TokenEnd
+from lockstep.storage.people.api_tokens import TokenEnd
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal, signed_of
 

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.brake import LONGEST_REASON, MOST_CHOSEN, PAGE, Approver, HeldEvent
-from lockstep.control.desk import RefusedError
-from lockstep.control.sessions import Signed
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.intake.brake import LONGEST_REASON, MOST_CHOSEN, PAGE, Approver, HeldEvent
+from lockstep.control.people.sessions import Signed
 from lockstep.domain.brakes import BrakeState
 from lockstep.domain.rights import EVERYTHING, Permission, Principal
-from lockstep.storage.brake_rows import BrakeView
+from lockstep.storage.intake.brake_rows import BrakeView
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Refusal
 

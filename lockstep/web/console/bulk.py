@@ -15,9 +15,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import FormData
 
-from lockstep.control.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
-from lockstep.control.casework import text_of
-from lockstep.control.desk import RefusedError
+from lockstep.control.cases.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
+from lockstep.control.cases.casework import text_of
+from lockstep.control.cases.desk import RefusedError
 from lockstep.domain.rights import Permission
 from lockstep.web.console.case import CaseRoom, field, room_form
 from lockstep.web.console.gate import Refusal

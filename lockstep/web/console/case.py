@@ -13,28 +13,28 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.asking import LIFETIME
-from lockstep.control.case_dates import CaseDates
-from lockstep.control.case_names import CaseNames
-from lockstep.control.case_proofs import CaseProofs, NoHeadError
-from lockstep.control.case_words import why_words
-from lockstep.control.casework import (
+from lockstep.control.cases.casework import (
     CaseDesk,
     ConflictError,
     NotAllowedError,
     NotThereError,
     writable,
 )
-from lockstep.control.desk import RefusedError, UnansweredError
-from lockstep.control.picking import Picking
-from lockstep.control.second_person import SecondPerson
-from lockstep.control.sessions import Signed
-from lockstep.control.uploads import ENDINGS, MOST_BYTES, TooLargeError
-from lockstep.control.wording import NOT_OF_THIS_CASE
+from lockstep.control.cases.dates import CaseDates
+from lockstep.control.cases.desk import RefusedError, UnansweredError
+from lockstep.control.cases.names import CaseNames
+from lockstep.control.cases.picking import Picking
+from lockstep.control.cases.proofs import CaseProofs, NoHeadError
+from lockstep.control.cases.uploads import ENDINGS, MOST_BYTES, TooLargeError
+from lockstep.control.cases.wording import NOT_OF_THIS_CASE
+from lockstep.control.cases.words import why_words
+from lockstep.control.people.asking import LIFETIME
+from lockstep.control.people.second_person import SecondPerson
+from lockstep.control.people.sessions import Signed
 from lockstep.domain.rights import Permission
-from lockstep.storage.artefacts import ArtefactRow
-from lockstep.storage.case_file import CaseFile
-from lockstep.storage.checkpoints import BrokenOrderError
+from lockstep.storage.board.file import CaseFile
+from lockstep.storage.ledger.checkpoints import BrokenOrderError
+from lockstep.storage.privacy.artefacts import ArtefactRow
 from lockstep.web.console.case_people import people_in
 from lockstep.web.console.case_view import sheet
 from lockstep.web.console.console import Console

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstep.control.case_timeline import Event, Mark, Span, Told
-from lockstep.control.questions import to_ms
+from lockstep.control.cases.timeline import Event, Mark, Span, Told
+from lockstep.control.score.questions import to_ms
 from lockstep.domain.outcomes import RevocationState
-from lockstep.storage.records import RevocationRow
+from lockstep.storage.cases.records import RevocationRow
 from lockstep.web.console.pages import duration
 
 LEFT, RIGHT, LANE = 190, 1180, 42

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.case_dates import assigned_at, dates_seen
-from lockstep.control.case_timeline import EntryLine, Mark, Told, entry_line, told
-from lockstep.control.casework import position
-from lockstep.control.pairs import Pairs
-from lockstep.control.picking import can_pick, pick_seen
-from lockstep.control.prolonging import Prolonging, prolongings
-from lockstep.control.questions import to_moment, to_ms
-from lockstep.control.wording import (
+from lockstep.control.cases.casework import position
+from lockstep.control.cases.dates import assigned_at, dates_seen
+from lockstep.control.cases.picking import can_pick, pick_seen
+from lockstep.control.cases.prolonging import Prolonging, prolongings
+from lockstep.control.cases.timeline import EntryLine, Mark, Told, entry_line, told
+from lockstep.control.cases.wording import (
     WAS_REVOKED,
     contained_words,
     is_sought,
@@ -25,15 +23,17 @@ from lockstep.control.wording import (
     status_of,
     suggestion_of,
 )
+from lockstep.control.people.pairs import Pairs
+from lockstep.control.score.questions import to_moment, to_ms
 from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.counting import counted
 from lockstep.domain.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
-from lockstep.storage.candidates import Candidate
-from lockstep.storage.case_file import CaseFile, FindingRow, Held, PlacedEntry, Stood
-from lockstep.storage.records import RevocationRow
+from lockstep.storage.board.file import CaseFile, FindingRow, Held, PlacedEntry, Stood
+from lockstep.storage.cases.candidates import Candidate
+from lockstep.storage.cases.records import RevocationRow
 from lockstep.web.console.case_drawing import Drawing, draw
 from lockstep.web.console.case_people import AskedView, HistoryLine, asked_view, history_of, who
 

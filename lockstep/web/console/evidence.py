@@ -12,21 +12,21 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
-from lockstep.control.export_order import Order, OrderError
-from lockstep.control.ledger_facts import LedgerSight, age
-from lockstep.control.pack_check import MOST_BYTES, PackChecker, PackCheckError
-from lockstep.control.pack_orders import (
+from lockstep.control.ledger.facts import LedgerSight, age
+from lockstep.control.packs.check import MOST_BYTES, PackChecker, PackCheckError
+from lockstep.control.packs.order import Order, OrderError
+from lockstep.control.packs.orders import (
     NOT_IDENTIFIED,
     SEALED,
     FileGoneError,
     NotAllowedError,
     PackOrders,
 )
-from lockstep.control.sessions import Signed
+from lockstep.control.people.sessions import Signed
 from lockstep.domain.rights import Permission, Principal
 from lockstep.evidence.pack.layout import OCSF_VERSIONS
-from lockstep.storage.case_sight import CaseSight
-from lockstep.storage.exports import ExportRow, ExportState
+from lockstep.storage.board.sight import CaseSight
+from lockstep.storage.packs.orders import ExportRow, ExportState
 from lockstep.web.console.console import Console
 from lockstep.web.console.evidence_words import PackLine, line_of, report_values
 from lockstep.web.console.gate import NOT_THERE, ConsoleGate, Refusal, act_of

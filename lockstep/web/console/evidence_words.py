@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lockstep.evidence.verify.report import Level, Verdict
-from lockstep.storage.exports import ExportRow, ExportState
+from lockstep.storage.packs.orders import ExportRow, ExportState
 
 _STATES = {
     ExportState.PENDING: ("waits for its turn", "info"),

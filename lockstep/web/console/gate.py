@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import UploadFile
 
-from lockstep.control.sessions import Sessions, Signed
+from lockstep.control.people.sessions import Sessions, Signed
 from lockstep.domain.rights import Permission
 from lockstep.web.allowances import Allowances, place_of
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from lockstep.control.desk import RefusedError
-from lockstep.control.events import EventError
-from lockstep.control.own_reports import Sent, Submission
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.intake.events import EventError
+from lockstep.control.intake.own_reports import Sent, Submission
 from lockstep.domain.cutoff import CutoffError, local_instant, zone_named
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.terminations import TerminationKind

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import FormData, UploadFile
 
-from lockstep.control.desk import RefusedError
-from lockstep.control.leaver_lines import Becomes
-from lockstep.control.own_reports import MOST_REASON
-from lockstep.control.own_sheets import (
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.cases.uploads import clean_name
+from lockstep.control.intake.leaver_lines import Becomes
+from lockstep.control.intake.own_reports import MOST_REASON
+from lockstep.control.intake.own_sheets import (
     MOST_BYTES,
     MOST_LINES,
     WOULD,
@@ -21,7 +22,6 @@ from lockstep.control.own_sheets import (
     SheetPreview,
     UnsentError,
 )
-from lockstep.control.uploads import clean_name
 from lockstep.domain.rights import Permission
 from lockstep.domain.sheets import COLUMNS
 from lockstep.web.bounds import SHEETS

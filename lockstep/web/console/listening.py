@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.domain.rights import Scope
-from lockstep.storage.live import Changes, LedgerTail
+from lockstep.storage.board.live import Changes, LedgerTail
 
 log = structlog.get_logger("lockstep.web")
 

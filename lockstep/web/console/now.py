@@ -12,9 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.board import Board, BoardPage
-from lockstep.control.case_words import asked_words
-from lockstep.control.filters import (
+from lockstep.control.cases.board import Board, BoardPage
+from lockstep.control.cases.filters import (
     FilterError,
     Filters,
     Links,
@@ -22,11 +21,12 @@ from lockstep.control.filters import (
     read_place,
     write_place,
 )
-from lockstep.control.sessions import Signed
-from lockstep.control.wording import afterwards_words, outage_words
+from lockstep.control.cases.wording import afterwards_words, outage_words
+from lockstep.control.cases.words import asked_words
+from lockstep.control.people.sessions import Signed
 from lockstep.domain.rights import Permission
-from lockstep.storage.board_filter import BoardState
-from lockstep.storage.saved_views import MOST_VIEWS, TooManyViewsError
+from lockstep.storage.board.filter import BoardState
+from lockstep.storage.board.saved_views import MOST_VIEWS, TooManyViewsError
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, Away, Refusal
 from lockstep.web.console.pages import duration, menu_of

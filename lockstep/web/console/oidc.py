@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from connectors.openid.errors import OpenIdError, ProviderAwayError
-from lockstep.control.oidc import (
+from lockstep.control.people.oidc import (
     CALLBACK,
     UNDER_WAY,
     Answer,
@@ -19,7 +19,7 @@ from lockstep.control.oidc import (
     ProviderDownError,
     ProviderError,
 )
-from lockstep.control.sessions import SignInError
+from lockstep.control.people.sessions import SignInError
 from lockstep.domain.rights import Permission
 from lockstep.web.console.gate import ConsoleGate, safe_next
 from lockstep.web.console.pages import Pages

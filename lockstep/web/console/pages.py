@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import lockstep
-from lockstep.control.sessions import Signed
+from lockstep.control.people.sessions import Signed
 from lockstep.domain.counting import counted, noun
 from lockstep.domain.rights import Permission
 

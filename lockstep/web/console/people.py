@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from lockstep.control.answers import BusyError
-from lockstep.control.questions import QuestionError
-from lockstep.control.score_sight import NotYoursError, ScoreSight, Wish
-from lockstep.control.sessions import Signed
+from lockstep.control.people.sessions import Signed
+from lockstep.control.score.answers import BusyError
+from lockstep.control.score.questions import QuestionError
+from lockstep.control.score.sight import NotYoursError, ScoreSight, Wish
 from lockstep.domain.rights import Permission
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, act_of

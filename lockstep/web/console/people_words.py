@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
-from lockstep.control.score_words import (
+from lockstep.control.score.words import (
     CAPS,
     METRICS,
     READINGS,

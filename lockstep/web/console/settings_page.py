@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from lockstep.control.policy_changes import changes
-from lockstep.control.settings_sight import shown_to
+from lockstep.control.runtime.settings_sight import shown_to
+from lockstep.control.score.policy_changes import changes
 from lockstep.domain.rights import Permission
-from lockstep.storage.policy_history import AdoptedPolicy, PolicyHistory
+from lockstep.storage.score.policy_history import AdoptedPolicy, PolicyHistory
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, signed_of
 

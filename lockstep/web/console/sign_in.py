@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from lockstep.control.sessions import SignInError
+from lockstep.control.people.sessions import SignInError
 from lockstep.web.console.gate import ConsoleGate, safe_next
 from lockstep.web.console.pages import Pages
 

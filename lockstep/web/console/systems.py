@@ -11,11 +11,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from lockstep.control.casework import NotAllowedError
-from lockstep.control.desk import RefusedError
-from lockstep.control.pauses import LONGEST, LONGEST_REASON
-from lockstep.control.sessions import Signed
-from lockstep.control.systems import Series, SystemPage, SystemState
+from lockstep.control.cases.casework import NotAllowedError
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.people.sessions import Signed
+from lockstep.control.systems.overview import Series, SystemPage, SystemState
+from lockstep.control.systems.pauses import LONGEST, LONGEST_REASON
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.rights import Permission
 from lockstep.web.console.console import Console

@@ -16,7 +16,7 @@ import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
-from lockstep.control.events import (
+from lockstep.control.intake.events import (
     EventError,
     FeedHeartbeat,
     TerminationEvent,
@@ -26,14 +26,14 @@ from lockstep.control.events import (
     read_message,
     to_termination,
 )
-from lockstep.control.places import Places
-from lockstep.control.whose_case import WhoseCase, why
+from lockstep.control.intake.places import Places
+from lockstep.control.intake.whose_case import WhoseCase, why
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.judging import Verdict
 from lockstep.domain.terminations import TerminationAction
-from lockstep.storage.engine import StorageError
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.inbox import Inbox
+from lockstep.storage.engine.database import StorageError
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.intake.inbox import Inbox
 from lockstep.web.api.answers import HookDocument, HookProblem, header, told
 from lockstep.web.hooks.signatures import BodyError, Delivery, SignatureError, Verifier
 from lockstep.web.outages import ERRORS, RETRY_AFTER_S

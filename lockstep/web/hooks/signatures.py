@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from lockstep.control.webhook_secret import webhook_key
+from lockstep.control.intake.webhook_secret import webhook_key
 
 MAX_ID = 256
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")

@@ -15,15 +15,15 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.sessions import Identity, Sessions
+from lockstep.control.people.sessions import Identity, Sessions
 from lockstep.domain.leavers import Key
 from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, load_settings
-from lockstep.storage.keyring import Keyring
-from lockstep.storage.stalled import StalledCases
-from lockstep.storage.sweeping import Sweeps
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.runtime.sweeping import Sweeps
 from lockstep.web.app import build_app
 from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from lockstep.control.api_tokens import NEVER, ApiTokenDesk, TokenRefusedError, Wish
-from lockstep.control.sessions import COMMAND_LINE, SignInError
+from lockstep.control.people.api_tokens import NEVER, ApiTokenDesk, TokenRefusedError, Wish
+from lockstep.control.people.sessions import COMMAND_LINE, SignInError
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from tests.support.casework import EMAIL, TENANT, Casework, termination

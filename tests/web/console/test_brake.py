@@ -11,11 +11,11 @@ from lockstep.domain.brakes import BrakeCause, Channel
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.brake_rows import Held
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.case_keys import key_indexes
+from lockstep.storage.cases.keys import key_indexes
+from lockstep.storage.intake.brake_rows import Held
+from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.tables.intake import inbox
-from tests.control.test_brake import event_of
+from tests.control.intake.test_brake import event_of
 from tests.support.casework import TENANT
 from tests.web.console.conftest import Browser, Site, text_of
 

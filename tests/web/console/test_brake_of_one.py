@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.control.brake import Approver
-from lockstep.control.desk import RefusedError
+from lockstep.control.cases.desk import RefusedError
+from lockstep.control.intake.brake import Approver
 from lockstep.domain.brakes import BrakeRule, BrakeState
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Permission, Role, Scope
-from tests.control.test_brake import APPROVER, Hall
+from tests.control.intake.test_brake import APPROVER, Hall
 from tests.support.casework import Casework
 from tests.web.console.conftest import Browser, Site, text_of
 

@@ -16,7 +16,7 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.entries import EntryKind
 from lockstep.evidence.merkle import root_from_inclusion
-from tests.storage.test_revocations import said_two_hours_ago
+from tests.storage.systems.test_revocations import said_two_hours_ago
 from tests.support.board import HOUR, asks_second, came_back, shape, stuck, take
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination
 from tests.support.ledgers import LedgerBook, entry, settle

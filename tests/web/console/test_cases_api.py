@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from lockstep.control.api_tokens import ApiTokenDesk, Wish
-from lockstep.control.wording import NOT_OF_THIS_CASE
+from lockstep.control.cases.wording import NOT_OF_THIS_CASE
+from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.stalled import StalledCases
+from lockstep.storage.runtime.stalled import StalledCases
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, TENANT, termination
 from tests.web.console.conftest import Site, text_of

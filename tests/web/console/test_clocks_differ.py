@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lockstep.domain.rights import Role
-from lockstep.storage.clocks import Clocks
+from lockstep.storage.engine.clocks import Clocks
 from tests.web.console.conftest import Site, text_of
 
 

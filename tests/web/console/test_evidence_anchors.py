@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockstep.domain.rights import Role
-from lockstep.storage.anchorings import Anchorings
+from lockstep.storage.ledger.anchorings import Anchorings
 from tests.support.scoring import sign_head
 from tests.web.console.conftest import text_of
 

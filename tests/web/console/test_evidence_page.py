@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.export_folder import PacksFolder
-from lockstep.control.export_jobs import ExportJobs, PackMaking
+from lockstep.control.packs.folder import PacksFolder
+from lockstep.control.packs.jobs import ExportJobs, PackMaking
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.exports import Exports
+from lockstep.storage.packs.orders import Exports
 from tests.evidence.packs import files_of, zip_of
 from tests.support.exporting import Packing
 from tests.support.ledgers import LedgerBook

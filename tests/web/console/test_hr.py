@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.brake import Brake
-from lockstep.control.intake import Dispatcher
+from lockstep.control.intake.brake import Brake
+from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.numbering import LOCAL_SOURCE
 from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission, Role
-from lockstep.storage.brakes import Brakes
-from lockstep.storage.case_reads import read_cases
-from lockstep.storage.inbox import event_context
-from lockstep.storage.records import CaseRow
+from lockstep.storage.cases.reads import read_cases
+from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.intake.inbox import event_context
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER, Casework, termination
 from tests.web.console.conftest import Browser, Site, text_of
 

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from starlette.formparsers import MultiPartParser
 
-from lockstep.control import own_sheets
-from lockstep.control.own_sheets import MOST_BYTES, MOST_LINES
+from lockstep.control.intake import own_sheets
+from lockstep.control.intake.own_sheets import MOST_BYTES, MOST_LINES
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.web.bounds import most_bytes
-from tests.control.test_brake import Hall
+from tests.control.intake.test_brake import Hall
 from tests.web.console.conftest import SETTINGS, Browser, text_of
 from tests.web.console.test_hr import HOME, SCRIPT, Hr, cases, entries, hr  # noqa: F401 - a fixture
 

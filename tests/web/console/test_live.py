@@ -18,8 +18,8 @@ from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.storage.ledger import Append, Ledger, append_all
-from lockstep.storage.live import LedgerTail
+from lockstep.storage.board.live import LedgerTail
+from lockstep.storage.ledger.append import Append, Ledger, append_all
 from lockstep.web.console import listening
 from tests.support.board import HOUR
 from tests.support.casework import EMAIL, TENANT, revised, termination

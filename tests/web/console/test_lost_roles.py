@@ -12,9 +12,9 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
-from lockstep.control.api_tokens import ApiTokenDesk, Wish
-from lockstep.control.oidc import Group, Reading, identity_of
-from lockstep.control.sessions import COMMAND_LINE, LOCAL_ADMINISTRATOR, SignInError
+from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
+from lockstep.control.people.oidc import Group, Reading, identity_of
+from lockstep.control.people.sessions import COMMAND_LINE, LOCAL_ADMINISTRATOR, SignInError
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.storage.tables.sign_in import sessions

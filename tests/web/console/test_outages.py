@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.bulk import MOST
+from lockstep.control.cases.bulk import MOST
 from lockstep.domain.notices import NoticeKind, Route
 from lockstep.domain.rights import EVERYTHING, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.case_rows import pin
-from lockstep.storage.notices import Notices
-from lockstep.storage.outages import Outage, Outages
-from tests.control.test_notices import notifier
+from lockstep.storage.cases.rows import pin
+from lockstep.storage.outgoing.notices import Notices
+from lockstep.storage.systems.outages import Outage, Outages
+from tests.control.notices.test_telling import notifier
 from tests.support.board import HOUR, many, shape, stuck
 from tests.support.casework import SYSTEM, Casework, termination
 from tests.web.console.conftest import SETTINGS, Site, text_of

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.case_rows import pin
+from lockstep.storage.cases.rows import pin
 from tests.support.casework import SYSTEM, Casework, termination
 from tests.web.console.conftest import SETTINGS, Browser, Site, text_of
 

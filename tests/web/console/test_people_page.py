@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.control.questions import Question
-from lockstep.control.readings import Readings
-from lockstep.control.rules import Rules
-from lockstep.control.score import ScoreService
+from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.questions import Question
+from lockstep.control.score.readings import Readings
+from lockstep.control.score.rules import Rules
 from lockstep.domain.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
 from lockstep.scorecard.numbers import decimal_text
-from lockstep.storage.scores import Scores
+from lockstep.storage.score.scores import Scores
 from lockstep.web.console import pages
 from tests.support.casework import TENANT, Casework, termination
 from tests.support.scoring import HOUR, facts, sign_head, store

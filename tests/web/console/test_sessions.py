@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select, update
 
-from lockstep.control.sessions import Sessions
+from lockstep.control.people.sessions import Sessions
 from lockstep.domain.rights import Role
 from lockstep.storage.tables.sign_in import sessions
 from tests.support.casework import TENANT

@@ -9,8 +9,8 @@ import pytest
 
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.rights import Role
-from lockstep.storage.case_rows import pin
-from lockstep.storage.cases import Cases
+from lockstep.storage.cases.cases import Cases
+from lockstep.storage.cases.rows import pin
 from tests.support.casework import TENANT, two_systems
 from tests.web.console.conftest import text_of
 

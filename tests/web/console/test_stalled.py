@@ -16,21 +16,21 @@ from lockstep.cli.doctor import stalled_check
 from lockstep.cli.main import app
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
-from lockstep.control.desk import Desk, Person, UnansweredError
-from lockstep.control.sandboxing import sandboxed
-from lockstep.control.stalled import EVERY, StalledWatch, ask
+from lockstep.control.cases.desk import Desk, Person, UnansweredError
+from lockstep.control.runtime.sandboxing import sandboxed
+from lockstep.control.runtime.stalled import EVERY, StalledWatch, ask
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Role
 from lockstep.domain.stalled import TaskFault
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.deliveries import Deliveries
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.notices import Notices
-from lockstep.storage.scores import Scores
-from lockstep.storage.stalled import StalledCases
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.outgoing.deliveries import Deliveries
+from lockstep.storage.outgoing.notices import Notices
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.score.scores import Scores
 from lockstep.web.api.prometheus import exposition
 from tests.replay.mutants import AsksNobody, Faulty
 from tests.support.casework import SYSTEM, TENANT, Casework
@@ -148,7 +148,7 @@ async def test_a_decision_that_no_workflow_can_take_is_not_called_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No answer comes; the text says that the case cannot go on, and what to do."""
-    monkeypatch.setattr("lockstep.control.desk._DECISION_TIMEOUT", EVERY / 2)
+    monkeypatch.setattr("lockstep.control.cases.desk._DECISION_TIMEOUT", EVERY / 2)
     case_id = (await work.open()).case_id
     doubles = Doubles()
     first = await Client.connect(temporal.address, data_converter=refusing_converter(site.ring))

@@ -11,8 +11,8 @@ from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import EVERYTHING, Role, Scope
 from lockstep.domain.sweeping import Loss
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.notices import Notices
-from lockstep.storage.sweeping import Sweeps
+from lockstep.storage.outgoing.notices import Notices
+from lockstep.storage.runtime.sweeping import Sweeps
 from tests.support.casework import Casework, termination
 from tests.web.console.conftest import Site, text_of
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.rights import Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.case_rows import pin
-from lockstep.storage.health import SystemHealth, Trouble
+from lockstep.storage.cases.rows import pin
+from lockstep.storage.systems.health import SystemHealth, Trouble
 from tests.support.casework import SYSTEM, Casework, termination
 from tests.web.console.conftest import SETTINGS, Site, text_of
 

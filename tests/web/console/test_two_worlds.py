@@ -17,18 +17,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import false, text
 
-from lockstep.control.api_tokens import NEVER, ApiTokenDesk, Wish
+from lockstep.control.people.api_tokens import NEVER, ApiTokenDesk, Wish
 from lockstep.domain.brakes import BrakeRule
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
 from lockstep.domain.terminations import TerminationAction, TerminationKind
-from lockstep.storage import scores
-from lockstep.storage.engine import create_engine
-from lockstep.storage.feeds import Feeds
-from lockstep.storage.records import CaseRow
-from lockstep.storage.stalled import StalledCases
+from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.engine.database import create_engine
+from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.runtime.stalled import StalledCases
+from lockstep.storage.score import scores
 from tests.conftest import Database
-from tests.control.test_brake import Hall
+from tests.control.intake.test_brake import Hall
 from tests.support.board import HOUR, came_back, stuck
 from tests.support.casework import TENANT, revised, termination
 from tests.support.exporting import Packing

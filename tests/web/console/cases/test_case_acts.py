@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from lockstep.domain.rights import Role
-from lockstep.storage.erasure import Cause, Erasure, Ground
+from lockstep.storage.privacy.erasure import Cause, Erasure, Ground
 from lockstep.storage.tables.intake import inbox
 from tests.support.casework import everything_stored
 from tests.web.console.conftest import text_of

@@ -15,12 +15,12 @@ from lockstep.cli import pick as picking
 from lockstep.cli import requests
 from lockstep.cli.main import app
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.desk import Desk, Person, RefusedError
+from lockstep.control.cases.desk import Desk, Person, RefusedError
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.inbox import Inbox
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.views import CaseViews
+from lockstep.storage.intake.inbox import Inbox
 from tests.support.casework import TENANT
 from tests.web.console.cases.test_picking import OURS, THEIRS, doubtful
 from tests.web.console.conftest import COOKIE, Browser, text_of

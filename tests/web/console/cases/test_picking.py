@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from lockstep.control.asking import Asked
-from lockstep.control.casework import CaseDesk
-from lockstep.control.desk import Desk
-from lockstep.control.pairs import Pairs
-from lockstep.control.picking import Picking
+from lockstep.control.cases.casework import CaseDesk
+from lockstep.control.cases.desk import Desk
+from lockstep.control.cases.picking import Picking
+from lockstep.control.people.asking import Asked
+from lockstep.control.people.pairs import Pairs
 from lockstep.domain.cutoff import CutoffRule
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Role
-from lockstep.storage.views import CaseViews
+from lockstep.storage.board.views import CaseViews
 from tests.support.casework import EMAIL, TENANT
 from tests.web.console.conftest import text_of
 from tests.web.console.ward import BADGE, DOOR, TOKENS, VAULT, WHY, act, eventually, page, seen

@@ -11,21 +11,21 @@ import pytest
 
 from activities.condition import Condition
 from connectors.base import ConnectorFault
-from lockstep.control.health import HealthWatch
-from lockstep.control.one_person import OnePerson
-from lockstep.control.pairs import Pairs
-from lockstep.control.pauses import PauseDesk
-from lockstep.control.waking import Waker
+from lockstep.control.people.one_person import OnePerson
+from lockstep.control.people.pairs import Pairs
+from lockstep.control.systems.health import HealthWatch
+from lockstep.control.systems.pauses import PauseDesk
+from lockstep.control.systems.waking import Waker
 from lockstep.domain.access import Problem
 from lockstep.domain.faults import FaultCategory, Recovery
 from lockstep.domain.rights import Principal
 from lockstep.domain.terminations import TerminationKind
-from lockstep.storage.acts import ActsLog
-from lockstep.storage.health import SystemHealth
-from lockstep.storage.notices import Notices
-from lockstep.storage.outages import Outages
-from lockstep.storage.pauses import Pauses
-from lockstep.storage.waking import Waking, Wakings, WakingState
+from lockstep.storage.outgoing.notices import Notices
+from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.systems.health import SystemHealth
+from lockstep.storage.systems.outages import Outages
+from lockstep.storage.systems.pauses import Pauses
+from lockstep.storage.systems.waking import Waking, Wakings, WakingState
 from lockstep.worker import running
 from tests.support.casework import TENANT
 from tests.web.console.ward import DOOR, HOUR, VAULT, Ward, eventually

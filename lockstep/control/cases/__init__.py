@@ -1,0 +1,1 @@
+"""Use cases of one case, by people and by the clock."""

@@ -1,0 +1,1 @@
+"""Keeping the ledger sealed and carried to its anchors."""

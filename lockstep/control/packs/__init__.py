@@ -1,0 +1,1 @@
+"""Evidence packs: ordered, made, handed out, checked."""

@@ -1,0 +1,1 @@
+"""Who somebody is, what they may decide alone, and what is kept of them."""

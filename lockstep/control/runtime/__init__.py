@@ -1,0 +1,1 @@
+"""What keeps the processes right: Temporal, clocks, and cases against workflows."""

@@ -1,0 +1,1 @@
+"""The metric: asked for, computed, read, reported, told."""

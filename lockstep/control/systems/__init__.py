@@ -1,0 +1,1 @@
+"""Systems as operations see and pause them."""

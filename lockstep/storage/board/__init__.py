@@ -1,0 +1,1 @@
+"""What lists and the page `Now` read of cases."""

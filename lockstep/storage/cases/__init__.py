@@ -1,0 +1,1 @@
+"""Cases: opened, amended, begun, closed; each with its entries."""

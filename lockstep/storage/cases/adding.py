@@ -1,0 +1,49 @@
+"""Adding what HR says anew of a leaver to what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lockstep.domain.keys import joined
+from lockstep.domain.terminations import Termination
+from lockstep.storage.cases.keys import key_indexes, write_keys
+from lockstep.storage.cases.reads import subject_of
+from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.cases.writes import NEW_EDITION
+from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.systems.revocation_writes import NEW_KEYS
+from lockstep.storage.tables.leavers import subjects
+
+
+async def add_said(
+    connection: AsyncConnection,
+    case: CaseRow,
+    termination: Termination,
+    *,
+    ring: Keyring,
+    by_person: bool,
+) -> Subject | None:
+    """Add HR's newest keys to the leaver's, and take the name; None once erased."""
+    subject = await subject_of(connection, case, ring=ring)
+    if subject is None:
+        return None
+    merged = replace(
+        subject,
+        keys=joined(termination.keys, subject.keys, by_person=by_person),
+        display_name=termination.display_name or subject.display_name,
+    )
+    await connection.execute(
+        update(subjects)
+        .where(subjects.c.subject_id == case.subject_id)
+        .values(private=merged.private())
+    )
+    indexes = key_indexes(ring, case.tenant, merged.keys.keys)
+    await write_keys(connection, {case.case_id: indexes}, anew=True)
+    if len(merged.keys.keys) > len(subject.keys.keys):
+        await connection.execute(NEW_EDITION, {"k_case": case.case_id})
+        await connection.execute(NEW_KEYS, {"k_case": case.case_id})
+    return merged

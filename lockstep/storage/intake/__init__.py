@@ -1,0 +1,1 @@
+"""The inbox, the brake, and what senders are told."""

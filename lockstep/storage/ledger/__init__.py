@@ -1,0 +1,1 @@
+"""The ledger: appended, ordered, sealed, proved, anchored."""

@@ -1,0 +1,1 @@
+"""What must reach others, written in the transaction that made it true."""

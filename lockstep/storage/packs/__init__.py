@@ -1,0 +1,1 @@
+"""Ordered packs, and what they take from the database."""

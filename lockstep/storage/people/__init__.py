@@ -1,0 +1,1 @@
+"""Users, tokens, who asked for what, and what somebody may know of."""

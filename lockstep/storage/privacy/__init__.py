@@ -1,0 +1,1 @@
+"""Personal data of leavers: kept under their key, held, erased."""

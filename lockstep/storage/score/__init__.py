@@ -1,0 +1,1 @@
+"""The facts behind the metric, folded from entries and proved."""

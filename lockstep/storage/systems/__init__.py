@@ -1,0 +1,1 @@
+"""Systems and their part of each case."""
