@@ -209,7 +209,7 @@ class OptionSpec:
 class ConnectorFactory(Protocol):
     """Builds a connector; raises ``ValueError`` naming the option that is wrong."""
 
-    def __call__(self, options: ConnectorOptions) -> Connector: ...
+    def __call__(self, options: ConnectorOptions, /) -> Connector: ...
 
 
 @dataclass(frozen=True, slots=True)

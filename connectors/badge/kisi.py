@@ -13,7 +13,7 @@ Vendor rules, from https://api.kisi.io/docs and docs.kisi.io (remove access righ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -41,12 +41,13 @@ from connectors.base import (
     ConnectorFault,
     ConnectorManifest,
     ConnectorOptions,
-    OptionSpec,
     Transcript,
 )
 from connectors.http import Answer, VendorHttp, vendor_instant
-from connectors.kit.bounds import UNKNOWN, residual, stated
+from connectors.kit import options
+from connectors.kit.bounds import residual
 from connectors.kit.instants import told_instant
+from connectors.kit.options import read_options
 from connectors.kit.proving import Prover
 from connectors.kit.searching import Searching
 from connectors.kit.steps import attempt, carry_out, in_order, unread
@@ -77,25 +78,22 @@ class Kisi:
     """One Kisi organisation. See `connectors.base.Connector`."""
 
     def __init__(
-        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+        self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        settings = options.settings
-        api_key = options.secrets.get("api_key", "")
-        if not api_key:
-            raise ValueError("api_key: a Kisi API key is needed")
-        self._system = options.system
-        self._number_key = str(settings.get("employee_number_key") or "")
+        values = read_options(_OPTIONS, given, kind=KIND)
+        self._system = given.system
+        self._number_key = values[_NUMBER_KEY]
         self._prover = Prover(empty=Proof.UNPROVED)
-        self._cache_bound_s = stated(settings, "offline_cache_bound_s")
+        self._cache_bound_s = values[_CACHE_BOUND]
         http = VendorHttp(
             DIALECT,
-            str(settings.get("base_url") or "https://api.kisi.io"),
-            headers={"Authorization": f"KISI-LOGIN {api_key}"},
-            secrets=(api_key,),
-            timeout=options.timeout,
+            values[_BASE_URL],
+            headers={"Authorization": f"KISI-LOGIN {values[_API_KEY]}"},
+            secrets=values.secrets,
+            timeout=given.timeout,
             transport=transport,
         )
-        self._api = KisiApi(http, Pace(_whole(settings, "requests_per_second", 5)))
+        self._api = KisiApi(http, Pace(values[_PER_SECOND]))
 
     @property
     def kind(self) -> str:
@@ -323,40 +321,30 @@ def _problem(fault: ConnectorFault) -> Problem:
     return Problem(fault.category.value, str(fault), rule_for(fault.category).suggestion)
 
 
-def _whole(settings: Mapping[str, object], name: str, default: int) -> int:
-    text = str(settings.get(name, default)).strip()
-    if not is_id(text):
-        raise ValueError(f"{name}: a whole number, 0 or more")
-    return int(text)
-
+_BASE_URL = options.address("base_url", "API address", default="https://api.kisi.io")
+_NUMBER_KEY = options.text(
+    "employee_number_key",
+    "key in a user's metadata that holds the employee number; unset: not compared",
+)
+_CACHE_BOUND = options.bound(
+    "offline_cache_bound_s",
+    "seconds for which a reader without network goes on opening, if you have measured it;"
+    " Kisi states none",
+)
+_PER_SECOND = options.whole(
+    "requests_per_second",
+    "calls a second with this key, over all that use it; 0 for no pace of our own",
+    default="5",
+)
+_API_KEY = options.secret("api_key", "API key, sent as KISI-LOGIN", required=True)
+_OPTIONS = (_BASE_URL, _NUMBER_KEY, _CACHE_BOUND, _PER_SECOND, _API_KEY)
 
 MANIFEST = ConnectorManifest(
     kind=KIND,
     title="Kisi",
     category=Category.BADGE,
     build=Kisi,
-    options=(
-        OptionSpec("base_url", "API address", required=False, default="https://api.kisi.io"),
-        OptionSpec(
-            "employee_number_key",
-            "key in a user's metadata that holds the employee number; unset: not compared",
-            required=False,
-        ),
-        OptionSpec(
-            "offline_cache_bound_s",
-            "seconds for which a reader without network goes on opening, if you have measured it;"
-            " Kisi states none",
-            required=False,
-            default=UNKNOWN,
-        ),
-        OptionSpec(
-            "requests_per_second",
-            "calls a second with this key, over all that use it; 0 for no pace of our own",
-            required=False,
-            default="5",
-        ),
-        OptionSpec("api_key", "API key, sent as KISI-LOGIN", secret=True),
-    ),
+    options=_OPTIONS,
     permissions=tuple(
         f"{area}_read, {area}_write: {why}"
         for area, why in (

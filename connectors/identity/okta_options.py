@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connectors.base import ConnectorOptions, OptionSpec
-from connectors.http import require_safe_url
-from connectors.kit.bounds import UNKNOWN, stated
+from connectors.base import ConnectorOptions
+from connectors.identity.okta_faults import KIND
+from connectors.kit import options
 
 ACCESS_TOKEN_S = 3600
 """Okta's default life of an access token: a resource server that checks it offline goes on."""
@@ -50,126 +49,84 @@ class OktaOptions:
     """Sessions that apps behind Okta made themselves; Okta cannot know, so None unless stated."""
 
 
-SPECS: tuple[OptionSpec, ...] = (
-    OptionSpec("base_url", "Your organisation's address, for instance https://example.okta.com"),
-    OptionSpec("token", "API token (SSWS) of a service administrator", secret=True),
-    OptionSpec(
-        "disable",
-        "deactivate is final and deprovisions every app; suspend is reversible, works for ACTIVE "
-        "users only, and sends nothing to the apps behind Okta",
-        required=False,
-        default="deactivate",
-        choices=tuple(Disable),
-    ),
-    OptionSpec(
-        "ad_mastered",
-        "Users owned by Active Directory or LDAP: try in Okta and read back, or ask a person",
-        required=False,
-        default="try",
-        choices=tuple(DirectoryUsers),
-    ),
-    OptionSpec(
-        "reset_factors",
-        "Unenrol all factors while the user is suspended",
-        required=False,
-        default=True,
-    ),
-    OptionSpec("strip_groups", "Remove from Okta's own groups", required=False, default=True),
-    OptionSpec("strip_roles", "Unassign admin roles", required=False, default=True),
-    OptionSpec(
-        "employee_number_attribute",
-        "Profile attribute that holds the employee number",
-        required=False,
-        default="employeeNumber",
-    ),
-    OptionSpec(
-        "worker_id_attribute",
-        "Profile attribute that holds HR's worker id; empty when the organisation has none",
-        required=False,
-        default="",
-    ),
-    OptionSpec(
-        "access_token_s",
-        "Longest life of an access token, in seconds",
-        required=False,
-        default=ACCESS_TOKEN_S,
-    ),
-    OptionSpec(
-        "app_session_s",
-        "Longest session of an app behind Okta, in seconds, as your apps are set; Okta knows none",
-        required=False,
-        default=UNKNOWN,
-    ),
+def _plain(value: str) -> str:
+    """A profile attribute goes into a search expression unquoted: plain names only."""
+    if not _ATTRIBUTE.fullmatch(value):
+        raise ValueError("a plain attribute name expected")
+    return value
+
+
+_BASE_URL = options.address(
+    "base_url", "Your organisation's address, for instance https://example.okta.com"
+)
+_TOKEN = options.secret("token", "API token (SSWS) of a service administrator", required=True)
+_DISABLE = options.one_of(
+    "disable",
+    "deactivate is final and deprovisions every app; suspend is reversible, works for ACTIVE "
+    "users only, and sends nothing to the apps behind Okta",
+    Disable,
+)
+_AD_MASTERED = options.one_of(
+    "ad_mastered",
+    "Users owned by Active Directory or LDAP: try in Okta and read back, or ask a person",
+    DirectoryUsers,
+)
+_RESET_FACTORS = options.flag(
+    "reset_factors", "Unenrol all factors while the user is suspended", default=True
+)
+_STRIP_GROUPS = options.flag("strip_groups", "Remove from Okta's own groups", default=True)
+_STRIP_ROLES = options.flag("strip_roles", "Unassign admin roles", default=True)
+_EMPLOYEE_NUMBER = options.text(
+    "employee_number_attribute",
+    "Profile attribute that holds the employee number",
+    default="employeeNumber",
+    check=_plain,
+)
+_WORKER_ID = options.text(
+    "worker_id_attribute",
+    "Profile attribute that holds HR's worker id; empty when the organisation has none",
+    default="",
+    check=_plain,
+)
+_ACCESS_TOKEN = options.seconds(
+    "access_token_s", "Longest life of an access token, in seconds", default=ACCESS_TOKEN_S
+)
+_APP_SESSION = options.bound(
+    "app_session_s",
+    "Longest session of an app behind Okta, in seconds, as your apps are set; Okta knows none",
+)
+
+SPECS = (
+    _BASE_URL,
+    _TOKEN,
+    _DISABLE,
+    _AD_MASTERED,
+    _RESET_FACTORS,
+    _STRIP_GROUPS,
+    _STRIP_ROLES,
+    _EMPLOYEE_NUMBER,
+    _WORKER_ID,
+    _ACCESS_TOKEN,
+    _APP_SESSION,
 )
 
 
-def parse_options(options: ConnectorOptions) -> OktaOptions:
+def parse_options(given: ConnectorOptions) -> OktaOptions:
     """Check the options of one system.
 
     Raises:
         ValueError: naming the option that is missing or wrong.
     """
-    settings = options.settings
-    unknown = set(settings) - {spec.name for spec in SPECS if not spec.secret}
-    if unknown:
-        raise ValueError(f"{min(unknown)}: the okta connector has no such option")
-    if not options.secrets.get("token"):
-        raise ValueError("token: the okta connector needs an API token")
+    values = options.read_options(SPECS, given, kind=KIND)
     return OktaOptions(
-        base_url=require_safe_url(_text(settings, "base_url", "")),
-        disable=Disable(_choice(settings, "disable", Disable.DEACTIVATE, tuple(Disable))),
-        directory_users=DirectoryUsers(
-            _choice(settings, "ad_mastered", DirectoryUsers.TRY, tuple(DirectoryUsers))
-        ),
-        reset_factors=_flag(settings, "reset_factors"),
-        strip_groups=_flag(settings, "strip_groups"),
-        strip_roles=_flag(settings, "strip_roles"),
-        employee_number_attribute=_attribute(
-            settings, "employee_number_attribute", "employeeNumber"
-        ),
-        worker_id_attribute=_attribute(settings, "worker_id_attribute", ""),
-        access_token_s=_seconds(settings, "access_token_s", ACCESS_TOKEN_S),
-        app_session_s=stated(settings, "app_session_s"),
+        base_url=values[_BASE_URL],
+        disable=values[_DISABLE],
+        directory_users=values[_AD_MASTERED],
+        reset_factors=values[_RESET_FACTORS],
+        strip_groups=values[_STRIP_GROUPS],
+        strip_roles=values[_STRIP_ROLES],
+        employee_number_attribute=values[_EMPLOYEE_NUMBER],
+        worker_id_attribute=values[_WORKER_ID],
+        access_token_s=values[_ACCESS_TOKEN],
+        app_session_s=values[_APP_SESSION],
     )
-
-
-def _text(settings: Mapping[str, object], name: str, default: str) -> str:
-    value = settings.get(name, default)
-    if not isinstance(value, str):
-        raise ValueError(f"{name}: text expected")  # noqa: TRY004 - the contract says ValueError
-    return value
-
-
-def _choice(
-    settings: Mapping[str, object], name: str, default: str, choices: tuple[str, ...]
-) -> str:
-    value = _text(settings, name, default)
-    if value not in choices:
-        raise ValueError(f"{name}: one of {', '.join(choices)} expected")
-    return value
-
-
-def _flag(settings: Mapping[str, object], name: str) -> bool:
-    value = settings.get(name, True)
-    if isinstance(value, str) and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}: true or false expected")  # noqa: TRY004 - as above
-    return value
-
-
-def _attribute(settings: Mapping[str, object], name: str, default: str) -> str:
-    """A profile attribute goes into a search expression unquoted: plain names only."""
-    value = _text(settings, name, default)
-    if value and not _ATTRIBUTE.fullmatch(value):
-        raise ValueError(f"{name}: a plain attribute name expected")
-    return value
-
-
-def _seconds(settings: Mapping[str, object], name: str, default: int) -> int:
-    value = settings.get(name, default)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name}: whole seconds expected")
-    return value

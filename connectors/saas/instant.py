@@ -18,10 +18,11 @@ from connectors.base import (
     ConnectorFault,
     ConnectorManifest,
     ConnectorOptions,
-    OptionSpec,
     Transcript,
 )
 from connectors.http import Answer, Dialect, VendorHttp, vendor_instant
+from connectors.kit import options
+from connectors.kit.options import read_options
 from connectors.kit.searching import Searching
 from lockstep.domain.access import (
     Access,
@@ -50,7 +51,7 @@ class InstantConnector:
     """The simulated vendor Instant.
 
     Args:
-        options: ``base_url`` and the secret ``token``.
+        given: ``base_url`` and the secret ``token``.
         transport: replaces the network in tests.
 
     Raises:
@@ -58,18 +59,16 @@ class InstantConnector:
     """
 
     def __init__(
-        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+        self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        token = options.secrets.get("token", "")
-        if not token:
-            raise ValueError("token: a bearer token is required")
-        self._system = options.system
+        values = read_options(_OPTIONS, given, kind=KIND)
+        self._system = given.system
         self._http = VendorHttp(
             Dialect(KIND),
-            str(options.settings.get("base_url", "")),
-            headers={"Authorization": f"Bearer {token}"},
-            secrets=(token,),
-            timeout=options.timeout,
+            values[_BASE_URL],
+            headers={"Authorization": f"Bearer {values[_TOKEN]}"},
+            secrets=values.secrets,
+            timeout=given.timeout,
             transport=transport,
         )
 
@@ -237,15 +236,16 @@ def _fault(
     )
 
 
+_BASE_URL = options.address("base_url", "address of the sandbox's Instant")
+_TOKEN = options.secret("token", "bearer token", required=True)
+_OPTIONS = (_BASE_URL, _TOKEN)
+
 MANIFEST = ConnectorManifest(
     kind=KIND,
     title="Instant (simulated vendor of the sandbox; not a product)",
     category=Category.SAAS,
     build=InstantConnector,
-    options=(
-        OptionSpec("base_url", "address of the sandbox's Instant"),
-        OptionSpec("token", "bearer token", secret=True),
-    ),
+    options=_OPTIONS,
     permissions=("none: the simulated vendor's token may do everything",),
     proves="GET /accounts/{id} says signed_in=false and no sessions (simulated)",
 )

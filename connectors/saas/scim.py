@@ -6,7 +6,7 @@ SCIM knows neither sessions nor tokens, so a read-back carries a residual for th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import httpx
@@ -15,12 +15,12 @@ from connectors.base import (
     ConnectorFault,
     ConnectorManifest,
     ConnectorOptions,
-    OptionSpec,
     Transcript,
 )
 from connectors.http import Dialect, VendorHttp
-from connectors.kit import steps
-from connectors.kit.bounds import UNKNOWN, residual, stated
+from connectors.kit import options, steps
+from connectors.kit.bounds import residual
+from connectors.kit.options import read_options
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
 from connectors.saas.scim_groups import JustSeen, ScimGroups
@@ -39,20 +39,17 @@ from lockstep.domain.access import (
     Observation,
     Problem,
     ProblemSeverity,
-    Residual,
     Unread,
 )
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.leavers import LeaverKeys
-
-_DISABLE = ("deactivate", "delete")
 
 
 class ScimConnector:
     """One SCIM 2.0 service provider.
 
     Args:
-        options: settings and secrets as `MANIFEST` lists them.
+        given: settings and secrets as `MANIFEST` lists them.
         transport: replaces the network in tests.
 
     Raises:
@@ -60,30 +57,28 @@ class ScimConnector:
     """
 
     def __init__(
-        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+        self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        settings, token = options.settings, options.secrets.get("token", "")
-        if not token:
-            raise ValueError("token: a bearer token is required")
-        deletes = _choice(settings, "disable", _DISABLE) == "delete"
-        self._strips_groups = _flag(settings, "strip_groups", default=True)
-        self._residuals = _residuals(settings)
+        values = read_options(_OPTIONS, given, kind=KIND)
+        self._strips_groups = values[_STRIP_GROUPS]
+        # 0 says that the product ends sessions itself.
+        self._residuals = residual("session", values[_SESSION_BOUND])
         http = VendorHttp(
             Dialect(KIND, error_code=("scimType",)),
-            str(settings.get("base_url", "")),
+            values[_BASE_URL],
             headers={
-                "Authorization": f"Bearer {token}",
+                "Authorization": f"Bearer {values[_TOKEN]}",
                 "Accept": f"{wire.CONTENT_TYPE}, application/json",
             },
-            secrets=(token,),
-            timeout=options.timeout,
+            secrets=values.secrets,
+            timeout=given.timeout,
             transport=transport,
         )
-        profile = Profile(_choice(settings, "profile", tuple(Profile)))
         self._client = client = ScimClient(http)
-        self._search = ScimSearch(client, system=options.system, groups=self._strips_groups)
+        self._search = ScimSearch(client, system=given.system, groups=self._strips_groups)
         self._groups = ScimGroups(client)
-        self._sign_in = SignIn(client, profile=profile, deletes=deletes)
+        deletes = values[_DISABLE] == "delete"
+        self._sign_in = SignIn(client, profile=values[_PROFILE], deletes=deletes)
         self._leaving = Leaving(client, self._groups)
         self._held = JustSeen()
 
@@ -240,67 +235,32 @@ def _unproved(attributes: Sequence[str]) -> Problem:
     )
 
 
-def _residuals(settings: Mapping[str, object]) -> tuple[Residual, ...]:
-    """Sessions outlive the account for as long as somebody has stated; else for who knows how long.
-
-    0 says that the product ends them itself.
-    """
-    return residual("session", stated(settings, "session_bound_s"))
-
-
-def _choice(settings: Mapping[str, object], name: str, choices: tuple[str, ...]) -> str:
-    """The first choice is the default."""
-    value = settings.get(name, choices[0])
-    if value not in choices:
-        raise ValueError(f"{name}: one of {', '.join(choices)}")
-    return str(value)
-
-
-def _flag(settings: Mapping[str, object], name: str, *, default: bool) -> bool:
-    value = settings.get(name, default)
-    words = {"true": True, "false": False}
-    said = value if isinstance(value, bool) else words.get(str(value).lower())
-    if said is None:
-        raise ValueError(f"{name}: true or false")
-    return said
-
+_BASE_URL = options.address("base_url", "address of the SCIM service, version segment included")
+_TOKEN = options.secret("token", "bearer token", required=True)
+_PROFILE = options.one_of(
+    "profile",
+    "how active=false is written: RFC 7644, an object without a path, or a string",
+    Profile,
+)
+_DISABLE = options.choice(
+    "disable",
+    "deactivate the user, or delete it for good where the vendor says that DELETE does so",
+    ("deactivate", "delete"),
+)
+_STRIP_GROUPS = options.flag("strip_groups", "also take the user out of every group", default=True)
+_SESSION_BOUND = options.bound(
+    "session_bound_s",
+    "longest life of a session that was open at the cutoff, in seconds, as the vendor "
+    "states it; 0 if the product ends sessions itself",
+)
+_OPTIONS = (_BASE_URL, _TOKEN, _PROFILE, _DISABLE, _STRIP_GROUPS, _SESSION_BOUND)
 
 MANIFEST = ConnectorManifest(
     kind=KIND,
     title="Any SCIM 2.0 service provider",
     category=Category.SAAS,
     build=ScimConnector,
-    options=(
-        OptionSpec("base_url", "address of the SCIM service, version segment included"),
-        OptionSpec("token", "bearer token", secret=True),
-        OptionSpec(
-            "profile",
-            "how active=false is written: RFC 7644, an object without a path, or a string",
-            required=False,
-            default=Profile.RFC.value,
-            choices=tuple(profile.value for profile in Profile),
-        ),
-        OptionSpec(
-            "disable",
-            "deactivate the user, or delete it for good where the vendor says that DELETE does so",
-            required=False,
-            default="deactivate",
-            choices=_DISABLE,
-        ),
-        OptionSpec(
-            "strip_groups",
-            "also take the user out of every group",
-            required=False,
-            default=True,
-        ),
-        OptionSpec(
-            "session_bound_s",
-            "longest life of a session that was open at the cutoff, in seconds, as the vendor "
-            "states it; 0 if the product ends sessions itself",
-            required=False,
-            default=UNKNOWN,
-        ),
-    ),
+    options=_OPTIONS,
     permissions=(
         "read and update /Users: find the account, set active=false, read it back",
         "read and update /Groups: find memberships and remove them (strip_groups)",

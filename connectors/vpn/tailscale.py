@@ -26,11 +26,12 @@ from connectors.base import (
     ConnectorFault,
     ConnectorManifest,
     ConnectorOptions,
-    OptionSpec,
     Transcript,
 )
-from connectors.http import Answer, Dialect, VendorHttp, require_safe_url
-from connectors.kit.bounds import UNKNOWN, residual, stated
+from connectors.http import Answer, Dialect, VendorHttp
+from connectors.kit import options
+from connectors.kit.bounds import residual
+from connectors.kit.options import read_options
 from connectors.kit.searching import Searching
 from connectors.kit.steps import attempt, fault_of, in_order, unread
 from connectors.vpn.tailscale_health import SCOPES, expiry_problems, problem_of, ungranted
@@ -64,9 +65,6 @@ from lockstep.domain.leavers import KeyKind, LeaverKeys
 
 KIND: Final = "tailscale"
 
-_DEVICES: Final = ("expire", "deauthorize", "delete")
-_DISABLE: Final = ("suspend", "delete")
-
 # Tailscale refuses with prose only ({"message": ...}), which may hold a name: a path that matches
 # nothing keeps all of it out of our fault codes.
 _DIALECT: Final = Dialect(connector=KIND, error_code=("",))
@@ -76,25 +74,22 @@ class Tailscale:
     """One tailnet. See `connectors.base.Connector`."""
 
     def __init__(
-        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+        self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        settings, secrets = options.settings, options.secrets
-        base_url = require_safe_url(
-            str(settings.get("base_url") or "https://api.tailscale.com/api/v2")
-        )
-        self._system = options.system
-        self._tailnet = quote(str(settings.get("tailnet") or "-"), safe="")
-        self._devices = _choice(settings, "devices", _DEVICES)
-        self._disable = _choice(settings, "disable", _DISABLE)
-        self._netmap_bound_s = stated(settings, "netmap_bound_s")
-        self._api_key = secrets.get("api_key", "")
-        self._oauth = oauth_client(base_url, secrets, _DIALECT)
+        values = read_options(_OPTIONS, given, kind=KIND)
+        self._system = given.system
+        self._tailnet = quote(values[_TAILNET] or "-", safe="")
+        self._devices = values[_DEVICES]
+        self._disable = values[_DISABLE]
+        self._netmap_bound_s = values[_NETMAP_BOUND]
+        self._api_key = values[_API_KEY]
+        self._oauth = oauth_client(values[_BASE_URL], given.secrets, _DIALECT)
         self._http = VendorHttp(
             _DIALECT,
-            base_url,
+            values[_BASE_URL],
             headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else {},
-            secrets=secrets.values(),
-            timeout=options.timeout,
+            secrets=values.secrets,
+            timeout=given.timeout,
             transport=transport,
             auth=self._oauth,
         )
@@ -356,48 +351,41 @@ def _actions(closed: Iterable[Access], answer: Answer) -> list[Action]:
     ]
 
 
-def _choice(settings: Mapping[str, object], name: str, allowed: tuple[str, ...]) -> str:
-    value = str(settings.get(name) or allowed[0])
-    if value not in allowed:
-        raise ValueError(f"{name}: one of {', '.join(allowed)}")
-    return value
-
+_BASE_URL = options.address("base_url", "API address", default="https://api.tailscale.com/api/v2")
+_TAILNET = options.text("tailnet", "tailnet; - is the credential's own", default="-")
+_DISABLE = options.choice(
+    "disable", "suspend keeps the user for a restore, delete does not", ("suspend", "delete")
+)
+_DEVICES = options.choice(
+    "devices",
+    "what happens to the user's devices; deauthorize needs device approval",
+    ("expire", "deauthorize", "delete"),
+)
+_NETMAP_BOUND = options.bound(
+    "netmap_bound_s",
+    "seconds until every peer has dropped the user's devices, where you have measured it;"
+    " Tailscale states none",
+)
+_API_KEY = options.secret("api_key", "API access token (tskey-api-)")
+_CLIENT_ID = options.secret("client_id", "id of a trust credential")
+_CLIENT_SECRET = options.secret("client_secret", "secret of a trust credential")
+_OPTIONS = (
+    _BASE_URL,
+    _TAILNET,
+    _DISABLE,
+    _DEVICES,
+    _NETMAP_BOUND,
+    _API_KEY,
+    _CLIENT_ID,
+    _CLIENT_SECRET,
+)
 
 MANIFEST = ConnectorManifest(
     kind=KIND,
     title="Tailscale",
     category=Category.VPN,
     build=Tailscale,
-    options=(
-        OptionSpec(
-            "base_url", "API address", required=False, default="https://api.tailscale.com/api/v2"
-        ),
-        OptionSpec("tailnet", "tailnet; - is the credential's own", required=False, default="-"),
-        OptionSpec(
-            "disable",
-            "suspend keeps the user for a restore, delete does not",
-            required=False,
-            default=_DISABLE[0],
-            choices=_DISABLE,
-        ),
-        OptionSpec(
-            "devices",
-            "what happens to the user's devices; deauthorize needs device approval",
-            required=False,
-            default=_DEVICES[0],
-            choices=_DEVICES,
-        ),
-        OptionSpec(
-            "netmap_bound_s",
-            "seconds until every peer has dropped the user's devices, where you have measured it;"
-            " Tailscale states none",
-            required=False,
-            default=UNKNOWN,
-        ),
-        OptionSpec("api_key", "API access token (tskey-api-)", required=False, secret=True),
-        OptionSpec("client_id", "id of a trust credential", required=False, secret=True),
-        OptionSpec("client_secret", "secret of a trust credential", required=False, secret=True),
-    ),
+    options=_OPTIONS,
     permissions=(
         "users: list, read, suspend or delete users",
         "devices:core: list devices, expire, deauthorize or delete them",

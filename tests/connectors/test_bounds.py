@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.kit.bounds import residual, stated
+from connectors.kit.bounds import residual
 from connectors.registry import MANIFESTS
 from lockstep.domain.access import Residual
 
@@ -26,26 +26,11 @@ def test_a_default_bound_is_one_that_the_vendor_documents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, (Residual("x", None),)),
-        ({"bound": "unknown"}, (Residual("x", None),)),
-        ({"bound": ""}, (Residual("x", None),)),
-        ({"bound": 60}, (Residual("x", 60),)),
-        ({"bound": "60"}, (Residual("x", 60),)),
-        ({"bound": 0}, ()),
-        ({"bound": "0"}, ()),
-    ],
+    ("bound", "expected"),
+    [(None, (Residual("x", None),)), (60, (Residual("x", 60),)), (0, ())],
 )
-def test_a_bound_is_what_the_settings_state(
-    settings: dict[str, object], expected: tuple[Residual, ...]
+def test_a_bound_of_0_says_that_nothing_outlives_it(
+    bound: int | None, expected: tuple[Residual, ...]
 ) -> None:
-    """Nothing said is unknown, and 0 says that nothing outlives the revocation."""
-    assert residual("x", stated(settings, "bound")) == expected
-
-
-@pytest.mark.parametrize("value", ["soon", "-1", "1.5", "²", "٣", True, 1.5])
-def test_a_bound_that_is_no_number_of_seconds_is_refused(value: object) -> None:
-    """The error names the option."""
-    with pytest.raises(ValueError, match="bound: whole seconds"):
-        stated({"bound": value}, "bound")
+    """An unknown bound is shown as one; only 0 says that there is no residual."""
+    assert residual("x", bound) == expected
