@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+from connectors.kit.pace import OPEN, NoTurnError, Pacer
 from lockstep.domain.access import (
     Account,
     Action,
@@ -24,6 +25,7 @@ from lockstep.domain.access import (
 from lockstep.domain.clocks import worse_skew
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.pace import LAST, Limit, Urgency
 
 
 class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the design
@@ -80,17 +82,36 @@ class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the desi
         return rule_for(self.category).transient
 
 
+class PaceFault(ConnectorFault):
+    """It was not this call's turn in time. The vendor was not asked, so it refused nothing."""
+
+    CODE = "our_pace_not_a_refusal_of_the_vendor"
+
+    def __init__(self, error: NoTurnError, connector: str, operation: str) -> None:
+        super().__init__(
+            FaultCategory.RATE_LIMITED,
+            connector=connector,
+            operation=operation,
+            code=self.CODE,
+            retry_after=error.wait,
+        )
+
+
 @dataclass(slots=True)
 class Transcript:
     """The calls of one activity, in order; bounded, because evidence is stored for years.
 
-    ``skew`` is the worst of the vendor's clock over all calls, dropped ones too.
+    ``skew`` is the worst of the vendor's clock over all calls, dropped ones too. ``urgency`` says
+    whose turn is first where the vendor takes only so many calls; ``until`` (of the event loop's
+    clock) bounds the waiting for it.
     """
 
     limit: int = 200
     exchanges: list[Exchange] = field(default_factory=list)
     dropped: int = 0
     skew: timedelta | None = None
+    urgency: Urgency = LAST
+    until: float | None = None
 
     def add(self, exchange: Exchange) -> None:
         self.skew = worse_skew(self.skew, exchange.skew)
@@ -186,12 +207,14 @@ class ConnectorOptions:
         settings: the validated options of ``[systems.<id>]``; no secrets.
         secrets: resolved secret values by option name; never shown in ``repr``.
         timeout: bound on one vendor call.
+        pace: says when a call may be made, over all that use the credential.
     """
 
     system: str
     settings: Mapping[str, object]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: timedelta = timedelta(seconds=20)
+    pace: Pacer = field(default=OPEN, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +248,8 @@ class ConnectorManifest:
         proves: the vendor facts that the read-back relies on, for the docs.
         residual_s: default bound of what outlives a revocation, in seconds by code; None where
             nobody states one.
+        limit: what the vendor documents that one credential may do; None where it states nothing.
+        calls: about how many calls one leaver takes, read-back included.
     """
 
     kind: str
@@ -235,3 +260,5 @@ class ConnectorManifest:
     permissions: tuple[str, ...]
     proves: str
     residual_s: Mapping[str, int | None] = field(default_factory=dict)
+    limit: Limit | None = None
+    calls: int = 6

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 import tenacity
 
-from connectors.base import ConnectorFault, Transcript
+from connectors.base import ConnectorFault, PaceFault, Transcript
+from connectors.kit.limits import RESETS, is_throttling, plain_wait, reset_wait, told_of
+from connectors.kit.pace import OPEN, NoTurnError, Pacer
 from connectors.transport import vendor_transport
 from lockstep.domain.access import Exchange
 from lockstep.domain.clocks import answer_time
@@ -25,17 +27,6 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TOO_LARGE = "answer_too_large"
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
-_SECONDS = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*s?\s*", re.ASCII)
-_EPOCH_S, _EPOCH_MS = 1e9, 1e12
-# How vendors spell the end of a window of a limit, and what is left in it.
-_RESETS = (
-    "x-ratelimit-reset",
-    "ratelimit-reset",
-    "x-rate-limit-reset",
-    "x-ratelimit-reset-after",
-    "x-ratelimit-retry-after",
-)
-_LEFT = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
 _SENT_AT = "lockstep_sent_at"
 
@@ -115,55 +106,14 @@ def retry_after(
     for a limit (``limited``), the usual headers that name the end of its window count too.
     """
     now = date_instant(headers.get("date")) or now
-    wait = _plain_wait(headers.get("retry-after"), now)
-    resets = (dialect.reset_epoch_header, *(_RESETS if limited else ()))
+    wait = plain_wait(headers.get("retry-after"), now)
+    resets = (dialect.reset_epoch_header, *(RESETS if limited else ()))
     for name in resets:
         if wait is None and name:
-            wait = _reset_wait(headers.get(name), now)
+            wait = reset_wait(headers.get(name), now)
     if wait is None:
         return None
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
-
-
-def is_throttling(headers: Mapping[str, str], now: datetime) -> bool:
-    """Whether a 403 is a limit that passes: many vendors answer so where others answer 429.
-
-    A waiting time says so; a count of what is left says so when it is zero. The end of a window
-    alone says so where no such count stands beside it.
-    """
-    if _plain_wait(headers.get("retry-after"), now) is not None:
-        return True
-    left = [value.strip() for name in _LEFT if (value := headers.get(name))]
-    if left:
-        return any(value.split(",")[0].split(";")[0].strip() in {"0", "0.0"} for value in left)
-    return any(_reset_wait(headers.get(name), now) is not None for name in _RESETS)
-
-
-def _plain_wait(value: str | None, now: datetime) -> timedelta | None:
-    if value and (seconds := _SECONDS.fullmatch(value)):
-        return _span(float(seconds[1]), now)
-    try:
-        return parsedate_to_datetime(value) - now if value else None
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _reset_wait(value: str | None, now: datetime) -> timedelta | None:
-    if value and (seconds := _SECONDS.fullmatch(value)):
-        return _span(float(seconds[1]), now)
-    return _plain_wait(value, now)  # a few vendors write a date
-
-
-def _span(seconds: float, now: datetime) -> timedelta | None:
-    """Seconds from now or, where that would be thirty years, the second or millisecond itself."""
-    try:
-        if seconds >= _EPOCH_MS:
-            seconds /= 1000
-        if seconds >= _EPOCH_S:
-            return datetime.fromtimestamp(seconds, tz=UTC) - now
-        return timedelta(seconds=seconds)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 class VendorHttp:
@@ -174,6 +124,7 @@ class VendorHttp:
         headers: sent with every call; hold the credential.
         secrets: values that must never appear in a fault.
         transport: replaced in tests by a scripted dialogue.
+        pace: whose turn it is to call, over all that use the credential.
     """
 
     def __init__(
@@ -186,8 +137,10 @@ class VendorHttp:
         timeout: timedelta = timedelta(seconds=20),
         transport: httpx.AsyncBaseTransport | None = None,
         auth: httpx.Auth | None = None,
+        pace: Pacer = OPEN,
     ) -> None:
         self._dialect = dialect
+        self._pace = pace
         self._secrets = tuple(secret for secret in secrets if secret)
         self._base = httpx.URL(require_safe_url(base_url))
         self._headers = httpx.Headers(
@@ -234,7 +187,7 @@ class VendorHttp:
             headers=sent,
             extensions={"timeout": self._timeouts},
         )
-        response, raw = await self._exchange(operation, request, most)
+        response, raw = await self._in_turn(operation, request, most, transcript)
         exchange = self._record(operation, response, raw, transcript)
         if len(raw) > most:
             raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, TOO_LARGE)
@@ -245,6 +198,26 @@ class VendorHttp:
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+    async def _in_turn(
+        self, operation: str, request: httpx.Request, most: int, transcript: Transcript
+    ) -> tuple[httpx.Response, bytes]:
+        """Call when it is this call's turn, and tell the pace what the answer says of limits."""
+        pace = self._pace
+        if pace.passes():
+            response, raw = await self._exchange(operation, request, most)
+        else:
+            try:
+                async with pace.turn(transcript.urgency, until=transcript.until):
+                    response, raw = await self._exchange(operation, request, most)
+            except NoTurnError as error:
+                raise PaceFault(error, self._dialect.connector, operation) from None
+        now = datetime.now(UTC)
+        told = told_of(response.status_code, response.headers, response.headers.raw, now)
+        if told is not None:
+            age = now - response.extensions[_SENT_AT]
+            pace.heard(told, age_s=age.total_seconds())
+        return response, raw
 
     async def _exchange(
         self, operation: str, request: httpx.Request, most: int

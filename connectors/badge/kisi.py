@@ -36,7 +36,6 @@ from connectors.badge.kisi_api import (
     checked_id,
     is_id,
 )
-from connectors.badge.kisi_pace import Pace
 from connectors.base import (
     ConnectorFault,
     ConnectorManifest,
@@ -69,6 +68,7 @@ from lockstep.domain.access import (
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.keys import comparable
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.pace import Limit
 
 _SIGN_IN: Final = ("access_enabled", "password_flow_enabled")
 """The doors, and signing in by password: two flags, one PATCH."""
@@ -92,8 +92,9 @@ class Kisi:
             secrets=values.secrets,
             timeout=given.timeout,
             transport=transport,
+            pace=given.pace,
         )
-        self._api = KisiApi(http, Pace(values[_PER_SECOND]))
+        self._api = KisiApi(http)
 
     @property
     def kind(self) -> str:
@@ -360,4 +361,6 @@ MANIFEST = ConnectorManifest(
     " left. The user's updated_at is the latest moment at which the doors can have been shut."
     " Group links and shares name no user and are not seen.",
     residual_s={"offline_reader_cache": None},
+    limit=Limit(5),  # for each key (docs.kisi.io, rate limits)
+    calls=20,
 )

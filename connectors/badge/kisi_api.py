@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 import httpx
 
-from connectors.badge.kisi_pace import Pace
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect, VendorHttp
 from lockstep.domain.access import AccessKind
@@ -79,9 +77,8 @@ HOLDING_OF: Final[Mapping[AccessKind, Holding]] = {
 class KisiApi:
     """The operations of Kisi that off-boarding needs."""
 
-    def __init__(self, http: VendorHttp, pace: Pace) -> None:
+    def __init__(self, http: VendorHttp) -> None:
         self._http = http
-        self._pace = pace
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -154,22 +151,19 @@ class KisiApi:
         params: Params | None = None,
         body: object | None = None,
     ) -> Answer:
-        """Call in turn; a 404 is an answer, because every id in a path was resolved before."""
-        if wait := self._pace.backlog():
-            raise fault_of(FaultCategory.RATE_LIMITED, operation, "own_pace", retry_after=wait)
+        """Call; a 404 is an answer, because every id in a path was resolved before."""
         # Effects answer 204, reads 200; anything else is not "really ok".
         expect = (200,) if params is not None else (200, 404) if method == "GET" else (204, 404)
         try:
-            async with self._pace.turn():
-                return await self._http.call(
-                    method,
-                    path,
-                    operation=operation,
-                    transcript=transcript,
-                    expect=expect,
-                    params=params,
-                    body=body,
-                )
+            return await self._http.call(
+                method,
+                path,
+                operation=operation,
+                transcript=transcript,
+                expect=expect,
+                params=params,
+                body=body,
+            )
         except ConnectorFault as fault:
             if fault.category is not FaultCategory.PERMISSION_MISSING:
                 raise
@@ -183,12 +177,8 @@ class KisiApi:
             ) from None
 
 
-def fault_of(
-    category: FaultCategory, operation: str, code: str, *, retry_after: timedelta | None = None
-) -> ConnectorFault:
-    return ConnectorFault(
-        category, connector=KIND, operation=operation, code=code, retry_after=retry_after
-    )
+def fault_of(category: FaultCategory, operation: str, code: str) -> ConnectorFault:
+    return ConnectorFault(category, connector=KIND, operation=operation, code=code)
 
 
 def is_id(text: str) -> bool:

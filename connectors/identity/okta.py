@@ -88,6 +88,7 @@ class OktaConnector:
                 secrets=(token,),
                 timeout=options.timeout,
                 transport=transport,
+                pace=options.pace,
             )
         )
         self._searches = Searches(self._api, self._options)

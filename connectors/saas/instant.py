@@ -70,6 +70,7 @@ class InstantConnector:
             secrets=values.secrets,
             timeout=given.timeout,
             transport=transport,
+            pace=given.pace,
         )
 
     @property

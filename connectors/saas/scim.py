@@ -73,6 +73,7 @@ class ScimConnector:
             secrets=values.secrets,
             timeout=given.timeout,
             transport=transport,
+            pace=given.pace,
         )
         self._client = client = ScimClient(http)
         self._search = ScimSearch(client, system=given.system, groups=self._strips_groups)

@@ -91,6 +91,7 @@ class Tailscale:
             secrets=values.secrets,
             timeout=given.timeout,
             transport=transport,
+            pace=given.pace,
             auth=self._oauth,
         )
 

@@ -42,8 +42,8 @@ class KisiHarness:
         secret: str | None = None,
         **settings: object,
     ) -> Kisi:
-        """A connector over another transport; unpaced, because the simulator sets no limit."""
-        given = {"base_url": self.base_url, "requests_per_second": "0", **settings}
+        """A connector over another transport."""
+        given = {"base_url": self.base_url, **settings}
         api_key = self.secret if secret is None else secret
         return Kisi(ConnectorOptions(SYSTEM, given, {"api_key": api_key}), transport=transport)
 

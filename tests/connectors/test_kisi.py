@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,6 @@ import httpx
 import pytest
 
 from connectors.badge.kisi import MANIFEST, Kisi
-from connectors.badge.kisi_pace import Pace
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from lockstep.domain.access import Access, AccessKind, Account, Observation, Proof
 from lockstep.domain.faults import FaultCategory
@@ -324,9 +322,7 @@ async def test_an_endless_list_is_unexpected() -> None:
         return ranged([user(1, "a@corp.example.test")], total=10**6)
 
     with pytest.raises(ConnectorFault) as caught:
-        await scripted(answer, requests_per_second="0").locate(
-            keys_of("b@corp.example.test"), Transcript()
-        )
+        await scripted(answer).locate(keys_of("b@corp.example.test"), Transcript())
     assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
     assert caught.value.code == "page_repeated"
     assert len(calls) == 2
@@ -391,75 +387,6 @@ async def test_429_hands_on_the_vendors_time() -> None:
     assert caught.value.category is FaultCategory.RATE_LIMITED
     assert caught.value.retry_after == timedelta(seconds=3)
     assert str(caught.value) == "kisi users.get: rate_limited (429.a1b2c3)"
-
-
-class Clock:
-    """Time that passes only when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def read(self) -> float:
-        return self.now
-
-    async def wait(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.mark.parametrize("takes", [0.0, 0.03, 0.4])
-async def test_no_second_holds_more_calls_than_allowed(takes: float) -> None:
-    """Whether the vendor counts a call at its start or its end, five a second are not passed."""
-    clock, starts, ends = Clock(), list[float](), list[float]()
-    pace = Pace(5, clock=clock.read, pause=clock.wait)
-    for _ in range(23):
-        async with pace.turn():
-            starts.append(clock.now)
-            clock.now += takes
-            ends.append(clock.now)
-
-    gaps = [later - earlier for earlier, later in zip(ends, starts[5:], strict=False)]
-    assert min(gaps) > 0.999
-    assert starts[-1] - starts[0] < 23 * max(takes, 0.2) + 1
-
-
-async def test_without_a_limit_nothing_waits() -> None:
-    """With 0 calls a second for a limit there is none."""
-    clock = Clock()
-    pace = Pace(0, clock=clock.read, pause=clock.wait)
-    for _ in range(50):
-        async with pace.turn():
-            pass
-
-    assert clock.now == 100.0
-    assert pace.backlog() is None
-
-
-async def test_a_long_queue_is_sent_away() -> None:
-    """Instead of letting everybody wait the connector says when to come back."""
-    pace, gate = Pace(5), asyncio.Event()
-
-    async def hold() -> None:
-        async with pace.turn():
-            await gate.wait()
-
-    async with asyncio.TaskGroup() as group:
-        holders = [group.create_task(hold()) for _ in range(50)]
-        await until(lambda: pace.backlog() is not None)
-        backlog = pace.backlog()
-        for each in holders:
-            each.cancel()
-
-    assert backlog == timedelta(seconds=10)
-    assert pace.backlog() is None
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let other tasks run until something holds."""
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("never")
 
 
 @pytest.mark.parametrize(
