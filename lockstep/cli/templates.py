@@ -232,7 +232,7 @@ connector = "kisi"
 tier = 1
 base_url = "{at["kisi"]}"
 api_key = "file:.lockstep/sandbox-kisi"
-requests_per_second = 0               # the simulator has no limit unless told so
+limit = "none"                        # the simulator has no limit unless told so
 accept_single_key = true              # knows people by one key only, their address
 """
 

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from connectors.anchors.base import AnchorOptions
 from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions
+from connectors.kit.pace import Line, Pacer
 from connectors.openid.client import Client, ClientKey
-from connectors.registry import MANIFESTS
+from connectors.registry import MANIFESTS, MANUAL
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.webhook_secret import webhook_key
 from lockstep.control.people.tokens import TokenError, Tokens
@@ -393,8 +394,26 @@ class Settings(BaseSettings):
         """For whose people each source speaks."""
         return {name: table.to_remit() for name, table in self.sources.items()}
 
-    def connector_options(self, name: str) -> ConnectorOptions:
-        """What one system's connector is built from.
+    def budgets(self) -> dict[str, str]:
+        """Of each system, the first with the same credential at the same place: they share a limit.
+
+        Raises:
+            SettingsError: naming each option that is unknown, missing or wrong.
+        """
+        firsts: list[tuple[object, str]] = []
+        found = {}
+        for name, table in sorted(self.systems.items()):
+            if table.connector == MANUAL:
+                continue
+            options = self.connector_options(name)
+            credential = (table.connector, options.settings.get("base_url"), options.secrets)
+            same = (first for its, first in firsts if options.secrets and its == credential)
+            found[name] = next(same, name)
+            firsts.append((credential, found[name]))
+        return found
+
+    def connector_options(self, name: str, *, pace: Pacer | None = None) -> ConnectorOptions:
+        """What one system's connector is built from; without ``pace`` it keeps one of its own.
 
         Raises:
             SettingsError: naming each option that is unknown, missing or wrong.
@@ -407,7 +426,7 @@ class Settings(BaseSettings):
             owner=table.connector,
             secret=self.secret,
         )
-        return ConnectorOptions(name, plain, secrets, table.timeout)
+        return ConnectorOptions(name, plain, secrets, table.timeout, pace or Line(table.to_limit()))
 
     def anchor_options(self, name: str) -> AnchorOptions:
         """What one anchor is built from.

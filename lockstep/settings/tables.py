@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import time, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,7 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from connectors.kit.pace import limit_of
 from connectors.registry import MANIFESTS, MANUAL
+from lockstep.domain import pace
 from lockstep.domain.access import Category
 from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
 from lockstep.domain.place_names import shape, tidy, trouble_of
@@ -72,7 +75,15 @@ def _place(value: str) -> str:
     return name
 
 
+def _limit(value: str) -> str:
+    """A vendor's limit as calls in a time, or ``none``."""
+    if value != NO_LIMIT:
+        pace.Limit.parse(value)
+    return value
+
+
 MOST_PLACES = 2000
+NO_LIMIT = "none"
 PlaceName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_place)]
 TierName = Annotated[Tier, BeforeValidator(_tier)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -225,6 +236,8 @@ class SystemTable(BaseModel):
     timeout: Duration = timedelta(seconds=20)
     concurrency: int = Field(default=8, ge=1, le=200)
     wakes_per_minute: int = Field(default=PER_MINUTE, ge=1, le=6000)
+    limit: Annotated[str, AfterValidator(_limit)] = ""
+    at_once: int = Field(default=0, ge=0, le=10_000)
 
     @model_validator(mode="after")
     def _known(self) -> SystemTable:
@@ -233,7 +246,16 @@ class SystemTable(BaseModel):
             raise ValueError(f"connector: there is none named so; known are {known}")
         if self.connector == MANUAL:
             self.tier = Tier.MANUAL
+        self.to_limit()
         return self
+
+    def to_limit(self) -> pace.Limit | None:
+        """What the system takes from us: as written here, else as its vendor documents."""
+        manifest = MANIFESTS.get(self.connector)
+        found = limit_of(manifest.limit if manifest else None, self.model_extra or {})
+        if self.limit:
+            found = None if self.limit == NO_LIMIT else pace.Limit.parse(self.limit)
+        return replace(found or pace.Limit(0), at_once=self.at_once) if self.at_once else found
 
 
 class SandboxTable(Table):

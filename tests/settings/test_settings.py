@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.registry import MANIFESTS
+from lockstep.domain.pace import Limit
 from lockstep.domain.policy import Policy
 from lockstep.evidence.notes import FileSigner
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
@@ -308,6 +309,63 @@ def test_groups_of_sources_that_cannot_be_are_refused(place, written, says):
     """They name sources, two at least, and none twice."""
     with pytest.raises(SettingsError, match=says):
         load_settings(write(place, f"{TWO}[policy]\nsame_people = {written}\n"))
+
+
+KISI = """
+[systems.door]
+connector = "kisi"
+api_key = "env:DOOR_KEY"
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [
+        ("", Limit(5)),
+        ('limit = "none"', None),
+        ('limit = "100/min"', Limit(100, 60.0)),
+        ("requests_per_second = 3", Limit(3)),
+        ("requests_per_second = 0", None),
+        ("at_once = 4", Limit(5, at_once=4)),
+        ('limit = "none"\nat_once = 4', Limit(0, at_once=4)),
+    ],
+)
+def test_a_systems_limit_is_the_documented_one_unless_written(place, monkeypatch, written, limit):
+    """Where the settings say nothing, the vendor's documentation does."""
+    monkeypatch.setenv("DOOR_KEY", "k")
+    settings = load_settings(write(place, GOOD + KISI + written + "\n"))
+
+    assert settings.systems["door"].to_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ('limit = "fast"', "systems.door.limit.*5/s"),
+        ("requests_per_second = -1", "requests_per_second: a whole number"),
+        ("at_once = -1", "systems.door.at_once"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(place, written, says):
+    """With the name of the option, and how one is written."""
+    with pytest.raises(SettingsError, match=says):
+        load_settings(write(place, GOOD + KISI + written + "\n"))
+
+
+def test_systems_with_one_credential_share_a_budget(place, monkeypatch):
+    """The vendor counts by credential, not by the names that we give to systems."""
+    monkeypatch.setenv("DOOR_KEY", "k")
+    monkeypatch.setenv("GATE_KEY", "g")
+    same = KISI.replace("systems.door", "systems.yard")
+    other = KISI.replace("systems.door", "systems.gate").replace("DOOR_KEY", "GATE_KEY")
+    settings = load_settings(write(place, GOOD + KISI + same + other))
+
+    budgets = settings.budgets()
+    assert {name: budgets[name] for name in ("door", "gate", "yard")} == {
+        "door": "door",
+        "gate": "gate",
+        "yard": "door",
+    }
 
 
 def test_printed_settings_show_no_secret(place, monkeypatch):

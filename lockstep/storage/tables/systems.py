@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from lockstep.storage.tables.schema import Instant, metadata
@@ -78,3 +78,20 @@ outages = Table(
     Column("since", Instant, nullable=False),
 )
 """Systems whose fault holds up many leavers, since when. A row is one alarm."""
+
+paces = Table(
+    "paces",
+    metadata,
+    Column("budget", Text, primary_key=True),
+    Column("state", JSONB, nullable=False, server_default="{}"),
+    Column("askers", JSONB, nullable=False, server_default="{}"),
+    Column("told", JSONB),
+    Column("told_at", Instant),
+    Column("given", BigInteger, nullable=False, server_default="0"),
+    Column("refused", BigInteger, nullable=False, server_default="0"),
+    Column("refused_at", Instant),
+)
+"""How fast a vendor credential is used. ``state``: of `lockstep.domain.pace.Budget`, in seconds of
+this database's clock. ``askers``: what each process still waits for. ``told``: what the vendor last
+said of its limit. ``given`` turns, and how many calls were ``refused``.
+"""
