@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from connectors.base import ConnectorFault, ConnectorOptions, Transcript
+from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.scim import ScimConnector
 from lockstep.domain.access import AccessKind, ProblemSeverity, Proof
 from lockstep.domain.faults import FaultCategory
@@ -229,10 +229,11 @@ async def test_every_way_closes_the_real_server(
     """Each profile, deletion and PUT end sign-in; colleagues stay in their groups."""
     known = await server.hire(f"real-{'-'.join(map(str, settings.values()))}")
     user_id = known.account_ids("scim-test")[0]
-    connector = server.connector(**settings)
     if settings.get("without_patch"):
         options = ConnectorOptions("s", {"base_url": server.base_url}, {"token": server.secret})
-        connector = ScimConnector(options, transport=WithoutPatch())
+        connector: Connector = ScimConnector(options, transport=WithoutPatch())
+    else:
+        connector = server.connector(**settings)
     location = await connector.locate(known, Transcript())
     account = location.matches[0].account
     before = await connector.read_back(account, Transcript())
