@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,14 +12,17 @@ from temporalio import activity
 from activities.condition import Condition
 from activities.faults import TooEarlyError, guarded, heartbeats, next_try, require_begun
 from activities.passing import Pass, standing_of
-from connectors.base import Connector, ConnectorFault, Transcript
+from connectors.base import OUR_PACE, Connector, ConnectorFault, Transcript
+from connectors.kit.pace import OPEN, Pacer
 from lockstep.contracts import payloads as p
+from lockstep.contracts.policies import HOME_PATIENCE, REHEARSE_TIMEOUT
 from lockstep.domain.access import Access, Observation
 from lockstep.domain.clocks import VendorClock, skew_of
 from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
 from lockstep.domain.finding import Absence, absence, not_read
 from lockstep.domain.numbering import Numbering
 from lockstep.domain.outcomes import RevocationState, reckon
+from lockstep.domain.pace import LAST, Band, Urgency
 from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
 from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 from lockstep.storage.cases.candidates import seal_candidates
@@ -28,6 +32,8 @@ from lockstep.storage.systems.revocations import Progress, Revocation, Revocatio
 
 log = structlog.get_logger("lockstep.activities")
 
+_WAITS = 0.8
+"""The part of an activity's time in which its calls may wait for their turns."""
 PAUSE_LOOK = timedelta(seconds=15)
 """How soon the end of a pause, planned or early, is seen."""
 
@@ -43,6 +49,8 @@ class AccessActivities:
         cases: Cases,
         *,
         condition: Condition | None = None,
+        pace: Pacer = OPEN,
+        calls: int = 6,
         numbering: Numbering | None = None,
         own: Now = own_now,
     ) -> None:
@@ -53,6 +61,17 @@ class AccessActivities:
         self._cases = cases
         self._condition = condition or Condition()
         self._numbering = numbering or Numbering()
+        self._pace = pace
+        self._calls = calls
+
+    def waits_s(self, priority: int) -> float:
+        """About how long the calls of one leaver would wait for their turns at this system."""
+        return self._pace.wait_s(self._calls, Urgency(Band.REVOKE, priority))
+
+    @property
+    def is_paced(self) -> bool:
+        """Its calls wait for turns: that they take long says nothing of the vendor."""
+        return self._pace.wait_s(2, LAST) > 0
 
     @activity.defn
     async def revoke_access(self, given: p.RevokeInput) -> p.RevokeResult:
@@ -65,7 +84,7 @@ class AccessActivities:
             self._require_due(item, asked_at)
             await self._respect_pause(item, given)
             self._respect_waiting_time(item)
-            transcript = Transcript()
+            transcript = _turns(item, Band.REVOKE)
             work = Progress(item.snapshot)
             # Temporal counts anew in every round, and a workflow task that is done over repeats
             # its first try: the database knows how often it really was tried.
@@ -74,6 +93,8 @@ class AccessActivities:
                 async with heartbeats():
                     return await self._revoke(item, given, attempt, transcript, work)
             except ConnectorFault as fault:
+                if fault.is_own_pace and not transcript.exchanges:
+                    raise  # nothing was tried
                 await self._record_fault(item, given, attempt, fault, transcript, work=work)
                 raise
 
@@ -82,8 +103,9 @@ class AccessActivities:
         """See the stub. Reads only."""
         async with guarded("rehearse_access", case_id=given.case_id, system=given.system):
             item = await self._revocations.load(given.case_id, given.system, 1)
-            transcript = Transcript()
+            transcript = _turns(item, Band.REHEARSE)
             health = await self._connector.health(transcript)
+            self._require_turns(transcript)
             problems = [
                 {"code": problem.code, "summary": problem.summary, "fix": problem.fix}
                 for problem in health.problems
@@ -108,7 +130,8 @@ class AccessActivities:
                 return p.WatchResult(returned=True)
             if not given.last and not await self._cases.is_watched(given.case_id):
                 return p.WatchResult(returned=False)  # they work here again
-            transcript = Transcript()
+            # A case closes on such a look; once it has closed, nobody waits for it.
+            transcript = _turns(item, Band.WATCH if item.is_closed else Band.REVOKE)
             work = Progress(item.snapshot)
             try:
                 looks = await self._watched(item, work, transcript)
@@ -278,6 +301,17 @@ class AccessActivities:
             skew = skew_of(item.read_at, before=asked_at, after=self._own())
             Reading(item.read_at, skew).require_agreed()
 
+    def _require_turns(self, transcript: Transcript) -> None:
+        """Raise where a call had no turn in time: what was not asked shows no trouble."""
+        if transcript.out_of_turn is not None:
+            raise ConnectorFault(
+                FaultCategory.RATE_LIMITED,
+                connector=self._connector.kind,
+                operation="health",
+                code=OUR_PACE,
+                retry_after=transcript.out_of_turn,
+            )
+
     async def _respect_pause(self, item: Revocation, given: p.RevokeInput) -> None:
         """Leave a paused system alone, visibly; the clocks run on.
 
@@ -333,7 +367,8 @@ class AccessActivities:
     ) -> None:
         wait = next_try(fault, activity.info().attempt)
         now = datetime.now(UTC)
-        if fault.category is FaultCategory.RATE_LIMITED and fault.retry_after is not None:
+        is_limit = fault.category is FaultCategory.RATE_LIMITED and not fault.is_own_pace
+        if is_limit and fault.retry_after is not None:
             self._condition.limited_until = now + fault.retry_after
         if fault.category in OF_SYSTEM and not fault.is_transient:
             self._condition.doubted_at = now
@@ -410,6 +445,21 @@ class AccessActivities:
             policy=item.policy,
             data={**data, **exchange_data(transcript.exchanges, dropped=transcript.dropped)},
         )
+
+
+def _turns(item: Revocation, band: Band) -> Transcript:
+    """The calls of an activity: whose turn they are, and how long each may wait for it.
+
+    Whoever has no turn in time gives up before Temporal takes the activity for lost.
+    """
+    info = activity.info()
+    bound = HOME_PATIENCE if info.is_local else info.start_to_close_timeout or REHEARSE_TIMEOUT
+    return Transcript(
+        urgency=Urgency(
+            band, item.kind.priority, item.cutoff.timestamp(), datetime.now(UTC).timestamp()
+        ),
+        until=asyncio.get_running_loop().time() + _WAITS * bound.total_seconds(),
+    )
 
 
 def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from connectors.base import ConnectorFault
+from connectors.base import OUR_PACE, ConnectorFault
 from lockstep.contracts.policies import HEARTBEAT_EVERY, NOT_THERE_PAUSE, VENDOR_RETRY
 from lockstep.domain.faults import FaultCategory
 from lockstep.storage.cases.reads import UnknownCaseError
@@ -31,6 +31,7 @@ def as_failure(fault: ConnectorFault) -> ApplicationError:
     """The Temporal failure of a connector's fault; its type is the category's value."""
     return ApplicationError(
         str(fault),
+        *([OUR_PACE] if fault.is_own_pace else []),
         type=fault.category.value,
         non_retryable=not fault.is_transient,
         next_retry_delay=fault.retry_after,

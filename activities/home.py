@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.access import AccessActivities
 from activities.condition import Condition
+from connectors.base import OUR_PACE
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import HOME_PATIENCE
 from lockstep.domain.faults import FaultCategory
@@ -30,6 +31,9 @@ SLOW_S = 2.0
 """A system that took longer is not tried at home for a while."""
 
 REST_S = 30.0
+
+_WAITS = 0.5
+"""The part of a first try's time that may be spent on waiting for turns."""
 
 FEW = 16
 """Tries under way that keep a processor busy; more only make each other, and the urgent, wait."""
@@ -112,6 +116,8 @@ class HomeActivities:
         lane = self._lanes.get(system)
         if lane is None or lane.busy >= lane.limit or _now() < lane.rests_until:
             return p.HomeTry(system, category=ELSEWHERE)
+        if lane.access.waits_s(given.priority) > _WAITS * HOME_PATIENCE.total_seconds():
+            return p.HomeTry(system, category=ELSEWHERE)  # it would not have its turns in time
         lane.busy += 1
         try:
             await self._turnstile.enter(given.priority)
@@ -133,11 +139,12 @@ async def _attempt(lane: _Lane, given: p.RevokeInput) -> p.HomeTry:
         lane.rest()
         return p.HomeTry(given.system, category=FaultCategory.TIMEOUT)
     except ApplicationError as error:
-        # A person's trouble is not the system's, and neither is a person's pause.
-        if not error.non_retryable and error.type != FaultCategory.PAUSED:
+        # A person's trouble is not the system's, nor is a person's pause, nor our own pace.
+        is_own = error.type == FaultCategory.PAUSED or OUR_PACE in error.details
+        if not error.non_retryable and not is_own:
             lane.rest()
         return p.HomeTry(given.system, category=error.type or "", final=error.non_retryable)
-    if _now() - began > SLOW_S:
+    if _now() - began > SLOW_S and not lane.access.is_paced:
         lane.rest()
     return p.HomeTry(given.system, result.outcome)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
-from connectors.kit.pace import OPEN, NoTurnError, Pacer
+from connectors.kit.pace import OPEN, Pacer
 from lockstep.domain.access import (
     Account,
     Action,
@@ -26,6 +26,9 @@ from lockstep.domain.clocks import worse_skew
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.leavers import LeaverKeys
 from lockstep.domain.pace import LAST, Limit, Urgency
+
+OUR_PACE: Final = "our_pace_not_a_refusal_of_the_vendor"
+"""The code of a fault that says that it was not our turn in time."""
 
 
 class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the design
@@ -81,20 +84,10 @@ class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the desi
     def is_transient(self) -> bool:
         return rule_for(self.category).transient
 
-
-class PaceFault(ConnectorFault):
-    """It was not this call's turn in time. The vendor was not asked, so it refused nothing."""
-
-    CODE = "our_pace_not_a_refusal_of_the_vendor"
-
-    def __init__(self, error: NoTurnError, connector: str, operation: str) -> None:
-        super().__init__(
-            FaultCategory.RATE_LIMITED,
-            connector=connector,
-            operation=operation,
-            code=self.CODE,
-            retry_after=error.wait,
-        )
+    @property
+    def is_own_pace(self) -> bool:
+        """It was not our turn in time: the vendor was not asked, and refused nothing."""
+        return self.code == OUR_PACE
 
 
 @dataclass(slots=True)
@@ -103,7 +96,8 @@ class Transcript:
 
     ``skew`` is the worst of the vendor's clock over all calls, dropped ones too. ``urgency`` says
     whose turn is first where the vendor takes only so many calls; ``until`` (of the event loop's
-    clock) bounds the waiting for it.
+    clock) bounds the waiting for it. ``out_of_turn``: a call was not made because it had no turn
+    within that; after which time it may. ``waited_s``: for turns, in all.
     """
 
     limit: int = 200
@@ -112,6 +106,8 @@ class Transcript:
     skew: timedelta | None = None
     urgency: Urgency = LAST
     until: float | None = None
+    out_of_turn: timedelta | None = None
+    waited_s: float = 0.0
 
     def add(self, exchange: Exchange) -> None:
         self.skew = worse_skew(self.skew, exchange.skew)

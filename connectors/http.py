@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import tenacity
 
-from connectors.base import ConnectorFault, PaceFault, Transcript
+from connectors.base import OUR_PACE, ConnectorFault, Transcript
 from connectors.kit.limits import RESETS, is_throttling, plain_wait, reset_wait, told_of
 from connectors.kit.pace import OPEN, NoTurnError, Pacer
 from connectors.transport import vendor_transport
@@ -207,11 +208,16 @@ class VendorHttp:
         if pace.passes():
             response, raw = await self._exchange(operation, request, most)
         else:
+            began = time.monotonic()
             try:
                 async with pace.turn(transcript.urgency, until=transcript.until):
+                    transcript.waited_s += time.monotonic() - began
                     response, raw = await self._exchange(operation, request, most)
             except NoTurnError as error:
-                raise PaceFault(error, self._dialect.connector, operation) from None
+                transcript.out_of_turn = error.wait
+                raise self._fault(
+                    FaultCategory.RATE_LIMITED, operation, OUR_PACE, retry=error.wait
+                ) from None
         now = datetime.now(UTC)
         told = told_of(response.status_code, response.headers, response.headers.raw, now)
         if told is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
+import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +24,7 @@ from activities.condition import Condition
 from activities.home import HomeActivities
 from activities.record import Hear, RecordActivities
 from connectors.base import Connector
+from connectors.kit.pace import OPEN, Line
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.chores import (
     build_chores,
@@ -50,6 +54,7 @@ from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.ledger.append import Ledger
+from lockstep.storage.systems.paces import PaceLeases
 from lockstep.storage.systems.revocations import Revocations
 from workflows.case import CaseWorkflow
 
@@ -78,12 +83,26 @@ class Parts:
     revocations: Revocations
     connectors: Mapping[str, Connector]
     numbering: Numbering = field(default_factory=Numbering)
+    lines: Mapping[str, Line] = field(default_factory=dict)
 
 
-def build_connectors(settings: Settings) -> dict[str, Connector]:
+def build_lines(settings: Settings, engine: AsyncEngine) -> dict[str, Line]:
+    """Whose turn it is at each system, over all processes; one line for each credential."""
+    asker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    budgets = settings.budgets()
+    lines = {
+        budget: Line(settings.systems[budget].to_limit(), PaceLeases(engine, budget, asker))
+        for budget in budgets.values()
+    }
+    return {name: lines[budget] for name, budget in budgets.items()}
+
+
+def build_connectors(settings: Settings, lines: Mapping[str, Line]) -> dict[str, Connector]:
     """One connector per system that has one; raises `SettingsError` or ValueError."""
     return {
-        name: MANIFESTS[table.connector].build(settings.connector_options(name))
+        name: MANIFESTS[table.connector].build(
+            settings.connector_options(name, pace=lines.get(name))
+        )
         for name, table in settings.systems.items()
         if table.connector != MANUAL
     }
@@ -92,14 +111,16 @@ def build_connectors(settings: Settings) -> dict[str, Connector]:
 def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
     """Build everything that needs no running server yet."""
     engine = create_engine(database_url, pool_size=settings.database.pool_size)
+    lines = build_lines(settings, engine)
     return Parts(
         engine=engine,
         ring=ring,
         inbox=Inbox(engine, ring),
         cases=Cases(engine, ring),
         revocations=Revocations(engine, ring, Ledger(engine)),
-        connectors=build_connectors(settings),
+        connectors=build_connectors(settings, lines),
         numbering=settings.numbering(),
+        lines=lines,
     )
 
 
@@ -125,6 +146,8 @@ def build_workers(
             parts.revocations,
             parts.cases,
             condition=conditions.get(system),
+            pace=parts.lines.get(system, OPEN),
+            calls=_calls(connector.kind),
             numbering=parts.numbering,
         )
         for system, connector in parts.connectors.items()
@@ -160,6 +183,11 @@ def build_workers(
             )
         )
     return workers
+
+
+def _calls(kind: str) -> int:
+    manifest = MANIFESTS.get(kind)
+    return manifest.calls if manifest else 1
 
 
 @contextlib.asynccontextmanager
@@ -272,4 +300,6 @@ async def run_worker(
     finally:
         for connector in parts.connectors.values():
             await connector.aclose()
+        for line in parts.lines.values():
+            await line.aclose()
         await parts.engine.dispose()

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities import home as home_module
 from activities.home import ELSEWHERE, HomeActivities, Turnstile
+from connectors.base import OUR_PACE
 from lockstep.contracts.payloads import HomeInput, HomeTry, RevokeResult
 
 GIVEN = HomeInput("c1", ["okta"])
@@ -23,6 +24,11 @@ class Access:
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls = 0
+        self.waits = 0.0
+        self.is_paced = False
+
+    def waits_s(self, priority):
+        return self.waits
 
     async def revoke_access(self, given):
         assert (given.case_id, given.round, given.opening) == ("c1", 1, 1)
@@ -177,3 +183,21 @@ async def test_who_gives_up_waiting_keeps_no_place():
     crowd.tasks["c"].cancel()  # its turn has come, it has not run yet
     await settled()
     assert crowd.inside == ["a", "d"]
+
+
+async def test_who_would_wait_long_for_turns_goes_to_the_queue_at_once():
+    """Nothing is tried, so nothing failed: others of the case are not held up by it."""
+    access = Access()
+    access.waits = 3.0
+    assert await tried(at_home(access)) == REFUSED
+    assert access.calls == 0
+
+
+async def test_a_wait_for_our_own_turn_is_no_fault_of_the_system():
+    """The next case tries it at home again; after a refusal of the vendor it would not."""
+    access = Access()
+    access.error = ApplicationError("later", OUR_PACE, type="rate_limited")
+    home = at_home(access)
+    assert await tried(home) == HomeTry("okta", category="rate_limited")
+    access.error = None
+    assert await tried(home) == HomeTry("okta", "revoked")

@@ -10,7 +10,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from connectors.base import PaceFault, Transcript
+from connectors.base import ConnectorFault, Transcript
 from connectors.http import Dialect, VendorHttp
 from connectors.kit.limits import told_of
 from connectors.kit.pace import OPEN, Line, NoTurnError, OwnBudget
@@ -195,12 +195,13 @@ async def test_a_call_out_of_turn_is_a_fault_of_our_pace() -> None:
         pace=line,
     )
     await http.call("GET", "/first", operation="first", transcript=Transcript(until=now() + 1))
-    with pytest.raises(PaceFault, match="not_a_refusal") as caught:
+    with pytest.raises(ConnectorFault, match="not_a_refusal") as caught:
         await http.call(
             "GET", "/second", operation="second", transcript=Transcript(until=now() + 0.1)
         )
 
     assert asked == ["/first"]
+    assert caught.value.is_own_pace
     assert caught.value.category is FaultCategory.RATE_LIMITED
     assert caught.value.is_transient
     assert caught.value.retry_after is not None

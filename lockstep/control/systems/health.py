@@ -30,6 +30,8 @@ DOUBTED_EVERY = timedelta(seconds=30)
 """A system of which faults came that only people mend is looked at so soon."""
 TICK = timedelta(seconds=5)
 """How soon a change of condition shows, and the end of a pause is on record."""
+_WAITS = 0.8 * PATIENCE.total_seconds()
+"""So long a look waits for its turn where a vendor takes only so many calls; leavers go first."""
 _AT_ONCE = 4
 _MOST_TROUBLES = 20
 _LONGEST = 300
@@ -115,8 +117,13 @@ class HealthWatch:
             return
         async with some:
             began = time.monotonic()
-            troubles, answered = await examine(self._connectors[system], tolerance=self._tolerance)
-            spent = round((time.monotonic() - began) * 1000)
+            transcript = Transcript(until=asyncio.get_running_loop().time() + _WAITS)
+            troubles, answered = await examine(
+                self._connectors[system], transcript, tolerance=self._tolerance
+            )
+            spent = round((time.monotonic() - began - transcript.waited_s) * 1000)
+        if transcript.out_of_turn is not None:
+            return  # leavers go first: what was not asked says nothing of the system
         await self._health.write(
             system,
             troubles,
@@ -127,14 +134,15 @@ class HealthWatch:
 
 async def examine(
     connector: Connector,
+    transcript: Transcript | None = None,
     *,
     patience: timedelta = PATIENCE,
     tolerance: timedelta = VENDOR_CLOCK_TOLERANCE,
 ) -> tuple[list[Trouble], bool]:
     """Ask a connector for its health; what is wrong, and whether the vendor answered."""
+    transcript = transcript or Transcript()
     try:
         async with asyncio.timeout(patience.total_seconds()):
-            transcript = Transcript()
             health = await connector.health(transcript)
     except TimeoutError:
         return [_of(FaultCategory.TIMEOUT, "There was no answer in time.")], False

@@ -15,6 +15,7 @@ from lockstep.domain.clocks import time_to_revocation, whole_ms
 from lockstep.domain.faults import FaultCategory, rule_for
 from lockstep.domain.finding import Finding, Picks
 from lockstep.domain.outcomes import CaseStatus, Closing, RevocationState
+from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.canonical import instant_text
 from lockstep.evidence.entries import (
     Entry,
@@ -106,6 +107,9 @@ class Revocation:
     """By the database, when it was read: the case has begun, and its cutoff has come."""
     read_at: datetime | None = None
     """When it was read, by the database's clock."""
+    kind: TerminationKind = TerminationKind.VOLUNTARY
+    is_closed: bool = False
+    """Its case has closed: who looks at it now only watches."""
 
     @property
     def is_settled(self) -> bool:
@@ -161,6 +165,8 @@ _LOAD = (
         cases.c.tenant,
         cases.c.policy,
         cases.c.cutoff_at,
+        cases.c.kind,
+        (cases.c.status == CaseStatus.CLOSED.value).label("is_closed"),
         cases.c.key_edition.label("newest_edition"),
         (cases.c.status.not_in(_NOT_BEGUN) & (cases.c.cutoff_at <= func.clock_timestamp())).label(
             "has_begun"
@@ -234,6 +240,8 @@ class Revocations:
             searched_edition=row.key_edition,
             begun=row.has_begun,
             read_at=row.read_at,
+            kind=TerminationKind(row.kind),
+            is_closed=row.is_closed,
         )
 
     async def attempt(self, item: Revocation, *, round_: int, attempt: int, work: Progress) -> bool:

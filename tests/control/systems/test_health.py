@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from activities.condition import Condition
-from connectors.base import ConnectorFault
+from connectors.base import OUR_PACE, ConnectorFault
 from lockstep.control.systems.health import HealthWatch, examine, troubles_of
 from lockstep.control.systems.overview import SystemState, state_of
 from lockstep.domain.access import Category, Health, Problem, ProblemSeverity
@@ -87,6 +87,26 @@ class Timed(MemoryConnector):
     async def health(self, transcript):
         self._call("health", transcript)
         return await super().health(transcript)
+
+
+class Crowded(Sick):
+    """Has no turn for the calls of its health check, and takes that for a trouble."""
+
+    async def health(self, transcript):
+        self.asked += 1
+        transcript.out_of_turn = timedelta(seconds=9)
+        raise ConnectorFault(
+            FaultCategory.RATE_LIMITED, connector="memory", operation="users.get", code=OUR_PACE
+        )
+
+
+async def test_a_look_that_had_no_turn_tells_nothing(engine, ring, health):
+    """Leavers go first; what was known of the system stays as it was."""
+    pauses = Pauses(engine, ring, TENANT)
+    looking = HealthWatch({SYSTEM: Crowded()}, {SYSTEM: Condition()}, health, pauses)
+    await looking.step()
+
+    assert await health.all([SYSTEM]) == {}
 
 
 async def test_what_is_missing_is_kept_with_its_fix(engine, ring, health):
