@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +25,7 @@ from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
 from lockstep.web.hooks.signatures import Verifier
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER
+from tests.support.late_routes import late_routes
 
 SECRET = "whsec_" + base64.b64encode(b"first secret of this test " * 1).decode()
 NEXT_SECRET = "whsec_" + base64.b64encode(b"second secret of this test").decode()
@@ -105,6 +106,13 @@ class Hook:
                 "select pg_terminate_backend(pid, %s) from pg_stat_activity where datname = %s",
                 [ENDED_MS, url.database],
             )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _routes_are_late() -> Iterator[None]:
+    """Most tests here make an application of their own, and ask little of it."""
+    with late_routes():
+        yield
 
 
 @pytest.fixture
