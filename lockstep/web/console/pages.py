@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -41,27 +42,31 @@ _SECOND_MS = 1000
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
+@functools.cache
+def _environment() -> Environment:
+    """One for the process: a template is compiled when it is first rendered, and only then."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        instant=instant,
+        duration=duration,
+        ago=ago,
+        words=words,
+        iso=iso,
+        counted=counted,
+        noun=noun,
+    )
+    made.globals["version"] = lockstep.__version__
+    return made
+
+
 class Pages:
     """Renders templates for a request."""
-
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(
-            instant=instant,
-            duration=duration,
-            ago=ago,
-            words=words,
-            iso=iso,
-            counted=counted,
-            noun=noun,
-        )
-        self._environment.globals["version"] = lockstep.__version__
 
     def page(
         self,
@@ -74,14 +79,18 @@ class Pages:
     ) -> HTMLResponse:
         """A page, or a part of one where ``template`` is one; knows who looks at it."""
         signed: Signed | None = getattr(request.state, "signed", None)
-        text = self._environment.get_template(template).render(
-            request=request,
-            signed=signed,
-            me=signed.principal if signed else None,
-            menu=menu_of(signed),
-            path=request.url.path,
-            now=datetime.now(UTC),
-            **values,
+        text = (
+            _environment()
+            .get_template(template)
+            .render(
+                request=request,
+                signed=signed,
+                me=signed.principal if signed else None,
+                menu=menu_of(signed),
+                path=request.url.path,
+                now=datetime.now(UTC),
+                **values,
+            )
         )
         return HTMLResponse(text, status, headers)
 
