@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from connectors.badge import kisi
 from connectors.base import ConnectorManifest
 from connectors.identity import okta
+from connectors.kisi import spec as kisi
 from connectors.saas import aws, instant, scim
-from connectors.vpn import tailscale
+from connectors.tailscale import spec as tailscale
 
 MANIFESTS: dict[str, ConnectorManifest] = {
     manifest.kind: manifest

@@ -101,11 +101,15 @@ def text(
     default: str | None = None,
     required: bool = False,
     check: Callable[[str], str] = str,
+    empty: str = "",
 ) -> Option[str]:
-    """Any text; ``check`` returns it or raises ``ValueError`` saying what is expected."""
+    """Any text, ``empty`` for an empty one.
+
+    ``check`` returns the text, or raises ``ValueError`` saying what is expected.
+    """
 
     def parse(value: object) -> str:
-        return check(_text(value)) if value != "" else ""
+        return check(_text(value)) if value != "" else empty
 
     return Option(name, summary, required, default=default, parse=parse, absent="")
 

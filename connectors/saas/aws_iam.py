@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.bounds import residual
+from connectors.kit.residuals import residual
 from connectors.kit.steps import AT_ONCE, Step, carry_out, unread
 from connectors.saas import aws_iam_find
 from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of, brief, need

@@ -19,8 +19,8 @@ from connectors.base import (
 )
 from connectors.http import Dialect, VendorHttp
 from connectors.kit import options, steps
-from connectors.kit.bounds import residual
 from connectors.kit.options import read_options
+from connectors.kit.residuals import residual
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
 from connectors.saas.scim_groups import JustSeen, ScimGroups

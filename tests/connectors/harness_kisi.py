@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from connectors.badge.kisi import Kisi
-from connectors.badge.kisi_api import KIND
 from connectors.base import ConnectorOptions
+from connectors.kisi.spec import KIND, SPEC
+from connectors.kit.rest import RestConnector
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from sandbox import Credentials, running
 from tests.connectors.harness import FaultScript, FaultTransport
@@ -31,7 +31,7 @@ class KisiHarness:
         self.base_url = url
         self._peer = peer
 
-    def connector(self, *, secret: str | None = None) -> Kisi:
+    def connector(self, *, secret: str | None = None) -> RestConnector:
         transport = FaultTransport(self.script, rate_limit_headers=_retry_after, done_status=204)
         return self.connect(transport, secret=secret)
 
@@ -41,11 +41,12 @@ class KisiHarness:
         *,
         secret: str | None = None,
         **settings: object,
-    ) -> Kisi:
+    ) -> RestConnector:
         """A connector over another transport."""
         given = {"base_url": self.base_url, **settings}
         api_key = self.secret if secret is None else secret
-        return Kisi(ConnectorOptions(SYSTEM, given, {"api_key": api_key}), transport=transport)
+        options = ConnectorOptions(SYSTEM, given, {"api_key": api_key})
+        return RestConnector(SPEC, options, transport=transport)
 
     async def hire(self, worker: str, **shape: object) -> LeaverKeys:
         email = f"{worker}@northwind.example.com".lower()

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from connectors.base import ConnectorOptions
-from connectors.vpn.tailscale import KIND, Tailscale
+from connectors.kit.rest import RestConnector
+from connectors.tailscale.spec import KIND, SPEC
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from sandbox import Credentials, running
 from tests.connectors.harness import FaultScript, FaultTransport
@@ -30,7 +31,7 @@ class TailscaleHarness:
         self.base_url = f"{url}/api/v2"
         self._peer = peer
 
-    def connector(self, *, secret: str | None = None, **settings: object) -> Tailscale:
+    def connector(self, *, secret: str | None = None, **settings: object) -> RestConnector:
         return self.connect(
             FaultTransport(self.script, rate_limit_headers=_retry_after),
             {"api_key": self.secret if secret is None else secret},
@@ -39,10 +40,10 @@ class TailscaleHarness:
 
     def connect(
         self, transport: httpx.AsyncBaseTransport, secrets: dict[str, str], **settings: object
-    ) -> Tailscale:
+    ) -> RestConnector:
         """A connector over another transport or with other credentials."""
         options = ConnectorOptions(SYSTEM, {"base_url": self.base_url, **settings}, secrets)
-        return Tailscale(options, transport=transport)
+        return RestConnector(SPEC, options, transport=transport)
 
     async def hire(self, worker: str, **shape: object) -> LeaverKeys:
         email = f"{worker}@northwind.example.com".lower()

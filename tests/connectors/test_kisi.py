@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.badge.kisi import MANIFEST, Kisi
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
+from connectors.kisi.spec import MANIFEST, SPEC
+from connectors.kit.rest import RestConnector
 from lockstep.domain.access import Access, AccessKind, Account, Observation, Proof
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -68,9 +69,9 @@ async def kisi() -> AsyncIterator[KisiHarness]:
         yield made
 
 
-def scripted(answering: Answering, **settings: object) -> Kisi:
+def scripted(answering: Answering, **settings: object) -> RestConnector:
     options = ConnectorOptions(SYSTEM, settings, {"api_key": "synthetic-key"})
-    return Kisi(options, transport=httpx.MockTransport(answering))
+    return RestConnector(SPEC, options, transport=httpx.MockTransport(answering))
 
 
 def user(number: int, email: str, **more: object) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def keys_of(*emails: str, account_id: str = "", number: str = "") -> LeaverKeys:
     return LeaverKeys(tuple(keys))
 
 
-async def look(connector: Kisi, keys: LeaverKeys) -> tuple[Account, Observation]:
+async def look(connector: RestConnector, keys: LeaverKeys) -> tuple[Account, Observation]:
     (match,) = (await connector.locate(keys, Transcript())).matches
     return match.account, await connector.read_back(match.account, Transcript())
 

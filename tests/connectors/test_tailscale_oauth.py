@@ -11,8 +11,9 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect
-from connectors.vpn.tailscale import Tailscale
-from connectors.vpn.tailscale_oauth import OAuthClient
+from connectors.kit.oauth import OAuthClient
+from connectors.kit.rest import RestConnector
+from connectors.tailscale.spec import SPEC
 from lockstep.domain.access import ProblemSeverity
 from lockstep.domain.faults import FaultCategory
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
@@ -31,7 +32,7 @@ async def tailnet() -> AsyncIterator[TailscaleHarness]:
         yield made
 
 
-async def fault_of(connector: Tailscale) -> ConnectorFault:
+async def fault_of(connector: RestConnector) -> ConnectorFault:
     keys = LeaverKeys((Key(KeyKind.EMAIL, "first@corp.example.test"),))
     with pytest.raises(ConnectorFault) as caught:
         await connector.locate(keys, Transcript())
@@ -61,7 +62,9 @@ class Granting:
 def client(peer: Granting, clock: Callable[[], float]) -> httpx.AsyncClient:
     base_url = "https://api.tailscale.test/api/v2"
     dialect = Dialect(connector="tailscale")
-    auth = OAuthClient(base_url, "synthetic-id", "synthetic-secret", dialect=dialect, clock=clock)
+    auth = OAuthClient(
+        f"{base_url}/oauth/token", "synthetic-id", "synthetic-secret", dialect=dialect, clock=clock
+    )
     return httpx.AsyncClient(base_url=base_url, transport=httpx.MockTransport(peer), auth=auth)
 
 
@@ -121,7 +124,7 @@ async def test_a_refused_client_is_classified(
     peer.status = status
     secrets = {"client_id": "synthetic-id", "client_secret": "synthetic-secret"}
     options = ConnectorOptions(SYSTEM, {}, secrets)
-    connector = Tailscale(options, transport=httpx.MockTransport(peer))
+    connector = RestConnector(SPEC, options, transport=httpx.MockTransport(peer))
     fault = await fault_of(connector)
 
     assert fault.category is category

@@ -1,14 +1,14 @@
-"""Bearer tokens for Tailscale by OAuth client credentials.
+"""Bearer tokens by OAuth client credentials (RFC 6749 section 4.4).
 
-Vendor rules: https://tailscale.com/kb/1623/trust-credentials (a token lives for one hour, and its
-scopes are those of the trust credential).
+A flow of `httpx.Auth` and not a client of its own: the request of a token goes through the same
+transport, proxy and bounds as the call that waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 
 import httpx
@@ -27,21 +27,23 @@ class OAuthClient(httpx.Auth):
     has no business in evidence. A refusal raises `ConnectorFault` from the call that needed it.
 
     Args:
-        base_url: checked by the caller.
+        url: of the token endpoint, checked by the caller.
+        client_id: of the client.
+        client_secret: of the client.
         dialect: the connector's, for its name.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        base_url: str,
+        url: str,
         client_id: str,
         client_secret: str,
         *,
         dialect: Dialect,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = f"{base_url}/oauth/token"
+        self._url = url
         self._form = {
             "grant_type": "client_credentials",
             "client_id": client_id,
@@ -111,23 +113,3 @@ def _category(status: int) -> FaultCategory:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return FaultCategory.VENDOR_ERROR
     return FaultCategory.UNEXPECTED_ANSWER
-
-
-def oauth_client(base_url: str, secrets: Mapping[str, str], dialect: Dialect) -> OAuthClient | None:
-    """Choose the way to sign in: None for an API key.
-
-    Raises:
-        ValueError: unless exactly one way is given, whole.
-    """
-    names = ("client_id", "client_secret")
-    given = [name for name in names if secrets.get(name)]
-    if secrets.get("api_key"):
-        if given:
-            raise ValueError(f"{given[0]}: give api_key or an OAuth client, not both")
-        return None
-    if not given:
-        raise ValueError("api_key: give api_key, or client_id and client_secret")
-    for name in names:
-        if name not in given:
-            raise ValueError(f"{name}: an OAuth client needs client_id and client_secret")
-    return OAuthClient(base_url, secrets["client_id"], secrets["client_secret"], dialect=dialect)

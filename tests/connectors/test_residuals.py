@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.kit.bounds import residual
+from connectors.kit.residuals import residual
 from connectors.registry import MANIFESTS
 from lockstep.domain.access import Residual
 

@@ -1,0 +1,218 @@
+"""Calls as data: what is sent, what is "really ok", and which permission a refusal is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from connectors.base import ConnectorFault, Transcript
+from connectors.http import Answer, Dialect, VendorHttp
+from connectors.kit.pages import Item, Pager, Params, Shape, Walk, Whole
+from lockstep.domain.access import Access, Action
+from lockstep.domain.faults import FaultCategory
+
+Words = Mapping[str, str]
+"""What the braces of a call are filled with; ``id`` and ``ref`` are the vendor's own ids."""
+
+NO_ONE: Final = "nobody@lockstep.invalid"
+"""Where a filter needs a name and there is none: an empty one would list everybody."""
+_GONE: Final = httpx.codes.NOT_FOUND
+_IDS: Final = ("id", "ref")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. ``{name}`` is filled in: quoted in a path, as it is in a query or a body.
+
+    Args:
+        method: of HTTP.
+        path: below the system's address.
+        operation: our stable name of the call.
+        needs: what the vendor calls the permission, or the area that it covers.
+        params: of the query.
+        body: sent as JSON.
+        when: of the thing that it closes, whether this call is needed.
+    """
+
+    method: str
+    path: str
+    operation: str
+    needs: str = ""
+    params: Mapping[str, str | int] = field(default_factory=dict, hash=False)
+    body: Any = field(default=None, hash=False)
+    when: Callable[[Item], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One list: how it is asked for, how it is paged, and where its entries stand."""
+
+    call: Call
+    pager: Pager = field(default_factory=Whole)
+    shape: Shape = field(default_factory=Shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one vendor's API answers.
+
+    Args:
+        dialect: of its refusals.
+        effect_ok: statuses by which it accepts a change; any other is not "really ok".
+        missing: what a refused call lacks, by ``{needs}``: a read, and a change.
+        ids: what its ids look like, where that is known.
+    """
+
+    dialect: Dialect
+    effect_ok: frozenset[int] = frozenset({200, 201, 202, 204})
+    missing: tuple[str, str] = ("{needs}", "{needs}")
+    ids: re.Pattern[str] = re.compile(r"(?!\.{1,2}$).+", re.DOTALL)
+
+
+class Api:
+    """Makes calls of one system. Every method raises `ConnectorFault` and nothing else."""
+
+    def __init__(self, http: VendorHttp, wire: Wire, words: Words) -> None:
+        self._http = http
+        self._wire = wire
+        self._words = words
+
+    @property
+    def kind(self) -> str:
+        return self._wire.dialect.connector
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    def is_id(self, text: str) -> bool:
+        """Whether the vendor can have issued such an id."""
+        return self._wire.ids.fullmatch(text) is not None
+
+    async def read(self, call: Call, words: Words, transcript: Transcript) -> Answer | None:
+        """Read one thing by an id that was resolved before; None when it is gone."""
+        answer = await self._call(call, words, transcript, expect={200, _GONE})
+        return None if answer.status == _GONE else answer
+
+    async def do(
+        self, calls: Iterable[Call], words: Words, transcript: Transcript, *, thing: Item
+    ) -> Answer | None:
+        """Make the changes that ``thing`` needs; the last one's answer, None when it is gone."""
+        answer = None
+        for call in calls:
+            if call.when is None or call.when(thing):
+                expect = self._wire.effect_ok | {_GONE}
+                answer = await self._call(call, words, transcript, expect=expect)
+        return None if answer is None or answer.status == _GONE else answer
+
+    async def whole(self, listed: Listed, words: Words, transcript: Transcript) -> list[Item]:
+        """A list to its end.
+
+        Raises:
+            ConnectorFault: also where it is not known to be whole.
+        """
+        walk = Walk(listed.pager, listed.shape, partial(self._page, listed, words, transcript))
+        found = await walk.all()
+        if walk.flaw:
+            raise self.odd(listed.call.operation, walk.flaw)
+        return found
+
+    async def some(self, listed: Listed, words: Words, transcript: Transcript) -> list[Item]:
+        """The first page of a list."""
+        walk = Walk(
+            listed.pager, listed.shape, partial(self._page, listed, words, transcript), most=1
+        )
+        found = await walk.all()
+        # One page is all that was wanted: only what is no list at all is a fault.
+        if not found and walk.flaw in {"no_list", "no_id"}:
+            raise self.odd(listed.call.operation, walk.flaw)
+        return found
+
+    async def probe(self, call: Call, words: Words, transcript: Transcript) -> Answer:
+        """Try a read, to learn whether we may."""
+        return await self._call(call, words, transcript, expect={200})
+
+    def odd(self, operation: str, code: str) -> ConnectorFault:
+        """An answer that the vendor's documentation does not allow."""
+        return self.fault(FaultCategory.UNEXPECTED_ANSWER, operation, code)
+
+    def fault(self, category: FaultCategory, operation: str, code: str = "") -> ConnectorFault:
+        """A fault that the connector itself decided."""
+        return ConnectorFault(category, connector=self.kind, operation=operation, code=code)
+
+    async def _page(
+        self, listed: Listed, words: Words, transcript: Transcript, params: Params
+    ) -> Answer:
+        return await self._call(listed.call, words, transcript, expect={200}, params=params)
+
+    async def _call(
+        self,
+        call: Call,
+        words: Words,
+        transcript: Transcript,
+        *,
+        expect: Iterable[int],
+        params: Params | None = None,
+    ) -> Answer:
+        words = {**self._words, **words}
+        query = {name: fill(text, words) for name, text in call.params.items()}
+        try:
+            return await self._http.call(
+                call.method,
+                self._path(call, words),
+                operation=call.operation,
+                transcript=transcript,
+                expect=frozenset(expect),
+                params={**query, **(params or {})},
+                body=fill(call.body, words),
+            )
+        except ConnectorFault as fault:
+            if fault.category is not FaultCategory.PERMISSION_MISSING:
+                raise
+            raise self._explained(fault, call) from None
+
+    def _path(self, call: Call, words: Words) -> str:
+        for name in _IDS:
+            # Else one item's path could be made into another's.
+            if f"{{{name}}}" in call.path and not self.is_id(words[name]):
+                raise self.odd("ref", "not_an_id")
+        return call.path.format_map({name: quote(text, safe="") for name, text in words.items()})
+
+    def _explained(self, fault: ConnectorFault, call: Call) -> ConnectorFault:
+        missing = self._wire.missing[call.method != "GET"].format(needs=call.needs)
+        return ConnectorFault(
+            fault.category,
+            connector=fault.connector,
+            operation=fault.operation,
+            code=fault.code,
+            missing=missing,
+            request_id=fault.request_id,
+        )
+
+
+def fill(template: Any, words: Words) -> Any:
+    """The same, with words in place of braces; whatever is no text stays as it is."""
+    match template:
+        case str():
+            return template.format_map(words)
+        case dict():
+            return {key: fill(value, words) for key, value in template.items()}
+        case list():
+            return [fill(value, words) for value in template]
+        case _:
+            return template
+
+
+def actions(closed: Iterable[Access], answer: Answer | None) -> tuple[Action, ...]:
+    """What an accepted change closed; nothing where the thing was gone already."""
+    if answer is None:
+        return ()
+    made = answer.exchange
+    return tuple(
+        Action(each, answer.answered_at, made.operation, made.request_id) for each in closed
+    )

@@ -1,0 +1,110 @@
+"""An account's own record, as the spec reads it: whose it is, and whether the sign-in stands."""
+
+from __future__ import annotations
+
+from connectors.base import Transcript
+from connectors.http import vendor_instant
+from connectors.kit.calls import NO_ONE, Api, Words, fill
+from connectors.kit.instants import told_instant
+from connectors.kit.options import Values
+from connectors.kit.pages import Item, Path, at
+from connectors.kit.residuals import shown
+from connectors.kit.spec import Door, RestSpec
+from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
+from lockstep.domain.leavers import Key, KeyKind
+
+
+class Records:
+    """Reads records of one system."""
+
+    def __init__(
+        self,
+        spec: RestSpec,
+        api: Api,
+        values: Values,
+        *,
+        words: Words,
+        unasked: tuple[Unread, ...],
+    ) -> None:
+        self._spec = spec
+        self._api = api
+        self._values = values
+        self._words = words
+        self._unasked = unasked
+        self._ref = spec.finding.everybody.shape.ref
+
+    async def one(self, account_id: str, transcript: Transcript) -> Item | None:
+        """The record by id; None when there is none, and the list agrees where that is needed."""
+        call = self._spec.record.get
+        answer = await self._api.read(call, {"id": account_id}, transcript)
+        if answer is None:
+            if not self._spec.record.listed_too:
+                return None
+            everybody = await self._api.whole(self._spec.finding.everybody, {}, transcript)
+            return next((one for one in everybody if one[self._ref] == account_id), None)
+        found = answer.data
+        if not isinstance(found, dict) or str(found.get(self._ref)) != account_id:
+            raise self._api.odd(call.operation, "other_user")
+        return {**found, self._ref: account_id}
+
+    def match(self, record: Item, found_by: KeyKind) -> Match:
+        """A record as a search shows it, with everything by which it can be told from another."""
+        rows = self._spec.record
+        account = Account(record[self._ref], self.locator(record), self._keys(record))
+        return Match(
+            account,
+            found_by,
+            self.seen(account.id, record),
+            name=str(at(record, rows.name) or "") if rows.name else "",
+            created_at=told_instant(at(record, rows.created)) if rows.created else None,
+            last_used_at=told_instant(at(record, rows.used)) if rows.used else None,
+        )
+
+    def seen(self, account_id: str, record: Item | None) -> Observation:
+        """What the record says; all else is kept in lists of their own."""
+        doors = () if record is None else tuple(self._open_doors(account_id, record))
+        off_since = at(record, self._spec.sign_in.off_since) if record else None
+        return Observation(
+            account_id,
+            exists=record is not None,
+            standing=doors,
+            off_since=vendor_instant(off_since) if not doors else None,
+            residuals=shown(self._spec.outlives, self._values, signs_in=bool(doors)),
+            unread=self._unasked if record is not None else (),
+        )
+
+    def locator(self, record: Item) -> str:
+        """What calls need beside the id."""
+        return str(at(record, self._spec.record.keys[0].at) or "")
+
+    @staticmethod
+    def words(account: Account, locator: str | None = None) -> Words:
+        """What fills in the account's calls."""
+        name = account.locator if locator is None else locator
+        return {"id": account.id, "locator": name or NO_ONE}
+
+    def field_of(self, record: Item, path: Path) -> str:
+        value = at(record, path)
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+    def _keys(self, record: Item) -> tuple[Key, ...]:
+        keys = []
+        for number, row in enumerate(self._spec.record.keys):
+            path = tuple(fill(part, self._words) for part in row.at)
+            value = self.field_of(record, path) if all(path) else ""
+            if (value or number == 0) and row.when(value):
+                keys.append(Key(row.kind, value))
+        return tuple(keys)
+
+    def _open_doors(self, account_id: str, record: Item) -> list[Access]:
+        return [
+            Access(AccessKind.SIGN_IN, door.ref.format(id=account_id))
+            for door in self._spec.sign_in.doors
+            if not _is_shut(door, record)
+        ]
+
+
+def _is_shut(door: Door, record: Item) -> bool:
+    # Neither 0 nor "false" is the vendor's false: what is not said as documented is open.
+    said = at(record, door.at)
+    return said == door.shut and type(said) is type(door.shut)

@@ -1,0 +1,209 @@
+"""A `Connector` that runs a vendor's spec over HTTP: the engine that all declared vendors share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
+
+import httpx
+
+from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
+from connectors.http import VendorHttp
+from connectors.kit.auth import choose
+from connectors.kit.calls import NO_ONE, Api, Words, actions
+from connectors.kit.holdings import Held, Holdings
+from connectors.kit.locating import Locator
+from connectors.kit.options import read_options
+from connectors.kit.pages import Item, at
+from connectors.kit.records import Records
+from connectors.kit.residuals import shown
+from connectors.kit.searching import Searching
+from connectors.kit.spec import Examined, RestSpec
+from connectors.kit.steps import attempt
+from lockstep.domain.access import (
+    AccessKind,
+    Account,
+    Action,
+    Health,
+    Location,
+    Observation,
+    Problem,
+)
+from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.leavers import LeaverKeys
+
+_SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
+
+
+class RestConnector:
+    """One system of one vendor. See `connectors.base.Connector`.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+
+    def __init__(
+        self,
+        spec: RestSpec,
+        given: ConnectorOptions,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._spec = spec
+        self._values = values = read_options(spec.options, given, kind=spec.kind)
+        base_url, dialect = values[spec.base_url], spec.wire.dialect
+        self._signed_in = choose(spec.auth, values).sign_in(values, base_url, dialect)
+        http = VendorHttp(
+            dialect,
+            base_url,
+            headers=self._signed_in.headers,
+            secrets=values.secrets,
+            timeout=given.timeout,
+            transport=transport,
+            auth=self._signed_in.flow,
+            pace=given.pace,
+        )
+        plain = [row.name for row in spec.options if not row.secret]
+        words = {name: str(values.named(name)) for name in plain}
+        self._api = Api(http, spec.wire, words)
+        self._holdings = Holdings(spec.holdings, self._api, values)
+        self._records = Records(
+            spec, self._api, values, words=words, unasked=self._holdings.unasked
+        )
+        self._locator = Locator(spec.finding, self._api, self._records, system=given.system)
+
+    @property
+    def kind(self) -> str:
+        return self._spec.kind
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        """Search as the spec says; everything found is told, nothing is decided."""
+        return await self._locator.locate(keys, transcript, Searching(not_theirs))
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        """The account's own record."""
+        return self._records.seen(account.id, await self._records.one(account.id, transcript))
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Shut the doors that stood and still stand: one write."""
+        if not before.signs_in:
+            return ()
+        record = await self._records.one(account.id, transcript)
+        now = self._records.seen(account.id, record)
+        due = [way for way in now.standing if way in before.standing]
+        if record is None or not due:
+            return ()
+        sign_in = self._spec.sign_in
+        calls = sign_in.block.chosen(self._values)
+        if any(at(record, guard.at) == guard.value for guard in sign_in.guards):
+            raise self._api.fault(FaultCategory.PROTECTED_ACCOUNT, calls[-1].operation)
+        answer = await self._api.do(calls, self._records.words(account), transcript, thing=record)
+        word = self._values[sign_in.block.option] if sign_in.block.option else ""
+        return actions(before.standing if word in sign_in.takes_all else due, answer)
+
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        """The record, and every list of what the account holds."""
+        if self._spec.things_outlive_it:
+            record, held = await self._at_once(account, transcript)
+        else:
+            record = await self._records.one(account.id, transcript)
+            if record is None:
+                return self._records.seen(account.id, None)
+            words = self._records.words(account, self._records.locator(record))
+            held = await self._holdings.read(words, transcript)
+        seen = self._records.seen(account.id, record)
+        residuals = shown(
+            self._spec.outlives, self._values, signs_in=seen.signs_in, seen=held.leaves
+        )
+        standing = (*seen.standing, *held.standing)
+        return replace(seen, standing=standing, residuals=residuals, unread=held.unread)
+
+    async def strip(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Close everything else that stood, in the order of its kinds."""
+        due = [way for way in before.standing if way.kind is not AccessKind.SIGN_IN]
+        if not due:
+            return ()
+        words = self._records.words(account)
+        if self._spec.things_outlive_it:
+            # What is listed by a name is listed by the name of today.
+            record = await self._records.one(account.id, transcript)
+            locator = self._records.locator(record) if record else account.locator
+            words = self._records.words(account, locator)
+        return await self._holdings.close(due, words, transcript)
+
+    async def health(self, transcript: Transcript) -> Health:
+        """Try the list of accounts, and every list of what they hold."""
+        everybody = self._spec.finding.everybody
+        rows = [(everybody, self._spec.probe)]
+        rows += [(row.listed, row.probe) for row in self._spec.holdings]
+        problems: list[Problem] = []
+        lists: dict[str, list[Item]] = {}
+        for listed, params in rows:
+            call = listed.call
+            try:
+                if params is None:
+                    lists[call.operation] = await self._api.some(listed, _NO_ONE, transcript)
+                else:
+                    await self._api.probe(replace(call, params=params), _NO_ONE, transcript)
+            except ConnectorFault as fault:
+                problems.append(self._problem(fault))
+                if fault.category is FaultCategory.PERMISSION_MISSING:
+                    continue
+                return Health(fault.category not in _SILENT, tuple(problems))
+        problems += self._spec.examine(Examined(self._values, self._signed_in, lists))
+        return Health(reachable=True, problems=tuple(dict.fromkeys(problems)))
+
+    async def _at_once(self, account: Account, transcript: Transcript) -> tuple[Item | None, Held]:
+        """Record and lists together; the lists again where the account has another name by now.
+
+        Raises:
+            ConnectorFault: the record cannot be read.
+        """
+        words = self._records.words(account)
+        record, held = await asyncio.gather(
+            attempt(self._records.one(account.id, transcript)),
+            self._holdings.read(words, transcript),
+        )
+        if isinstance(record, ConnectorFault):
+            raise record
+        if record is None:
+            return None, held
+        now = self._records.words(account, self._records.locator(record))
+        return record, await self._holdings.reread(held, words, now, transcript)
+
+    def _problem(self, fault: ConnectorFault) -> Problem:
+        if fault.missing:
+            summary, fix = (text.format(missing=fault.missing) for text in self._spec.lacking)
+            return Problem(f"permission_missing.{fault.missing}", summary, fix)
+        # A passing trouble blocks too: what could not be checked is not ready.
+        return Problem(fault.category.value, str(fault), rule_for(fault.category).suggestion)
+
+
+_NO_ONE: Words = {"id": NO_ONE, "locator": NO_ONE}
+
+
+def manifest_of(spec: RestSpec) -> ConnectorManifest:
+    """What registry, settings, documentation and doctor know of a declared vendor."""
+    return ConnectorManifest(
+        kind=spec.kind,
+        title=spec.title,
+        category=spec.category,
+        build=partial(RestConnector, spec),
+        options=spec.options,
+        permissions=spec.permissions,
+        proves=spec.proves,
+        residual_s={row.what: row.default for row in spec.outlives},
+        limit=spec.limit,
+        calls=spec.calls,
+    )

@@ -1,0 +1,168 @@
+"""A vendor as data: everything that `connectors.kit.rest` needs to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from connectors.base import OptionSpec
+from connectors.kit.auth import Auth, SignedIn
+from connectors.kit.calls import Call, Listed, Wire
+from connectors.kit.holdings import Close, Holding
+from connectors.kit.options import Option, Values
+from connectors.kit.pages import Item, Path
+from connectors.kit.residuals import Outlives
+from lockstep.domain.access import Category, Problem, Proof
+from lockstep.domain.leavers import KeyKind
+from lockstep.domain.pace import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAt:
+    """An identity key that the vendor holds of an account, for the law of whose it is.
+
+    ``{name}`` in a path stands for that option; an empty one is not looked at.
+    """
+
+    kind: KeyKind
+    at: Path
+    when: Callable[[str], bool] = lambda _: True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An account's own record.
+
+    Args:
+        get: reads it by ``{id}``.
+        keys: the identity keys in it; the first one is the account's locator.
+        name: the person's name, for people to compare.
+        created: when it was made.
+        used: when it was last used.
+        listed_too: whether a 404 counts only once the list of everybody agrees.
+    """
+
+    get: Call
+    keys: tuple[KeyAt, ...]
+    name: Path = ()
+    created: Path = ()
+    used: Path = ()
+    listed_too: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How accounts are found.
+
+    Args:
+        everybody: the list of all accounts.
+        compared: which field of a record each kind of the leaver's keys is compared with.
+        search: one call that finds by ``{value}``; without it everybody is listed and compared.
+        search_name: of the search, for the memory of its proof.
+        proves: the kind of key that the search looks at.
+        addresses_only: whether a user name is searched for only where it is an address.
+        empty: what a list of nobody proves. Nothing, where whoever made our credential must be in.
+    """
+
+    everybody: Listed
+    compared: Mapping[KeyKind, Path] = field(hash=False)
+    search: Listed | None = None
+    search_name: str = "query"
+    proves: KeyKind = KeyKind.EMAIL
+    addresses_only: bool = False
+    empty: Proof = Proof.UNPROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A sign-in as the record shows it: shut only while ``at`` says ``shut``; unsaid is open."""
+
+    at: Path
+    shut: object
+    ref: str = "{id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """An account whose sign-in the vendor lets nobody shut: its last owner, for instance."""
+
+    at: Path
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The front doors of one account, and the one write that shuts them.
+
+    Args:
+        doors: as the record shows them.
+        block: the write; ``thing`` is the record.
+        guards: accounts that need a person.
+        takes_all: words of the option that chooses ``block`` by which all the account held ends.
+        off_since: the vendor's own record of when the doors were shut.
+    """
+
+    doors: tuple[Door, ...]
+    block: Close
+    guards: tuple[Guard, ...] = ()
+    takes_all: frozenset[str] = frozenset()
+    off_since: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What health has read, for what only this vendor's can judge."""
+
+    values: Values
+    signed_in: SignedIn
+    lists: Mapping[str, list[Item]]
+    """First pages by operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestSpec:
+    """One vendor.
+
+    Args:
+        kind: registry name.
+        title: the product, for people.
+        category: what kind of door it is.
+        options: all that a system may say.
+        base_url: the one with the address.
+        auth: ways to sign in.
+        wire: how the API answers.
+        record: an account's own record.
+        finding: how accounts are found.
+        sign_in: the front doors.
+        permissions: of the vendor, each with its reason.
+        proves: what the read-back relies on.
+        lacking: summary and fix of a missing permission, by ``{missing}``.
+        holdings: what accounts hold.
+        outlives: what a revocation leaves.
+        things_outlive_it: whether what an account held may stand after the account is gone.
+        probe: the query by which health tries the list of accounts, where it is another.
+        examine: further problems, of this vendor only.
+        limit: what the vendor documents that one credential may do.
+        calls: about how many calls one leaver takes, read-back included.
+    """
+
+    kind: str
+    title: str
+    category: Category
+    options: tuple[OptionSpec, ...]
+    base_url: Option[str]
+    auth: tuple[Auth, ...]
+    wire: Wire
+    record: Record
+    finding: Finding
+    sign_in: SignIn
+    permissions: tuple[str, ...]
+    proves: str
+    lacking: tuple[str, str]
+    holdings: tuple[Holding, ...] = ()
+    outlives: tuple[Outlives, ...] = ()
+    things_outlive_it: bool = False
+    probe: Mapping[str, str | int] | None = field(default=None, hash=False)
+    examine: Callable[[Examined], Iterable[Problem]] = lambda _: ()
+    limit: Limit | None = None
+    calls: int = 6
