@@ -38,6 +38,8 @@ _LEARNT_OVER_S: Final = 10.0
 _LEARNT_LEAST: Final = 2.0
 _LEARNT_ROOM: Final = 4.0
 """What is learnt from a bare refusal is forgotten once so many times its pace went well."""
+_FEW: Final = 5
+"""Refusals that teach no pace where nobody stated a limit."""
 _NEWS: Final = 20
 
 
@@ -123,15 +125,17 @@ class Line:
         self._blocked_until = 0.0
         self._news: list[tuple[float, Told]] = []
         self._sent: deque[float] = deque(maxlen=256)
+        self._refusals: deque[float] = deque(maxlen=256)
         self._is_spent = False
         self._wake = asyncio.Event()
         self._feeding: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     def passes(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        self._sent.append(now)
-        return self.limit is None and now >= self._blocked_until
+        if self.limit is not None:
+            return False
+        self._sent.append(asyncio.get_running_loop().time())
+        return True
 
     async def aclose(self) -> None:
         """Stop asking; who waits still is let go by their own bounds."""
@@ -152,9 +156,9 @@ class Line:
             self._hand_out()
 
     def wait_s(self, calls: int, urgency: Urgency) -> float:
-        now = asyncio.get_running_loop().time()
-        if self.limit is None and now >= self._blocked_until:
+        if self.limit is None:
             return 0.0
+        now = asyncio.get_running_loop().time()
         sooner = sum(1 for other, _, turn in self._waiting if other < urgency and not turn.done())
         return max(0.0, self._blocked_until - now) + (sooner + calls - 1) * self._spacing
 
@@ -163,10 +167,10 @@ class Line:
         self.last_told = told
         if self._stated is None:
             self._learn(told, now)
-        if told.refused or told.left == 0:
-            self._stay_away(told, now)
         if self.limit is None:
             return
+        if told.refused or told.left == 0:
+            self._stay_away(told, now)
         self._news = [*self._news[-_NEWS:], (now - age_s, told)]
         if told.refused:
             self._feed()
@@ -178,10 +182,14 @@ class Line:
             if self.limit is None or self.limit.per != told.per:
                 self.limit, self._budget = stated, self._lessor or OwnBudget()
         elif told.refused and self.limit is None:
-            recent = sum(1 for sent in self._sent if sent > now - _LEARNT_OVER_S)
-            pace = max(_LEARNT_LEAST, recent / _LEARNT_OVER_S)
-            calls = round(pace * _LEARNT_ROOM * _LEARNT_OVER_S)
-            self.limit = Limit(calls, _LEARNT_OVER_S)
+            self._refusals.append(now)
+            calls = sum(1 for sent in self._sent if sent > now - _LEARNT_OVER_S)
+            refused = sum(1 for at in self._refusals if at > now - _LEARNT_OVER_S)
+            if refused < _FEW or refused * 10 < calls:
+                return  # whoever was refused waits; that is no reason for others to
+            pace = max(_LEARNT_LEAST, (calls - refused) / _LEARNT_OVER_S)
+            room = round(pace * _LEARNT_ROOM * _LEARNT_OVER_S)
+            self.limit = Limit(room, _LEARNT_OVER_S)
             self._budget = OwnBudget(Budget(share=1 / _LEARNT_ROOM))
 
     def _stay_away(self, told: Told, now: float) -> None:
@@ -223,16 +231,16 @@ class Line:
 
     async def _fed(self) -> None:
         """Lease while somebody waits; a turn that nobody takes lapses."""
-        while self._is_needed():
+        while self._is_needed() or self._seats:
             self._wake.clear()
             pause = await self._leased()
             self._hand_out()
+            if not self._is_needed():
+                continue  # seats are given back, for others
             await asyncio.sleep(_SHORTEST_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
-        if self._seats:  # given back, for others
-            await self._leased()
 
     def _is_needed(self) -> bool:
         self._waiting = [one for one in self._waiting if not one[2].done()]
@@ -244,8 +252,8 @@ class Line:
         loop, limit = asyncio.get_running_loop(), self.limit
         asked_at = loop.time()
         if limit is None:
-            self._turns.extend([max(asked_at, self._blocked_until)] * len(self._waiting))
-            return max(_SHORTEST_S, self._blocked_until - asked_at)
+            self._turns.extend([asked_at] * len(self._waiting))
+            return _SHORTEST_S
         news, self._news = self._news, []
         late, self._late_s = self._late_s, 0.0
         told = tuple((asked_at - sent_at, one) for sent_at, one in news)
@@ -282,6 +290,10 @@ class Line:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if self.limit and not self.limit.calls and self._seats:
+            while (turn := self._next_waiting()) is not None:  # a seat is all that is needed
+                self._busy += 1
+                turn.set_result(None)
         margin = self.limit.margin if self.limit else _AGAIN_S
         while self._turns and (late := loop.time() - self._turns[0]) >= 0:
             if late > max(margin, self._spacing):

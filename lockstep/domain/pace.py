@@ -22,7 +22,7 @@ _BURST_SHARE = 0.08
 HORIZON_S = 0.4
 """How far ahead turns are given out: an urgent call of another process waits no longer for them."""
 CUT = 0.7
-_LEAST_SHARE = 0.02
+_LEAST_SHARE = 0.1
 _QUIET_S, _MOST_QUIET_S = 30.0, 480.0
 _RAISE_PER_S = 0.01
 _LONGEST_BLOCK_S = 3600.0
@@ -330,7 +330,7 @@ def lease(
     return budget, Lease(
         turns=tuple(turn - now for turn in turns),
         seats=seats,
-        again_s=min(max(wait, HORIZON_S / 8), 1.0),
+        again_s=min(max(wait, HORIZON_S / 8 if limit.calls else HORIZON_S), 1.0),
         spacing=limit.spacing(budget.share),
         blocked_s=max(0.0, budget.blocked_until - now),
     )

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.kit.pace import Line
+from connectors.kit.pace import Line, NoTurnError
 from connectors.saas.instant import InstantConnector
 from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.pace import Band, Limit, Urgency
@@ -138,3 +138,71 @@ async def test_two_workers_stay_ahead_of_a_hard_limit(
 
     assert took <= 1.2 * least
     assert refused(workers) < 0.01 * asked(workers)
+
+
+async def test_a_limit_that_falls_half_way_is_followed_within_seconds(
+    database: Database, vendor: Vendor, stack: AsyncExitStack
+) -> None:
+    """Nobody said so but the vendor, by refusing; soon hardly a call is refused any more."""
+    await vendor.takes(10)
+    workers = await hired(stack, database, vendor, Limit(10), 2)
+    names = [f"L{number}" for number in range(40)]
+    loop = asyncio.get_running_loop()
+    fell_at = 0.0
+    async with asyncio.timeout(120), asyncio.TaskGroup() as group:
+        for number, worker in enumerate(workers):
+            group.create_task(worker.revoke(names[number::2], Urgency(Band.REVOKE, 3)))
+        await asyncio.sleep(5)
+        assert refused(workers) == 0
+        await vendor.takes(5)
+        fell_at = loop.time()
+    later = [
+        (at - fell_at, status)
+        for worker in workers
+        for at, status in worker.answers
+        if at > fell_at
+    ]
+    settled = [status for after, status in later if after > 5]
+
+    assert sum(status == 429 for _, status in later) <= 12
+    assert len(settled) > 30
+    assert settled.count(429) <= 0.02 * len(settled)
+
+
+async def test_a_dismissal_overtakes_the_resignations_of_another_worker(
+    database: Database, vendor: Vendor, stack: AsyncExitStack
+) -> None:
+    """The other worker has eight callers waiting all the time, and leaves the turns to it."""
+    await vendor.takes(10)
+    busy, urgent = await hired(stack, database, vendor, Limit(10), 2)
+    loop = asyncio.get_running_loop()
+    resigned = asyncio.create_task(
+        busy.revoke([f"R{number}" for number in range(40)], Urgency(Band.REVOKE, 4))
+    )
+    await asyncio.sleep(2)
+    began = loop.time()
+    await urgent.revoke([f"D{number}" for number in range(4)], Urgency(Band.REVOKE, 1))
+    took = loop.time() - began
+    resigned.cancel()
+    await asyncio.gather(resigned, return_exceptions=True)
+
+    alone = 4 * CALLS / 10
+    assert took < alone * 1.2 + 0.6, "a fair share would have taken twice as long"
+
+
+async def test_without_an_answer_of_the_database_nobody_waits_for_ever(
+    database: Database, vendor: Vendor, stack: AsyncExitStack
+) -> None:
+    """The call is given up within its bound, as a fault of our pace."""
+    [worker] = await hired(stack, database, vendor, Limit(10), 1)
+    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", pool_size=1)
+    stack.push_async_callback(engine.dispose)
+    line = Line(Limit(10), PaceLeases(engine, "instant", "lost"))
+    stack.push_async_callback(line.aclose)
+    until = asyncio.get_running_loop().time() + 0.5
+    with pytest.raises(NoTurnError):
+        async with line.turn(Urgency(), until=until):
+            raise AssertionError("it had no turn")
+
+    await worker.revoke(["L1"], Urgency(Band.REVOKE, 1))
+    assert refused([worker]) == 0
