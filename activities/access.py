@@ -16,15 +16,21 @@ from connectors.base import OUR_PACE, Connector, ConnectorFault, Transcript
 from connectors.kit.pace import OPEN, Pacer
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import HOME_PATIENCE, REHEARSE_TIMEOUT
-from lockstep.domain.access import Access, Observation
-from lockstep.domain.clocks import VendorClock, skew_of
-from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
-from lockstep.domain.finding import Absence, absence, not_read
-from lockstep.domain.numbering import Numbering
-from lockstep.domain.outcomes import RevocationState, reckon
+from lockstep.domain.cases.clocks import VendorClock, skew_of
+from lockstep.domain.cases.outcomes import RevocationState, reckon
+from lockstep.domain.intake.numbering import Numbering
 from lockstep.domain.pace import LAST, Band, Urgency
-from lockstep.evidence.entries import Entry, EntryKind, access_data, aside_data, exchange_data
-from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
+from lockstep.domain.systems.access import Access, Observation
+from lockstep.domain.systems.faults import OF_SYSTEM, FaultCategory, rule_for
+from lockstep.domain.systems.finding import Absence, absence, not_read
+from lockstep.evidence.ledger.entries import (
+    Entry,
+    EntryKind,
+    access_data,
+    aside_data,
+    exchange_data,
+)
+from lockstep.evidence.ledger.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 from lockstep.storage.cases.candidates import seal_candidates
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.engine.clocks import Now, Reading, own_now

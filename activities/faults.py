@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from connectors.base import OUR_PACE, ConnectorFault
 from lockstep.contracts.policies import HEARTBEAT_EVERY, NOT_THERE_PAUSE, VENDOR_RETRY
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.reads import UnknownCaseError
 from lockstep.storage.engine.clocks import ClockError
 from lockstep.storage.privacy.subjects import SubjectErasedError

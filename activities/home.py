@@ -22,7 +22,7 @@ from activities.condition import Condition
 from connectors.base import OUR_PACE
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import HOME_PATIENCE
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 
 ELSEWHERE = "elsewhere"
 """The category of a try that is left to the system's own queue; nothing was done."""

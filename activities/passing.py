@@ -14,7 +14,9 @@ from functools import partial
 
 from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.kit.steps import fault_of, first_of, unread
-from lockstep.domain.access import (
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.intake.numbering import Numbering
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -23,10 +25,8 @@ from lockstep.domain.access import (
     Observation,
     Unread,
 )
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Absence, absence, judge, not_read
-from lockstep.domain.numbering import Numbering
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Absence, absence, judge, not_read
 from lockstep.storage.systems.revocations import Progress, Revocation
 
 _ONE_HR_SYSTEM = Numbering()

@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities.faults import guarded, require_begun
 from lockstep.contracts import payloads as p
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.closing import Closing
 from lockstep.storage.intake.unheard import UnheardError

@@ -25,7 +25,7 @@ from bench.stage import SOURCE, Stage
 from bench.workload import BARE_QUEUE, BareFanOut, BareInput
 from lockstep.contracts.payloads import CaseResult
 from lockstep.control.intake.events import TerminationEvent
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.cases.terminations import TerminationKind
 
 _LOOK_S = 0.01
 _LOOK_MANY_S = 0.1

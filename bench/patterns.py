@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from bench.load import Bare, Ours, Run, closed_loop, event_body, store, until
 from bench.stage import SOURCE, Stage
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.cases.terminations import TerminationKind
 
 QUIET_CORES = 0.1
 """More than this used by strangers, and a run says more about them than about us."""

@@ -26,7 +26,7 @@ from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.runstate import read_run_state
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.settings.signing import default_origin
 from lockstep.storage.engine.database import create_engine

@@ -13,7 +13,10 @@ from datetime import timedelta
 from typing import Final, Protocol, runtime_checkable
 
 from connectors.kit.pace import OPEN, Pacer
-from lockstep.domain.access import (
+from lockstep.domain.cases.clocks import worse_skew
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.pace import LAST, Limit, Urgency
+from lockstep.domain.systems.access import (
     Account,
     Action,
     Category,
@@ -22,10 +25,7 @@ from lockstep.domain.access import (
     Location,
     Observation,
 )
-from lockstep.domain.clocks import worse_skew
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.leavers import LeaverKeys
-from lockstep.domain.pace import LAST, Limit, Urgency
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 OUR_PACE: Final = "our_pace_not_a_refusal_of_the_vendor"
 """The code of a fault that says that it was not our turn in time."""
@@ -136,9 +136,9 @@ class Connector(Protocol):
         """Search by every usable key; never change anything, never decide.
 
         Every account that a search returns is a `Match`, with all keys that the vendor holds of
-        it; `lockstep.domain.finding` decides whose it is. A search that found nobody says how it
-        is known that it could have found somebody (`Proof`; `connectors.kit.proving`). One that
-        failed while another found somebody is in ``unread`` (`connectors.kit.searching`): an
+        it; `lockstep.domain.systems.finding` decides whose it is. A search that found nobody says
+        how it is known that it could have found somebody (`Proof`; `connectors.kit.proving`). One
+        that failed while another found somebody is in ``unread`` (`connectors.kit.searching`): an
         account that is known must not stay open because of it.
 
         Args:

@@ -20,9 +20,9 @@ from connectors.base import OUR_PACE, ConnectorFault, Transcript
 from connectors.kit.limits import RESETS, is_throttling, plain_wait, reset_wait, told_of
 from connectors.kit.pace import OPEN, NoTurnError, Pacer
 from connectors.transport import vendor_transport
-from lockstep.domain.access import Exchange
-from lockstep.domain.clocks import answer_time
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.cases.clocks import answer_time
+from lockstep.domain.systems.access import Exchange
+from lockstep.domain.systems.faults import FaultCategory
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TOO_LARGE = "answer_too_large"

@@ -42,7 +42,7 @@ from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.runtime.load import LoopLag
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
 from lockstep.control.runtime.sandboxing import sandboxed
-from lockstep.domain.numbering import Numbering
+from lockstep.domain.intake.numbering import Numbering
 from lockstep.settings import Settings
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import PinnedPolicy, pin

@@ -8,8 +8,8 @@ from typing import TypeVar
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import Outcome
+from lockstep.domain.cases.outcomes import Outcome
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from workflows.door import Door
 
 Result = TypeVar("Result")

@@ -25,8 +25,8 @@ from temporalio.exceptions import (
 
 from lockstep.contracts import names, policies, stubs
 from lockstep.contracts import payloads as p
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from workflows import patches
 from workflows.answers import category_of, keeps_trying, known_category, nobody_known, ours
 from workflows.door import Door

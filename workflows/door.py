@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockstep.contracts.payloads import Decision, DecisionKind, DoorSoFar, SystemPlan
-from lockstep.domain.outcomes import Outcome
+from lockstep.domain.cases.outcomes import Outcome
 
 
 @dataclass(slots=True)

@@ -29,8 +29,8 @@ from connectors.anchors.base import (
 from connectors.anchors.posting import post_bounded
 from connectors.base import OptionSpec
 from connectors.http import require_safe_url
-from lockstep.evidence.notes import NoteError, split_note
-from lockstep.evidence.verify.heads import WitnessKey, cosignatures
+from lockstep.evidence.format.notes import NoteError, split_note
+from lockstep.evidence.verify.heads.heads import WitnessKey, cosignatures
 from lockstep.evidence.verify.report import RefutedError, UnusableError
 
 KIND = "witness"

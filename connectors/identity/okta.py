@@ -47,7 +47,8 @@ from connectors.identity.okta_user import (
     open_lists,
 )
 from connectors.kit.steps import unread
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -58,7 +59,6 @@ from lockstep.domain.access import (
     Observation,
     Unread,
 )
-from lockstep.domain.leavers import LeaverKeys
 
 _Refs = tuple[str, ...] | None | ConnectorFault
 

@@ -28,8 +28,8 @@ from connectors.identity.okta_lists import (
     READ_USERS,
 )
 from connectors.identity.okta_user import OktaUser, read_user
-from lockstep.domain.access import AccessKind
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind
+from lockstep.domain.systems.faults import FaultCategory
 
 DIALECT = Dialect(
     connector=KIND,

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from connectors.base import ConnectorFault
 from connectors.http import Answer
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 
 KIND = "okta"
 _T = TypeVar("_T")

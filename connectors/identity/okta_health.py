@@ -11,8 +11,8 @@ from connectors.identity.okta_lists import MANAGE_GROUPS, MANAGE_ROLES, MANAGE_U
 from connectors.identity.okta_options import OktaOptions
 from connectors.identity.okta_search import BY_LOGIN, EMAIL, Searches, Way
 from connectors.identity.okta_user import OktaUser
-from lockstep.domain.access import AccessKind, Health, Problem, ProblemSeverity, Proof
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind, Health, Problem, ProblemSeverity, Proof
+from lockstep.domain.systems.faults import FaultCategory
 
 # Roles that let their holder change users; a custom role's rights cannot be read with our scopes.
 _CHANGING_ROLES = frozenset({"SUPER_ADMIN", "ORG_ADMIN", "USER_ADMIN", "CUSTOM"})

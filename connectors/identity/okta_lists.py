@@ -8,8 +8,8 @@ from typing import Any
 
 from connectors.identity.okta_faults import fault_of
 from connectors.identity.okta_user import OktaUser
-from lockstep.domain.access import AccessKind
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind
+from lockstep.domain.systems.faults import FaultCategory
 
 READ_USERS = "okta.users.read"
 MANAGE_USERS = "okta.users.manage"

@@ -30,9 +30,9 @@ from connectors.identity.okta_search import (
 from connectors.identity.okta_user import OktaUser, door, is_under, keys_of, listed_match
 from connectors.kit.proving import together
 from connectors.kit.searching import Searching
-from lockstep.domain.access import Location, Match, Proof, Search
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Location, Match, Proof, Search
+from lockstep.domain.systems.keys import comparable
 
 _STRENGTH = list(KeyKind)
 _BY_ID = Way("users.get", KeyKind.ACCOUNT_ID)

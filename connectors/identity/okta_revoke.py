@@ -33,8 +33,8 @@ from connectors.identity.okta_lists import known_refs
 from connectors.identity.okta_options import DirectoryUsers, Disable, OktaOptions
 from connectors.identity.okta_user import ACTIVE, ALL, APPS, DEPROVISIONED, SUSPENDED, OktaUser
 from connectors.kit.steps import Step, carry_out
-from lockstep.domain.access import Access, AccessKind, Action, Observation
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Access, AccessKind, Action, Observation
+from lockstep.domain.systems.faults import FaultCategory
 
 _ORDER = {kind: place for place, kind in enumerate(AccessKind)}
 _REFUSED = frozenset({FaultCategory.PERMISSION_MISSING, FaultCategory.UNEXPECTED_ANSWER})

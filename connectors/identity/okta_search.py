@@ -16,9 +16,9 @@ from connectors.identity.okta_api import OktaApi, is_no_search
 from connectors.identity.okta_options import OktaOptions
 from connectors.identity.okta_user import OktaUser, is_under, listed_match, strong_attributes
 from connectors.kit.proving import Prover
-from lockstep.domain.access import Match, Proof
-from lockstep.domain.keys import comparable, local_part
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.systems.access import Match, Proof
+from lockstep.domain.systems.keys import comparable, local_part
 
 _ME = "me"
 

@@ -11,7 +11,8 @@ from connectors.http import Answer, vendor_instant
 from connectors.identity.okta_faults import unexpected
 from connectors.identity.okta_options import Disable, OktaOptions
 from connectors.kit.instants import told_instant
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -20,8 +21,7 @@ from lockstep.domain.access import (
     Residual,
     Unread,
 )
-from lockstep.domain.keys import comparable, local_part
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.systems.keys import comparable, local_part
 
 ACTIVE = "ACTIVE"
 SUSPENDED = "SUSPENDED"
@@ -111,7 +111,7 @@ def keys_of(user: OktaUser, options: OktaOptions) -> tuple[Key, ...]:
 def is_under(user: OktaUser, key: Key, options: OktaOptions) -> bool:
     """Whether Okta itself holds ``key`` of the user, or a login that begins with it.
 
-    The law says what each is worth (`lockstep.domain.finding`).
+    The law says what each is worth (`lockstep.domain.systems.finding`).
     """
     wanted = comparable(key.kind, key.value)
     if not wanted or key.kind is KeyKind.EXTERNAL_ID:

@@ -14,8 +14,8 @@ import httpx
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect, VendorHttp
 from connectors.kit.pages import Item, Pager, Params, Shape, Walk, Whole
-from lockstep.domain.access import Access, Action
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Access, Action
+from lockstep.domain.systems.faults import FaultCategory
 
 Words = Mapping[str, str]
 """What the braces of a call are filled with; ``id`` and ``ref`` are the vendor's own ids."""

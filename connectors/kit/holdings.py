@@ -18,8 +18,8 @@ from connectors.kit.calls import Api, Call, Listed, Words, actions
 from connectors.kit.options import Option, Values
 from connectors.kit.pages import Item
 from connectors.kit.steps import AT_ONCE, attempt, fault_of, in_order, unread
-from lockstep.domain.access import Access, AccessKind, Action, Unread
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Access, AccessKind, Action, Unread
+from lockstep.domain.systems.faults import FaultCategory
 
 Test = Callable[[Item], bool]
 Step = Callable[[], Awaitable[Sequence[Action]]]

@@ -13,9 +13,9 @@ from connectors.kit.proving import Prover
 from connectors.kit.records import Records
 from connectors.kit.searching import Searching
 from connectors.kit.spec import Finding
-from lockstep.domain.access import Location, Match, Proof, Search
-from lockstep.domain.keys import comparable, local_part
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Location, Match, Proof, Search
+from lockstep.domain.systems.keys import comparable, local_part
 
 
 class Locator:

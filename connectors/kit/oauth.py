@@ -15,7 +15,7 @@ import httpx
 
 from connectors.base import ConnectorFault
 from connectors.http import Dialect, retry_after
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 _EARLY_S = 60.0
 

@@ -16,9 +16,9 @@ from enum import StrEnum
 import idna
 
 from connectors.base import ConnectorFault
-from lockstep.domain.access import Match, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.access import Match, Proof
+from lockstep.domain.systems.faults import FaultCategory
 
 LIFE_S = 24 * 3600.0
 """A proof is made anew once a day, and by every new process."""

@@ -10,8 +10,8 @@ from connectors.kit.options import Values
 from connectors.kit.pages import Item, Path, at
 from connectors.kit.residuals import shown
 from connectors.kit.spec import Door, RestSpec
-from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.systems.access import Access, AccessKind, Account, Match, Observation, Unread
 
 
 class Records:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from connectors.kit.options import Option, Values
-from lockstep.domain.access import Residual
+from lockstep.domain.systems.access import Residual
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from connectors.kit.residuals import shown
 from connectors.kit.searching import Searching
 from connectors.kit.spec import Examined, RestSpec
 from connectors.kit.steps import attempt
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import (
     AccessKind,
     Account,
     Action,
@@ -31,8 +32,7 @@ from lockstep.domain.access import (
     Observation,
     Problem,
 )
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 _SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
 

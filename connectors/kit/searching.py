@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from connectors.base import ConnectorFault
 from connectors.kit.steps import attempt, first_of, unread
-from lockstep.domain.access import AccessKind, Location, Match
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind, Location, Match
+from lockstep.domain.systems.faults import FaultCategory
 
 T = TypeVar("T")
 Search = Callable[[], Awaitable[T]]

@@ -12,9 +12,9 @@ from connectors.kit.holdings import Close, Holding
 from connectors.kit.options import Option, Values
 from connectors.kit.pages import Item, Path
 from connectors.kit.residuals import Outlives
-from lockstep.domain.access import Category, Problem, Proof
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.pace import Limit
+from lockstep.domain.systems.access import Category, Problem, Proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TypeVar
 
 from connectors.base import ConnectorFault
-from lockstep.domain.access import AccessKind, Action, Unread
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind, Action, Unread
+from lockstep.domain.systems.faults import FaultCategory
 
 AT_ONCE = 4
 """Calls under way at a time for one account: a vendor's limit is shared by many leavers."""

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from connectors.openid.errors import OpenIdError, Said
 from connectors.openid.provider import NOT_US, Metadata, OpenIdProvider
 from connectors.openid.tokens import ALGORITHMS
-from lockstep.domain.access import Problem, ProblemSeverity
+from lockstep.domain.systems.access import Problem, ProblemSeverity
 
 _NO_CODE = "lockstep-doctor-asks-whether-you-know-us"
 

@@ -24,9 +24,9 @@ from connectors.saas.aws_iam import IamUsers
 from connectors.saas.aws_match import Usable, failed, joined
 from connectors.saas.aws_settings import OPTIONS, read_settings
 from connectors.saas.aws_sso import IdentityCenterUsers, is_user_id
-from lockstep.domain.access import Account, Action, Category, Health, Location, Observation
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import Account, Action, Category, Health, Location, Observation
+from lockstep.domain.systems.faults import FaultCategory
 
 KIND = "aws"
 

@@ -12,8 +12,8 @@ from botocore import exceptions
 
 from connectors.base import ConnectorFault
 from connectors.http import Dialect, retry_after
-from lockstep.domain.access import Exchange
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Exchange
+from lockstep.domain.systems.faults import FaultCategory
 
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _DIALECT = Dialect("aws")

@@ -9,8 +9,8 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.saas.aws_http import AwsCalls
 from connectors.saas.aws_settings import AwsSettings
 from connectors.saas.aws_sso import IdentityCenterUsers
-from lockstep.domain.access import Health, Problem, ProblemSeverity
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.systems.access import Health, Problem, ProblemSeverity
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 _FIND = (
     ("iam:ListUsers", "find the user, also after a rename"),

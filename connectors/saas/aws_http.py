@@ -25,9 +25,9 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.http import date_instant
 from connectors.saas.aws_faults import Faults, GoneFault, bounded
 from connectors.saas.aws_settings import AwsSettings
-from lockstep.domain.access import Exchange
-from lockstep.domain.clocks import answer_time
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.cases.clocks import answer_time
+from lockstep.domain.systems.access import Exchange
+from lockstep.domain.systems.faults import FaultCategory
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse

@@ -30,7 +30,8 @@ from connectors.saas.aws_iam_ways import (
     rows,
 )
 from connectors.saas.aws_settings import AwsSettings
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -40,8 +41,7 @@ from lockstep.domain.access import (
     Residual,
     Unread,
 )
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory
 
 # GetSessionToken and GetFederationToken: at most 36 hours (STS API reference).
 _TEMPORARY_CREDENTIALS_S = 129_600

@@ -15,9 +15,9 @@ from connectors.kit.proving import is_among, shape_of
 from connectors.saas.aws_http import AwsCalls, need
 from connectors.saas.aws_match import Finds, distinct
 from connectors.saas.aws_settings import AwsSettings
-from lockstep.domain.access import Account, Location, Match, Proof
-from lockstep.domain.keys import comparable, local_part
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Account, Location, Match, Proof
+from lockstep.domain.systems.keys import comparable, local_part
 
 PAGE = {"MaxItems": 1000}
 _NAMES = (KeyKind.USERNAME, KeyKind.EMAIL)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.saas.aws_settings import AwsSettings
-from lockstep.domain.access import Access, AccessKind
+from lockstep.domain.systems.access import Access, AccessKind
 
 LOGIN_PROFILE = Access(AccessKind.SIGN_IN, "login_profile")
 ANY_REQUEST = Access(AccessKind.SIGN_IN, "any_request")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from connectors.kit.proving import together
-from lockstep.domain.access import Location, Match, Proof, Search
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Location, Match, Proof, Search
 
 _STRENGTH = list(KeyKind)
 Usable = Callable[[LeaverKeys], list[Key]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from connectors.base import ConnectorOptions
 from connectors.kit import options
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
 
 _TWELVE_HOURS = 43_200
 _NOT_IN_SESSION_NAME = re.compile(r"[^\w+=,.@-]+", re.ASCII)

@@ -26,7 +26,8 @@ from connectors.saas.aws_faults import GoneFault
 from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of, need
 from connectors.saas.aws_settings import AwsSettings
 from connectors.saas.aws_sso_find import Finder, Instance, describe
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -36,8 +37,7 @@ from lockstep.domain.access import (
     Residual,
     Unread,
 )
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory
 
 USER = Access(AccessKind.SIGN_IN, "user")
 

@@ -19,9 +19,9 @@ from connectors.kit.searching import Searching
 from connectors.saas.aws_http import AwsCalls, need
 from connectors.saas.aws_match import Finds, distinct
 from connectors.saas.aws_settings import AwsSettings
-from lockstep.domain.access import Account, Location, Match, Observation, Proof
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Account, Location, Match, Observation, Proof
+from lockstep.domain.systems.keys import comparable
 
 _ENTERPRISE = "aws:identitystore:enterprise"
 _SAMPLE = 100

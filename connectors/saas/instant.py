@@ -24,7 +24,8 @@ from connectors.http import Answer, Dialect, VendorHttp, vendor_instant
 from connectors.kit import options
 from connectors.kit.options import read_options
 from connectors.kit.searching import Searching
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -38,8 +39,7 @@ from lockstep.domain.access import (
     Proof,
     Search,
 )
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 KIND = "instant"
 _GONE = 404

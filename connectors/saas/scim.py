@@ -28,7 +28,8 @@ from connectors.saas.scim_leaving import Leaving
 from connectors.saas.scim_search import ScimSearch
 from connectors.saas.scim_sign_in import SignIn
 from connectors.saas.scim_wire import Profile
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -41,8 +42,7 @@ from lockstep.domain.access import (
     ProblemSeverity,
     Unread,
 )
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 
 class ScimConnector:

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import MAX_ANSWER_BYTES, Answer, VendorHttp
 from connectors.saas import scim_wire as wire
-from lockstep.domain.access import Access, AccessKind, Action
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.systems.access import Access, AccessKind, Action
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 
 KIND = "scim"
 PAGE = 100

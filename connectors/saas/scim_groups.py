@@ -33,8 +33,8 @@ from connectors.saas.scim_members import (
     own_groups,
 )
 from connectors.saas.scim_pages import LONG_ANSWER_BYTES, Walk
-from lockstep.domain.access import AccessKind, Unread
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind, Unread
+from lockstep.domain.systems.faults import FaultCategory
 
 _SAMPLE = 10
 _READ_AT_MOST = 3

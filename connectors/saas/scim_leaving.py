@@ -32,8 +32,8 @@ from connectors.saas.scim_client import (
 )
 from connectors.saas.scim_groups import ScimGroups
 from connectors.saas.scim_members import Membership, members_of
-from lockstep.domain.access import AccessKind, Action
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind, Action
+from lockstep.domain.systems.faults import FaultCategory
 
 _OPERATION = "groups.remove_member"
 _VERSIONED = (STALE, VERSION_WANTED)

@@ -13,8 +13,8 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from connectors.saas import scim_wire as wire
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.keys import comparable
 
 _CAPS = frozenset({50, 250})
 _EVERY = 100

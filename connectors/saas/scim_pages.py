@@ -16,7 +16,7 @@ from connectors.http import TOO_LARGE
 from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import PAGE, Page, ScimClient, fault
 from connectors.saas.scim_members import may_be_cut
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 
 LONG_ANSWER_BYTES = 48 * 1024 * 1024
 """Bound of one page: a group of 50,000 members is about ten megabytes."""

@@ -2,7 +2,7 @@
 
 Filters are the quick way. Where they find nobody, each must show that it finds somebody known;
 else everybody is listed and compared. The law of whose account it is lies elsewhere
-(`lockstep.domain.finding`).
+(`lockstep.domain.systems.finding`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from connectors.saas import scim_wire as wire
 from connectors.saas.scim_client import PAGE, Page, ScimClient, fault, passes, refuses
 from connectors.saas.scim_pages import LONG_ANSWER_BYTES, Walk
 from connectors.saas.scim_wire import Query
-from lockstep.domain.access import Location, Match, Proof, Search
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Location, Match, Proof, Search
+from lockstep.domain.systems.faults import FaultCategory
 
 _UNSHOWN_AT_MOST = 3
 

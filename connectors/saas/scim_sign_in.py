@@ -28,8 +28,8 @@ from connectors.saas.scim_client import (
     path_of,
 )
 from connectors.saas.scim_wire import Profile
-from lockstep.domain.access import AccessKind, Action
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import AccessKind, Action
+from lockstep.domain.systems.faults import FaultCategory
 
 _BROKEN = 500
 _MISSING = frozenset({*NO_METHOD, GONE, _BROKEN})

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from connectors.kit.instants import told_instant
-from lockstep.domain.access import Access, AccessKind, Account, Match, Observation, Unread
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Access, AccessKind, Account, Match, Observation, Unread
+from lockstep.domain.systems.keys import comparable
 
 CONTENT_TYPE = "application/scim+json"
 PLAIN_CONTENT_TYPE = "application/json"

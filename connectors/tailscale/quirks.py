@@ -14,7 +14,7 @@ from connectors.kit.calls import Words
 from connectors.kit.options import Option
 from connectors.kit.pages import Item
 from connectors.kit.spec import Examined
-from lockstep.domain.access import Problem, ProblemSeverity
+from lockstep.domain.systems.access import Problem, ProblemSeverity
 
 _EXPIRY_WARNING: Final = timedelta(days=14)
 _SIGHT_SCOPES: Final = ("api_access_tokens", "oauth_keys:read")

@@ -25,8 +25,8 @@ from connectors.kit.residuals import Outlives
 from connectors.kit.rest import manifest_of
 from connectors.kit.spec import Door, Finding, Guard, KeyAt, Record, RestSpec, SignIn
 from connectors.tailscale import quirks
-from lockstep.domain.access import AccessKind, Category
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.access import AccessKind, Category
 
 KIND = "tailscale"
 

@@ -9,37 +9,22 @@ from typing import Annotated
 import typer
 
 import lockstep
-from lockstep.cli import (
-    access,
-    anchors,
-    brake,
-    case_list,
-    cases,
-    demo,
-    doctor,
-    events,
-    evidence,
-    evidence_job,
-    init,
-    ledger,
-    ledger_refold,
-    notices,
-    pick,
-    requests,
-    retry,
-    score,
-    servers,
-    stuck,
-    subject,
-    system,
-    system_retry,
-    terminate,
-    up,
-    verify,
-    withdraw_key,
-)
+from lockstep.cli.cases import case as cases
+from lockstep.cli.cases import list as case_list
+from lockstep.cli.cases import pick, requests, retry, stuck, withdraw_key
 from lockstep.cli.context import FAILED, finish
+from lockstep.cli.intake import brake, events, terminate
+from lockstep.cli.ledger import anchors
+from lockstep.cli.ledger import commands as ledger
+from lockstep.cli.ledger import refold as ledger_refold
+from lockstep.cli.packs import evidence, verify
+from lockstep.cli.packs import job as evidence_job
+from lockstep.cli.people import access, notices, subject
+from lockstep.cli.runtime import demo, doctor, init, servers, up
+from lockstep.cli.score import commands as score
 from lockstep.cli.signals import answer_signals
+from lockstep.cli.systems import retry as system_retry
+from lockstep.cli.systems import system
 
 app = typer.Typer(
     name="lockstep",

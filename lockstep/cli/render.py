@@ -15,8 +15,8 @@ from lockstep.control.cases.wording import (
     status_of,
     suggestion_of,
 )
-from lockstep.domain.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.cases.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
+from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.sweeping import Loss
 from lockstep.storage.cases.records import CaseView, RevocationRow
 from lockstep.storage.runtime.stalled import Stalled, StalledCase

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 
 
 @dataclass(frozen=True, slots=True)

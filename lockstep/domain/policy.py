@@ -8,10 +8,10 @@ from datetime import time, timedelta
 from enum import StrEnum
 from typing import Any
 
-from lockstep.domain.access import Category
-from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.cases.clocks import VENDOR_CLOCK_TOLERANCE
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.systems.access import Category
 
 
 class Tier(StrEnum):

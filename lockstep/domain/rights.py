@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lockstep.domain.remit import Remit
+from lockstep.domain.intake.remit import Remit
 
 
 class Permission(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 
 PATIENCE = timedelta(seconds=60)
 """How long a workflow that runs may be seen not to do what it should before it is replaced."""

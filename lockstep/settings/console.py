@@ -12,11 +12,11 @@ from connectors.http import require_safe_url
 from connectors.openid.client import ClientAuth
 from lockstep.control.people.oidc import Group, Reading
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.settings.tables import MOST_PLACES, Duration, PlaceName, SecretRef, Table
 
 EVERY = "*"

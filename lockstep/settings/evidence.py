@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from connectors.http import require_safe_url
 from lockstep.control.score.rules import Rules
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission
 from lockstep.scorecard.dimension import check_weights
 from lockstep.scorecard.penalties import Terms

@@ -19,15 +19,15 @@ from lockstep.control.intake.places import Places
 from lockstep.control.intake.webhook_secret import webhook_key
 from lockstep.control.people.tokens import TokenError, Tokens
 from lockstep.control.runtime.temporal import TemporalAddress
-from lockstep.domain.access import Category
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
-from lockstep.domain.place_names import PlaceList
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
+from lockstep.domain.intake.place_names import PlaceList
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
-from lockstep.domain.remit import Remit
 from lockstep.domain.rights import Permission
-from lockstep.evidence.notes import NoteError, Signer
+from lockstep.domain.systems.access import Category
+from lockstep.evidence.format.notes import NoteError, Signer
 from lockstep.settings.console import (
     EVERY,
     BrakeTable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from lockstep.evidence.notes import FileSigner, NoteError
+from lockstep.evidence.format.notes import FileSigner, NoteError
 
 _SEED = 32
 """Bytes of an Ed25519 private key (RFC 8032)."""

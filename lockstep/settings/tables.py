@@ -22,13 +22,13 @@ from pydantic import (
 from connectors.kit.pace import limit_of
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.domain import pace
-from lockstep.domain.access import Category
-from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE
-from lockstep.domain.place_names import shape, tidy, trouble_of
+from lockstep.domain.cases.clocks import VENDOR_CLOCK_TOLERANCE
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.intake.place_names import shape, tidy, trouble_of
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.policy import DEFAULT_WATCH, Tier
-from lockstep.domain.remit import Remit
-from lockstep.domain.terminations import TerminationKind
-from lockstep.domain.waking import PER_MINUTE
+from lockstep.domain.systems.access import Category
+from lockstep.domain.systems.waking import PER_MINUTE
 
 SYSTEM_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")

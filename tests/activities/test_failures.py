@@ -23,8 +23,8 @@ from lockstep.contracts.payloads import (
     DecisionKind,
     RevokeInput,
 )
-from lockstep.domain.access import AccessKind, Unread
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.systems.access import AccessKind, Unread
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.storage.engine.database import create_engine
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import EMAIL, NAME, SYSTEM, WORKER, Casework

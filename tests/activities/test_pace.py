@@ -12,10 +12,10 @@ from activities.condition import Condition
 from connectors.base import OUR_PACE, ConnectorFault, Transcript
 from connectors.kit.pace import Line
 from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInput
-from lockstep.domain.access import Health, Problem
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.pace import Band, Limit
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.systems.access import Health, Problem
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.systems.revocations import Revocations
 from tests.activities.conftest import Bench, Probe, environment
 from tests.support.casework import SYSTEM

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.condition import Condition
 from activities.home import HomeActivities
 from lockstep.contracts.payloads import HomeInput, HomeTry, RehearseInput
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.storage.systems.pauses import NewPause, Pause, Pauses
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import OTHER, SYSTEM, TENANT

@@ -12,12 +12,12 @@ from temporalio.exceptions import ApplicationError
 from activities.access import AccessActivities
 from activities.condition import Condition
 from lockstep.contracts.payloads import RevokeInput
-from lockstep.domain.access import Account, Location, Match, Proof, Search
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.numbering import Numbering
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.outcomes import RevocationState
+from lockstep.domain.intake.numbering import Numbering
+from lockstep.domain.systems.access import Account, Location, Match, Proof, Search
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.rows import pin
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import (

@@ -8,9 +8,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInput
-from lockstep.domain.access import Access, AccessKind, Health, Problem
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.cases.terminations import TerminationAction
+from lockstep.domain.systems.access import Access, AccessKind, Health, Problem
+from lockstep.domain.systems.faults import FaultCategory
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import (
     EMAIL,

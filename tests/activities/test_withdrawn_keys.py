@@ -6,8 +6,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, WatchInput
-from lockstep.domain.keys import WithdrawalError
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.keys import WithdrawalError
 from lockstep.storage.cases.closing import Closing
 from lockstep.storage.cases.rows import Said
 from lockstep.storage.cases.withdrawing import AloneError, Withdrawals

@@ -15,8 +15,8 @@ from lockstep.cli.render import times_of
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.questions import Question, to_moment
 from lockstep.control.score.rules import Rules
-from lockstep.evidence.case_book import CaseBook
-from lockstep.evidence.history import History, facts_document, facts_from_document
+from lockstep.evidence.ledger.case_book import CaseBook
+from lockstep.evidence.ledger.history import History, facts_document, facts_from_document
 from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import Window, judge

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lockstep.control.packs.export import Pack
-from lockstep.evidence.dsse import seal_envelope
+from lockstep.evidence.format.dsse import seal_envelope
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.text_files import json_bytes
-from lockstep.evidence.plain import plain_bytes
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Verdict
 from tests.agreement.checks import same

@@ -17,15 +17,19 @@ from typing import Any
 import pytest
 
 from lockstep.cli import render
-from lockstep.evidence import amendments, dsse, fold, history
-from lockstep.evidence.case_book import CaseBook
-from lockstep.evidence.feeds import FeedBook
-from lockstep.evidence.history import facts_document, facts_from_document
-from lockstep.evidence.notes import split_note
-from lockstep.evidence.pack import case_document, draw, population, scores
-from lockstep.evidence.pack.population_files import Table
-from lockstep.evidence.plain import instant_ms
-from lockstep.evidence.verify import figures, heads, people, sample
+from lockstep.evidence.format import dsse
+from lockstep.evidence.format.notes import split_note
+from lockstep.evidence.format.plain import instant_ms
+from lockstep.evidence.ledger import amendments, fold, history
+from lockstep.evidence.ledger.case_book import CaseBook
+from lockstep.evidence.ledger.feeds import FeedBook
+from lockstep.evidence.ledger.history import facts_document, facts_from_document
+from lockstep.evidence.pack import scores
+from lockstep.evidence.pack.cases import document as case_document
+from lockstep.evidence.pack.people import draw, population
+from lockstep.evidence.pack.people.population_files import Table
+from lockstep.evidence.verify.content import figures, people, sample
+from lockstep.evidence.verify.heads import heads
 from lockstep.scorecard import counting, explain, judging, metric
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.measures import Durations

@@ -9,7 +9,7 @@ from typing import Any
 import openpyxl
 
 from lockstep.control.packs.export import Pack
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.evidence.pack.text_files import neutral
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Level, Report, Verdict

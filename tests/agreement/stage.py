@@ -11,13 +11,13 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import Access, AccessKind, Account, Action, Observation
-from lockstep.domain.clocks import VendorClock
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus, Closing, reckon
+from lockstep.domain.cases.clocks import VendorClock
+from lockstep.domain.cases.outcomes import CaseStatus, Closing, reckon
+from lockstep.domain.cases.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.policy import Policy
-from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.domain.systems.access import Access, AccessKind, Account, Action, Observation
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.closing import Closing as Closed
 from lockstep.storage.cases.records import CaseView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.cases.terminations import TerminationKind
 from tests.support.histories import (
     DAY,
     HOUR,

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.storage.engine.keyring import Keyring
 from tests.agreement.checks import Asked

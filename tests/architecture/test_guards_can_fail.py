@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.domain import remit
+from lockstep.domain.intake import remit
 from tests.architecture.guards import PLANTS
 from tests.support.planting import NOT_NOTICED, NOTICED, ROOT, NothingPlantedError, Plant, planted
 
 HARMLESS = Plant(
     "a control: nothing is amiss",
-    "lockstep/domain/remit.py",
+    "lockstep/domain/intake/remit.py",
     "known = sorted(names)",
     "known = sorted(names, key=str)",
     "tests/web/test_source_remit.py::test_of_another_partner_nothing_is_taken",

@@ -18,9 +18,9 @@ RULES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlint
 PACKAGES = tuple(RULES["root_packages"])
 
 FORBIDDEN = (
-    ("lockstep/domain/clocks.py", "lockstep.contracts.names"),
+    ("lockstep/domain/cases/clocks.py", "lockstep.contracts.names"),
     ("lockstep/contracts/names.py", "lockstep.storage.tables"),
-    ("lockstep/evidence/canonical.py", "sqlalchemy"),
+    ("lockstep/evidence/format/canonical.py", "sqlalchemy"),
     ("connectors/base.py", "lockstep.storage.tables"),
     ("connectors/http.py", "temporalio"),
     ("lockstep/storage/tables/schema.py", "connectors.base"),
@@ -35,7 +35,7 @@ FORBIDDEN = (
     ("lockstep/web/hooks/routes.py", "lockstep.settings"),
     ("lockstep/web/app.py", "lockstep.worker"),
     ("lockstep/worker.py", "sandbox"),
-    ("sandbox/clock.py", "lockstep.domain.clocks"),
+    ("sandbox/clock.py", "lockstep.domain.cases.clocks"),
 )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook
 
 from lockstep.cli.context import embedded_postgres
-from lockstep.cli.init import SECRET
+from lockstep.cli.runtime.init import SECRET
 from lockstep.control.people.sessions import Identity, Sessions
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.engine.database import create_engine

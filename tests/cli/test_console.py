@@ -126,7 +126,7 @@ def test_an_error_is_printed_as_it_stands(capsys):
 
 
 def sources() -> list[tuple[str, ast.Module]]:
-    return [(path.name, ast.parse(path.read_text())) for path in sorted(CLI.glob("*.py"))]
+    return [(path.name, ast.parse(path.read_text())) for path in sorted(CLI.rglob("*.py"))]
 
 
 def test_every_style_that_commands_use_is_one():

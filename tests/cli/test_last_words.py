@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from lockstep.cli import render
-from lockstep.cli.doctor import Check, last_line
-from lockstep.cli.score_view import penalties
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import RevocationState
+from lockstep.cli.runtime.doctor import Check, last_line
+from lockstep.cli.score.view import penalties
+from lockstep.domain.cases.outcomes import RevocationState
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.records import CaseView
 from tests.support.casework import Casework, termination

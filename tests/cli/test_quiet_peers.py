@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lockstep.cli.up import quiet
+from lockstep.cli.runtime.up import quiet
 from tests.support.ports import free_port
 
 EMAIL = "maria.evangelista@example.com"

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lockstep.cli import templates
-from lockstep.cli.init import KEYRING, SECRET, write_home
+from lockstep.cli.runtime import templates
+from lockstep.cli.runtime.init import KEYRING, SECRET, write_home
 from lockstep.settings import load_settings
 from tests.support.children import BOUND_S, IN_BACKGROUND, child
 from tests.support.ports import free_port

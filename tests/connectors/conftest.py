@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from connectors.base import Connector, Transcript
-from lockstep.domain.access import Account, Observation
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import Account, Observation
 from tests.connectors.harness import Harness, HarnessFactory
 
 # By name, so that one harness that cannot be imported fails its own connector and no other.

@@ -13,7 +13,7 @@ from typing import Protocol
 import httpx
 
 from connectors.base import Connector
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import LeaverKeys
 
 
 class FaultKind(StrEnum):

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.base import ConnectorOptions
 from connectors.saas.aws import AwsConnector
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultKind, FaultScript, Injected
 

@@ -9,7 +9,7 @@ import httpx
 
 from connectors.base import Connector, ConnectorOptions
 from connectors.saas.instant import MANIFEST, InstantConnector
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from sandbox.running import Options, running
 from sandbox.settings import Credentials
 from tests.connectors.harness import FaultScript, FaultTransport

@@ -11,7 +11,7 @@ import httpx
 from connectors.base import ConnectorOptions
 from connectors.kisi.spec import KIND, SPEC
 from connectors.kit.rest import RestConnector
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from sandbox import Credentials, running
 from tests.connectors.harness import FaultScript, FaultTransport
 

@@ -14,7 +14,7 @@ import httpx
 import sandbox
 from connectors.base import ConnectorOptions
 from connectors.identity.okta import OktaConnector
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness import FaultScript, FaultTransport
 
 TOKEN = "sandbox-okta-token"

@@ -14,7 +14,7 @@ import httpx
 
 from connectors.base import Connector, ConnectorOptions
 from connectors.saas.scim import MANIFEST, ScimConnector
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultScript, FaultTransport
 

@@ -16,8 +16,8 @@ import httpx
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.scim import ScimConnector
-from lockstep.domain.access import Account, Action, Location, Observation
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import Account, Action, Location, Observation
 from tests.connectors.scim_script import EMPLOYEE, ENTERPRISE, ERROR, PATCH
 
 HTML = "<html>Cannot do that</html>"

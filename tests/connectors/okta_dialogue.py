@@ -9,8 +9,8 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.identity.okta import OktaConnector
-from lockstep.domain.access import Access, AccessKind, Account, Observation
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from tests.connectors.revoking import revoke
 
 BASE = "https://example.okta.test"

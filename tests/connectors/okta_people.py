@@ -11,8 +11,8 @@ import httpx
 
 from connectors.base import ConnectorOptions, Transcript
 from connectors.identity.okta import OktaConnector
-from lockstep.domain.access import Location
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Location
 from tests.connectors.okta_dialogue import answer, error
 
 SYSTEM = "okta"

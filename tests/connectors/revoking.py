@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.kit.steps import first_of, with_actions
-from lockstep.domain.access import Account, Action, Observation
+from lockstep.domain.systems.access import Account, Action, Observation
 
 
 async def revoke(

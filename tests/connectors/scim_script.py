@@ -8,8 +8,8 @@ from typing import Any
 
 from connectors.base import ConnectorOptions
 from connectors.saas.scim import ScimConnector
-from lockstep.domain.access import Access, AccessKind, Account, Observation
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from tests.connectors.dialogue import Dialogue, Turn
 
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

@@ -14,10 +14,10 @@ import pytest
 
 from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.saas.aws import MANIFEST, AwsConnector
-from lockstep.domain.access import AccessKind, Account, Action, Location, Observation, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Absence, absence, judge
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import AccessKind, Account, Action, Location, Observation, Proof
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Absence, absence, judge
 from tests.connectors.harness import FaultKind, Injected
 from tests.connectors.harness_aws import (
     ACCESS_KEY_ID,

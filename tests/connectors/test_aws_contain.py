@@ -13,9 +13,9 @@ from botocore.exceptions import ReadTimeoutError
 from connectors.base import ConnectorFault, Transcript
 from connectors.saas import aws_http
 from connectors.saas.aws_iam_ways import ANY_REQUEST, LOGIN_PROFILE
-from lockstep.domain.access import AccessKind
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import AccessKind
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_aws import (
     AwsHarness,
     aws_harness,

@@ -14,10 +14,10 @@ import pytest
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.aws import AwsConnector
 from connectors.saas.aws_iam_ways import ANY_REQUEST, LOGIN_PROFILE
-from lockstep.domain.access import Access, AccessKind, Account, Observation
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Reason, Verdict, judge
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Reason, Verdict, judge
 from tests.connectors.harness_aws import (
     ACCOUNT,
     DENY_ALL,

@@ -19,9 +19,9 @@ import pytest
 
 from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.registry import MANIFESTS
-from lockstep.domain.access import Account, Location, Observation, ProblemSeverity
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Account, Location, Observation, ProblemSeverity
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.conftest import HARNESSES, Leaver, Scene
 from tests.connectors.harness import FaultKind, Injected
 from tests.connectors.revoking import revoke

@@ -11,9 +11,9 @@ import pytest
 
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.instant import InstantConnector
-from lockstep.domain.access import Account, Action, Health, Location, Observation
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import Account, Action, Health, Location, Observation
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors import test_conformance as suite
 from tests.connectors.conftest import Scene
 from tests.connectors.harness import FaultKind, FaultTransport

@@ -2,7 +2,7 @@
 
 The second half of the conformance suite (`test_conformance`): whose account it is, "nobody", the
 front door first, and what an attempt that failed has done. The law itself is decided in one place
-(`lockstep.domain.finding`, tests/domain/test_finding.py).
+(`lockstep.domain.systems.finding`, tests/domain/systems/test_finding.py).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from connectors.base import Connector, ConnectorFault
-from lockstep.domain.access import AccessKind, Location, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Absence, Verdict, absence, judge
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import AccessKind, Location, Proof
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Absence, Verdict, absence, judge
+from lockstep.domain.systems.keys import comparable
 from tests.connectors.conftest import Leaver, Scene
 from tests.connectors.harness import FaultKind, Injected
 from tests.connectors.revoking import revoke

@@ -20,7 +20,8 @@ from connectors.http import Dialect, VendorHttp
 from connectors.kit.proving import Prover
 from connectors.kit.searching import Searching
 from connectors.kit.steps import carry_out, fault_of, unread
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -33,8 +34,7 @@ from lockstep.domain.access import (
     Search,
     Unread,
 )
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors import test_conformance_law as law
 from tests.connectors.conftest import Scene
 from tests.connectors.harness import FaultKind, FaultScript, FaultTransport

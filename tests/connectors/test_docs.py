@@ -13,7 +13,7 @@ import pytest
 
 from connectors.base import Connector, ConnectorManifest, ConnectorOptions
 from connectors.registry import MANIFESTS
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors import test_conformance as suite
 from tests.connectors import test_conformance_law as law
 from tests.connectors.conftest import HARNESSES, Scene

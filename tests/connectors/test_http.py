@@ -21,7 +21,7 @@ from connectors.http import (
     require_safe_url,
     retry_after,
 )
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 
 SECRET = "s3cr3t-of-the-test"
 NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.instant import MANIFEST, InstantConnector
-from lockstep.domain.access import Account
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Account
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.dialogue import Dialogue, Turn
 
 KEYS = LeaverKeys(

@@ -15,9 +15,9 @@ import pytest
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.kisi.spec import MANIFEST, SPEC
 from connectors.kit.rest import RestConnector
-from lockstep.domain.access import Access, AccessKind, Account, Observation, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation, Proof
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_kisi import SYSTEM, KisiHarness, harness
 from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Operation, Recorder, judge, undocumented

@@ -21,9 +21,16 @@ from connectors.kit.pages import Shape
 from connectors.kit.residuals import Outlives, shown
 from connectors.kit.rest import RestConnector, manifest_of
 from connectors.kit.spec import Door, Finding, Guard, KeyAt, Record, RestSpec, SignIn
-from lockstep.domain.access import Access, AccessKind, Account, Category, Observation, Residual
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.access import (
+    Access,
+    AccessKind,
+    Account,
+    Category,
+    Observation,
+    Residual,
+)
+from lockstep.domain.systems.faults import FaultCategory
 
 KEY = options.secret("key", "a key")
 NAME = options.secret("name", "a name")

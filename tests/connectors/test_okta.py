@@ -11,9 +11,9 @@ import pytest
 import sandbox
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.identity.okta import OktaConnector
-from lockstep.domain.access import AccessKind, Account, Observation
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.access import AccessKind, Account, Observation
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_okta import SYSTEM, TOKEN, OktaHarness
 from tests.connectors.revoking import revoke
 

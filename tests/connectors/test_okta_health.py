@@ -9,7 +9,7 @@ import pytest
 
 from connectors.base import ConnectorOptions, Transcript
 from connectors.identity.okta import MANIFEST
-from lockstep.domain.access import ProblemSeverity
+from lockstep.domain.systems.access import ProblemSeverity
 from tests.connectors.harness_okta import OktaHarness, harness
 from tests.connectors.okta_dialogue import (
     BASE,

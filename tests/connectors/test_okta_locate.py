@@ -11,9 +11,9 @@ import pytest
 
 from connectors.base import Transcript
 from connectors.identity.okta import OktaConnector
-from lockstep.domain.access import Account, Location, Proof
-from lockstep.domain.finding import Absence, Finding, Reason, Verdict, absence, judge
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Account, Location, Proof
+from lockstep.domain.systems.finding import Absence, Finding, Reason, Verdict, absence, judge
 from tests.connectors.harness_okta import SYSTEM, OktaHarness, harness
 from tests.connectors.okta_dialogue import (
     ID,

@@ -15,8 +15,8 @@ from openapi_core.testing import MockRequest, MockResponse
 import sandbox
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.identity.okta import OktaConnector
-from lockstep.domain.access import Account
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Account
 from tests.connectors.harness_okta import SYSTEM, TOKEN, OktaHarness
 from tests.connectors.okta_dialogue import OPEN, Dialogue, answer, connect, user
 from tests.connectors.revoking import revoke

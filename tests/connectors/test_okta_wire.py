@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault, Transcript
-from lockstep.domain.access import Access, AccessKind, Account
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Access, AccessKind, Account
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.okta_dialogue import (
     BASE,
     ID,

@@ -26,7 +26,7 @@ from connectors.kit.pages import (
     Walk,
     Whole,
 )
-from lockstep.domain.access import Exchange
+from lockstep.domain.systems.access import Exchange
 
 SHAPE = Shape(at=("items",), total=Total(at=("total",)))
 

@@ -8,10 +8,10 @@ import pytest
 
 from connectors.base import ConnectorFault
 from connectors.kit.proving import LIFE_S, Prover, together
-from lockstep.domain.access import Account, Match, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.systems.access import Account, Match, Proof
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.keys import comparable
 
 
 def people(*addresses: str) -> list[Match]:

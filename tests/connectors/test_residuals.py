@@ -6,7 +6,7 @@ import pytest
 
 from connectors.kit.residuals import residual
 from connectors.registry import MANIFESTS
-from lockstep.domain.access import Residual
+from lockstep.domain.systems.access import Residual
 
 DOCUMENTED = {
     "access_token": 3_600,

@@ -10,9 +10,9 @@ import pytest
 
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
 from connectors.saas.scim import ScimConnector
-from lockstep.domain.access import AccessKind, ProblemSeverity, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import AccessKind, ProblemSeverity, Proof
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.dialogue import Turn
 from tests.connectors.harness_scim import ScimHarness
 from tests.connectors.harness_scim import harness as scim_server

@@ -10,10 +10,10 @@ import pytest
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.saas.scim_wire import Query, attribute, queries_for, text
-from lockstep.domain.access import Location, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Absence, absence
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Location, Proof
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Absence, absence
 from tests.connectors.odd_scim import (
     HTML,
     Answer,

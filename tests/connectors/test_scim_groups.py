@@ -11,8 +11,8 @@ import pytest
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit import steps
 from connectors.saas.scim_members import may_be_cut
-from lockstep.domain.access import Access, AccessKind, Account, Observation
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.odd_scim import (
     HTML,
     Answer,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.base import ConnectorFault, Transcript
-from lockstep.domain.access import Access
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Access
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.dialogue import Turn
 from tests.connectors.scim_script import (
     ACCOUNT,

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault, Transcript
-from lockstep.domain.access import Account
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.access import Account
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.dialogue import Turn
 from tests.connectors.odd_scim import (
     HTML,

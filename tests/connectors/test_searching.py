@@ -8,9 +8,9 @@ import pytest
 
 from connectors.base import ConnectorFault
 from connectors.kit.searching import Searching
-from lockstep.domain.access import Account, Location, Match
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.access import Account, Location, Match
+from lockstep.domain.systems.faults import FaultCategory
 
 FOUND = (Match(Account("a"), KeyKind.ACCOUNT_ID),)
 

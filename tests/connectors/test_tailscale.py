@@ -14,11 +14,11 @@ import pytest
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import MANIFEST, SPEC
-from lockstep.domain.access import Access, AccessKind, Account, Observation, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Reason, Verdict
-from lockstep.domain.finding import judge as whose
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation, Proof
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Reason, Verdict
+from lockstep.domain.systems.finding import judge as whose
 from tests.connectors.harness_tailscale import SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Operation, Recorder, judge, undocumented

@@ -14,9 +14,9 @@ from connectors.http import Dialect
 from connectors.kit.oauth import OAuthClient
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import SPEC
-from lockstep.domain.access import ProblemSeverity
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import ProblemSeverity
+from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_tailscale import CREDENTIALS, SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
 

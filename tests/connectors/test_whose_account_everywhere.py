@@ -1,7 +1,7 @@
 """Whose account it is, through a whole pass over every vendor: who is touched, and who is asked.
 
-The law has its own tests (tests/domain/test_finding.py); here every connector brings what the law
-needs, and the pass of the activities touches nobody but the leaver.
+The law has its own tests (tests/domain/systems/test_finding.py); here every connector brings what
+the law needs, and the pass of the activities touches nobody but the leaver.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import pytest
 
 from activities.passing import Pass
 from connectors.base import ConnectorFault
-from lockstep.domain.access import AccessKind, Proof
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.keys import local_part, mail_domain
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.outcomes import RevocationState
+from lockstep.domain.systems.access import AccessKind, Proof
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.keys import local_part, mail_domain
 from lockstep.storage.privacy.subjects import Subject
 from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot

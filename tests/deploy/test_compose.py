@@ -168,7 +168,7 @@ def test_servers_wait_for_what_they_need(compose):
 
 def test_the_worker_makes_the_file_that_its_health_check_looks_for(compose):
     """Health of the worker is the file that `lockstep worker` makes when it is ready."""
-    from lockstep.cli.servers import READY_VARIABLE  # noqa: PLC0415 - only this test needs it
+    from lockstep.cli.runtime.servers import READY_VARIABLE  # noqa: PLC0415 - only this test needs it
 
     worker = compose.services["worker"]
     assert worker.healthcheck.test == ["CMD", "test", "-e", worker.environment[READY_VARIABLE]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.init import DEFAULT_PORTS
+from lockstep.cli.runtime.init import DEFAULT_PORTS
 from tests.deploy.wheel_home import ROOT, build_wheel, install, plain_environment
 from tests.support.children import child
 from tests.support.homes import server_home

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.pack import layout, population_columns
-from lockstep.evidence.verify.archive import Limits
+from lockstep.evidence.ledger.entries import EntryKind
+from lockstep.evidence.pack import layout
+from lockstep.evidence.pack.people import columns as population_columns
 from lockstep.evidence.verify.check import PLAN
+from lockstep.evidence.verify.zip.archive import Limits
 from tests.evidence.ledgers import story
 from tests.evidence.packs import files_of, make_pack
 

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.fold import CHANGES, OPENINGS
-from lockstep.evidence.history import CASELESS, MAX_DOCUMENTS
-from lockstep.evidence.pack import layout, population_columns
-from lockstep.evidence.verify import keys, ledger, statement
-from lockstep.evidence.verify.archive import Limits
+from lockstep.evidence.ledger.entries import EntryKind
+from lockstep.evidence.ledger.fold import CHANGES, OPENINGS
+from lockstep.evidence.ledger.history import CASELESS, MAX_DOCUMENTS
+from lockstep.evidence.pack import layout
+from lockstep.evidence.pack.people import columns as population_columns
+from lockstep.evidence.verify import statement
 from lockstep.evidence.verify.check import PLAN
+from lockstep.evidence.verify.content import ledger
+from lockstep.evidence.verify.heads import keys
+from lockstep.evidence.verify.zip.archive import Limits
 from lockstep.scorecard import definition
 from tests.evidence.ledgers import story
 from tests.evidence.packs import files_of, make_pack
@@ -30,26 +33,35 @@ HEADING = re.compile(r"^##+ (?:\d+\. )?(.+)$", re.MULTILINE)
 
 CHECKED: dict[str, tuple[str, ...]] = {
     "Bytes": ("tests/evidence/test_verify_forms.py",),
-    "Instants and durations": ("tests/evidence/test_plain.py",),
-    "Canonical JSON": ("tests/evidence/test_canonical.py", "tests/evidence/test_plain.py"),
+    "Instants and durations": ("tests/evidence/format/test_plain.py",),
+    "Canonical JSON": (
+        "tests/evidence/format/test_canonical.py",
+        "tests/evidence/format/test_plain.py",
+    ),
     "JSON files": ("test_proofs_of_another_form", "test_hand_overs_of_another_form"),
     "CSV files": ("test_tables_of_another_form", "test_an_empty_cell_in_quotes"),
     "ZIP": ("tests/evidence/test_verify_archive.py",),
     "Files": ("test_a_file_outside_the_format", "test_a_file_left_out_by_the_operator"),
-    "The statement": ("test_a_statement_of_another_form", "tests/evidence/test_dsse.py"),
+    "The statement": ("test_a_statement_of_another_form", "tests/evidence/format/test_dsse.py"),
     "The ledger": ("tests/evidence/test_verify_cheats.py",),
-    "Tree": ("tests/evidence/test_merkle.py",),
-    "entries.jsonl": ("tests/evidence/test_pack_entries_file.py",),
+    "Tree": ("tests/evidence/format/test_merkle.py",),
+    "entries.jsonl": ("tests/evidence/pack/test_entries_file.py",),
     "Entries": ("test_an_entry_of_another_form", "test_a_second_person_who_is_nobody"),
-    "Heads and keys": ("tests/evidence/test_notes.py", "test_the_ledgers_own_key_is_no_witness"),
-    "From entries to facts": ("tests/evidence/test_history.py", "test_a_finding_without_its_case"),
+    "Heads and keys": (
+        "tests/evidence/format/test_notes.py",
+        "test_the_ledgers_own_key_is_no_witness",
+    ),
+    "From entries to facts": (
+        "tests/evidence/ledger/test_history.py",
+        "test_a_finding_without_its_case",
+    ),
     "From facts to figures": ("tests/evidence/test_verify_stranger.py",),
     "What a definition counts": (
         "tests/evidence/test_verify_stranger.py",
         "tests/scorecard/test_counting.py",
     ),
     "Figures": ("tests/evidence/test_verify_stranger.py",),
-    "Population": ("tests/evidence/test_population.py",),
+    "Population": ("tests/evidence/pack/test_population.py",),
     "Scores": ("tests/evidence/test_verify_stranger.py",),
     "The definition": ("tests/scorecard/test_definition.py",),
     "The reckoning": ("tests/evidence/test_verify_stranger.py",),

@@ -18,7 +18,7 @@ from lockstep.control.intake.events import (
     parse_event,
     read_message,
 )
-from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.web.hooks.routes import _ANSWERS
 from tests.web.conftest import LIMIT, SECRET, Hook, event, hook  # noqa: F401 - a fixture
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.domain.access import Category
-from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy, Tier
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.systems.access import Category
 
 SECONDS = st.integers(1, 10**7).map(lambda seconds: timedelta(seconds=seconds))
 SYSTEMS = st.builds(

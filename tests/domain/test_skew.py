@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstep.domain.clocks import skew_of
+from lockstep.domain.cases.clocks import skew_of
 
 SENT = datetime(2026, 11, 30, 12, tzinfo=UTC)
 S = timedelta(seconds=1)

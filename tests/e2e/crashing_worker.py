@@ -19,7 +19,7 @@ from typing import Any
 
 from connectors.http import VendorHttp
 from lockstep.cli.context import finish, settings_or_die
-from lockstep.cli.servers import say_ready, stop_event
+from lockstep.cli.runtime.servers import say_ready, stop_event
 from lockstep.control.runtime.temporal import connect
 from lockstep.settings import Settings
 from lockstep.storage.engine.keyring import Keyring

@@ -19,9 +19,9 @@ import httpx
 import psutil
 from standardwebhooks import Webhook
 
-from lockstep.cli import templates
 from lockstep.cli.context import embedded_postgres
-from lockstep.cli.init import SECRET, write_home
+from lockstep.cli.runtime import templates
+from lockstep.cli.runtime.init import SECRET, write_home
 from lockstep.embedded.runstate import read_run_state
 from lockstep.settings import Settings, load_settings
 from tests.e2e.books import Books

@@ -47,7 +47,7 @@ _DOCKER = "needs Docker, which the machine of a test has not; tests/deploy reads
 _STATE = (
     "its answer depends on how a case stands at that moment; tests/web/test_api_acts.py asks it"
 )
-_BRAKE = "needs an import large enough to be held; tests/cli/test_brake_and_system.py makes one"
+_BRAKE = "needs a large import; tests/cli/systems/test_brake_and_system.py makes one"
 NOT_RUN = {
     "make demo": "runs without end; tests/deploy: test_installing.py and test_wheel.py",
     "make test": "it is what runs this",
@@ -56,7 +56,7 @@ NOT_RUN = {
     "docker compose up -d --build": _DOCKER,
     "docker compose exec worker lockstep doctor": _DOCKER,
     "deploy/make-secrets.sh": "writes into the checkout; tests/deploy/test_scripts.py runs it",
-    "lockstep access end USER": "needs somebody signed in; tests/cli/test_access.py has one",
+    "lockstep access end USER": "needs somebody signed in; tests/cli/people/test_access.py has one",
     'lockstep brake release BRAKE --event 17 --event 18 -r "these two are right"': _BRAKE,
     'lockstep brake release BRAKE -r "confirmed with HR"': _BRAKE,
     'lockstep brake refuse BRAKE -r "test data sent by mistake"': _BRAKE,

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from lockstep.cli import demo_access
-from lockstep.cli.init import DEFAULT_PORTS
-from lockstep.cli.terminate import COLUMNS
+from lockstep.cli.intake.terminate import COLUMNS
+from lockstep.cli.runtime import demo_access
+from lockstep.cli.runtime.init import DEFAULT_PORTS
 from sandbox.people import Person
 from tests.e2e.installation import Installation, lockstep
 from tests.e2e.leavers import full_name, new_people, new_person

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lockstep.cli.init import LEDGER_KEY
-from lockstep.evidence.notes import FileSigner
+from lockstep.cli.runtime.init import LEDGER_KEY
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Verdict
 from tests.e2e.installation import SIMULATED, Installation, lockstep, settings_text

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.ledger import head_file
-from lockstep.evidence.history import History, facts_document
+from lockstep.cli.ledger.commands import head_file
+from lockstep.evidence.ledger.history import History, facts_document
 from lockstep.storage.engine.direct import connect
 from lockstep.storage.ledger.check import verify
 from lockstep.storage.ledger.sequencer import APPLICATION

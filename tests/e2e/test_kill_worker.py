@@ -21,9 +21,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from lockstep.cli import templates
-from lockstep.cli.init import write_home
-from lockstep.cli.servers import READY_VARIABLE
+from lockstep.cli.runtime import templates
+from lockstep.cli.runtime.init import write_home
+from lockstep.cli.runtime.servers import READY_VARIABLE
 from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.events import Event, EventKind
 from lockstep.embedded.postgres import EmbeddedPostgres

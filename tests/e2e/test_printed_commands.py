@@ -16,7 +16,7 @@ from typing import cast
 
 import pytest
 
-from lockstep.cli.init import DEFAULT_PORTS
+from lockstep.cli.runtime.init import DEFAULT_PORTS
 from tests.e2e.printed import NOT_RUN, PAGES, ROOT, Printed, commands_of
 from tests.support.children import child
 from tests.support.homes import server_home

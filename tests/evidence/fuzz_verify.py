@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
-from lockstep.evidence.plain import plain_bytes
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import UnusableError
 from tests.evidence.authority import Authority

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lockstep.domain.access import Category
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
-from lockstep.evidence.merkle import root_of
-from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
-from lockstep.evidence.plain import instant_ms, instant_text, plain_bytes
+from lockstep.domain.systems.access import Category
+from lockstep.evidence.format.merkle import root_of
+from lockstep.evidence.format.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.format.plain import instant_ms, instant_text, plain_bytes
 from lockstep.scorecard.definition import DEFAULT, Definition
 
 TENANT = "acme"

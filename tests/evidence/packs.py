@@ -13,22 +13,15 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from lockstep.evidence.dsse import seal_envelope
-from lockstep.evidence.history import History
-from lockstep.evidence.merkle import Frontier, Pruned, consistency_proof, root_of
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.dsse import seal_envelope
+from lockstep.evidence.format.merkle import Frontier, Pruned, consistency_proof, root_of
+from lockstep.evidence.format.notes import FileSigner
+from lockstep.evidence.format.plain import instant_text, plain_bytes
+from lockstep.evidence.ledger.history import History
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.case_document import case_document
-from lockstep.evidence.pack.draw import draw_sample, sample_rows
+from lockstep.evidence.pack.cases.document import case_document
 from lockstep.evidence.pack.model import CaseLine, PackScope
-from lockstep.evidence.pack.people_rows import person_row
-from lockstep.evidence.pack.population import (
-    case_rows,
-    counting_of,
-    in_scope,
-    policy_system_rows,
-)
-from lockstep.evidence.pack.population_columns import (
+from lockstep.evidence.pack.people.columns import (
     COMMITMENT_COLUMNS,
     EXCEPTION_COLUMNS,
     EXCLUDED_COLUMNS,
@@ -38,9 +31,16 @@ from lockstep.evidence.pack.population_columns import (
     SAMPLE_COLUMNS,
     SYSTEM_COLUMNS,
 )
+from lockstep.evidence.pack.people.draw import draw_sample, sample_rows
+from lockstep.evidence.pack.people.population import (
+    case_rows,
+    counting_of,
+    in_scope,
+    policy_system_rows,
+)
+from lockstep.evidence.pack.people.rows import person_row
 from lockstep.evidence.pack.scores import pack_scores
 from lockstep.evidence.pack.text_files import csv_head, csv_row, json_bytes
-from lockstep.evidence.plain import instant_text, plain_bytes
 from lockstep.scorecard.metric import judge
 from tests.evidence.ledgers import AS_OF, END, ORIGIN, START, TENANT, Book
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 
-from lockstep.domain.access import Category
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
-from lockstep.evidence.canonical import canonical_bytes, instant_text, leaf_hash
-from lockstep.evidence.entries import Actor, Entry, EntryKind
-from lockstep.evidence.fold import apply
+from lockstep.domain.systems.access import Category
+from lockstep.evidence.format.canonical import canonical_bytes, instant_text, leaf_hash
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
+from lockstep.evidence.ledger.fold import apply
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.case_story import Leaf, leaf_of
+from lockstep.evidence.pack.cases.story import Leaf, leaf_of
 from lockstep.evidence.pack.model import CaseLine, PackScope, PackSummary
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import judge

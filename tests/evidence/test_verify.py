@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
-from lockstep.evidence.plain import plain_bytes
-from lockstep.evidence.verify.archive import Limits
 from lockstep.evidence.verify.check import PLAN, verify_pack
 from lockstep.evidence.verify.report import Level, UnusableError, Verdict
+from lockstep.evidence.verify.zip.archive import Limits
 from tests.evidence.ledgers import AS_OF, END, ORIGIN, START, Book, digest_of, handover, story
 from tests.evidence.packs import files_of, make_pack, scope_of, zip_of
 from tests.evidence.verdicts import check, failed, told, verdict, warned

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.evidence.pack import layout
-from lockstep.evidence.verify.archive import Archive, Limits
 from lockstep.evidence.verify.report import RefutedError
+from lockstep.evidence.verify.zip.archive import Archive, Limits
 from tests.evidence.ledgers import Book, story
 from tests.evidence.packs import files_of, make_pack, zip_of
 from tests.evidence.verdicts import check, failed, told

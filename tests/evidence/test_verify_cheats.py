@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
+from lockstep.evidence.format.plain import instant_text, plain_bytes
 from lockstep.evidence.pack import layout
-from lockstep.evidence.plain import instant_text, plain_bytes
 from lockstep.evidence.verify.report import Level, Verdict
 from tests.evidence.ledgers import (
     DAY,

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lockstep.cli.verify import verify
+from lockstep.cli.packs.verify import verify
 from lockstep.evidence.pack import layout
 from lockstep.evidence.verify.check import PLAN
 from lockstep.evidence.verify.report import NOT_CHECKED_BY_THIS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.notes import VerifierKey
+from lockstep.evidence.format.notes import VerifierKey
 from lockstep.evidence.pack import layout
 from lockstep.evidence.verify.check import verify_pack
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.plain import instant_text
+from lockstep.evidence.format.plain import instant_text
 from lockstep.evidence.verify.__main__ import main
 from lockstep.evidence.verify.report import Report, UnusableError, Verdict
 from tests.evidence.ledgers import AS_OF, DAY, HOUR, START, Book

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.text_files import json_bytes
-from lockstep.evidence.plain import plain_bytes
 from lockstep.evidence.verify.report import Verdict, shown, shown_name
 from tests.evidence.ledgers import DAY, START, Book, place_of, story
 from tests.evidence.packs import Files, make_pack, scope_of

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
-from lockstep.evidence.plain import plain_bytes
 from lockstep.evidence.verify.report import Verdict
 from tests.evidence.ledgers import (
     DAY,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockstep.evidence.format.plain import instant_text
 from lockstep.evidence.pack import layout
-from lockstep.evidence.plain import instant_text
 from tests.evidence import stranger
 from tests.evidence.ledgers import AS_OF, DAY, HOUR, START, Book, story
 from tests.evidence.packs import Files, content, files_of, make_pack, scope_of

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.notes import FileSigner, add_signature, split_note
-from lockstep.evidence.plain import instant_ms
-from lockstep.evidence.verify import timestamp
-from lockstep.evidence.verify.heads import WitnessKey
+from lockstep.evidence.format.notes import FileSigner, add_signature, split_note
+from lockstep.evidence.format.plain import instant_ms
+from lockstep.evidence.verify.heads import timestamp
+from lockstep.evidence.verify.heads.heads import WitnessKey
 from lockstep.evidence.verify.report import Level, UnusableError, Verdict
 from tests.evidence.authority import Authority
 from tests.evidence.ledgers import AS_OF, Book, handover, story

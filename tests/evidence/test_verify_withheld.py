@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.evidence.history import History
+from lockstep.evidence.ledger.history import History
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.readme import readme
+from lockstep.evidence.pack.print.readme import readme
 from lockstep.evidence.pack.withheld import possible
 from lockstep.evidence.verify.__main__ import lines
 from lockstep.evidence.verify.report import Verdict

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lockstep.evidence.notes import Checkpoint, sign_note
+from lockstep.evidence.format.notes import Checkpoint, sign_note
 from lockstep.evidence.pack import layout
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.evidence.merkle import root_of
+from lockstep.evidence.format.merkle import root_of
 from lockstep.evidence.pack.model import PackScope, PackSummary
 from lockstep.evidence.pack.reading import Basis, LedgerReader, SignedHead
 from lockstep.evidence.pack.reconcile import Reconciliation

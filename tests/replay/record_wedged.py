@@ -23,7 +23,7 @@ from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
 from lockstep.control.runtime.sandboxing import sandboxed
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import find_temporal_binary
 from lockstep.storage.engine.keyring import Keyring
 from tests.replay.record_histories import IDENTITY

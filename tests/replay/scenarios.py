@@ -13,8 +13,8 @@ from temporalio.client import Client, WorkflowHandle
 
 from lockstep.contracts import names, policies
 from lockstep.contracts import payloads as p
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import Outcome
+from lockstep.domain.cases.outcomes import Outcome
+from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.doubles import Always, Doubles, Later, World
 
 SYSTEMS = ("badge", "okta", "vpn")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from connectors.openid.client import Client
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.settings import Part, SettingsError, check_settings, load_settings
 

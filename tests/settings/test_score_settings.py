@@ -10,7 +10,7 @@ import pytest
 
 from lockstep.control.people.tokens import Tokens
 from lockstep.domain.rights import Permission
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.scorecard.dimension import DEFAULT_WEIGHTS
 from lockstep.scorecard.penalties import Terms
 from lockstep.settings import Part, Settings, SettingsError, check_settings, load_settings

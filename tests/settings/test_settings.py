@@ -11,7 +11,7 @@ import pytest
 from connectors.registry import MANIFESTS
 from lockstep.domain.pace import Limit
 from lockstep.domain.policy import Policy
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
 from lockstep.storage.engine.keyring import Keyring
 

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Part, SettingsError, check_settings, load_settings
 from lockstep.storage.engine.keyring import Keyring
 

@@ -15,8 +15,8 @@ from lockstep.control.people.tokens import Tokens
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.rules import Rules
 from lockstep.control.score.sight import ScoreSight
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.numbering import Numbering
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.intake.numbering import Numbering
 from lockstep.domain.rights import Permission
 from lockstep.storage.board.known import KnownNames
 from lockstep.storage.cases.cases import Cases

@@ -12,15 +12,15 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.access import Category
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.policy import Policy, SystemPolicy, Tier
-from lockstep.domain.terminations import (
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import (
     EndDates,
     Termination,
     TerminationAction,
     TerminationKind,
 )
+from lockstep.domain.policy import Policy, SystemPolicy, Tier
+from lockstep.domain.systems.access import Category
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.closing import Closing
 from lockstep.storage.cases.records import CaseRow

@@ -17,9 +17,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.packs.export import Exporter, Pack, Requester
 from lockstep.control.packs.making import Progress
 from lockstep.control.packs.order import Order
-from lockstep.domain.access import Access, AccessKind, Account, Location, Observation, Proof, Search
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import reckon
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import reckon
+from lockstep.domain.systems.access import (
+    Access,
+    AccessKind,
+    Account,
+    Location,
+    Observation,
+    Proof,
+    Search,
+)
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict
 from lockstep.storage.cases.records import CaseRow

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.format.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.tables.ledger import checkpoints
 
 ORIGIN = "acme/lockstep-ledger"

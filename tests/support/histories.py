@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from lockstep.domain.access import Category
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.systems.access import Category
 from lockstep.storage.cases.rows import PinnedPolicy, pin
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from lockstep.evidence.entries import Entry, EntryKind, sealed
-from lockstep.evidence.merkle import Frontier
-from lockstep.evidence.notes import FileSigner, VerifierKey, open_note, parse_checkpoint
+from lockstep.evidence.format.merkle import Frontier
+from lockstep.evidence.format.notes import FileSigner, VerifierKey, open_note, parse_checkpoint
+from lockstep.evidence.ledger.entries import Entry, EntryKind, sealed
 from lockstep.storage.engine.direct import Link, append_entry, connect
 from lockstep.storage.ledger.head import HeadFile
 from lockstep.storage.ledger.sequencer import SealedLedger, Sequencer, Step

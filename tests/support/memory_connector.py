@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from connectors.base import ConnectorFault, Transcript
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -24,8 +25,7 @@ from lockstep.domain.access import (
     Search,
     Unread,
 )
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.faults import FaultCategory
 
 MADE_AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.evidence.history import facts_document
+from lockstep.evidence.ledger.history import facts_document
 from lockstep.scorecard.facts import CaseFacts, ItemFacts
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.score.projection import is_open

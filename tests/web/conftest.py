@@ -16,8 +16,8 @@ from sqlalchemy.engine import make_url
 from standardwebhooks import Webhook
 
 from lockstep.control.intake.whose_case import WhoseCase
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.numbering import Numbering
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.intake.numbering import Numbering
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox

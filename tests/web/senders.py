@@ -14,11 +14,11 @@ from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.whose_case import WhoseCase
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.numbering import Numbering
-from lockstep.domain.place_names import PlaceList
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.intake.brakes import BrakeRule
+from lockstep.domain.intake.numbering import Numbering
+from lockstep.domain.intake.place_names import PlaceList
+from lockstep.domain.intake.remit import Remit
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.feeds import Feeds

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from lockstep.control.people.api_tokens import ApiTokenDesk, TokenRefusedError, Wish
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Role
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER
 from tests.web.console.conftest import Site, site  # noqa: F401 - a fixture

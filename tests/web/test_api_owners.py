@@ -7,7 +7,7 @@ import json
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Role
 from tests.web.console.conftest import site  # noqa: F401 - a fixture
 from tests.web.console.ward import DOOR, act, request_of, soon, ward_settings, write_tokens

@@ -9,7 +9,7 @@ import pytest
 
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
-from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.storage.intake.brakes import Brakes
 from tests.support.casework import TENANT, Casework
 from tests.web.conftest import Hook, event, signed

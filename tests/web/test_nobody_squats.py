@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockstep.control.intake.events import local_body, read_event
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from tests.support.casework import TENANT, Casework
 from tests.web.conftest import event
 from tests.web.senders import LATER, SOON, House

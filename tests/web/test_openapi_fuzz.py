@@ -29,9 +29,9 @@ from lockstep.chores import build_exporter, packs_folder
 from lockstep.control.packs.export import Requester
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import PackMaking
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.packs.orders import Exports
 from tests.support.board import asks_second
 from tests.support.casework import EMAIL

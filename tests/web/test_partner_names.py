@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lockstep.domain.place_names import PlaceList
+from lockstep.domain.intake.place_names import PlaceList
 from tests.support.casework import Casework
 from tests.web.senders import House
 

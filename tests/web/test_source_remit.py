@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.control.intake.events import local_body, read_event
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from tests.support.casework import TENANT, Casework
 from tests.web.conftest import event
 from tests.web.senders import LATER, MINE, NOW, THEIRS, House

@@ -15,8 +15,8 @@ from temporalio.exceptions import ApplicationError
 from activities.faults import as_failure
 from connectors.base import ConnectorFault
 from lockstep.contracts import payloads as p
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import Outcome
+from lockstep.domain.cases.outcomes import Outcome
+from lockstep.domain.systems.faults import FaultCategory
 
 Asked = TypeVar("Asked")
 BOUND_S = 60

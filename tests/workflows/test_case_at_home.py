@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from lockstep.contracts import payloads as p
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus, Outcome
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
+from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import HOUR, Case, Clinic, plan
 from tests.workflows.doubles import Always
 

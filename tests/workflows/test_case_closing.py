@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 from tests.workflows.conftest import Clinic, plan
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import HOUR, SYSTEMS, Clinic, plan
 
 MONTH = timedelta(days=30)

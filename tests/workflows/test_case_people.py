@@ -10,8 +10,8 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import CaseStatus, Outcome
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from tests.workflows.conftest import Case, Clinic, plan
 from tests.workflows.doubles import Always, Broken, Hang
 

@@ -9,7 +9,7 @@ import pytest
 
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind, DoorSoFar
-from lockstep.domain.outcomes import CaseStatus, Outcome
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from tests.workflows.conftest import Clinic, plan
 
 AGO = timedelta(minutes=10)

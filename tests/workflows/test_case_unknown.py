@@ -6,8 +6,8 @@ import pytest
 
 from lockstep.contracts import payloads as p
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus, Outcome
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
+from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import Case, Clinic, plan
 from tests.workflows.doubles import Always
 

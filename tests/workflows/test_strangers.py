@@ -20,8 +20,8 @@ from temporalio.service import RPCError
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.payloads import ENCODING
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus, Outcome
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
+from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import Case, Clinic, plan
 from tests.workflows.doubles import Always, Hang, Silent
 

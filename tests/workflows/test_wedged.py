@@ -12,8 +12,8 @@ from temporalio.worker import Worker
 
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.sandboxing import sandboxed
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus, Outcome
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.engine.keyring import Keyring
 from tests.support.refusing import refusing_converter

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.cases.filters import ME, FilterError, Filters
 from lockstep.control.cases.wording import reason_of, suggestion_of
 from lockstep.control.runtime.clock_watch import clock_lines
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.filter import NOBODY, BoardState, Place
 from lockstep.storage.board.known import KnownNames, UnknownNameError
 from lockstep.storage.board.now import (

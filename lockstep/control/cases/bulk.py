@@ -14,7 +14,7 @@ from lockstep.control.cases.dates import CaseDates
 from lockstep.control.cases.desk import RefusedError, UnansweredError
 from lockstep.control.cases.wording import reason_of
 from lockstep.control.systems.afterwards import Became, after
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.bulk import BulkReads, Picked

@@ -19,7 +19,7 @@ from lockstep.control.cases.desk import Desk, Person, RefusedError, UnansweredEr
 from lockstep.control.cases.words import instant_words, who_did
 from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import CLI_USER, Principal
 from lockstep.storage.board.file import CaseFile, CaseFiles

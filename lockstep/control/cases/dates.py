@@ -22,8 +22,8 @@ from lockstep.control.intake.events import Dates, EventError, TerminationEvent
 from lockstep.control.intake.reporting import make_dates
 from lockstep.control.people.asking import Asked, Wish, ask
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.cutoff import CutoffError, zone_named
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.cutoff import CutoffError, zone_named
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, ActRow, ActState, NewAct

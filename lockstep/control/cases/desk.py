@@ -43,15 +43,15 @@ from lockstep.control.intake.places import Places
 from lockstep.control.people.pairs import Pairs
 from lockstep.control.runtime.payloads import StrangePayloadError
 from lockstep.control.runtime.stalled import tries_of
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.key_cleaning import usable
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import Termination, TerminationAction, TerminationKind
+from lockstep.domain.intake.key_cleaning import usable
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.domain.policy import Tier
-from lockstep.domain.remit import EVERYBODY, Remit
 from lockstep.domain.rights import CLI_USER, Scope
-from lockstep.domain.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.zones import WITHOUT_PLACE
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.records import CaseRow, CaseView

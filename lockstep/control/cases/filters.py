@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Principal
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.filter import BoardState, Due, Place, Wanted
 from lockstep.storage.cases.keys import searched_indexes
 from lockstep.storage.engine.keyring import Keyring, KeyringError

@@ -22,7 +22,7 @@ from lockstep.control.cases.casework import (
 )
 from lockstep.control.cases.desk import RefusedError
 from lockstep.control.people.asking import Asked, Wish, already_asked, ask
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind

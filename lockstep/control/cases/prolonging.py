@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lockstep.control.cases.words import instant_words
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.systems.faults import FaultCategory
 
 _AT_ONCE = timedelta(minutes=5)
 """An event that opened its case within this was not held up by anything worth telling."""

@@ -22,9 +22,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from lockstep.contracts import names
 from lockstep.contracts.payloads import CaseInput, CaseResult, SystemPlan, TerminationChanged
 from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Policy
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.records import CaseRow
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
-from lockstep.evidence.plain import instant_ms
+from lockstep.evidence.format.plain import instant_ms
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 
 
 class Mark(StrEnum):

@@ -18,11 +18,11 @@ from lockstep.control.cases.casework import (
 )
 from lockstep.control.cases.desk import Person, RefusedError
 from lockstep.control.people.asking import Asked, Wish, ask
-from lockstep.domain.key_cleaning import KeyFormError, cleaned
-from lockstep.domain.keys import WithdrawalError, without
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.intake.key_cleaning import KeyFormError, cleaned
 from lockstep.domain.rights import Principal
+from lockstep.domain.systems.keys import WithdrawalError, without
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, ActRow, ActState, NewAct
 from lockstep.storage.cases.rows import Said

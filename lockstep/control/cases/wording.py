@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from lockstep.domain.access import Proof
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
-from lockstep.evidence.entries import SEARCH
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome, RevocationState
+from lockstep.domain.systems.access import Proof
+from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.evidence.ledger.entries import SEARCH
 from lockstep.storage.cases.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.systems.outages import Outage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from lockstep.domain.finding import Reason
+from lockstep.domain.systems.finding import Reason
 from lockstep.storage.cases.acts import ActKind, ActRow, ActState
 from lockstep.storage.people.requests import RequestState
 

@@ -14,10 +14,10 @@ from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.events import EventError, parse_statement
 from lockstep.control.people.one_person import Author, OnePerson
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.brakes import BrakeCause, BrakeRule, BrakeState, Channel, Flow, allowed
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.cases.terminations import Termination
+from lockstep.domain.intake.brakes import BrakeCause, BrakeRule, BrakeState, Channel, Flow, allowed
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
-from lockstep.domain.terminations import Termination
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brake_rows import (

@@ -21,9 +21,9 @@ from lockstep.control.intake.places import Places
 from lockstep.control.intake.statements import Read, Sorted, Statements, is_sealed
 from lockstep.control.intake.whose_case import Found
 from lockstep.control.runtime.load import LoopLag
-from lockstep.domain.judging import Verdict
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.remit import Remit
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import PinnedPolicy

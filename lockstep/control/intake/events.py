@@ -23,16 +23,16 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from lockstep.domain.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff
-from lockstep.domain.key_cleaning import KeyFormError, cleaned, label, unquoted
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.terminations import (
+from lockstep.domain.cases.cutoff import CutoffError, CutoffRule, check_dates, compute_cutoff
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import (
     EndDates,
     Termination,
     TerminationAction,
     TerminationKind,
 )
+from lockstep.domain.intake.key_cleaning import KeyFormError, cleaned, label, unquoted
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.zones import canonical_zone
 
 MAX_DEPTH = 12

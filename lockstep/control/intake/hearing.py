@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lockstep.control.intake.events import EventError, parse_statement
 from lockstep.control.intake.statements import Read, Statements
-from lockstep.domain.judging import Verdict
+from lockstep.domain.intake.judging import Verdict
 from lockstep.storage.cases.reads import StaleCaseError
 from lockstep.storage.intake.inbox import Inbox, InboxEvent
 

@@ -16,14 +16,14 @@ from lockstep.control.intake.places import Places
 from lockstep.control.intake.reporting import event_of
 from lockstep.control.intake.whose_case import Found, WhoseCase
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.brakes import BrakeRule, Channel, Flow
-from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.remit import EVERYBODY, Remit
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import Termination, TerminationKind
+from lockstep.domain.intake.brakes import BrakeRule, Channel, Flow
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.remit import EVERYBODY, Remit
+from lockstep.domain.intake.sheets import SheetLine
 from lockstep.domain.rights import CLI_USER
-from lockstep.domain.sheets import SheetLine
-from lockstep.domain.terminations import Termination, TerminationKind
 from lockstep.storage.intake.brakes import Brakes
 
 _AT_ONCE = 50

@@ -29,12 +29,12 @@ from lockstep.control.intake.reporters import TOO_LATE, Reporters, key_prefix, m
 from lockstep.control.intake.reporting import event_of
 from lockstep.control.intake.whose_case import Found, WhoseCase
 from lockstep.control.people.asking import Asked
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.rights import Permission, Principal
-from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.keyring import Keyring

@@ -23,10 +23,10 @@ from lockstep.control.intake.events import local_body
 from lockstep.control.intake.leaver_lines import Becomes, LeaverLine, LeaverLines
 from lockstep.control.intake.own_reports import MOST_REASON, Sent
 from lockstep.control.intake.reporters import Reporters, key_prefix
-from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.sheets import SheetLine, read_sheet
 from lockstep.domain.rights import Principal
-from lockstep.domain.sheets import SheetLine, read_sheet
 from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.intake.inbox import Arriving, Inbox
 from lockstep.storage.intake.sent_events import SentEvent

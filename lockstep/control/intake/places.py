@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lockstep.control.intake.events import EventError
-from lockstep.domain.place_names import PlaceList, Seen, tidy
-from lockstep.domain.remit import EVERYBODY, Remit
+from lockstep.domain.intake.place_names import PlaceList, Seen, tidy
+from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.storage.intake.seen_places import SeenPlaces
 
 

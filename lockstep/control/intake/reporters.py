@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.intake.events import EventError, parse_statement
 from lockstep.control.intake.leaver_lines import EVERYTHING, Seen
 from lockstep.control.intake.whose_case import Found, WhoseCase
-from lockstep.domain.brakes import Flow
-from lockstep.domain.judging import Verdict
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.remit import EVERYBODY, Remit
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import Termination
+from lockstep.domain.intake.brakes import Flow
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Principal
-from lockstep.domain.terminations import Termination
 from lockstep.storage.cases.keys import indexes_as_any
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.keyring import Keyring

@@ -22,11 +22,11 @@ from lockstep.control.intake.events import (
 )
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.whose_case import Found, WhoseCase
-from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.remit import Remit
-from lockstep.domain.terminations import Termination, TerminationKind
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import Termination, TerminationKind
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
+from lockstep.domain.intake.remit import Remit
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Opening, PinnedPolicy, Said

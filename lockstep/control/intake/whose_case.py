@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lockstep.control.intake.events import EventError, parse_statement
-from lockstep.domain.judging import KnownCase, Verdict, concerned, judge
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering, WhoseNumberError
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.remit import EVERYBODY, Remit
-from lockstep.domain.terminations import Termination, TerminationAction
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import Termination, TerminationAction
+from lockstep.domain.intake.judging import KnownCase, Verdict, concerned, judge
+from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering, WhoseNumberError
+from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.reads import as_known
 from lockstep.storage.cases.records import CaseRow

@@ -18,7 +18,7 @@ from connectors.anchors.base import (
     AnchorFault,
     AnchorUnfit,
 )
-from lockstep.evidence.notes import NoteError, parse_checkpoint, split_note
+from lockstep.evidence.format.notes import NoteError, parse_checkpoint, split_note
 from lockstep.storage.ledger.anchorings import CLAIM, Anchorings, Due
 from lockstep.storage.ledger.checkpoints import BrokenOrderError, Checkpoints, StoredCheckpoint
 from lockstep.storage.ledger.proofs import Proofs

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.runtime.clock_watch import clock_lines
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.notices import Fact, NoticeKind
-from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.engine.clocks import Clocks
 from lockstep.storage.intake.feeds import read_feeds
 from lockstep.storage.ledger.anchorings import Anchorings, AnchorState

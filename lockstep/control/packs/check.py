@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from lockstep.evidence.notes import NoteError, VerifierKey
+from lockstep.evidence.format.notes import NoteError, VerifierKey
 
 log = structlog.get_logger("lockstep.web")
 

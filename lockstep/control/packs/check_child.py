@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.evidence.verify.archive import Limits
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.inputs import read_key
 from lockstep.evidence.verify.report import UnusableError
+from lockstep.evidence.verify.zip.archive import Limits
 
 MEMORY = 1024**3
 MOST_UNPACKED = 1024**3

@@ -23,10 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.packs.making import PackMaker, Progress, in_thread
 from lockstep.control.packs.order import Order, OrderError
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import Scope
-from lockstep.evidence.entries import Actor, Entry, EntryKind
-from lockstep.evidence.notes import Checkpoint, Signer
+from lockstep.evidence.format.notes import Checkpoint, Signer
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.pack.model import PackSummary

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import lockstep
 from lockstep.control.packs.order import Order
-from lockstep.evidence.notes import Signer
+from lockstep.evidence.format.notes import Signer
 from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.pack.layout import OCSF_VERSIONS

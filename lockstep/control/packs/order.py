@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from lockstep.evidence.notes import Checkpoint, NoteError, parse_checkpoint, split_note
+from lockstep.evidence.format.notes import Checkpoint, NoteError, parse_checkpoint, split_note
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack.layout import MAX_SAMPLE, OCSF_VERSIONS
-from lockstep.evidence.plain import plain_bytes
 
 LONGEST_PERIOD = timedelta(days=3700)
 """Ten years: longer than the ledger is kept by default."""

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.people.tokens import digest_of
-from lockstep.domain.leavers import Key
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.engine.keyring import Keyring

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from lockstep.control.cases.casework import CaseDesk, ConflictError, NotAllowedError, living, named
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, NewAct, NewRequest, RequestStandsError

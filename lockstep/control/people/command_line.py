@@ -27,7 +27,7 @@ from lockstep.control.intake.events import Dates
 from lockstep.control.people.asking import Asked, already_asked
 from lockstep.control.people.following import Followed, Following
 from lockstep.control.people.second_person import SecondPerson
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import CLI_USER, Permission, Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.board.views import CaseViews

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.dates import OF_DATES
 from lockstep.control.cases.words import state_words
-from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.acts import ActKind, ActRow, ActState

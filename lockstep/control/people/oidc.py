@@ -21,8 +21,8 @@ from connectors.openid.errors import (
 )
 from connectors.openid.provider import OpenIdProvider
 from lockstep.control.people.sessions import Identity, Sessions, SignInError
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Role, permissions_of
 from lockstep.storage.people.users import digest
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Tier
-from lockstep.domain.terminations import TerminationKind
 
 
 @dataclass(frozen=True, slots=True)

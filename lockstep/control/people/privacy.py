@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.cases.desk import Desk, Person, RefusedError
-from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.spells import Kept, Obstacle, Spell
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.privacy.erasure import PAGE, Cause, Erased, Erasure, Ground, Inventory

@@ -33,7 +33,7 @@ from lockstep.control.cases.withdrawing import Withdrawing, withdrawal_act
 from lockstep.control.cases.words import state_words
 from lockstep.control.people.asking import Asked, Wish, already_asked, ask, refuse_nobody
 from lockstep.control.people.one_person import Author
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import (

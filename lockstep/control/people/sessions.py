@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.leavers import Key
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Rights, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.engine.keyring import Keyring

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lockstep.domain.remit import EVERYBODY, Remit
+from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Permission, Principal
 
 MIN_LENGTH = 32

@@ -14,8 +14,8 @@ from lockstep.control.score.answers import PATIENCE, Answers
 from lockstep.control.score.questions import Question, parse_month, to_moment, to_ms
 from lockstep.control.score.rules import Rules
 from lockstep.control.score.streaming import over_cases
-from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.history import facts_from_document
+from lockstep.evidence.format.canonical import instant_text
+from lockstep.evidence.ledger.history import facts_from_document
 from lockstep.scorecard.dimension import METRICS, Reported, roll_up
 from lockstep.scorecard.explain import Cost, explain
 from lockstep.scorecard.facts import CaseFacts, Feed, Finding

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.format.canonical import instant_text
 
 _MS = timedelta(milliseconds=1)
 

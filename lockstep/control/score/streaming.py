@@ -9,7 +9,7 @@ import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
-from lockstep.evidence.history import facts_from_document
+from lockstep.evidence.ledger.history import facts_from_document
 from lockstep.scorecard.facts import CaseFacts
 
 DEPTH = 4

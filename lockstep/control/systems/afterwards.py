@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import Outcome, RevocationState
-from lockstep.evidence.entries import EntryKind
+from lockstep.domain.cases.outcomes import Outcome, RevocationState
+from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.records import RevocationRow
 from lockstep.storage.systems.tries import Said
 

@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from activities.condition import Condition
 from connectors.base import Connector, ConnectorFault, Transcript
-from lockstep.domain.access import Health as ConnectorHealth
-from lockstep.domain.access import Problem, ProblemSeverity
-from lockstep.domain.clocks import VENDOR_CLOCK_TOLERANCE, VendorClock
-from lockstep.domain.faults import FaultCategory, rule_for
+from lockstep.domain.cases.clocks import VENDOR_CLOCK_TOLERANCE, VendorClock
+from lockstep.domain.systems.access import Health as ConnectorHealth
+from lockstep.domain.systems.access import Problem, ProblemSeverity
+from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.storage.systems.health import Health, SystemHealth, Trouble
 from lockstep.storage.systems.pauses import Pauses
 

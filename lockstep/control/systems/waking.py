@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from lockstep.contracts.payloads import Decision, DecisionKind
 from lockstep.control.cases.desk import RefusedError, UnansweredError, send_decision
-from lockstep.domain.waking import PER_MINUTE
+from lockstep.domain.systems.waking import PER_MINUTE
 from lockstep.storage.systems.outages import Outages
 from lockstep.storage.systems.waking import Waking, Wakings, WakingState
 

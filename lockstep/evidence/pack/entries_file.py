@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lockstep.evidence.canonical import leaf_hash
-from lockstep.evidence.merkle import Frontier, Pruned, consistency_proof, node_hash, split
+from lockstep.evidence.format.canonical import leaf_hash
+from lockstep.evidence.format.merkle import Frontier, Pruned, consistency_proof, node_hash, split
 from lockstep.evidence.pack.layout import ALWAYS_SHOWN
 from lockstep.evidence.pack.model import PackScope
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lockstep.domain.counting import entries as entries_of
+from lockstep.evidence.format.plain import instant_text
 from lockstep.evidence.pack.model import PackSummary
-from lockstep.evidence.pack.population_files import PopulationFiles
+from lockstep.evidence.pack.people.population_files import PopulationFiles
+from lockstep.evidence.pack.print.workbook import Sheet
 from lockstep.evidence.pack.reconcile import FATES, Reconciliation
-from lockstep.evidence.pack.workbook import Sheet
-from lockstep.evidence.plain import instant_text
 from lockstep.scorecard.words import period_text, score_text
 
 _POLICY_COLUMNS = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lockstep.evidence.fold import HistoryError
-from lockstep.evidence.history import History
+from lockstep.evidence.ledger.fold import HistoryError
+from lockstep.evidence.ledger.history import History
 from lockstep.evidence.pack.archive import Spool
 from lockstep.evidence.pack.entries_file import (
     Disclosure,
@@ -18,7 +18,7 @@ from lockstep.evidence.pack.entries_file import (
     foreign_head,
 )
 from lockstep.evidence.pack.model import PackScope
-from lockstep.evidence.pack.population import counting_of
+from lockstep.evidence.pack.people.population import counting_of
 from lockstep.scorecard.counting import Counting
 from lockstep.scorecard.definition import Definition, DefinitionError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from lockstep.evidence.history import History
+from lockstep.evidence.ledger.history import History
 from lockstep.evidence.pack.model import PackScope
-from lockstep.evidence.pack.population import in_scope
+from lockstep.evidence.pack.people.population import in_scope
 from lockstep.evidence.pack.withheld import bounded, withheld_document
 from lockstep.scorecard.definition import Definition
 from lockstep.scorecard.facts import CaseFacts

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lockstep.evidence.dsse import seal_envelope
-from lockstep.evidence.notes import Signer
+from lockstep.evidence.format.dsse import seal_envelope
+from lockstep.evidence.format.notes import Signer
+from lockstep.evidence.format.plain import instant_text, plain_bytes
 from lockstep.evidence.pack.layout import PREDICATE_TYPE, STATEMENT_TYPE
 from lockstep.evidence.pack.model import PackSummary
-from lockstep.evidence.plain import instant_text, plain_bytes
 
 
 def predicate(summary: PackSummary) -> dict[str, Any]:

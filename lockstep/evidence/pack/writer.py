@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
-from lockstep.evidence.notes import Signer
+from lockstep.evidence.format.notes import Signer
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
 from lockstep.evidence.pack.archive import Archive, Part, Spool, digest_of
-from lockstep.evidence.pack.case_document import RawEntries
-from lockstep.evidence.pack.case_files import CaseFiles
-from lockstep.evidence.pack.controls import mapping_csv
+from lockstep.evidence.pack.cases.document import RawEntries
+from lockstep.evidence.pack.cases.files import CaseFiles
 from lockstep.evidence.pack.ipe import sheets
 from lockstep.evidence.pack.model import PackSummary
-from lockstep.evidence.pack.oscal import assessment_results
-from lockstep.evidence.pack.people import PeopleFile
-from lockstep.evidence.pack.population_files import PopulationFiles
+from lockstep.evidence.pack.people.people import PeopleFile
+from lockstep.evidence.pack.people.population_files import PopulationFiles
+from lockstep.evidence.pack.print.readme import readme
+from lockstep.evidence.pack.print.workbook import write_workbook
 from lockstep.evidence.pack.reading import Basis, LedgerRead
-from lockstep.evidence.pack.readme import readme
 from lockstep.evidence.pack.reconcile import Reconciliation
 from lockstep.evidence.pack.scores import pack_scores
+from lockstep.evidence.pack.standards.controls import mapping_csv
+from lockstep.evidence.pack.standards.oscal import assessment_results
 from lockstep.evidence.pack.statement import sealed_statement
 from lockstep.evidence.pack.text_files import json_bytes
-from lockstep.evidence.pack.workbook import write_workbook
-from lockstep.evidence.plain import plain_bytes
 
 Source = bytes | Part
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lockstep.evidence.notes import VerifierKey
-from lockstep.evidence.plain import instant_text
-from lockstep.evidence.verify import steps_content, steps_file, steps_head, timestamp
-from lockstep.evidence.verify.archive import Archive, Limits
-from lockstep.evidence.verify.earlier import read_earlier
-from lockstep.evidence.verify.heads import WitnessKey
+from lockstep.evidence.format.notes import VerifierKey
+from lockstep.evidence.format.plain import instant_text
+from lockstep.evidence.verify import steps_file
+from lockstep.evidence.verify.content import steps as steps_content
+from lockstep.evidence.verify.heads import steps as steps_head
+from lockstep.evidence.verify.heads import timestamp
+from lockstep.evidence.verify.heads.earlier import read_earlier
+from lockstep.evidence.verify.heads.heads import WitnessKey
 from lockstep.evidence.verify.report import (
     Level,
     NotCheckedError,
@@ -27,6 +29,7 @@ from lockstep.evidence.verify.report import (
     shown_name,
 )
 from lockstep.evidence.verify.state import Held, Result, State
+from lockstep.evidence.verify.zip.archive import Archive, Limits
 
 
 class _Plan(NamedTuple):

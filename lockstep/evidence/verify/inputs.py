@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lockstep.evidence.notes import MAX_NOTE, NoteError, VerifierKey, split_note
-from lockstep.evidence.verify.heads import WitnessKey
+from lockstep.evidence.format.notes import MAX_NOTE, NoteError, VerifierKey, split_note
+from lockstep.evidence.verify.heads.heads import WitnessKey
 from lockstep.evidence.verify.report import UnusableError
 
 _MAX_FILE = 1024 * 1024

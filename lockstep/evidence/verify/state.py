@@ -8,15 +8,15 @@ from typing import TypeVar
 
 from cryptography.x509 import Certificate
 
-from lockstep.evidence.merkle import Frontier
-from lockstep.evidence.notes import Checkpoint, VerifierKey
-from lockstep.evidence.verify.archive import Archive
-from lockstep.evidence.verify.earlier import EarlierPack
-from lockstep.evidence.verify.heads import WitnessKey
-from lockstep.evidence.verify.keys import Keys
-from lockstep.evidence.verify.ledger import Ledger
+from lockstep.evidence.format.merkle import Frontier
+from lockstep.evidence.format.notes import Checkpoint, VerifierKey
+from lockstep.evidence.verify.content.ledger import Ledger
+from lockstep.evidence.verify.heads.earlier import EarlierPack
+from lockstep.evidence.verify.heads.heads import WitnessKey
+from lockstep.evidence.verify.heads.keys import Keys
 from lockstep.evidence.verify.report import Level, NotCheckedError, RefutedError, Verdict
 from lockstep.evidence.verify.statement import Statement
+from lockstep.evidence.verify.zip.archive import Archive
 from lockstep.scorecard.definition import Definition
 
 Found = TypeVar("Found")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.evidence.dsse import EnvelopeError, open_envelope
-from lockstep.evidence.notes import VerifierKey
+from lockstep.evidence.format.dsse import EnvelopeError, open_envelope
+from lockstep.evidence.format.notes import VerifierKey
+from lockstep.evidence.format.plain import PlainError, instant_ms, parse_canonical
 from lockstep.evidence.pack.layout import (
     MAX_SAMPLE,
     OCSF_VERSIONS,
@@ -16,7 +17,6 @@ from lockstep.evidence.pack.layout import (
     STATEMENT_TYPE,
 )
 from lockstep.evidence.pack.model import PackScope
-from lockstep.evidence.plain import PlainError, instant_ms, parse_canonical
 from lockstep.evidence.verify.forms import count, digest, exact, sequence, text
 from lockstep.evidence.verify.report import RefutedError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from lockstep.evidence.format.plain import PlainError, parse_canonical
 from lockstep.evidence.pack import layout
-from lockstep.evidence.pack.population_columns import ACTOR_COLUMNS, MAPPING_COLUMNS
-from lockstep.evidence.plain import PlainError, parse_canonical
-from lockstep.evidence.verify import tables
+from lockstep.evidence.pack.people.columns import ACTOR_COLUMNS, MAPPING_COLUMNS
+from lockstep.evidence.verify.content import tables
 from lockstep.evidence.verify.forms import read_json
-from lockstep.evidence.verify.keys import follow
+from lockstep.evidence.verify.heads.keys import follow
 from lockstep.evidence.verify.report import MAX_DETAILS, RefutedError, shown
 from lockstep.evidence.verify.state import Result, State
 from lockstep.evidence.verify.statement import read_statement

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, bindparam, column, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.rights import Scope
 from lockstep.storage.cases.records import RevocationRow
 from lockstep.storage.engine.keyring import Keyring

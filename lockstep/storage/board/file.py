@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.rights import Scope
 from lockstep.storage.cases.acts import (
     ActKind,

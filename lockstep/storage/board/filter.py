@@ -24,9 +24,9 @@ from sqlalchemy import (
 from sqlalchemy import case as sql_case
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from lockstep.domain.outcomes import CaseStatus, RevocationState
-from lockstep.domain.terminations import TerminationKind
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, requests
 from lockstep.storage.tables.leavers import case_keys

@@ -10,9 +10,9 @@ from datetime import timedelta
 from sqlalchemy import ARRAY, BigInteger, bindparam, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.brakes import BrakeCause, BrakeState
+from lockstep.domain.intake.brakes import BrakeCause, BrakeState
 from lockstep.domain.rights import Scope
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.people.visibility import visible
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.intake import brakes

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Select, exists, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.brakes import Channel
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
+from lockstep.domain.intake.brakes import Channel
 from lockstep.domain.rights import Scope
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.board.filter import (
     ASKED_ABOUT,
     RUNNING,

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.cases.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.engine.keyring import Keyring

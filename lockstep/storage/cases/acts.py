@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.evidence.entries import EntryKind
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.engine.keyring import KeyringError
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.people.acts import act_entry

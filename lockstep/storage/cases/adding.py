@@ -7,8 +7,8 @@ from dataclasses import replace
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.domain.keys import joined
-from lockstep.domain.terminations import Termination
+from lockstep.domain.cases.terminations import Termination
+from lockstep.domain.systems.keys import joined
 from lockstep.storage.cases.keys import key_indexes, write_keys
 from lockstep.storage.cases.reads import subject_of
 from lockstep.storage.cases.records import CaseRow

@@ -8,10 +8,10 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.contracts.payloads import SystemTimes
-from lockstep.domain.amendments import Standing, time_allowed
+from lockstep.domain.cases.amendments import Standing, time_allowed
+from lockstep.domain.cases.terminations import Termination, TerminationKind
 from lockstep.domain.policy import Policy, Tier
-from lockstep.domain.terminations import Termination, TerminationKind
-from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.tables.case import cases, revocations
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from lockstep.domain.finding import Finding, Judged, Picks
-from lockstep.evidence.canonical import canonical_bytes, instant_text
+from lockstep.domain.systems.finding import Finding, Judged, Picks
+from lockstep.evidence.format.canonical import canonical_bytes, instant_text
 from lockstep.storage.privacy.subjects import Subject
 
 
@@ -19,7 +19,7 @@ class Candidate:
 
     Args:
         account_id: the vendor's immutable id, by which it is picked.
-        why: a value of `lockstep.domain.finding.Reason`.
+        why: a value of `lockstep.domain.systems.finding.Reason`.
         found_by: kind of the key that found it.
         held: the identity keys that the vendor holds: kind and value.
         signs_in: whether it can sign in; None where the search did not say.

@@ -20,15 +20,15 @@ from lockstep.contracts.payloads import (
     DecisionKind,
     SystemTimes,
 )
-from lockstep.domain.amendments import amended
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.finding import Picks
-from lockstep.domain.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.amendments import amended
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.terminations import Termination, TerminationKind
 from lockstep.domain.policy import Policy
-from lockstep.domain.terminations import Termination, TerminationKind
-from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
+from lockstep.domain.systems.finding import Picks
+from lockstep.evidence.format.canonical import instant_text
+from lockstep.evidence.ledger.entries import Entry, EntryKind
+from lockstep.evidence.ledger.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
 from lockstep.storage.cases.adding import add_said
 from lockstep.storage.cases.amendments import (
     amend_rows,

@@ -14,9 +14,9 @@ from sqlalchemy import ARRAY, Integer, Text, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.contracts.payloads import StillOpen
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.evidence.entries import EntryKind
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.entries import case_entry
 from lockstep.storage.cases.reads import COLUMNS, UnknownCaseError, case_of
 from lockstep.storage.cases.records import CaseRow

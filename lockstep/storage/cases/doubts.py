@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.people.visibility import visible
 from lockstep.storage.tables.case import cases, findings
 

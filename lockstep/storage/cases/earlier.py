@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.engine.keyring import Keyring
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.evidence.canonical import reference
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.evidence.format.canonical import reference
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Said, spoken
 from lockstep.storage.ledger.append import Append, Change, append_all

@@ -9,8 +9,8 @@ from sqlalchemy import ARRAY, Text, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.systems.keys import comparable
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.tables.leavers import case_keys
 

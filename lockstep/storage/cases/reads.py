@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, bindparam, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.domain.judging import KnownCase
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.intake.judging import KnownCase
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.privacy.subjects import Subject

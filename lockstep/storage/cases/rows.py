@@ -13,14 +13,14 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, update
 
 from lockstep.contracts.payloads import DecisionInput, DecisionKind
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.faults import Recovery
-from lockstep.domain.finding import Picks
-from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
+from lockstep.domain.cases.terminations import Termination
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
-from lockstep.domain.terminations import Termination
-from lockstep.evidence.canonical import canonical_bytes, instant_text, reference
-from lockstep.evidence.entries import Actor, Entry, EntryKind, picks_data
+from lockstep.domain.systems.faults import Recovery
+from lockstep.domain.systems.finding import Picks
+from lockstep.evidence.format.canonical import canonical_bytes, instant_text, reference
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind, picks_data
 from lockstep.storage.cases.candidates import picked, seal_picks
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.writes import RESOLVE_DOUBT

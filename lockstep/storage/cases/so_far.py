@@ -17,10 +17,10 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.contracts.payloads import CaseSoFar, DoorSoFar
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.outcomes import CaseStatus, RevocationState
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
+from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.evidence.ledger.entries import EntryKind
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.tables.case import findings, revocations
 from lockstep.storage.tables.ledger import ledger_entries

@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.contracts.policies import WATCH_PATIENCE
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 
 
 class Obstacle(StrEnum):

@@ -7,10 +7,10 @@ from dataclasses import replace
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.keys import comparable, without
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.evidence.canonical import reference
-from lockstep.evidence.entries import EntryKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.systems.keys import comparable, without
+from lockstep.evidence.format.canonical import reference
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.entries import say
 from lockstep.storage.cases.keys import key_indexes, write_keys
 from lockstep.storage.cases.reads import locked, subject_of

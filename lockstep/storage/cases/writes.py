@@ -8,8 +8,8 @@ from __future__ import annotations
 from sqlalchemy import bindparam, func, update
 from sqlalchemy.dialects.postgresql import insert
 
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.tables.case import cases, findings
 
 CLOSE = (

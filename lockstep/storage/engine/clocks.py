@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.clocks import SKEW_MOST, SKEW_TOLD, skew_of
+from lockstep.domain.cases.clocks import SKEW_MOST, SKEW_TOLD, skew_of
 from lockstep.storage.tables.running import clock_looks
 
 Now = Callable[[], datetime]

@@ -7,7 +7,7 @@ from psycopg import IsolationLevel
 from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL, make_url
 
-from lockstep.evidence.entries import Entry, sealed
+from lockstep.evidence.ledger.entries import Entry, sealed
 from lockstep.storage.engine.database import StorageError
 
 Link = psycopg.Connection[TupleRow]

@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.brakes import BrakeState, Channel
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.intake.brakes import BrakeState, Channel
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brake_rows import (
     BrakeDecidedError,

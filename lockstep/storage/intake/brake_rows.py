@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, not_, true
 
-from lockstep.domain.brakes import Channel
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.intake.brakes import Channel
 from lockstep.domain.rights import Scope
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.tables.intake import held_events
 
 

@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from lockstep.domain.brakes import BrakeCause, BrakeState, Channel, Flow
-from lockstep.domain.clocks import whole_ms
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.intake.brakes import BrakeCause, BrakeState, Channel, Flow
 from lockstep.domain.rights import Scope
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.intake.brake_decisions import BrakeDecisions, said_of
 from lockstep.storage.intake.brake_rows import (
     BrakeView,

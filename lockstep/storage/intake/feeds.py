@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.feeds import FeedBook
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.evidence.ledger.entries import Entry, EntryKind
+from lockstep.evidence.ledger.feeds import FeedBook
 from lockstep.scorecard.facts import Feed
 from lockstep.storage.ledger.append import Append, append_all
 

@@ -15,7 +15,7 @@ from sqlalchemy import Row, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.engine.keyring_check import require_keyring

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Select, and_, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.judging import Verdict
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.rights import Scope
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.intake.event_numbers import EventNumbers
 from lockstep.storage.intake.inbox import event_context

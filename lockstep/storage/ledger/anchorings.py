@@ -15,7 +15,7 @@ from enum import StrEnum
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 
 CLAIM = timedelta(seconds=60)
 """A process that died in the middle of a publication keeps it to itself for this long."""

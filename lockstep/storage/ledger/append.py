@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Executable, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.evidence.entries import Entry, sealed
+from lockstep.evidence.ledger.entries import Entry, sealed
 from lockstep.storage.engine.batching import Batcher
 from lockstep.storage.tables.ledger import ledger_entries
 

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lockstep.evidence.canonical import LEAF_PREFIX
-from lockstep.evidence.merkle import Frontier
-from lockstep.evidence.notes import Checkpoint, NoteError, open_note
+from lockstep.evidence.format.canonical import LEAF_PREFIX
+from lockstep.evidence.format.merkle import Frontier
+from lockstep.evidence.format.notes import Checkpoint, NoteError, open_note
 from lockstep.storage.engine.direct import Link
 from lockstep.storage.ledger.head import HeadFile, LedgerRefusedError
 from lockstep.storage.ledger.keys import KeyChain, read_chain

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.evidence.notes import Checkpoint, NoteError, parse_checkpoint
+from lockstep.evidence.format.notes import Checkpoint, NoteError, parse_checkpoint
 from lockstep.storage.engine.database import StorageError
 
 HEAD_FILE = "ledger-head"

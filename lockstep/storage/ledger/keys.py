@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.notes import NoteError, Signer, VerifierKey
+from lockstep.evidence.format.notes import NoteError, Signer, VerifierKey
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.engine.direct import Link
 from lockstep.storage.ledger.head import LedgerRefusedError
 

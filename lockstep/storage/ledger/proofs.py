@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.evidence.merkle import (
+from lockstep.evidence.format.merkle import (
     Frontier,
     TreeError,
     consistency_proof,

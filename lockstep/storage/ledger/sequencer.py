@@ -32,10 +32,10 @@ from typing import Any
 import structlog
 from sqlalchemy.engine import URL
 
-from lockstep.evidence.canonical import leaf_hash
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.history import apply
-from lockstep.evidence.notes import Checkpoint, Signer, open_note, sign_note
+from lockstep.evidence.format.canonical import leaf_hash
+from lockstep.evidence.format.notes import Checkpoint, Signer, open_note, sign_note
+from lockstep.evidence.ledger.entries import Entry, EntryKind
+from lockstep.evidence.ledger.history import apply
 from lockstep.scorecard.definition import DEFAULT, Definition
 from lockstep.storage.engine.direct import Link, append_entry, connect
 from lockstep.storage.ledger.head import HeadFile, LedgerRefusedError

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.evidence.notes import VerifierKey
+from lockstep.evidence.format.notes import VerifierKey
 from lockstep.storage.engine.direct import Link
 from lockstep.storage.ledger.head import HeadFile, LedgerRefusedError
 from lockstep.storage.ledger.keys import read_chain

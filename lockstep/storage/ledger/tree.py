@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.merkle import Frontier, TreeError
-from lockstep.evidence.notes import Checkpoint, NoteError, open_note, parse_checkpoint
+from lockstep.evidence.format.merkle import Frontier, TreeError
+from lockstep.evidence.format.notes import Checkpoint, NoteError, open_note, parse_checkpoint
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.engine.direct import Link
 from lockstep.storage.ledger.head import LedgerRefusedError
 from lockstep.storage.ledger.keys import KeyChain

@@ -29,10 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.notices import Fact, NoticeKind
-from lockstep.domain.outcomes import RevocationState
 from lockstep.domain.rights import Scope
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.intake.brake_rows import visible_held
 from lockstep.storage.intake.refused_events import troubled, waits_too_long
 from lockstep.storage.packs.orders import ExportState

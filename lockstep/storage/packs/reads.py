@@ -12,8 +12,8 @@ from datetime import datetime
 from sqlalchemy import and_, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.evidence.amendments import AMENDED
-from lockstep.evidence.canonical import leaf_hash
+from lockstep.evidence.format.canonical import leaf_hash
+from lockstep.evidence.ledger.amendments import AMENDED
 from lockstep.storage.ledger.checkpoints import BrokenOrderError
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.intake import inbox

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.ledger.append import Append, Ledger
 
 

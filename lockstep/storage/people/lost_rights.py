@@ -14,7 +14,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.rights import Permission, Rights
-from lockstep.evidence.entries import Actor, EntryKind
+from lockstep.evidence.ledger.entries import Actor, EntryKind
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.people.acts import act_entry
 from lockstep.storage.people.api_tokens import MADE_ON_SERVER, TokenEnd

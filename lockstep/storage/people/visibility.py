@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, true
 
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Scope
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import case_keys
 from lockstep.storage.tables.score import case_facts

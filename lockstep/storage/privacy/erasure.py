@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy import Result, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.keys import comparable
-from lockstep.domain.leavers import KeyKind
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.keys import comparable
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.cases.spells import (
     Kept,
     Person,

@@ -12,9 +12,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.evidence.canonical import reference
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.evidence.format.canonical import reference
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.cases.entries import case_entry
 from lockstep.storage.cases.reads import UnknownCaseError
 from lockstep.storage.engine.keyring import Keyring

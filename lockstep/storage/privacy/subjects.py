@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.evidence.canonical import canonical_bytes
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.evidence.format.canonical import canonical_bytes
 from lockstep.storage.engine.keyring import Keyring, seal, unseal
 
 _IDENTITY = b"lockstep-identity/1"

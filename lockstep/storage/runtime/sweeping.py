@@ -25,12 +25,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.contracts.policies import DOUBT_PATIENCE
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.policy import Policy
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.sweeping import PATIENCE, Expected, Loss, rest_after
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.entries import case_entry
 from lockstep.storage.cases.reads import UnknownCaseError, clock, locked
 from lockstep.storage.cases.records import CaseRow

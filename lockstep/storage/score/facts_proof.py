@@ -23,7 +23,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.engine.direct import Link, append_entry
 from lockstep.storage.score.projection import ROW_DIGEST
 from lockstep.storage.score.refold import Refolded, refold

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import structlog
 
-from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.history import facts_document, facts_from_document, needs_policy
+from lockstep.evidence.format.canonical import instant_text
+from lockstep.evidence.ledger.history import facts_document, facts_from_document, needs_policy
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.engine.direct import Link
 from lockstep.storage.ledger.head import LedgerRefusedError

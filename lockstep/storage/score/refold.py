@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import structlog
 
-from lockstep.evidence.history import History, HistoryError, facts_document
+from lockstep.evidence.ledger.history import History, HistoryError, facts_document
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.engine.database import StorageError
 from lockstep.storage.engine.direct import Link

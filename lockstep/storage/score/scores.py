@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, cast, func, insert, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.terminations import TerminationKind
-from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.evidence.format.canonical import instant_text
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.scorecard.facts import Feed, Finding
 from lockstep.storage.intake.feeds import read_feeds
 from lockstep.storage.ledger.append import Append, append_all

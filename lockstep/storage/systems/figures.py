@@ -21,9 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.outcomes import CaseStatus, Outcome, RevocationState
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome, RevocationState
 from lockstep.domain.rights import Scope
-from lockstep.evidence.fold import ACCOUNT_IN_DOUBT
+from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.people.visibility import visible
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.ledger import ledger_entries

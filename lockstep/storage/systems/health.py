@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.faults import Recovery
+from lockstep.domain.systems.faults import Recovery
 from lockstep.storage.systems.waking import let_wait, wake
 from lockstep.storage.tables.systems import system_health
 

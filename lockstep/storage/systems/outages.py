@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.faults import OF_SYSTEM, FaultCategory, rule_for
-from lockstep.domain.outcomes import RevocationState
+from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.rights import Scope
-from lockstep.domain.waking import ALARMING_BY_ITSELF, MANY
+from lockstep.domain.systems.faults import OF_SYSTEM, FaultCategory, rule_for
+from lockstep.domain.systems.waking import ALARMING_BY_ITSELF, MANY
 from lockstep.storage.people.visibility import visible
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.systems import outages

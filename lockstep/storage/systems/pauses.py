@@ -14,11 +14,11 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.clocks import whole_ms
-from lockstep.domain.faults import Recovery
+from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import EVERYTHING, Scope, is_within
-from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.entries import Actor, Entry, EntryKind
+from lockstep.domain.systems.faults import Recovery
+from lockstep.evidence.format.canonical import instant_text
+from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.systems.holding import stands, touches

@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import Outcome, RevocationState
+from lockstep.domain.cases.outcomes import Outcome, RevocationState
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.ledger.append import ArrayUpdate
 from lockstep.storage.tables.case import cases, revocations
 

@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import ARRAY, Row, Text, bindparam, column, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.domain.access import Exchange, Location, Unread
-from lockstep.domain.clocks import time_to_revocation, whole_ms
-from lockstep.domain.faults import FaultCategory, rule_for
-from lockstep.domain.finding import Finding, Picks
-from lockstep.domain.outcomes import CaseStatus, Closing, RevocationState
-from lockstep.domain.terminations import TerminationKind
-from lockstep.evidence.canonical import instant_text
-from lockstep.evidence.entries import (
+from lockstep.domain.cases.clocks import time_to_revocation, whole_ms
+from lockstep.domain.cases.outcomes import CaseStatus, Closing, RevocationState
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.systems.access import Exchange, Location, Unread
+from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.finding import Finding, Picks
+from lockstep.evidence.format.canonical import instant_text
+from lockstep.evidence.ledger.entries import (
     Entry,
     EntryKind,
     accepted_data,

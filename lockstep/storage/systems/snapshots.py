@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lockstep.domain.access import Access, AccessKind, Account, Action, Observation
-from lockstep.domain.clocks import whole_ms
-from lockstep.evidence.canonical import instant_text
+from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.systems.access import Access, AccessKind, Account, Action, Observation
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.privacy.subjects import Subject
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, column, func, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.tables.ledger import ledger_entries
 
 Pick = tuple[str, str]

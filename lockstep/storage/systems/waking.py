@@ -29,11 +29,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import Text
 
-from lockstep.domain.faults import Recovery, mended, rule_for
-from lockstep.domain.outcomes import Outcome, RevocationState
+from lockstep.domain.cases.outcomes import Outcome, RevocationState
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Scope
-from lockstep.domain.terminations import TerminationKind
-from lockstep.domain.waking import LONG_WAIT, rest_after, turns
+from lockstep.domain.systems.faults import Recovery, mended, rule_for
+from lockstep.domain.systems.waking import LONG_WAIT, rest_after, turns
 from lockstep.storage.people.visibility import visible
 from lockstep.storage.systems.holding import holds_case
 from lockstep.storage.tables.case import cases, revocations

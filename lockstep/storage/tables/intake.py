@@ -87,7 +87,7 @@ brakes = Table(
     Index("uq_brakes_on", "source", unique=True, postgresql_where=text("state = 'on'")),
 )
 """``state``: on, released or refused; at most one is on for a source. ``cause``: what was too many,
-terminations or dismissals. ``source``: a `lockstep.domain.brakes.Channel` in one text.
+terminations or dismissals. ``source``: a `lockstep.domain.intake.brakes.Channel` in one text.
 ``counts_on``: it was decided by somebody bound to partners, and so the count did not begin anew.
 """
 

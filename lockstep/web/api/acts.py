@@ -28,9 +28,9 @@ from lockstep.control.intake.events import Day as SaidDay
 from lockstep.control.intake.events import Instant as SaidInstant
 from lockstep.control.people.asking import Asked
 from lockstep.control.people.second_person import SecondPerson
-from lockstep.domain.leavers import KeyKind
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.people.requests import RequestRow
 from lockstep.web.api.answers import told
 from lockstep.web.api.auth import NO_ANSWER, Gate, Problem, answers

@@ -17,8 +17,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Tier
-from lockstep.domain.terminations import TerminationKind
 
 MOST_PROBLEMS = 20
 

@@ -11,14 +11,14 @@ from lockstep.control.cases.board import BoardPage, Door, Line
 from lockstep.control.cases.filters import LONGEST, write_place
 from lockstep.control.cases.picking import pick_seen
 from lockstep.control.cases.seen import CaseSeen
-from lockstep.domain.access import Category
-from lockstep.domain.clocks import time_to_revocation
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Reason
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
+from lockstep.domain.cases.clocks import time_to_revocation
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.rights import Principal
-from lockstep.evidence.canonical import instant_text
+from lockstep.domain.systems.access import Category
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Reason
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.board.filter import BoardState
 from lockstep.storage.board.now import MOST_ROWS

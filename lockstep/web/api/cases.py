@@ -13,8 +13,8 @@ from lockstep.control.cases.casework import CaseDesk, NotThereError
 from lockstep.control.cases.filters import LONGEST, FilterError, Filters, is_text, read_place
 from lockstep.control.cases.seen import CaseSeen
 from lockstep.control.intake.events import why_not_valid
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.board.filter import BoardState, Due
 from lockstep.storage.board.now import MOST_ROWS

@@ -22,9 +22,9 @@ from lockstep.control.intake.events import EventError
 from lockstep.control.intake.events import Instant as SaidInstant
 from lockstep.control.intake.own_reports import MOST_REASON, OwnReports, Sent, Submission
 from lockstep.control.people.asking import Asked
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
 from lockstep.domain.rights import Permission, Principal
-from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.intake.sent_events import PAGE
 from lockstep.web.api.answers import Answer, Prose, one_of, told
 from lockstep.web.api.answers import CaseId as CaseIdText

@@ -14,7 +14,7 @@ from lockstep.control.intake.events import why_not_valid
 from lockstep.control.score.questions import QuestionError
 from lockstep.control.score.reports import LARGEST_COUNT, REPORTED, to_report
 from lockstep.domain.rights import Permission
-from lockstep.evidence.canonical import instant_text
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.score.scores import MetricReport, Scores
 from lockstep.web.api.answers import told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body

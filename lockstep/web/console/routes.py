@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from lockstep.web.console import (
-    access,
-    acts,
-    brake,
-    bulk,
-    case,
-    evidence,
-    hr,
-    hr_sheet,
-    live,
-    now,
-    oidc,
-    people,
-    settings_page,
-    sign_in,
-    systems,
-)
+from lockstep.web.console import live
+from lockstep.web.console.cases import acts, bulk, now
+from lockstep.web.console.cases import page as case
 from lockstep.web.console.console import Console
+from lockstep.web.console.intake import brake, hr
+from lockstep.web.console.intake import sheet as hr_sheet
+from lockstep.web.console.packs import page as evidence
+from lockstep.web.console.people import access, oidc, sign_in
+from lockstep.web.console.score import page as people
+from lockstep.web.console.systems import page as systems
+from lockstep.web.console.systems import settings as settings_page
 
 
 def routers(console: Console) -> list[APIRouter]:

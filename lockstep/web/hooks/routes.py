@@ -28,9 +28,9 @@ from lockstep.control.intake.events import (
 )
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.whose_case import WhoseCase, why
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.judging import Verdict
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.terminations import TerminationAction
+from lockstep.domain.intake.judging import Verdict
 from lockstep.storage.engine.database import StorageError
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.anchors.base import Anchor, AnchorCheckpoint, AnchorOptions
 from connectors.anchors.registry import ANCHORS
-from lockstep.evidence.merkle import is_consistent
-from lockstep.evidence.notes import (
+from lockstep.evidence.format.merkle import is_consistent
+from lockstep.evidence.format.notes import (
     Checkpoint,
     FileSigner,
     VerifierKey,

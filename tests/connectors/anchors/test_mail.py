@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
 from connectors.anchors.base import AnchorFault
-from lockstep.evidence.notes import open_note, parse_checkpoint
+from lockstep.evidence.format.notes import open_note, parse_checkpoint
 from tests.connectors.anchors.peers import (
     SECRET,
     SIGNER,

@@ -16,9 +16,9 @@ from connectors.anchors.base import (
     AnchorFault,
 )
 from connectors.anchors.witness import WitnessAnchor
-from lockstep.evidence.merkle import consistency_proof, root_of
-from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
-from lockstep.evidence.verify.heads import WitnessKey, cosignatures
+from lockstep.evidence.format.merkle import consistency_proof, root_of
+from lockstep.evidence.format.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.verify.heads.heads import WitnessKey, cosignatures
 from tests.connectors.anchors.peers import (
     ORIGIN,
     SIGNER,

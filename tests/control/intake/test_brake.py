@@ -17,9 +17,9 @@ from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.intake.events import TerminationEvent, local_body
 from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.brakes import BrakeRule, BrakeState
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.brakes import BrakeRule, BrakeState
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.cases.records import CaseRow

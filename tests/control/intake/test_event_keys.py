@@ -6,7 +6,7 @@ import pytest
 
 from lockstep.control.intake.events import EventError, check_systems, parse_event, read_event
 from lockstep.control.intake.reporting import event_of
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
 from tests.web.conftest import body, event
 
 LINE = {"worker_id": "W-1", "kind": "voluntary", "zone": "Asia/Calcutta", "access_ends_at": "now"}

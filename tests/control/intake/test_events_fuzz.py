@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from lockstep.control.intake.events import EventError, cutoff_of, parse_event, read_message
-from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.cases.cutoff import CutoffRule
 from tests.web.test_hook_fuzz import bodies, changed, documents
 
 RULES = [CutoffRule(), CutoffRule(involuntary_at_notice=True)]

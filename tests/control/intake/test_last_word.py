@@ -15,8 +15,8 @@ from activities.record import RecordActivities
 from lockstep.contracts.payloads import BeginInput, BeginState
 from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.events import read_event
-from lockstep.domain.access import Category
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
+from lockstep.domain.systems.access import Category
 from lockstep.storage.cases.reads import read_cases
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.engine.keyring import Keyring

@@ -10,11 +10,11 @@ from lockstep.control.cases.desk import Desk, Person, RefusedError
 from lockstep.control.intake.leaver_lines import Becomes, LeaverLine, LeaverLines, became
 from lockstep.control.intake.reporting import make_dates
 from lockstep.control.intake.whose_case import WhoseCase
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.judging import Verdict
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
-from lockstep.domain.sheets import read_sheet
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.intake.brakes import BrakeRule
+from lockstep.domain.intake.judging import Verdict
+from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
+from lockstep.domain.intake.sheets import read_sheet
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.intake.brakes import Brakes
 from tests.control.intake.test_brake import Hall

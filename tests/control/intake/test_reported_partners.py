@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lockstep.control.people.oidc import Group, Reading, identity_of
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Role
 
 NORTH, SOUTH = frozenset({"north"}), frozenset({"south"})

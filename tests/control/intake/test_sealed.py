@@ -15,10 +15,10 @@ from temporalio.common import Priority
 from lockstep.contracts import names
 from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.brake import Approver
-from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Scope
-from lockstep.domain.terminations import TerminationKind
 from lockstep.evidence.verify.report import Verdict
 from lockstep.storage.board.live import LedgerTail
 from lockstep.storage.cases.rows import Opening

@@ -17,11 +17,11 @@ from lockstep.control.intake.whose_case import WhoseCase
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.questions import Question
 from lockstep.control.score.rules import Rules
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.numbering import Numbering
-from lockstep.evidence.dsse import seal_envelope
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.intake.numbering import Numbering
+from lockstep.evidence.format.dsse import seal_envelope
+from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack import layout
-from lockstep.evidence.plain import plain_bytes
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict
 from lockstep.scorecard.numbers import DAY_MS

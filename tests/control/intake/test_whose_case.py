@@ -13,8 +13,8 @@ from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.intake.events import EventError, local_body, read_event, to_termination
 from lockstep.control.intake.whose_case import WhoseCase
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.numbering import LOCAL_SOURCE, Numbering
+from lockstep.domain.intake.brakes import BrakeRule
+from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
 from lockstep.storage.cases.rows import PinnedPolicy, pin
 from lockstep.storage.intake.brakes import Brakes
 from tests.support.casework import TENANT, Casework

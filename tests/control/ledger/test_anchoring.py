@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from connectors.anchors.base import AnchorCheckpoint
 from lockstep.control.ledger.anchoring import AnchorLoop
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.ledger.anchorings import CLAIM, Anchorings, AnchorState
 from lockstep.storage.ledger.checkpoints import Checkpoints
 from tests.connectors.anchors.peers import HOOK_SECRET, SECRET, HttpPeer, build, silence

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from lockstep.control.ledger import sealing
 from lockstep.control.ledger.sealing import Sealer
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
+from lockstep.evidence.ledger.entries import EntryKind
 from tests.support.ledgers import LedgerBook, advisory_locks, entry
 
 QUICK = timedelta(milliseconds=50)

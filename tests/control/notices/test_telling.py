@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from connectors.channel import Channel, ChannelError
 from lockstep.control.notices.telling import PER_MINUTE, Notifier
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.notices import Fact, NoticeKind, Quiet, Route
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.outgoing.notices import Notices
 from tests.support.casework import SYSTEM, termination
 

@@ -12,7 +12,7 @@ import pytest
 
 from lockstep.control.packs import check_child as pack_check_child
 from lockstep.control.packs.check import MOST_BYTES, PackChecker, PackCheckError
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from tests.evidence.ledgers import ORIGIN, story
 from tests.evidence.packs import Files, make_pack
 

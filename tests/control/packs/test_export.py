@@ -14,10 +14,10 @@ import openpyxl
 import pytest
 
 from lockstep.control.ledger.anchoring import outgoing, publish
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.cases.terminations import TerminationAction
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.verify.check import verify_pack
-from lockstep.evidence.verify.heads import WitnessKey
+from lockstep.evidence.verify.heads.heads import WitnessKey
 from lockstep.evidence.verify.report import Level
 from lockstep.storage.ledger.checkpoints import Checkpoints
 from lockstep.storage.ledger.proofs import Proofs
@@ -231,7 +231,7 @@ from pathlib import Path
 from lockstep.control.packs.export import Exporter, Requester
 from lockstep.control.packs.making import Progress
 from lockstep.control.packs.order import Order
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.engine.keyring import Keyring
 

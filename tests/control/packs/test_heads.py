@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockstep.control.packs.order import OrderError
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.format.notes import Checkpoint, FileSigner, sign_note
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.storage.ledger.keys import hand_over
 from lockstep.storage.packs.orders import Exports

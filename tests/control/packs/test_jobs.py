@@ -16,7 +16,7 @@ from sqlalchemy import text
 from lockstep.control.packs.export import Exporter, Requester
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import ExportJobs, PackMaking
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.packs.orders import ExportRow, Exports
 from tests.support.casework import TENANT
 from tests.support.exporting import Packing, Reader, verified
@@ -139,7 +139,7 @@ from pathlib import Path
 from lockstep.control.packs.export import Exporter
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import ExportJobs, PackMaking
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.packs.orders import Exports
 from lockstep.storage.engine.keyring import Keyring

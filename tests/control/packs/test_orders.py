@@ -20,7 +20,7 @@ from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
 from lockstep.control.packs.export import Requester, new_export_id
 from lockstep.control.packs.making import Progress
 from lockstep.control.packs.order import Order, OrderError
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.cases.terminations import TerminationAction
 from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.storage.intake.inbox import Disposition

@@ -20,7 +20,7 @@ from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import AGAIN, MOST_DEATHS, ExportJobs
 from lockstep.control.packs.process import TRY_LATER, MakerProcess, MakerWaitsError
 from lockstep.storage.packs.orders import ExportRow, Exports
-from tests.cli.test_ledger import SETTINGS
+from tests.cli.ledger.test_ledger import SETTINGS
 from tests.control.packs.test_jobs import KEEP, TOKEN, packs, row, set_back
 from tests.support.exporting import Packing, verified
 

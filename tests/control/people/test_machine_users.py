@@ -27,7 +27,7 @@ from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
 from lockstep.control.runtime.temporal import TemporalAddress, connect
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer, find_temporal_binary
 from lockstep.storage.cases.records import CaseRow

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from lockstep.control.cases.desk import Desk, Person, RefusedError
 from lockstep.control.people import privacy as module
 from lockstep.control.people.privacy import Privacy, Retention, Whom, delete_packs
-from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.spells import Obstacle
 from lockstep.storage.privacy.erasure import Erasure

@@ -8,8 +8,8 @@ import pytest
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.people.pairs import Pairs
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Tier
-from lockstep.domain.terminations import TerminationKind
 from lockstep.settings.console import ConsoleTable
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from lockstep.cli.cases import case_app
-from lockstep.cli.subject import subject_app
+from lockstep.cli.cases.case import case_app
+from lockstep.cli.people.subject import subject_app
 from tests.support.casework import EMAIL, NAME, Casework, termination
 from tests.support.endings import LONG_DUE, closed, ended, exported, is_erased
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockstep.control.people.tokens import Denied, TokenError, Tokens
-from lockstep.domain.remit import Remit
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission
 
 READER = "reader-" + "r" * 40

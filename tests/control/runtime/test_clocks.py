@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from lockstep.contracts.payloads import BeginState
 from lockstep.control.runtime.clock_watch import ClockWatch, clock_lines
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import Opening

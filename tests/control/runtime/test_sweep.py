@@ -29,11 +29,11 @@ from lockstep.contracts import payloads as p
 from lockstep.control.cases.start import CaseStarter
 from lockstep.control.runtime.sweep import Sweep
 from lockstep.control.runtime.temporal import TemporalAddress, connect
-from lockstep.domain.access import Category
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.sweeping import Loss
+from lockstep.domain.systems.access import Category
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.cases.records import CaseRow

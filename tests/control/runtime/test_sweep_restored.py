@@ -20,9 +20,9 @@ from temporalio.client import Client
 
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.temporal import TemporalAddress, connect
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus
+from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.sweeping import Loss
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer

@@ -12,7 +12,7 @@ import pytest
 
 from lockstep.control.score.answers import MOST_UNDER_WAY, Answers, BusyError
 from lockstep.control.score.streaming import over_cases
-from lockstep.evidence.history import facts_document
+from lockstep.evidence.ledger.history import facts_document
 from lockstep.scorecard.facts import CaseFacts
 from tests.support.scoring import facts
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.questions import Question, parse_question
 from lockstep.control.score.rules import Rules
-from lockstep.evidence.history import History
+from lockstep.evidence.ledger.history import History
 from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import official_window, score
 from lockstep.scorecard.penalties import Terms

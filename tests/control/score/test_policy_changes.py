@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from lockstep.control.score.policy_changes import changes, span_text
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Policy, Tier
-from lockstep.domain.terminations import TerminationKind
 from tests.support.casework import two_systems
 
 OLD = two_systems().policy

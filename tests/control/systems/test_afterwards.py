@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from lockstep.control.systems.afterwards import Became, after
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.records import RevocationRow
 from lockstep.storage.systems.tries import Said
 

@@ -13,9 +13,9 @@ from activities.condition import Condition
 from connectors.base import OUR_PACE, ConnectorFault
 from lockstep.control.systems.health import HealthWatch, examine, troubles_of
 from lockstep.control.systems.overview import SystemState, state_of
-from lockstep.domain.access import Category, Health, Problem, ProblemSeverity
-from lockstep.domain.faults import FaultCategory
 from lockstep.domain.policy import SystemPolicy, Tier
+from lockstep.domain.systems.access import Category, Health, Problem, ProblemSeverity
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.systems.health import Health as Kept
 from lockstep.storage.systems.health import SystemHealth
 from lockstep.storage.systems.pauses import NewPause, Pauses

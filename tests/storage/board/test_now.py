@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.filter import NOBODY, BoardState, Due, Wanted
 from lockstep.storage.board.now import BoardReads
 from lockstep.storage.cases.keys import key_indexes, searched_indexes

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import BeginState
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.outcomes import CaseStatus
-from lockstep.domain.terminations import EndDates, TerminationAction, TerminationKind
-from lockstep.evidence.canonical import instant_text
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.outcomes import CaseStatus
+from lockstep.domain.cases.terminations import EndDates, TerminationAction, TerminationKind
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.reads import UnknownCaseError, as_known
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Opening, new_case_id

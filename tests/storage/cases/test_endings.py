@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, StillOpen
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.cases.closing import Closing
 from tests.support.casework import OTHER, SYSTEM, leaver_keys, revised, termination
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.outcomes import CaseStatus, reckon
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.domain.cases.outcomes import CaseStatus, reckon
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.cases.reads import read_cases
 from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from lockstep.embedded.runstate import read_run_state
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.engine.database import StorageError, check_fitness, create_engine
 from lockstep.storage.engine.migrate import migrate, newest_revision
 from lockstep.storage.ledger.append import Append

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
-from lockstep.cli import doctor
 from lockstep.cli.main import app
-from lockstep.evidence.notes import FileSigner
+from lockstep.cli.runtime import doctor
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import load_settings
 from lockstep.storage.engine.database import StorageError, create_engine
 from lockstep.storage.engine.direct import connect, refuse_shared_sessions

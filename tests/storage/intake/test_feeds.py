@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.evidence.history import History
+from lockstep.evidence.ledger.history import History
 from lockstep.scorecard.facts import Feed
 from lockstep.storage.cases.rows import Opening
 from lockstep.storage.intake.feeds import Feeds, read_feeds

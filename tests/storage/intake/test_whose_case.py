@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.terminations import Termination, TerminationAction
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.domain.cases.terminations import Termination, TerminationAction
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.cases.reads import StaleCaseError
 from lockstep.storage.cases.rows import Opening
 from lockstep.storage.engine.database import create_engine

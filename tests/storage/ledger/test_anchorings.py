@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.ledger.anchorings import (
     CLAIM,

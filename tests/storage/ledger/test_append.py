@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from lockstep.evidence.canonical import leaf_hash
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.evidence.format.canonical import leaf_hash
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.ledger.append import Append, Change, append_all
 
 NOW = datetime(2026, 11, 23, 5, 4, 3, 2000, UTC)

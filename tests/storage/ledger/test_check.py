@@ -7,8 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.notes import Checkpoint, FileSigner, parse_checkpoint, sign_note, split_note
+from lockstep.evidence.format.notes import (
+    Checkpoint,
+    FileSigner,
+    parse_checkpoint,
+    sign_note,
+    split_note,
+)
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.ledger import check as ledger_check
 from lockstep.storage.ledger.check import Kept, Problem, Verification, verify
 from lockstep.storage.ledger.keys import hand_over

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.merkle import is_consistent, root_from_inclusion, root_of
+from lockstep.evidence.format.merkle import is_consistent, root_from_inclusion, root_of
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.ledger.checkpoints import BrokenOrderError, Checkpoints
 from lockstep.storage.ledger.proofs import Proofs
 from tests.support.ledgers import LedgerBook, entry, settle

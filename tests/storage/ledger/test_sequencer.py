@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from lockstep.evidence.entries import EntryKind
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.ledger.sequencer import BATCH, Step
 from tests.support.ledgers import LedgerBook, entry, held_back, plain, settle, tree_of
 

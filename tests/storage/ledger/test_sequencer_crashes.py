@@ -9,8 +9,8 @@ from collections import defaultdict
 import psycopg
 import pytest
 
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.notes import FileSigner, parse_checkpoint
+from lockstep.evidence.format.notes import FileSigner, parse_checkpoint
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.ledger.head import HeadFile
 from lockstep.storage.ledger.sequencer import Sequencer
 from tests.support.ledgers import ORIGIN, LedgerBook, entry, plain, settle

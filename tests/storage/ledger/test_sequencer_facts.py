@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from lockstep.contracts.payloads import BeginState, DecisionKind
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.history import History, facts_document
+from lockstep.evidence.ledger.entries import Entry, EntryKind
+from lockstep.evidence.ledger.history import History, facts_document
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.storage.ledger.append import Append
 from lockstep.storage.ledger.checkpoints import leaves

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from lockstep.evidence.canonical import leaf_hash
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.notes import FileSigner, VerifierKey
+from lockstep.evidence.format.canonical import leaf_hash
+from lockstep.evidence.format.notes import FileSigner, VerifierKey
+from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.engine.direct import append_entry
 from lockstep.storage.ledger.head import LedgerRefusedError
 from lockstep.storage.ledger.keys import hand_over, read_chain

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.keys import key_indexes, searched_indexes
 from tests.support.casework import EMAIL, TENANT, WORKER, revised, termination

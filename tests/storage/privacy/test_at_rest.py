@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.outcomes import reckon
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -21,10 +23,8 @@ from lockstep.domain.access import (
     Proof,
     Search,
 )
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.finding import Finding, Judged, Reason, Verdict
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.outcomes import reckon
+from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.finding import Finding, Judged, Reason, Verdict
 from lockstep.storage.engine.keyring import unseal
 from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.holds import Holds

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.terminations import TerminationAction
-from lockstep.evidence.history import History, facts_document
+from lockstep.domain.cases.terminations import TerminationAction
+from lockstep.evidence.ledger.history import History, facts_document
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.refused_events import AT_THE_BRAKE

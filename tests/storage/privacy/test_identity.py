@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.storage.cases.reads import UnknownCaseError
 from lockstep.storage.cases.rows import Opening
 from lockstep.storage.privacy import identity

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.terminations import TerminationAction
+from lockstep.domain.cases.terminations import TerminationAction
 from lockstep.storage.cases.spells import Obstacle
 from lockstep.storage.privacy.erasure import Cause, Ground
 from tests.support.casework import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Scope
 from lockstep.domain.stalled import TaskFault, fault_of
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.live import LedgerTail
 from lockstep.storage.outgoing.notices import Notices
 from lockstep.storage.runtime.stalled import FRESH, StalledCases

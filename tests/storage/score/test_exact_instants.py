@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import (
+from lockstep.domain.cases.clocks import VendorClock
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import reckon
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -18,9 +21,6 @@ from lockstep.domain.access import (
     Proof,
     Search,
 )
-from lockstep.domain.clocks import VendorClock
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import reckon
 from lockstep.storage.cases.rows import Opening
 from lockstep.storage.systems.revocations import Progress
 from lockstep.storage.systems.snapshots import Snapshot

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from lockstep.control.ledger.sealing import Sealer
-from lockstep.evidence.entries import Entry, EntryKind
-from lockstep.evidence.fold import HistoryError, apply
+from lockstep.evidence.ledger.entries import Entry, EntryKind
+from lockstep.evidence.ledger.fold import HistoryError, apply
 from lockstep.storage.engine.database import StorageError
 from lockstep.storage.engine.direct import connect
 from lockstep.storage.score.refold import Refolded, refold

@@ -10,7 +10,9 @@ import pytest
 
 from lockstep.cli.render import residual_words
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
-from lockstep.domain.access import (
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.cases.outcomes import Closing, reckon
+from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Account,
@@ -21,9 +23,7 @@ from lockstep.domain.access import (
     Residual,
     Search,
 )
-from lockstep.domain.faults import FaultCategory
-from lockstep.domain.leavers import KeyKind
-from lockstep.domain.outcomes import Closing, reckon
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot

@@ -16,10 +16,10 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.people.sessions import Identity, Sessions
-from lockstep.domain.leavers import Key
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role
-from lockstep.evidence.notes import FileSigner
+from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.runtime.stalled import StalledCases

@@ -12,7 +12,7 @@ import pytest
 
 from lockstep.control.people.api_tokens import NEVER, ApiTokenDesk, TokenRefusedError, Wish
 from lockstep.control.people.sessions import COMMAND_LINE, SignInError
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
 from tests.support.casework import EMAIL, TENANT, Casework, termination
 from tests.web.console.conftest import COOKIE, Browser, Site, text_of

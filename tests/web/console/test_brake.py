@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, text
 
-from lockstep.domain.brakes import BrakeCause, Channel
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.intake.brakes import BrakeCause, Channel
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.intake.brake_rows import Held
 from lockstep.storage.intake.brakes import Brakes

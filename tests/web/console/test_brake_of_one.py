@@ -6,9 +6,9 @@ import pytest
 
 from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.brake import Approver
-from lockstep.domain.brakes import BrakeRule, BrakeState
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.numbering import LOCAL_SOURCE
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.brakes import BrakeRule, BrakeState
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Permission, Role, Scope
 from tests.control.intake.test_brake import APPROVER, Hall
 from tests.support.casework import Casework

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
-from lockstep.evidence.entries import EntryKind
-from lockstep.evidence.merkle import root_from_inclusion
+from lockstep.evidence.format.merkle import root_from_inclusion
+from lockstep.evidence.ledger.entries import EntryKind
 from tests.storage.systems.test_revocations import said_two_hours_ago
 from tests.support.board import HOUR, asks_second, came_back, shape, stuck, take
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination

@@ -10,10 +10,10 @@ import pytest
 
 from lockstep.control.cases.wording import NOT_OF_THIS_CASE
 from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.runtime.stalled import StalledCases
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, TENANT, termination

@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import ExportJobs, PackMaking
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.packs.orders import Exports
 from tests.evidence.packs import files_of, zip_of
 from tests.support.exporting import Packing

@@ -13,10 +13,10 @@ from sqlalchemy import text
 
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.leavers import Key, KeyKind
-from lockstep.domain.numbering import LOCAL_SOURCE
-from lockstep.domain.remit import Remit
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.brakes import BrakeRule
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.cases.reads import read_cases
 from lockstep.storage.cases.records import CaseRow

@@ -12,8 +12,8 @@ from starlette.formparsers import MultiPartParser
 
 from lockstep.control.intake import own_sheets
 from lockstep.control.intake.own_sheets import MOST_BYTES, MOST_LINES
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.rights import Permission, Role
 from lockstep.web.bounds import most_bytes
 from tests.control.intake.test_brake import Hall

@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 from sqlalchemy import text
 
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
-from lockstep.evidence.entries import Entry, EntryKind
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.board.live import LedgerTail
 from lockstep.storage.ledger.append import Append, Ledger, append_all
 from lockstep.web.console import listening

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.control.people.oidc import Group, Reading, identity_of
 from lockstep.control.people.sessions import COMMAND_LINE, LOCAL_ADMINISTRATOR, SignInError
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.storage.tables.sign_in import sessions
 from tests.support.casework import TENANT

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lockstep.control.cases.filters import Filters, Links
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.saved_views import MOST_VIEWS
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck, take
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination

@@ -15,8 +15,8 @@ import pytest
 
 from connectors.openid.examine import examine
 from connectors.openid.provider import OpenIdProvider
-from lockstep.cli.doctor import examine as doctor
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.cli.runtime.doctor import examine as doctor
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.settings import load_settings
 from lockstep.web.app import build_app

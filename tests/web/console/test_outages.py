@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.control.cases.bulk import MOST
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.notices import NoticeKind, Route
 from lockstep.domain.rights import EVERYTHING, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.outgoing.notices import Notices
 from lockstep.storage.systems.outages import Outage, Outages

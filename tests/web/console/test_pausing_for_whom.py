@@ -7,9 +7,9 @@ import json
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.cases.rows import pin
 from tests.support.casework import SYSTEM, Casework, termination
 from tests.web.console.conftest import SETTINGS, Browser, Site, text_of

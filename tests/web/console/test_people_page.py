@@ -13,9 +13,9 @@ from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.questions import Question
 from lockstep.control.score.readings import Readings
 from lockstep.control.score.rules import Rules
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.scorecard.numbers import decimal_text
 from lockstep.storage.score.scores import Scores
 from lockstep.web.console import pages
@@ -264,7 +264,7 @@ async def test_without_the_right_there_is_nothing(site, role):
 
 async def test_while_it_is_computed_the_page_waits_by_itself(site, year, monkeypatch):
     """The page comes at once, says so, and asks again; it needs no patience of its own."""
-    monkeypatch.setattr("lockstep.web.console.people.AT_ONCE", timedelta(0))
+    monkeypatch.setattr("lockstep.web.console.score.page.AT_ONCE", timedelta(0))
     who = await site.sign_in(Role.VIEWER)
     page = (await who.get(HOME)).text
     assert "The score is being computed" in page

@@ -7,7 +7,7 @@ from datetime import time
 
 import pytest
 
-from lockstep.domain.cutoff import CutoffRule
+from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.rights import Role
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import pin

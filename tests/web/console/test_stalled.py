@@ -12,18 +12,18 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from typer.testing import CliRunner
 
-from lockstep.cli.doctor import stalled_check
 from lockstep.cli.main import app
+from lockstep.cli.runtime.doctor import stalled_check
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.control.cases.desk import Desk, Person, UnansweredError
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.stalled import EVERY, StalledWatch, ask
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Role
 from lockstep.domain.stalled import TaskFault
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.intake.inbox import Inbox

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from lockstep.cli.doctor import workflows_check
+from lockstep.cli.runtime.doctor import workflows_check
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import EVERYTHING, Role, Scope
 from lockstep.domain.sweeping import Loss
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.outgoing.notices import Notices
 from lockstep.storage.runtime.sweeping import Sweeps
 from tests.support.casework import Casework, termination

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Role
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.systems.health import SystemHealth, Trouble
 from tests.support.casework import SYSTEM, Casework, termination

@@ -18,10 +18,10 @@ import pytest
 from sqlalchemy import false, text
 
 from lockstep.control.people.api_tokens import NEVER, ApiTokenDesk, Wish
-from lockstep.domain.brakes import BrakeRule
+from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
+from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
-from lockstep.domain.terminations import TerminationAction, TerminationKind
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.intake.feeds import Feeds

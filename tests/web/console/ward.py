@@ -20,10 +20,10 @@ from temporalio.service import RPCError
 from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
-from lockstep.domain.access import Category
-from lockstep.domain.brakes import BrakeRule
-from lockstep.domain.faults import FaultCategory
+from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
+from lockstep.domain.systems.access import Category
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.intake.brakes import Brakes

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from lockstep.domain.faults import FaultCategory
 from lockstep.domain.rights import Role
+from lockstep.domain.systems.faults import FaultCategory
 from tests.support.casework import NAME
 from tests.web.console.conftest import text_of
 from tests.web.console.ward import (

@@ -10,15 +10,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lockstep.cli import cases as commands
-from lockstep.cli import pick as picking
-from lockstep.cli import requests
+from lockstep.cli.cases import case as commands
+from lockstep.cli.cases import pick as picking
+from lockstep.cli.cases import requests
 from lockstep.cli.main import app
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.desk import Desk, Person, RefusedError
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.intake.inbox import Inbox
 from tests.support.casework import TENANT

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from tests.support.casework import revised, termination
 from tests.web.console.conftest import text_of
 from tests.web.console.ward import HOUR, act, page, request_of, seen

@@ -9,8 +9,8 @@ from lockstep.control.cases.desk import Desk
 from lockstep.control.cases.picking import Picking
 from lockstep.control.people.asking import Asked
 from lockstep.control.people.pairs import Pairs
-from lockstep.domain.cutoff import CutoffRule
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Role
 from lockstep.storage.board.views import CaseViews

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from tests.web.console.conftest import text_of
 from tests.web.console.test_hr_sheet import SHEET
 from tests.web.console.ward import act, request_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from tests.support.casework import termination
 from tests.web.console.cases.test_command_line import approve, paula, site_settings, type_in
 from tests.web.console.conftest import text_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.domain.terminations import TerminationKind
 from tests.support.casework import EMAIL
 from tests.web.console.conftest import Browser, text_of
 from tests.web.console.ward import (

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import httpx
 
-from lockstep.domain.leavers import Key, KeyKind
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Role
 from lockstep.settings import load_settings
 from lockstep.web.app import build_app

@@ -16,10 +16,10 @@ from lockstep.control.people.pairs import Pairs
 from lockstep.control.systems.health import HealthWatch
 from lockstep.control.systems.pauses import PauseDesk
 from lockstep.control.systems.waking import Waker
-from lockstep.domain.access import Problem
-from lockstep.domain.faults import FaultCategory, Recovery
+from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Principal
-from lockstep.domain.terminations import TerminationKind
+from lockstep.domain.systems.access import Problem
+from lockstep.domain.systems.faults import FaultCategory, Recovery
 from lockstep.storage.outgoing.notices import Notices
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.systems.health import SystemHealth

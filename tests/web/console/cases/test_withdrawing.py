@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep.domain.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Role
 from tests.support.casework import EMAIL
 from tests.web.console.conftest import text_of

@@ -1,0 +1,30 @@
+"""What of a case a statement can change: whether it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from lockstep.cli.context import Context
+from lockstep.domain.cases.leavers import Key
+from lockstep.storage.cases.records import CaseView
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a case stands, as far as HR or operations can say otherwise."""
+
+    case_id: str
+    facts: tuple[object, ...]
+    keys: frozenset[Key] = field(repr=False)
+
+    @classmethod
+    async def of(cls, context: Context, view: CaseView) -> Self:
+        case = view.case
+        subject = await context.views.subject(case)
+        facts = (case.kind, case.partner, case.site, case.zone, case.cutoff_at)
+        return cls(case.case_id, facts, frozenset(subject.keys.keys if subject else ()))
+
+    async def still(self, context: Context) -> bool:
+        """Whether the case stands as it did."""
+        return self == await self.of(context, await context.desk.find(self.case_id))

@@ -1,0 +1,192 @@
+"""The play of `lockstep demo`: a sample leaver, from signed webhook to every door read back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.live import Live
+from rich.markup import escape
+from standardwebhooks import Webhook
+
+import sandbox
+from lockstep.cli import render
+from lockstep.cli.cases.case import print_case
+from lockstep.cli.context import Context, die, opened, out, run
+from lockstep.cli.people.access import new_link
+from lockstep.cli.runtime import demo_access, templates
+from lockstep.cli.runtime.init import SECRET, write_home
+from lockstep.cli.runtime.up import start_all
+from lockstep.domain.cases.outcomes import CaseStatus, Outcome
+from lockstep.embedded.errors import EmbeddedError
+from lockstep.embedded.events import Event
+from lockstep.embedded.ports import free_port
+from lockstep.embedded.supervisor import Supervisor
+from lockstep.settings import Settings, load_settings
+from lockstep.storage.cases.records import CaseView
+
+PATIENCE_S = 90
+_PORTS = ("okta", "tailscale", "kisi", "instant", "scim", "aws")
+
+
+def play(folder: Path, *, once: bool) -> int:
+    """Run the demo in ``folder``; return the exit code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, folder.resolve().parent):
+        place.chmod(0o711)  # the database's own user must be able to pass
+    ports = {name: free_port() for name in (*_PORTS, "temporal", "web")}
+    text = templates.settings_text(
+        tenant="sample-bpo",
+        keyring=".lockstep/keyring.json",
+        secret=SECRET,
+        systems=templates.sandbox_systems(ports),
+        temporal_port=ports["temporal"],
+        web_port=ports["web"],
+    )
+    write_home(folder, text)
+    settings = load_settings(folder / "lockstep.toml")
+    return run(_play(settings, folder / "lockstep.toml", once=once))
+
+
+async def _play(settings: Settings, file: Path, *, once: bool) -> int:
+    began = time.monotonic()
+    out.print("[bold]Starting[/] PostgreSQL, Temporal, worker, web and the sample systems")
+    async with Supervisor(settings.path(settings.data_dir), on_event=_print_event) as supervisor:
+        try:
+            await start_all(supervisor, settings, file, sandbox=True)
+        except EmbeddedError:
+            if not supervisor.stop_requested:
+                raise
+            return 130
+        async with opened(settings) as context:
+            view = await _terminate_somebody(context, settings)
+            code = _report(view, began)
+        if once:
+            out.print("Run it without --once to look around: it prints a link into the console.")
+            return code
+        out.print("\nThe console, signed in once, within ten minutes:")
+        out.print(f"  {await new_link(settings)}", markup=False, soft_wrap=True)
+        _suggest(file)
+        await supervisor.wait()
+        return code
+
+
+async def _terminate_somebody(context: Context, settings: Settings) -> CaseView | None:
+    person = sandbox.generate(1, seed=secrets.randbelow(2**31), first_number=_number())[0]
+    await demo_access.give(settings, person)
+    leaver = f"{person.first_name} {person.last_name}"
+    out.print(
+        f"\n[bold]{escape(leaver)}[/] of [bold]{escape(person.partner)}[/] has access to "
+        f"{len(settings.systems)} systems. HR reports an involuntary termination, now."
+    )
+    event_id = f"demo-{secrets.token_hex(6)}"
+    status = await _post(settings, event_id, _event(person))
+    out.print(f"webhook answered [bold]{status}[/]\n")
+    return await _watch_closing(context, event_id)
+
+
+def _number() -> int:
+    """A number that no earlier demo used, so that each has a leaver of its own."""
+    return int(time.time()) % 90_000_000 + 10_000
+
+
+def _event(person: Any) -> dict[str, object]:
+    now = datetime.now(UTC).isoformat()
+    return {
+        "action": "terminated",
+        "revision": 1,
+        "recorded_at": now,
+        "kind": "involuntary",
+        "worker": {
+            "id": person.worker_id,
+            "name": f"{person.first_name} {person.last_name}",
+            "employee_number": person.employee_number,
+            "usernames": [person.username],
+            "emails": [person.email],
+        },
+        "dates": {"zone": "Asia/Manila", "access_ends_at": now},
+        "partner": person.partner,
+        "site": "Cebu",
+    }
+
+
+async def _post(settings: Settings, event_id: str, event: Mapping[str, object]) -> int:
+    """Sign and post as an HR system would."""
+    secret = settings.source_secrets(templates.SOURCE)[0]
+    body = json.dumps(event)
+    now = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(event_id, now, body),
+    }
+    url = f"http://{settings.web.bind}:{settings.web.port}/hooks/{templates.SOURCE}"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        response = await client.post(url, content=body, headers=headers)
+    return response.status_code
+
+
+async def _watch_closing(context: Context, event_id: str) -> CaseView | None:
+    """Show the systems closing, live; return the case as it ended, or as it stands."""
+    deadline = time.monotonic() + PATIENCE_S
+    view: CaseView | None = None
+    with Live(console=out, refresh_per_second=12, transient=True) as live:
+        while time.monotonic() < deadline:
+            found = await context.views.by_event(templates.SOURCE, [event_id])
+            case_id = next((row["case_id"] for row in found.values() if row["case_id"]), None)
+            view = await context.views.show(case_id) if case_id else None
+            if view is not None:
+                live.update(render.system_table(view))
+                if view.case.status == CaseStatus.CLOSED:
+                    break
+            await asyncio.sleep(0.05)
+    return view
+
+
+def _report(view: CaseView | None, began: float) -> int:
+    if view is None:
+        die("no case was opened: see the logs below .lockstep/demo")
+    print_case(view)
+    good = {Outcome.REVOKED.value, Outcome.ALREADY_ABSENT.value}
+    bad = [row.system for row in view.revocations if row.outcome not in good]
+    spent = time.monotonic() - began
+    if view.case.status != CaseStatus.CLOSED or bad:
+        out.print(f"\n[bold red]Not everything is closed and read back:[/] {', '.join(bad)}")
+        return 1
+    out.print(
+        f"\n[bold green]Every door is closed and read back.[/] "
+        f"({spent:.1f} s with starting up; okta, tailscale and kisi are simulated)"
+    )
+    return 0
+
+
+def _suggest(file: Path) -> None:
+    here = os.path.relpath(file)
+    command = ".venv/bin/lockstep" if Path(".venv/bin/lockstep").exists() else "lockstep"
+    out.print("\n[bold]Try next[/], in another terminal:")
+    for words, about in (
+        ("cases", "every case"),
+        ("case show <id> --ledger", "one case with its evidence"),
+        ("doctor", "what is reachable, per system"),
+        (
+            "terminate --worker W-1 --email nobody@example.com --access-ends-at now --wait",
+            "somebody whom nobody knows: watch it ask for a person",
+        ),
+        ("stuck", "what waits for a person, and why"),
+        ("access link", "another link into the console"),
+    ):
+        out.print(f"  {command} {words} -c {here}   [dim]# {about}[/]", soft_wrap=True)
+    out.print("\nRunning until Ctrl-C.")
+
+
+def _print_event(event: Event) -> None:
+    out.print(f"  [dim]{escape(str(event))}[/]")

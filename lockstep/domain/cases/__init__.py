@@ -1,0 +1,1 @@
+"""Rules about a case: its cutoff, its clocks, its outcome."""

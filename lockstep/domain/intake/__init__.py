@@ -1,0 +1,1 @@
+"""Rules about what HR says: keys, numbers, names, brakes, further statements."""

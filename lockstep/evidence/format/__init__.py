@@ -1,0 +1,1 @@
+"""What writer and verifier share: bytes, hashes, trees, signatures."""

@@ -1,0 +1,1 @@
+"""Entries, and what follows from them in order."""

@@ -1,0 +1,1 @@
+"""Who is in the population, who is shown, and by which name."""

@@ -1,0 +1,1 @@
+"""What a person reads without tools: pages, sheets, a workbook."""

@@ -1,0 +1,1 @@
+"""A pack in the words of others: controls, OCSF, OSCAL."""

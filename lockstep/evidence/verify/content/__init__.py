@@ -1,0 +1,1 @@
+"""What the entries say, and whether figures and rows follow from them."""

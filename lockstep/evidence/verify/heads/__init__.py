@@ -1,0 +1,1 @@
+"""Heads, keys and who vouches for them."""

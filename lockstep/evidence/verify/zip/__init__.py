@@ -1,0 +1,1 @@
+"""The archive, read without trusting it."""

@@ -1,0 +1,1 @@
+"""Pages about who is signed in, and who may be."""
