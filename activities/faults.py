@@ -17,7 +17,7 @@ from lockstep.contracts.policies import HEARTBEAT_EVERY, NOT_THERE_PAUSE, VENDOR
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.reads import UnknownCaseError
 from lockstep.storage.engine.clocks import ClockError
-from lockstep.storage.privacy.subjects import SubjectErasedError
+from lockstep.storage.keys.subjects import SubjectErasedError
 from lockstep.storage.systems.revocations import Revocation, UnknownRevocationError
 
 log = structlog.get_logger("lockstep.activities")

@@ -30,9 +30,9 @@ from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, load_settings
 from lockstep.settings.signing import default_origin
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.engine.migrate import migrate
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.keyring import Keyring
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "hr"

@@ -16,7 +16,6 @@ from temporalio.client import Client
 
 from activities.condition import Condition
 from connectors.base import Connector
-from lockstep.control.cases.start import CaseStarter
 from lockstep.control.ledger.anchoring import AnchorLoop
 from lockstep.control.ledger.sealing import Sealer
 from lockstep.control.notices.alarms import Alarms
@@ -26,9 +25,10 @@ from lockstep.control.packs.export import Exporter
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import ExportJobs
 from lockstep.control.packs.process import MakerProcess
-from lockstep.control.people.privacy import Retention
+from lockstep.control.privacy.keeping import Retention
 from lockstep.control.runtime.clock_watch import ClockWatch
 from lockstep.control.runtime.stalled import StalledWatch
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.control.runtime.sweep import Sweep
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.readings import SCORECARD, Readings
@@ -41,7 +41,7 @@ from lockstep.settings.channels import build_channel
 from lockstep.storage.board.known import KnownNames
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.engine.clocks import Clocks
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.checkpoints import Checkpoints
 from lockstep.storage.ledger.head import HEAD_FILE, HeadFile
 from lockstep.storage.ledger.sequencer import SealedLedger, Sequencer

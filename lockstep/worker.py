@@ -36,23 +36,23 @@ from lockstep.chores import (
 )
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
-from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.runtime.load import LoopLag
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
 from lockstep.control.runtime.sandboxing import sandboxed
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.intake.numbering import Numbering
 from lockstep.settings import Settings
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import PinnedPolicy, pin
 from lockstep.storage.engine.database import check_fitness, create_engine
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.engine.keyring_check import check_keyring
 from lockstep.storage.engine.migrate import newest_revision
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.check import check_keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Ledger
 from lockstep.storage.systems.paces import PaceLeases
 from lockstep.storage.systems.revocations import Revocations

@@ -24,8 +24,8 @@ from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.engine.migrate import migrate
+from lockstep.storage.keys.keyring import Keyring
 from tests.support.casework import Casework
 from tests.support.homes import server_home
 from tests.support.ports import free_port

@@ -36,8 +36,8 @@ from lockstep.storage.board.known import UnknownNameError
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.engine.database import StorageError, create_engine
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Ledger
 
 WIDE = 120

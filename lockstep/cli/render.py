@@ -18,7 +18,7 @@ from lockstep.control.cases.wording import (
 from lockstep.domain.cases.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
 from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.sweeping import Loss
-from lockstep.storage.cases.records import CaseView, RevocationRow
+from lockstep.storage.records import CaseView, RevocationRow
 from lockstep.storage.runtime.stalled import Stalled, StalledCase
 from lockstep.storage.runtime.sweeping import LostWorkflow, Swept
 

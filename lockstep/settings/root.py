@@ -58,8 +58,8 @@ from lockstep.settings.tables import (
     TemporalTable,
     WebTable,
 )
-from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.intake.seen_places import SeenPlaces
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 _MAX_SECRET = 64 * 1024
 

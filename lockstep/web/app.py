@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import lockstep
 from connectors.openid.provider import OpenIdProvider
 from lockstep.chores import build_exporter, build_score_service, packs_folder
-from lockstep.control.cases.board import Board
+from lockstep.control.board.now import Board
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.desk import Desk
+from lockstep.control.hr.leaver_lines import LeaverLines
+from lockstep.control.hr.own_reports import OwnReports
+from lockstep.control.hr.own_sheets import OwnSheets
+from lockstep.control.hr.reporters import Reporters
 from lockstep.control.intake.brake import BrakeDesk
-from lockstep.control.intake.leaver_lines import LeaverLines
-from lockstep.control.intake.own_reports import OwnReports
-from lockstep.control.intake.own_sheets import OwnSheets
-from lockstep.control.intake.reporters import Reporters
 from lockstep.control.intake.whose_case import WhoseCase
 from lockstep.control.people.api_tokens import ApiTokenDesk
 from lockstep.control.people.bars import Bars
@@ -45,10 +45,10 @@ from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.outgoing.deliveries import Deliveries
 from lockstep.storage.packs.orders import Exports
 from lockstep.storage.packs.views import ExportViews

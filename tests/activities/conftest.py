@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.access import AccessActivities
 from lockstep.contracts.payloads import RevokeInput
 from lockstep.domain.intake.numbering import Numbering
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.storage.systems.revocations import Revocations
 from tests.support.casework import SYSTEM, WORKER, Casework
 from tests.support.memory_connector import MemoryConnector

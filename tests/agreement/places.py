@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.agreement.stage import Stage
 from tests.support.ledgers import LedgerBook, plain
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from lockstep.storage.cases.records import CaseView, RevocationRow
+from lockstep.storage.records import CaseView, RevocationRow
 from tests.agreement.stage import Diary, Stage, ms
 
 Document = dict[str, Any]

@@ -20,11 +20,11 @@ from lockstep.domain.systems.faults import FaultCategory
 from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.closing import Closing as Closed
-from lockstep.storage.cases.records import CaseView
 from lockstep.storage.cases.rows import Opening, Said
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.sequencer import heartbeat
+from lockstep.storage.records import CaseView
 from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot
 from tests.support.casework import TENANT, leaver_keys, revised, termination

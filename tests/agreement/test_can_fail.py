@@ -9,7 +9,7 @@ import pytest
 
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.embedded.postgres import EmbeddedPostgres
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.agreement.checks import Asked
 from tests.agreement.everything import everything_agrees
 from tests.agreement.lies import LIES

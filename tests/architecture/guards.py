@@ -90,14 +90,14 @@ A_PARTNER = (
 AN_HR_USER = (
     Plant(
         "somebody reports themselves by a key in another field",
-        "lockstep/control/intake/reporters.py",
+        "lockstep/control/hr/reporters.py",
         "if own and own & indexes_as_any(self.ring, self.tenant, said.keys.keys):",
         "if False:",
         "tests/web/console/test_hr.py::test_nobody_reports_themselves_under_another_key",
     ),
     Plant(
         "a report of somebody else is read and changed",
-        "lockstep/control/intake/own_reports.py",
+        "lockstep/control/hr/own_reports.py",
         "row = await self._sent.one(key_prefix(by), by.scope, event)",
         'row = await self._sent.one("hr-", by.scope, event)',
         "tests/web/test_api_events.py::test_only_ones_own_reports_are_there",
@@ -118,14 +118,14 @@ AN_HR_USER = (
     ),
     Plant(
         "one person of HR prolongs what they reported",
-        "lockstep/control/intake/own_reports.py",
+        "lockstep/control/hr/own_reports.py",
         "if found.case is not None and self._prolongs(found.case, event, cutoff):",
         "if False:",
         "tests/web/console/cases/test_prolonging_by_hr.py::test_one_person_of_hr_prolongs_no_dismissal",
     ),
     Plant(
         "what is refused tells of another's coming dismissal",
-        "lockstep/control/intake/reporters.py",
+        "lockstep/control/hr/reporters.py",
         "        and case.begun_at is not None\n",
         "",
         "tests/web/console/test_hr.py::test_what_was_not_carried_out_does_not_tell_why",
@@ -197,7 +197,7 @@ AN_OPERATOR = (
     ),
     Plant(
         "somebody approves their own request",
-        "lockstep/control/people/second_person.py",
+        "lockstep/control/requests/second_person.py",
         "        if await self.is_own(me, request, asked):\n",
         "        if False:\n",
         "tests/web/console/cases/test_system_acts.py::test_nobody_approves_what_they_asked_for_themselves",
@@ -248,7 +248,7 @@ AN_OPERATOR = (
 AN_ADMINISTRATOR = (
     Plant(
         "a token of nobody is one of two people",
-        "lockstep/control/people/asking.py",
+        "lockstep/control/cases/asking.py",
         "    if me.is_nobodys:\n",
         "    if False:\n",
         "tests/web/test_api_owners.py::test_a_token_of_nobody_is_neither_of_two_people",
@@ -292,10 +292,10 @@ WHOEVER_HAS_A_SERVER = (
     ),
     Plant(
         "a keyring of another installation writes here",
-        "lockstep/storage/engine/keyring_check.py",
+        "lockstep/storage/keys/check.py",
         "    if not (fits and hmac.compare_digest(row.found_by, _found(ring))):",
         "    if False:",
-        "tests/storage/engine/test_keyring_check.py::test_a_strange_keyring_is_refused",
+        "tests/storage/keys/test_check.py::test_a_strange_keyring_is_refused",
     ),
     Plant(
         "the seal over the facts is made by another hand",

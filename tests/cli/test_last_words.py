@@ -15,7 +15,7 @@ from lockstep.cli.score.view import penalties
 from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.storage.board.views import CaseViews
-from lockstep.storage.cases.records import CaseView
+from lockstep.storage.records import CaseView
 from tests.support.casework import Casework, termination
 
 OK, WARNING, PROBLEM = (Check("part", level, "says") for level in ("ok", "warning", "problem"))

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from lockstep.cli.main import app
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.engine.keyring_check import check_keyring
+from lockstep.storage.keys.check import check_keyring
+from lockstep.storage.keys.keyring import Keyring
 
 SETTINGS = """
 tenant = "acme"

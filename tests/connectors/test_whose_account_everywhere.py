@@ -21,7 +21,7 @@ from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.systems.access import AccessKind, Proof
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.keys import local_part, mail_domain
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot
 from tests.connectors.conftest import Scene

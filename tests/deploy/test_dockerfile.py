@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from lockstep.settings import load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.web.app import build_app
 from tests.deploy.compose_file import ROOT
 

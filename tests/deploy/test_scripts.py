@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from lockstep.contracts.names import SEARCH_ATTRIBUTES
 from lockstep.embedded.temporal import find_temporal_binary
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.web.hooks.signatures import Verifier
 from tests.conftest import search_attribute_types
 from tests.deploy.compose_file import ROOT, load

@@ -22,7 +22,7 @@ from lockstep.cli.context import finish, settings_or_die
 from lockstep.cli.runtime.servers import say_ready, stop_event
 from lockstep.control.runtime.temporal import connect
 from lockstep.settings import Settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Ledger
 from lockstep.storage.systems.revocations import Revocation, Revocations
 from lockstep.worker import Parts, build_parts, run_worker

@@ -25,7 +25,7 @@ from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import find_temporal_binary
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.replay.record_histories import IDENTITY
 from tests.replay.scenarios import OKTA_VPN, Stage
 from tests.support.refusing import refusing_converter

@@ -9,7 +9,7 @@ import pytest
 from connectors.anchors.registry import ANCHORS
 from lockstep.settings import Part, SettingsError, check_settings, load_settings
 from lockstep.settings.anchors import build_anchors
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 SECRET = "hunter2-this-must-never-be-shown"
 BASE = """

@@ -14,7 +14,7 @@ from lockstep.evidence.format.notes import FileSigner
 from lockstep.scorecard.dimension import DEFAULT_WEIGHTS
 from lockstep.scorecard.penalties import Terms
 from lockstep.settings import Part, Settings, SettingsError, check_settings, load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 TOKEN = "reader-of-the-score-0123456789abcdef"
 OTHER = "loader-of-reports-0123456789abcdef00"

@@ -13,7 +13,7 @@ from lockstep.domain.pace import Limit
 from lockstep.domain.policy import Policy
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 SECRET = "hunter2-this-must-never-be-shown"
 HOOK_SECRET = "whsec_" + base64.b64encode(SECRET.encode()).decode()

@@ -6,7 +6,7 @@ import json
 
 from lockstep.settings import load_settings
 from lockstep.settings.shown import shown
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 PLANTED = "hunter2-this-must-never-be-shown"
 FULL = f"""

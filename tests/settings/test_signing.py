@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Part, SettingsError, check_settings, load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 SEED = bytes(range(32))
 SETTINGS = """

@@ -20,9 +20,9 @@ from lockstep.domain.intake.numbering import Numbering
 from lockstep.domain.rights import Permission
 from lockstep.storage.board.known import KnownNames
 from lockstep.storage.cases.cases import Cases
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.outgoing.deliveries import Deliveries
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.score.scores import Scores

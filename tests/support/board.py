@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert, text, update
 
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import findings, revocations
 from lockstep.storage.tables.casework import assignments, requests
 from tests.support.casework import OTHER, SYSTEM, Casework, termination

@@ -23,11 +23,11 @@ from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.systems.access import Category
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.closing import Closing
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Opening, PinnedPolicy, pin
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Ledger
+from lockstep.storage.records import CaseRow
 from lockstep.storage.systems.revocations import Revocations
 
 TENANT = "acme"

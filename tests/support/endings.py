@@ -11,11 +11,11 @@ from sqlalchemy import text
 from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
 from lockstep.contracts.policies import WATCH_PATIENCE
 from lockstep.domain.policy import DEFAULT_WATCH
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.spells import Spell
 from lockstep.storage.intake.inbox import Disposition
 from lockstep.storage.packs.orders import Exports
 from lockstep.storage.privacy.erasure import Cause, Erased, Erasure, Ground
+from lockstep.storage.records import CaseRow
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, WORKER, Casework, termination
 
 ACTOR = "olivia.operations@example.com"

@@ -30,10 +30,10 @@ from lockstep.domain.systems.access import (
 )
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Report, Verdict
-from lockstep.storage.cases.records import CaseRow
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.sequencer import heartbeat
 from lockstep.storage.packs.orders import Exports
+from lockstep.storage.records import CaseRow
 from lockstep.storage.systems.revocations import Progress as Work
 from lockstep.storage.systems.snapshots import Snapshot
 from tests.support.casework import OTHER, SYSTEM, TENANT, Casework, termination

@@ -9,7 +9,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.converter import DataConverter
 
 from lockstep.control.runtime.payloads import ENCODING, UNBOUND, EncryptingCodec, data_converter
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 
 class RefusingCodec(EncryptingCodec):

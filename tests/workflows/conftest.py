@@ -37,7 +37,7 @@ from lockstep.control.runtime.payloads import data_converter
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.temporal import TemporalAddress, connect
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
 from workflows.case import CaseWorkflow
 

@@ -15,7 +15,7 @@ from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.support.refusing import refusing_converter
 from tests.workflows.conftest import Case, Clinic, Server, plan
 from tests.workflows.doubles import Always, Doubles

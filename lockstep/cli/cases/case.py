@@ -39,6 +39,7 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.dates import refuse_to_soften
 from lockstep.control.cases.desk import Correction, Person, RefusedError
 from lockstep.control.cases.prolonging import prolongings
@@ -52,16 +53,15 @@ from lockstep.control.cases.wording import (
     suggestion_of,
 )
 from lockstep.control.intake.reporting import make_dates
-from lockstep.control.people.asking import Asked
-from lockstep.control.people.command_line import CommandLine, typed_principal
+from lockstep.control.requests.command_line import CommandLine, typed_principal
 from lockstep.control.score.questions import to_ms
 from lockstep.domain.cases.outcomes import RevocationState
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.settings import Settings
 from lockstep.storage.board.file import CaseFile
-from lockstep.storage.cases.records import CaseView
-from lockstep.storage.privacy.artefacts import Upload
+from lockstep.storage.keys.artefacts import Upload
 from lockstep.storage.privacy.holds import Hold, Holds
+from lockstep.storage.records import CaseView
 
 _TOLD_SKEW_MS = 1000
 CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]

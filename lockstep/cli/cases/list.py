@@ -26,7 +26,7 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.board.known import KnownNames
-from lockstep.storage.cases.records import CaseView
+from lockstep.storage.records import CaseView
 
 MOST_CASES = 1000
 """One list shows so many."""

@@ -33,8 +33,8 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import Choice
-from lockstep.control.people.asking import Asked
 
 AccountsArgument = Annotated[
     list[str] | None,

@@ -25,9 +25,9 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import CaseDesk
-from lockstep.control.people.asking import Asked
-from lockstep.control.people.command_line import CommandLine
+from lockstep.control.requests.command_line import CommandLine
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING
 from lockstep.settings import Settings

@@ -27,9 +27,9 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.cases.afterwards import UNDER_WAY, WORDS, After, Became, after
 from lockstep.control.cases.desk import Person
-from lockstep.control.systems.afterwards import UNDER_WAY, WORDS, After, Became, after
-from lockstep.storage.cases.records import CaseView, RevocationRow
+from lockstep.storage.records import CaseView, RevocationRow
 from lockstep.storage.systems.tries import Pick, Tries
 
 _TRY_LOOKS, _TRY_PAUSE_S = 25, 0.2

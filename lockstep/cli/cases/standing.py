@@ -7,7 +7,7 @@ from typing import Self
 
 from lockstep.cli.context import Context
 from lockstep.domain.cases.leavers import Key
-from lockstep.storage.cases.records import CaseView
+from lockstep.storage.records import CaseView
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Scope
 from lockstep.storage.cases.doubts import Doubt, Doubts
-from lockstep.storage.cases.records import CaseView
 from lockstep.storage.engine.clocks import Clocks
 from lockstep.storage.intake.brake_rows import HeldWait
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.refused_events import MOST, RefusedEvents, TroubledEvents
 from lockstep.storage.ledger.state import not_in_order_since
+from lockstep.storage.records import CaseView
 from lockstep.storage.runtime.stalled import Stalled, StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps, Swept
 from lockstep.storage.systems.outages import Outage, Outages

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lockstep.cli import render
 from lockstep.cli.context import out
-from lockstep.control.intake.leaver_lines import Becomes, LeaverLine
+from lockstep.control.hr.leaver_lines import Becomes, LeaverLine
 
 MOST_SHOWN = 50
 """Lines told one by one after sending; what needs somebody comes first."""

@@ -37,16 +37,16 @@ from lockstep.cli.intake.leaver_lines import (
     print_outcome,
 )
 from lockstep.control.cases.desk import Person
-from lockstep.control.intake.leaver_lines import Becomes, LeaverLine, LeaverLines, became
-from lockstep.control.intake.reporters import Reporters, TypedSight
-from lockstep.control.people.command_line import typed_principal
+from lockstep.control.hr.leaver_lines import Becomes, LeaverLine, LeaverLines, became
+from lockstep.control.hr.reporters import Reporters, TypedSight
+from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.intake import sheets
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.sheets import MOST_BYTES, SheetLine, read_sheet
-from lockstep.storage.cases.records import CaseView
 from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.records import CaseView
 
 COLUMNS = sheets.COLUMNS
 """Of a file for --csv."""

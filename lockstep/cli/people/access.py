@@ -33,8 +33,8 @@ from lockstep.control.people.api_tokens import (
     Wish,
 )
 from lockstep.control.people.bars import BarError, Bars
-from lockstep.control.people.command_line import typed_principal
 from lockstep.control.people.sessions import COMMAND_LINE, Sessions, SignedIn
+from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.settings import Settings

@@ -28,7 +28,7 @@ from lockstep.cli.context import (
 )
 from lockstep.control.cases.desk import Person
 from lockstep.control.cases.withdrawing import key_words
-from lockstep.control.people.privacy import Privacy, Retention, Stored, Tally, Whom
+from lockstep.control.privacy.keeping import Privacy, Retention, Stored, Tally, Whom
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.counting import counted
 from lockstep.settings import Settings

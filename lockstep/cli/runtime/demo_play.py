@@ -31,7 +31,7 @@ from lockstep.embedded.events import Event
 from lockstep.embedded.ports import free_port
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.settings import Settings, load_settings
-from lockstep.storage.cases.records import CaseView
+from lockstep.storage.records import CaseView
 
 PATIENCE_S = 90
 _PORTS = ("okta", "tailscale", "kisi", "instant", "scim", "aws")

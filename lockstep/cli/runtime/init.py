@@ -16,7 +16,7 @@ from lockstep.cli.context import UNUSABLE, die, out
 from lockstep.cli.runtime import templates
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings.signing import default_origin
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 KEYRING = ".lockstep/keyring.json"
 LEDGER_KEY = ".lockstep/ledger.key"

@@ -29,9 +29,9 @@ from lockstep.control.runtime.temporal import connect
 from lockstep.settings import Part, Settings, SettingsError, check_settings
 from lockstep.storage.engine.database import StorageError, create_engine
 from lockstep.storage.engine.direct import refuse_shared_sessions
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.engine.keyring_check import check_keyring
 from lockstep.storage.engine.migrate import migrate as migrate_schema
+from lockstep.storage.keys.check import check_keyring
+from lockstep.storage.keys.keyring import Keyring
 
 log = structlog.get_logger("lockstep.cli")
 

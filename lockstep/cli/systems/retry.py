@@ -22,10 +22,10 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.systems.system import ActorOption, SystemArgument
-from lockstep.control.cases.bulk import STEP, Bulk, BulkAction, Fate, Item
+from lockstep.control.board.bulk import STEP, Bulk, BulkAction, Fate, Item
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.desk import RefusedError
-from lockstep.control.people.command_line import typed_principal
+from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Principal
 

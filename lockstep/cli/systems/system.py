@@ -25,8 +25,8 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.render import duration, instant
-from lockstep.control.people.command_line import typed_principal
 from lockstep.control.people.one_person import OnePerson
+from lockstep.control.requests.command_line import typed_principal
 from lockstep.control.systems.overview import SystemsDesk, SystemView, connected
 from lockstep.control.systems.pauses import PauseDesk
 from lockstep.domain.rights import EVERYTHING, Principal

@@ -1,1 +1,1 @@
-"""Use cases of one case, by people and by the clock."""
+"""Use cases of one case: what people decide about it, and how it is told."""

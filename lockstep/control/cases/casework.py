@@ -32,14 +32,14 @@ from lockstep.storage.cases.acts import (
     NewAct,
     SlotTakenError,
 )
-from lockstep.storage.cases.records import RevocationRow
 from lockstep.storage.cases.withdrawing import Withdrawals
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.artefacts import Artefacts
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.people.colleagues import Colleague, Colleagues
 from lockstep.storage.people.requests import Requests, RequestState
-from lockstep.storage.privacy.artefacts import Artefacts
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import RevocationRow
 
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")

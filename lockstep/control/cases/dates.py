@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from lockstep.control.cases.asking import Asked, Wish, ask
 from lockstep.control.cases.casework import (
     LONGEST_TEXT,
     CaseDesk,
@@ -20,14 +21,13 @@ from lockstep.control.cases.casework import (
 from lockstep.control.cases.desk import Correction, Person, RefusedError, new_event_id
 from lockstep.control.intake.events import Dates, EventError, TerminationEvent
 from lockstep.control.intake.reporting import make_dates
-from lockstep.control.people.asking import Asked, Wish, ask
 from lockstep.control.people.pairs import Pairs
 from lockstep.domain.cases.cutoff import CutoffError, zone_named
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, ActRow, ActState, NewAct
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 
 OF_DATES = frozenset({ActKind.RESCHEDULE, ActKind.RESCIND, ActKind.REHIRE})
 """What is about a case as a whole, and reaches it as an event."""

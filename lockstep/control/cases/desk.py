@@ -54,9 +54,9 @@ from lockstep.domain.policy import Tier
 from lockstep.domain.rights import CLI_USER, Scope
 from lockstep.domain.zones import WITHOUT_PLACE
 from lockstep.storage.board.views import CaseViews
-from lockstep.storage.cases.records import CaseRow, CaseView
 from lockstep.storage.intake.inbox import Inbox
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.subjects import Subject
+from lockstep.storage.records import CaseRow, CaseView
 
 LONGEST_WAIVER = timedelta(days=90)
 _DECISION_TIMEOUT = timedelta(seconds=20)

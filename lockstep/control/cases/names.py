@@ -17,7 +17,7 @@ from lockstep.control.cases.casework import (
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, NewAct
-from lockstep.storage.privacy.artefacts import ArtefactRow
+from lockstep.storage.keys.artefacts import ArtefactRow
 
 
 class CaseNames:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.cases.asking import Asked, Wish, already_asked, ask
 from lockstep.control.cases.casework import (
     CaseDesk,
     Choice,
@@ -21,13 +22,12 @@ from lockstep.control.cases.casework import (
     text_of,
 )
 from lockstep.control.cases.desk import RefusedError
-from lockstep.control.people.asking import Asked, Wish, already_asked, ask
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind
 from lockstep.storage.cases.candidates import Candidate, shown_as
-from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.records import RevocationRow
 
 
 class Picking:

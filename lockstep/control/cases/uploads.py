@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from lockstep.control.cases.desk import RefusedError
-from lockstep.storage.privacy.artefacts import Upload
+from lockstep.storage.keys.artefacts import Upload
 
 MOST_BYTES = 10 * 1024 * 1024
 _LONGEST_NAME = 120

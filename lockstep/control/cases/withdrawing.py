@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lockstep.control.cases.asking import Asked, Wish, ask
 from lockstep.control.cases.casework import (
     CaseDesk,
     ConflictError,
@@ -17,7 +18,6 @@ from lockstep.control.cases.casework import (
     text_of,
 )
 from lockstep.control.cases.desk import Person, RefusedError
-from lockstep.control.people.asking import Asked, Wish, ask
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.intake.key_cleaning import KeyFormError, cleaned

@@ -9,7 +9,7 @@ from lockstep.domain.cases.outcomes import CaseStatus, Outcome, RevocationState
 from lockstep.domain.systems.access import Proof
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.evidence.ledger.entries import SEARCH
-from lockstep.storage.cases.records import CaseRow, CaseView, RevocationRow
+from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.systems.outages import Outage
 
 _WITHOUT_FAULT = {

@@ -1,1 +1,1 @@
-"""From what HR says to cases: events, sheets, forms, whose case it is, and the brake."""
+"""From what HR says to cases: events, whose case it is, and the brake."""

@@ -19,7 +19,6 @@ from lockstep.domain.intake.brakes import BrakeCause, BrakeRule, BrakeState, Cha
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brake_rows import (
     BrakeDecidedError,
     BrakeUnknownError,
@@ -33,6 +32,7 @@ from lockstep.storage.intake.brake_rows import (
     OwnEventsError,
 )
 from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.acts import ActsLog
 
 log = structlog.get_logger("lockstep.dispatcher")

@@ -14,20 +14,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
-from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.hearing import Hearing
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.statements import Read, Sorted, Statements, is_sealed
 from lockstep.control.intake.whose_case import Found
 from lockstep.control.runtime.load import LoopLag
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.intake.remit import Remit
 from lockstep.storage.cases.cases import Cases
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import PinnedPolicy
 from lockstep.storage.intake.inbox import CHANNEL, Disposition, Inbox, InboxEvent
+from lockstep.storage.records import CaseRow
 
 log = structlog.get_logger("lockstep.dispatcher")
 

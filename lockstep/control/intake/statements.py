@@ -28,10 +28,10 @@ from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.intake.remit import Remit
 from lockstep.storage.cases.cases import Cases
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Opening, PinnedPolicy, Said
-from lockstep.storage.engine.keyring import KeyringError
 from lockstep.storage.intake.inbox import Disposition, Inbox, InboxEvent
+from lockstep.storage.keys.keyring import KeyringError
+from lockstep.storage.records import CaseRow
 
 log = structlog.get_logger("lockstep.dispatcher")
 

@@ -18,8 +18,8 @@ from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering, WhoseNumbe
 from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.reads import as_known
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.intake.inbox import Inbox, InboxEvent
+from lockstep.storage.records import CaseRow
 
 _PAGE = 200
 """Statements of which it is looked up together what was said before."""

@@ -32,7 +32,7 @@ from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.pack.model import PackSummary
 from lockstep.storage.board.known import KnownNames, UnknownNameError
 from lockstep.storage.engine.database import StorageError
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 from lockstep.storage.ledger.append import Append, Ledger
 from lockstep.storage.ledger.checkpoints import Checkpoints, StoredCheckpoint
 from lockstep.storage.packs.orders import Exports

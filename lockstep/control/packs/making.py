@@ -23,8 +23,9 @@ from lockstep.evidence.pack.model import PackScope, PackSummary
 from lockstep.evidence.pack.reading import Basis, LedgerRead, LedgerReader, SignedHead
 from lockstep.evidence.pack.reconcile import Reconciliation
 from lockstep.evidence.pack.writer import Outside, PackWriter
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.checkpoints import Leaf, StoredCheckpoint, leaves
+from lockstep.storage.packs.actors import acting
 from lockstep.storage.packs.reads import (
     coming_cases,
     earlier_heads,
@@ -35,7 +36,6 @@ from lockstep.storage.packs.reads import (
     receipts,
     snapshot,
 )
-from lockstep.storage.people.actors import acting
 from lockstep.storage.privacy.identity import disclose
 
 _BATCH = 2000

@@ -1,1 +1,1 @@
-"""Who somebody is, what they may decide alone, and what is kept of them."""
+"""Who somebody is, and what nobody decides alone."""

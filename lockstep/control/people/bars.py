@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Principal
 from lockstep.storage.cases.keys import searched_indexes
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.people.bars import Bar, BarRows
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.people.sessions import LOCAL_ADMINISTRATOR
 from lockstep.domain.rights import CLI_USER, Principal
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.identities import Identities
 from lockstep.storage.people.users import Users
 

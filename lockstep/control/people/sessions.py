@@ -15,7 +15,7 @@ from lockstep.domain.cases.leavers import Key
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Rights, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.people.api_tokens import MADE_ON_SERVER
 from lockstep.storage.people.users import BarredError, NewSession, SessionRow, Users

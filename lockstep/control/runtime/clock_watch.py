@@ -22,7 +22,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from lockstep.contracts import names
-from lockstep.control.cases.start import CaseStarter
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.cases.clocks import SKEW_MOST, skew_of
 from lockstep.storage.engine.clocks import TEMPORAL, ClockLook, Clocks
 from lockstep.storage.runtime.sweeping import Sweeps

@@ -28,7 +28,7 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 ENCODING = b"binary/lockstep-aes256gcm-2"
 UNBOUND = b"binary/lockstep-aes256gcm"

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from lockstep.contracts import names
-from lockstep.control.cases.start import CaseStarter
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.sweeping import Compared, Loss, compare
 from lockstep.storage.runtime.sweeping import Sweeps
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from temporalio.client import Client, TLSConfig
 
 from lockstep.control.runtime.payloads import data_converter
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)

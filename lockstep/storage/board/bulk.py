@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.rights import Scope
-from lockstep.storage.cases.records import RevocationRow
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.people.requests import undecided
 from lockstep.storage.people.visibility import visible
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import RevocationRow
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.casework import assignments, decisions, requests
 from lockstep.storage.tables.leavers import subjects

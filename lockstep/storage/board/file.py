@@ -21,12 +21,12 @@ from lockstep.storage.cases.acts import (
     events_dealt_with,
 )
 from lockstep.storage.cases.candidates import Candidate, open_candidates
-from lockstep.storage.cases.records import CaseRow, CaseView, RevocationRow
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.artefacts import ArtefactRow, artefacts_of
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.people.requests import RequestRow, requests_of
 from lockstep.storage.people.visibility import visible
-from lockstep.storage.privacy.artefacts import ArtefactRow, artefacts_of
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.runtime.stalled import Stalled, stalled_of
 from lockstep.storage.systems.holding import holds_case
 from lockstep.storage.tables.case import cases, findings, revocations

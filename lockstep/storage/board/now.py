@@ -32,14 +32,14 @@ from lockstep.storage.board.filter import (
     sort_key,
     undecided,
 )
-from lockstep.storage.cases.records import CaseRow, CaseView, RevocationRow
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brake_rows import HeldWait, visible_held
 from lockstep.storage.intake.brakes import waiting_query
 from lockstep.storage.intake.refused_events import TroubledEvents, troubled_events
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.ledger.state import not_in_order_since
 from lockstep.storage.people.visibility import visible
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.systems.holding import stands, touches
 from lockstep.storage.tables.case import cases, findings, revocations
 from lockstep.storage.tables.casework import assignments, requests

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.storage.cases.records import CaseRow, CaseView, RevocationRow
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.people.visibility import visible
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import CaseRow, CaseView, RevocationRow
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.intake import inbox
 from lockstep.storage.tables.leavers import subjects

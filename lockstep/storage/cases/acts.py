@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.evidence.ledger.entries import EntryKind
-from lockstep.storage.engine.keyring import KeyringError
+from lockstep.storage.keys.artefacts import Upload, new_artefact
+from lockstep.storage.keys.keyring import KeyringError
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.people.acts import act_entry
 from lockstep.storage.people.requests import (
@@ -25,8 +27,6 @@ from lockstep.storage.people.requests import (
     lapse_request,
     settle_request,
 )
-from lockstep.storage.privacy.artefacts import Upload, new_artefact
-from lockstep.storage.privacy.subjects import Subject
 from lockstep.storage.tables.casework import acts, assignments, decisions, requests
 from lockstep.storage.tables.intake import inbox
 

@@ -11,11 +11,11 @@ from lockstep.domain.cases.terminations import Termination
 from lockstep.domain.systems.keys import joined
 from lockstep.storage.cases.keys import key_indexes, write_keys
 from lockstep.storage.cases.reads import subject_of
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.cases.revocation_writes import NEW_KEYS
 from lockstep.storage.cases.writes import NEW_EDITION
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.privacy.subjects import Subject
-from lockstep.storage.systems.revocation_writes import NEW_KEYS
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.leavers import subjects
 
 

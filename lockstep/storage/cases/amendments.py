@@ -12,7 +12,7 @@ from lockstep.domain.cases.amendments import Standing, time_allowed
 from lockstep.domain.cases.terminations import Termination, TerminationKind
 from lockstep.domain.policy import Policy, Tier
 from lockstep.evidence.format.canonical import instant_text
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import cases, revocations
 
 _TIMES = (

@@ -10,7 +10,7 @@ from typing import Any
 
 from lockstep.domain.systems.finding import Finding, Judged, Picks
 from lockstep.evidence.format.canonical import canonical_bytes, instant_text
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)

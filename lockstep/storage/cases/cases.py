@@ -51,7 +51,12 @@ from lockstep.storage.cases.reads import (
     subject_of,
     taken_by_peers,
 )
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.cases.revocation_writes import (
+    DOUBTS,
+    FOR_NEW_KEYS,
+    REOPEN,
+    SEEN_STANDING,
+)
 from lockstep.storage.cases.rows import (
     NewRows,
     Opening,
@@ -67,17 +72,12 @@ from lockstep.storage.cases.writes import FINDING, REOPEN_CASE
 from lockstep.storage.engine.batching import Batcher
 from lockstep.storage.engine.clocks import Now, own_now, read_clock
 from lockstep.storage.engine.database import single_reads
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.inbox import spell_index
 from lockstep.storage.intake.unheard import require_heard, still_unheard
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject, SubjectErasedError
 from lockstep.storage.ledger.append import Append, Change, Ledger, append_all
-from lockstep.storage.privacy.subjects import Subject, SubjectErasedError
-from lockstep.storage.systems.revocation_writes import (
-    DOUBTS,
-    FOR_NEW_KEYS,
-    REOPEN,
-    SEEN_STANDING,
-)
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import cases, policies, revocations
 from lockstep.storage.tables.leavers import subjects
 

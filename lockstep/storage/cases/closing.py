@@ -19,9 +19,9 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.entries import case_entry
 from lockstep.storage.cases.reads import COLUMNS, UnknownCaseError, case_of
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.writes import CLOSE, RESOLVE
 from lockstep.storage.ledger.append import Append, Change, append_all
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import cases
 
 _IDS = bindparam("ids", type_=ARRAY(Text))

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 LONGEST = timedelta(days=400)
 """What was called off longer ago matters to no definition."""

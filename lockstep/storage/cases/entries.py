@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.evidence.format.canonical import reference
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Said, spoken
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.ledger.append import Append, Change, append_all
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import CaseRow
 
 
 def case_entry(

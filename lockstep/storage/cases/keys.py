@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.systems.keys import comparable
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.tables.leavers import case_keys
 
 _ALIKE = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})

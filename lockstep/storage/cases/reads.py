@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.intake.judging import KnownCase
-from lockstep.storage.cases.records import CaseRow
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import subjects
 

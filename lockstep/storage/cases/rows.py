@@ -22,12 +22,12 @@ from lockstep.domain.systems.finding import Picks
 from lockstep.evidence.format.canonical import canonical_bytes, instant_text, reference
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind, picks_data
 from lockstep.storage.cases.candidates import picked, seal_picks
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.cases.revocation_writes import PICKED, PICKED_OPEN, WOKEN
 from lockstep.storage.cases.writes import RESOLVE_DOUBT
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.ledger.append import Append, Change
-from lockstep.storage.privacy.subjects import Subject
-from lockstep.storage.systems.revocation_writes import PICKED, PICKED_OPEN, WOKEN
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import revocations
 from lockstep.storage.tables.casework import decisions
 

@@ -21,7 +21,7 @@ from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import findings, revocations
 from lockstep.storage.tables.ledger import ledger_entries
 

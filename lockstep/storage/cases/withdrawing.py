@@ -14,11 +14,11 @@ from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.entries import say
 from lockstep.storage.cases.keys import key_indexes, write_keys
 from lockstep.storage.cases.reads import locked, subject_of
+from lockstep.storage.cases.revocation_writes import NEW_KEYS
 from lockstep.storage.cases.rows import Said
 from lockstep.storage.cases.writes import NEW_EDITION
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.privacy.subjects import Subject, SubjectErasedError
-from lockstep.storage.systems.revocation_writes import NEW_KEYS
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject, SubjectErasedError
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import subjects
 

@@ -1,1 +1,1 @@
-"""The database itself: connections, keys, clocks, schema."""
+"""The database itself: connections, clocks, schema."""

@@ -25,7 +25,6 @@ from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.intake.brakes import BrakeState, Channel
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brake_rows import (
     BrakeDecidedError,
     BrakeUnknownError,
@@ -39,6 +38,7 @@ from lockstep.storage.intake.brake_rows import (
 )
 from lockstep.storage.intake.inbox import CHANNEL
 from lockstep.storage.intake.refused_events import AT_THE_BRAKE
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.tables.intake import brakes, held_events, inbox
 

@@ -6,7 +6,7 @@ third one came between, would know that somebody was reported whom they may not 
 
 from __future__ import annotations
 
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 _HALF = 26
 _MASK = (1 << _HALF) - 1

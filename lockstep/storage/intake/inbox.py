@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
-from lockstep.storage.cases.records import CaseRow
-from lockstep.storage.engine.keyring import Keyring, KeyringError
-from lockstep.storage.engine.keyring_check import require_keyring
+from lockstep.storage.keys.check import require_keyring
+from lockstep.storage.keys.keyring import Keyring, KeyringError
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.intake import inbox
 
 log = structlog.get_logger("lockstep.storage")

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.rights import Scope
-from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.intake.event_numbers import EventNumbers
 from lockstep.storage.intake.inbox import event_context
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 from lockstep.storage.people.visibility import is_sealed, visible
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.intake import inbox

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.intake import inbox
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Scope
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.visibility import visible
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.sign_in import barred_keys

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.domain.rights import Permission, Role, Scope, permissions_of
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.tables.sign_in import sessions
 
 MOST_ROWS = 500

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.rights import Permission, Rights, Role, permissions_of
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 from lockstep.storage.people.lost_rights import Holder, end_what_was_lost
 from lockstep.storage.tables.sign_in import barred_keys, sessions, sign_ins, users
 

@@ -1,1 +1,1 @@
-"""Personal data of leavers: kept under their key, held, erased."""
+"""Personal data of leavers: held, due, erased."""

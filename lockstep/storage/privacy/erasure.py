@@ -26,12 +26,12 @@ from lockstep.storage.cases.spells import (
     spells_of_number,
     spells_of_people,
 )
-from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.intake.refused_events import erased_error
+from lockstep.storage.keys.keyring import Keyring, KeyringError
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.packs.orders import ExportState
-from lockstep.storage.privacy.subjects import Subject
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.casework import artefacts, decisions
 from lockstep.storage.tables.intake import inbox

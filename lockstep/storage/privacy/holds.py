@@ -17,9 +17,9 @@ from lockstep.evidence.format.canonical import reference
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.cases.entries import case_entry
 from lockstep.storage.cases.reads import UnknownCaseError
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.ledger.append import Append, Change, append_all
-from lockstep.storage.privacy.subjects import Subject
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import holds, subjects
 

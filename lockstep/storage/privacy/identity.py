@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.storage.cases.reads import UnknownCaseError
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.privacy.subjects import Subject, commitment_of
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject, commitment_of
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.leavers import subjects
 

@@ -33,9 +33,9 @@ from lockstep.domain.sweeping import PATIENCE, Expected, Loss, rest_after
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.cases.entries import case_entry
 from lockstep.storage.cases.reads import UnknownCaseError, clock, locked
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.people.visibility import visible
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.case import cases, policies
 from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.storage.tables.running import lost_workflows, task_looks

@@ -19,7 +19,7 @@ from lockstep.domain.rights import EVERYTHING, Scope, is_within
 from lockstep.domain.systems.faults import Recovery
 from lockstep.evidence.format.canonical import instant_text
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Append, append_all
 from lockstep.storage.systems.holding import stands, touches
 from lockstep.storage.systems.waking import wake

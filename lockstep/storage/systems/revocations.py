@@ -35,14 +35,7 @@ from lockstep.storage.cases.candidates import (
     open_picks,
     seal_candidates,
 )
-from lockstep.storage.cases.writes import RESOLVE_DOUBT
-from lockstep.storage.engine.batching import Batcher
-from lockstep.storage.engine.database import single_reads
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.ledger.append import Append, Change, Ledger
-from lockstep.storage.privacy.subjects import Subject
-from lockstep.storage.systems.holding import holds_case
-from lockstep.storage.systems.revocation_writes import (
+from lockstep.storage.cases.revocation_writes import (
     ATTEMPT,
     DOUBTS,
     FAULT,
@@ -53,6 +46,13 @@ from lockstep.storage.systems.revocation_writes import (
     SEARCHED,
     SETTLE,
 )
+from lockstep.storage.cases.writes import RESOLVE_DOUBT
+from lockstep.storage.engine.batching import Batcher
+from lockstep.storage.engine.database import single_reads
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject
+from lockstep.storage.ledger.append import Append, Change, Ledger
+from lockstep.storage.systems.holding import holds_case
 from lockstep.storage.systems.snapshots import Snapshot, open_snapshot, seal_snapshot
 from lockstep.storage.tables.case import cases, revocations
 from lockstep.storage.tables.leavers import subjects

@@ -10,7 +10,7 @@ from typing import Any
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.systems.access import Access, AccessKind, Account, Action, Observation
 from lockstep.evidence.format.canonical import instant_text
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)

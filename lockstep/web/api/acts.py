@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import (
     CaseDesk,
     ConflictError,
@@ -26,8 +27,7 @@ from lockstep.control.cases.uploads import MOST_BYTES, TooLargeError, checked_up
 from lockstep.control.cases.withdrawing import Withdrawing, key_given
 from lockstep.control.intake.events import Day as SaidDay
 from lockstep.control.intake.events import Instant as SaidInstant
-from lockstep.control.people.asking import Asked
-from lockstep.control.people.second_person import SecondPerson
+from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainSerializer
 
-from lockstep.control.cases.board import BoardPage, Door, Line
-from lockstep.control.cases.filters import LONGEST, write_place
+from lockstep.control.board.filters import LONGEST, write_place
+from lockstep.control.board.now import BoardPage, Door, Line
 from lockstep.control.cases.picking import pick_seen
 from lockstep.control.cases.seen import CaseSeen
 from lockstep.domain.cases.clocks import time_to_revocation
@@ -24,9 +24,9 @@ from lockstep.storage.board.filter import BoardState
 from lockstep.storage.board.now import MOST_ROWS
 from lockstep.storage.cases.acts import ActKind
 from lockstep.storage.cases.candidates import Candidate
-from lockstep.storage.cases.records import RevocationRow
 from lockstep.storage.people.requests import MOST_ROWS as MOST_REQUESTS
 from lockstep.storage.people.requests import RequestState
+from lockstep.storage.records import RevocationRow
 from lockstep.web.api.answers import (
     ActId,
     Answer,

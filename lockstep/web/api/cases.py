@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathPart
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lockstep.control.cases.board import PAGE, Board
+from lockstep.control.board.filters import LONGEST, FilterError, Filters, is_text, read_place
+from lockstep.control.board.now import PAGE, Board
 from lockstep.control.cases.casework import CaseDesk, NotThereError
-from lockstep.control.cases.filters import LONGEST, FilterError, Filters, is_text, read_place
 from lockstep.control.cases.seen import CaseSeen
 from lockstep.control.intake.events import why_not_valid
 from lockstep.domain.cases.terminations import TerminationKind

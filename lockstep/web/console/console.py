@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.cases.board import Board
+from lockstep.control.board.now import Board
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.desk import Desk
+from lockstep.control.hr.own_reports import OwnReports
+from lockstep.control.hr.own_sheets import OwnSheets
 from lockstep.control.intake.brake import BrakeDesk
-from lockstep.control.intake.own_reports import OwnReports
-from lockstep.control.intake.own_sheets import OwnSheets
 from lockstep.control.people.api_tokens import ApiTokenDesk
 from lockstep.control.people.bars import Bars
 from lockstep.control.people.oidc import OidcSignIn
@@ -24,7 +24,7 @@ from lockstep.control.systems.pauses import PauseDesk
 from lockstep.domain.policy import Policy
 from lockstep.storage.board.saved_views import SavedViews
 from lockstep.storage.board.views import CaseViews
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.web.api.evidence import Packs
 from lockstep.web.console.gate import ConsoleGate
 from lockstep.web.console.listening import Live

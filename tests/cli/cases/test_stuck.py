@@ -13,8 +13,8 @@ from lockstep.domain.notices import NoticeKind
 from lockstep.domain.stalled import TaskFault
 from lockstep.domain.sweeping import Loss
 from lockstep.storage.engine.clocks import Clocks
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.outgoing.notices import Notices
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps

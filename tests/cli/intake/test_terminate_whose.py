@@ -14,7 +14,7 @@ from lockstep.cli.main import app
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.storage.cases.rows import Opening
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.support.casework import TENANT, Casework, leaver_keys, termination
 
 SETTINGS = """

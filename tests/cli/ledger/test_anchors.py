@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.anchorings import Anchorings
 from tests.connectors.anchors.peers import HOOK_SECRET, SECRET, HttpPeer, free_port
 from tests.support.heads import rows, sign

@@ -17,7 +17,7 @@ from lockstep.cli.runtime.doctor import _ledger
 from lockstep.evidence.format.notes import FileSigner, VerifierKey, open_note, parse_checkpoint
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.settings import load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.head import LedgerRefusedError
 from lockstep.storage.ledger.lock import LOCK
 from tests.support.ledgers import ORIGIN, LedgerBook, entry, settle

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from lockstep.cli.main import app
 from lockstep.evidence.ledger.entries import Entry, EntryKind
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.cli.ledger.test_ledger import SETTINGS
 from tests.support.casework import Casework
 from tests.support.ledgers import LedgerBook, settle

@@ -18,7 +18,7 @@ from lockstep.control.people.sessions import Identity, Sessions, SignInError
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from tests.support.casework import EMAIL, TENANT, Casework, termination
 
 SETTINGS = """

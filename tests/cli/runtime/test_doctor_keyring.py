@@ -9,7 +9,7 @@ import pytest
 
 from lockstep.cli.runtime.doctor import keyring_checks
 from lockstep.settings import Settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 
 @pytest.mark.parametrize("is_old", [True, False])

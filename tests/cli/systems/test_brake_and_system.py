@@ -15,7 +15,7 @@ from lockstep.cli.main import app
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps
 from tests.control.intake.test_brake import Hall

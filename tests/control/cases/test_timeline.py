@@ -11,7 +11,7 @@ import pytest
 from lockstep.control.cases.timeline import Mark, Span, told
 from lockstep.control.score.questions import to_ms
 from lockstep.evidence.format.canonical import instant_text
-from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.records import RevocationRow
 from lockstep.web.console.cases.drawing import LEFT, RIGHT, draw
 
 CUTOFF = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -22,12 +22,12 @@ from lockstep.domain.intake.brakes import BrakeRule, BrakeState
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.intake.brake_rows import Decided
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.inbox import Disposition
 from lockstep.storage.intake.refused_events import RefusedEvents
 from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.intake import inbox
 from tests.support.casework import TENANT, Casework
 

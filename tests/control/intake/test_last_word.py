@@ -13,14 +13,14 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.record import RecordActivities
 from lockstep.contracts.payloads import BeginInput, BeginState
-from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.events import read_event
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.systems.access import Category
 from lockstep.storage.cases.reads import read_cases
 from lockstep.storage.cases.rows import pin
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.unheard import UnheardError
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.worker import Parts, build_workers, running
 from tests.control.intake.test_whose_case import HOUR, Intake, event
 from tests.support.casework import SYSTEM, TENANT

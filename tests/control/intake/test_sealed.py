@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from temporalio.common import Priority
 
 from lockstep.contracts import names
-from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.brake import Approver
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.notices import NoticeKind

@@ -233,7 +233,7 @@ from lockstep.control.packs.making import Progress
 from lockstep.control.packs.order import Order
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 async def main():
     given = json.loads(sys.stdin.read())

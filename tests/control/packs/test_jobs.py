@@ -142,7 +142,7 @@ from lockstep.control.packs.jobs import ExportJobs, PackMaking
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.packs.orders import Exports
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 
 given = json.loads(sys.argv[1])
 engine = create_engine(given["url"])

@@ -30,7 +30,7 @@ from lockstep.control.runtime.temporal import TemporalAddress, connect
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer, find_temporal_binary
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.worker import running
 from tests.conftest import search_attribute_types
 from tests.control.runtime.test_sweep import (

@@ -30,7 +30,7 @@ from lockstep.control.runtime.payloads import (
     Unread,
     data_converter,
 )
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 from tests.support.refusing import refusing_converter
 
 SERVERS = Payload(metadata={"encoding": b"json/plain"}, data=b'"ACTIVITY_ID_NOT_STARTED"')

@@ -26,7 +26,7 @@ from temporalio.service import RPCError
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
-from lockstep.control.cases.start import CaseStarter
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.control.runtime.sweep import Sweep
 from lockstep.control.runtime.temporal import TemporalAddress, connect
 from lockstep.domain.cases.outcomes import CaseStatus
@@ -36,8 +36,8 @@ from lockstep.domain.systems.access import Category
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import pin
+from lockstep.storage.records import CaseRow
 from lockstep.storage.runtime.sweeping import Sweeps
 from lockstep.worker import Parts, build_workers, running
 from tests.conftest import search_attribute_types

@@ -26,10 +26,10 @@ from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.engine.migrate import migrate
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.records import CaseRow
 from tests.conftest import Database, search_attribute_types
 from tests.control.runtime.test_sweep import (
     BADGE,

@@ -12,7 +12,7 @@ from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.storage.board.filter import NOBODY, BoardState, Due, Wanted
 from lockstep.storage.board.now import BoardReads
 from lockstep.storage.cases.keys import key_indexes, searched_indexes
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from tests.support.board import HOUR, MINUTE, asks_second, came_back, many, shape, stuck
 from tests.support.casework import EMAIL, OTHER, TENANT, Casework, termination
 from tests.support.endings import closed, set_back

@@ -15,9 +15,9 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import EndDates, TerminationAction, TerminationKind
 from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.reads import UnknownCaseError, as_known
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import Opening, new_case_id
 from lockstep.storage.engine.database import create_engine
+from lockstep.storage.records import CaseRow
 from lockstep.storage.systems.revocations import UnknownRevocationError
 from tests.support.casework import (
     EMAIL,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from tests.support.casework import Casework, leaver_keys, revised, termination
 
 

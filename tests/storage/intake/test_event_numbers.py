@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.event_numbers import MOST, EventNumbers
+from lockstep.storage.keys.keyring import Keyring
 
 NUMBERS = EventNumbers(Keyring.generate())
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.inbox import Disposition, Inbox
+from lockstep.storage.keys.keyring import Keyring
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER
 
 BODY = f'{{"worker": {{"id": "{WORKER}", "name": "{NAME}", "emails": ["{EMAIL}"]}}}}'.encode()

@@ -25,7 +25,7 @@ from lockstep.domain.systems.access import (
 )
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.finding import Finding, Judged, Reason, Verdict
-from lockstep.storage.engine.keyring import unseal
+from lockstep.storage.keys.keyring import unseal
 from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.holds import Holds
 from lockstep.storage.systems.revocations import Progress

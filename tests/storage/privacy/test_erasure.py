@@ -11,10 +11,10 @@ from sqlalchemy import text
 from lockstep.domain.cases.terminations import TerminationAction
 from lockstep.evidence.ledger.history import History, facts_document
 from lockstep.storage.board.views import CaseViews
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.refused_events import AT_THE_BRAKE
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import SubjectErasedError
 from lockstep.storage.privacy.erasure import Erasure
-from lockstep.storage.privacy.subjects import SubjectErasedError
 from lockstep.storage.systems.revocations import UnknownRevocationError
 from tests.storage.cases.test_endings import finding
 from tests.support.casework import (

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from lockstep.storage.keys.subjects import SubjectErasedError
 from lockstep.storage.privacy.holds import Holds, UnknownHoldError
-from lockstep.storage.privacy.subjects import SubjectErasedError
 from tests.support.endings import (
     ACTOR,
     REASON,

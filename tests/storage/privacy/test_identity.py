@@ -13,10 +13,10 @@ import pytest
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.storage.cases.reads import UnknownCaseError
 from lockstep.storage.cases.rows import Opening
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.privacy import identity
 from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.identity import Disclosed, disclose
-from lockstep.storage.privacy.subjects import Subject
 from tests.support.casework import EMAIL, NAME, WORKER, leaver_keys, revised, termination
 from tests.support.endings import ASKED, ended, spells
 

@@ -24,7 +24,7 @@ from lockstep.domain.systems.access import (
     Search,
 )
 from lockstep.domain.systems.faults import FaultCategory
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot
 from tests.storage.cases.test_endings import finding

@@ -21,7 +21,7 @@ from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps
 from lockstep.web.app import build_app

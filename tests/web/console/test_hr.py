@@ -19,9 +19,9 @@ from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.cases.reads import read_cases
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.inbox import event_context
+from lockstep.storage.records import CaseRow
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER, Casework, termination
 from tests.web.console.conftest import Browser, Site, text_of
 

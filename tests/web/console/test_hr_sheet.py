@@ -10,8 +10,8 @@ import httpx
 import pytest
 from starlette.formparsers import MultiPartParser
 
-from lockstep.control.intake import own_sheets
-from lockstep.control.intake.own_sheets import MOST_BYTES, MOST_LINES
+from lockstep.control.hr import own_sheets
+from lockstep.control.hr.own_sheets import MOST_BYTES, MOST_LINES
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.rights import Permission, Role

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lockstep.control.cases.filters import Filters, Links
+from lockstep.control.board.filters import Filters, Links
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role

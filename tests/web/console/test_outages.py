@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.control.cases.bulk import MOST
+from lockstep.control.board.bulk import MOST
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.notices import NoticeKind, Route
 from lockstep.domain.rights import EVERYTHING, Role

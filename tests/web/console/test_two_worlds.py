@@ -22,9 +22,9 @@ from lockstep.domain.cases.terminations import TerminationAction, TerminationKin
 from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.intake.feeds import Feeds
+from lockstep.storage.records import CaseRow
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.score import scores
 from tests.conftest import Database

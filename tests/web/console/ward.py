@@ -17,17 +17,17 @@ from sqlalchemy import select, text
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from lockstep.control.cases.start import CaseStarter
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
+from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.systems.access import Category
 from lockstep.domain.systems.faults import FaultCategory
-from lockstep.storage.cases.records import CaseRow
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.worker import Parts, build_workers, running
 from tests.support.casework import TENANT, Casework, termination

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 
 from lockstep.settings import load_settings
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.web.app import build_app
 from tests.conftest import Database
 

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import Done, NotAllowedError, NotThereError, writable
 from lockstep.control.cases.dates import dates_of_form
 from lockstep.control.cases.desk import Correction, RefusedError
 from lockstep.control.cases.uploads import MOST_BYTES, checked_upload
 from lockstep.control.cases.withdrawing import Withdrawing, key_given
-from lockstep.control.people.asking import Asked
 from lockstep.domain.rights import Permission, Principal
-from lockstep.storage.privacy.artefacts import Upload
+from lockstep.storage.keys.artefacts import Upload
 from lockstep.web.console.cases.page import HOME, CaseRoom, field, room_form, values_of
 from lockstep.web.console.gate import NOT_THERE
 

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import FormData
 
-from lockstep.control.cases.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
+from lockstep.control.board.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
 from lockstep.control.cases.casework import text_of
 from lockstep.control.cases.desk import RefusedError
 from lockstep.domain.rights import Permission

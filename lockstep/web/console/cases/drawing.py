@@ -10,7 +10,7 @@ from datetime import datetime
 from lockstep.control.cases.timeline import Event, Mark, Span, Told
 from lockstep.control.score.questions import to_ms
 from lockstep.domain.cases.outcomes import RevocationState
-from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.records import RevocationRow
 from lockstep.web.console.pages import duration
 
 LEFT, RIGHT, LANE = 190, 1180, 42

@@ -12,8 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.cases.board import Board, BoardPage
-from lockstep.control.cases.filters import (
+from lockstep.control.board.filters import (
     FilterError,
     Filters,
     Links,
@@ -21,6 +20,7 @@ from lockstep.control.cases.filters import (
     read_place,
     write_place,
 )
+from lockstep.control.board.now import Board, BoardPage
 from lockstep.control.cases.wording import afterwards_words, outage_words
 from lockstep.control.cases.words import asked_words
 from lockstep.control.people.sessions import Signed

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
+from lockstep.control.cases.asking import LIFETIME
 from lockstep.control.cases.casework import (
     CaseDesk,
     ConflictError,
@@ -28,13 +29,12 @@ from lockstep.control.cases.proofs import CaseProofs, NoHeadError
 from lockstep.control.cases.uploads import ENDINGS, MOST_BYTES, TooLargeError
 from lockstep.control.cases.wording import NOT_OF_THIS_CASE
 from lockstep.control.cases.words import why_words
-from lockstep.control.people.asking import LIFETIME
-from lockstep.control.people.second_person import SecondPerson
 from lockstep.control.people.sessions import Signed
+from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.rights import Permission
 from lockstep.storage.board.file import CaseFile
+from lockstep.storage.keys.artefacts import ArtefactRow
 from lockstep.storage.ledger.checkpoints import BrokenOrderError
-from lockstep.storage.privacy.artefacts import ArtefactRow
 from lockstep.web.console.cases.people import people_in
 from lockstep.web.console.cases.view import sheet
 from lockstep.web.console.console import Console

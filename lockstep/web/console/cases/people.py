@@ -12,13 +12,13 @@ from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.casework import decision_id_of
 from lockstep.control.cases.desk import RefusedError
 from lockstep.control.cases.words import asked_words, did, is_approval, picked_words, state_words
-from lockstep.control.people.second_person import opened
+from lockstep.control.requests.second_person import opened
 from lockstep.domain.rights import CLI_USER
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.board.file import CaseFile, DecisionRow
 from lockstep.storage.cases.acts import ActKind, ActState
+from lockstep.storage.keys.artefacts import ArtefactRow
 from lockstep.storage.people.requests import RequestRow, RequestState
-from lockstep.storage.privacy.artefacts import ArtefactRow
 
 _UNKNOWN = "a person"
 _SAID = {

@@ -33,7 +33,7 @@ from lockstep.domain.rights import Principal
 from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.board.file import CaseFile, FindingRow, Held, PlacedEntry, Stood
 from lockstep.storage.cases.candidates import Candidate
-from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.records import RevocationRow
 from lockstep.web.console.cases.drawing import Drawing, draw
 from lockstep.web.console.cases.people import AskedView, HistoryLine, asked_view, history_of, who
 

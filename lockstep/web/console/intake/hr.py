@@ -12,8 +12,8 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from lockstep.control.cases.desk import RefusedError
+from lockstep.control.hr.own_reports import Sent, Submission
 from lockstep.control.intake.events import EventError
-from lockstep.control.intake.own_reports import Sent, Submission
 from lockstep.domain.cases.cutoff import CutoffError, local_instant, zone_named
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal

@@ -12,9 +12,9 @@ from starlette.datastructures import FormData, UploadFile
 
 from lockstep.control.cases.desk import RefusedError
 from lockstep.control.cases.uploads import clean_name
-from lockstep.control.intake.leaver_lines import Becomes
-from lockstep.control.intake.own_reports import MOST_REASON
-from lockstep.control.intake.own_sheets import (
+from lockstep.control.hr.leaver_lines import Becomes
+from lockstep.control.hr.own_reports import MOST_REASON
+from lockstep.control.hr.own_sheets import (
     MOST_BYTES,
     MOST_LINES,
     WOULD,

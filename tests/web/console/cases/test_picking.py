@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.desk import Desk
 from lockstep.control.cases.picking import Picking
-from lockstep.control.people.asking import Asked
 from lockstep.control.people.pairs import Pairs
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.evidence.format.canonical import canonical_bytes
-from lockstep.storage.engine.keyring import Keyring, seal, unseal
+from lockstep.storage.keys.keyring import Keyring, seal, unseal
 
 _IDENTITY = b"lockstep-identity/1"
 

@@ -11,7 +11,7 @@ from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, NewAct, NewRequest, RequestStandsError
-from lockstep.storage.privacy.artefacts import Upload
+from lockstep.storage.keys.artefacts import Upload
 
 LIFETIME = timedelta(hours=48)
 _ASKS = {

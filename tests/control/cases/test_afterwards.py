@@ -6,9 +6,9 @@ from dataclasses import fields
 
 import pytest
 
-from lockstep.control.systems.afterwards import Became, after
+from lockstep.control.cases.afterwards import Became, after
 from lockstep.evidence.ledger.entries import EntryKind
-from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.records import RevocationRow
 from lockstep.storage.systems.tries import Said
 
 FAULT, ASKED, OUTCOME = (

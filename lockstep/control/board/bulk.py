@@ -9,16 +9,16 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.control.cases.afterwards import Became, after
 from lockstep.control.cases.casework import CaseDesk, NotThereError
 from lockstep.control.cases.dates import CaseDates
 from lockstep.control.cases.desk import RefusedError, UnansweredError
 from lockstep.control.cases.wording import reason_of
-from lockstep.control.systems.afterwards import Became, after
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.bulk import BulkReads, Picked
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.systems.outages import Outages
 from lockstep.storage.systems.tries import Pick, Said, Tries
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from lockstep.domain.cases.outcomes import Outcome, RevocationState
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.evidence.ledger.entries import EntryKind
-from lockstep.storage.cases.records import RevocationRow
+from lockstep.storage.records import RevocationRow
 from lockstep.storage.systems.tries import Said
 
 _DOUBTFUL_S = 3.0

@@ -12,9 +12,11 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import CaseDesk, NotAllowedError, NotThereError
 from lockstep.control.cases.dates import CaseDates
 from lockstep.control.cases.desk import RefusedError, ReusedKeyError
+from lockstep.control.hr.reporters import TOO_LATE, Reporters, key_prefix, may_hear
 from lockstep.control.intake.events import (
     EventError,
     TerminationEvent,
@@ -25,10 +27,8 @@ from lockstep.control.intake.events import (
     to_termination,
 )
 from lockstep.control.intake.places import Places
-from lockstep.control.intake.reporters import TOO_LATE, Reporters, key_prefix, may_hear
 from lockstep.control.intake.reporting import event_of
 from lockstep.control.intake.whose_case import Found, WhoseCase
-from lockstep.control.people.asking import Asked
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
@@ -36,11 +36,11 @@ from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.cases.cases import Cases
-from lockstep.storage.cases.records import CaseRow
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.intake.sent_events import PAGE, SentEvent, SentEvents
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.records import CaseRow
 
 MOST_REASON = 500
 _REUSED = "something else was sent with this before: begin again"

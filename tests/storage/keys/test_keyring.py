@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 KEY = base64.b64encode(bytes(32)).decode()
 

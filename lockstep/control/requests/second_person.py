@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lockstep.contracts.payloads import DecisionKind
+from lockstep.control.cases.asking import Asked, Wish, already_asked, ask, refuse_nobody
 from lockstep.control.cases.casework import (
     LONGEST_TEXT,
     CaseDesk,
@@ -31,7 +32,6 @@ from lockstep.control.cases.desk import LONGEST_WAIVER, Person, RefusedError
 from lockstep.control.cases.picking import doubtful_row
 from lockstep.control.cases.withdrawing import Withdrawing, withdrawal_act
 from lockstep.control.cases.words import state_words
-from lockstep.control.people.asking import Asked, Wish, already_asked, ask, refuse_nobody
 from lockstep.control.people.one_person import Author
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
@@ -45,11 +45,11 @@ from lockstep.storage.cases.acts import (
     SlotTakenError,
 )
 from lockstep.storage.cases.candidates import shown_as
-from lockstep.storage.cases.records import RevocationRow
-from lockstep.storage.engine.keyring import KeyringError
+from lockstep.storage.keys.artefacts import Upload
+from lockstep.storage.keys.keyring import KeyringError
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.people.requests import RequestRow, RequestState
-from lockstep.storage.privacy.artefacts import Upload
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.records import RevocationRow
 
 _OWN = "the second person is somebody else: as far as is known, you asked for this yourself"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.cases.filters import ME, FilterError, Filters
+from lockstep.control.board.filters import ME, FilterError, Filters
 from lockstep.control.cases.wording import reason_of, suggestion_of
 from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
@@ -25,12 +25,12 @@ from lockstep.storage.board.now import (
     is_open,
 )
 from lockstep.storage.cases.doubts import Doubt, Doubts
-from lockstep.storage.cases.records import CaseRow, RevocationRow
 from lockstep.storage.engine.clocks import Clocks
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.brake_rows import HeldWait
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.requests import RequestRow, Requests
 from lockstep.storage.people.users import Users
+from lockstep.storage.records import CaseRow, RevocationRow
 from lockstep.storage.runtime.stalled import Stalled, StalledCase, StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps, Swept
 from lockstep.storage.systems.outages import Outage, Outages

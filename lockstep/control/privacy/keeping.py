@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.control.cases.desk import Desk, Person, RefusedError
 from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.spells import Kept, Obstacle, Spell
-from lockstep.storage.engine.keyring import Keyring
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.keys.subjects import Subject, SubjectErasedError
 from lockstep.storage.privacy.erasure import PAGE, Cause, Erased, Erasure, Ground, Inventory
 from lockstep.storage.privacy.holds import Hold, Holds
-from lockstep.storage.privacy.subjects import Subject, SubjectErasedError
 
 log = structlog.get_logger("lockstep.privacy")
 

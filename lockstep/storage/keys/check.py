@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.storage.engine.database import StorageError
-from lockstep.storage.engine.keyring import Keyring, KeyringError
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.keyring import Keyring, KeyringError
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.tables.leavers import subjects
 from lockstep.storage.tables.running import keyring_mark
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from lockstep.storage.engine.keyring import Keyring, KeyringError
-from lockstep.storage.privacy.subjects import Subject, SubjectErasedError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
+from lockstep.storage.keys.subjects import Subject, SubjectErasedError
 from tests.support.casework import EMAIL, NAME, SYSTEM, WORKER, leaver_keys
 
 

@@ -20,7 +20,7 @@ from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.filter import BoardState, Due, Place, Wanted
 from lockstep.storage.cases.keys import searched_indexes
-from lockstep.storage.engine.keyring import Keyring, KeyringError
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 LONGEST = 200
 """Characters of any one filter."""

@@ -19,17 +19,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from lockstep.control.cases.desk import RefusedError
+from lockstep.control.hr.leaver_lines import Becomes, LeaverLine, LeaverLines
+from lockstep.control.hr.own_reports import MOST_REASON, Sent
+from lockstep.control.hr.reporters import Reporters, key_prefix
 from lockstep.control.intake.events import local_body
-from lockstep.control.intake.leaver_lines import Becomes, LeaverLine, LeaverLines
-from lockstep.control.intake.own_reports import MOST_REASON, Sent
-from lockstep.control.intake.reporters import Reporters, key_prefix
 from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.sheets import SheetLine, read_sheet
 from lockstep.domain.rights import Principal
-from lockstep.storage.engine.keyring import Keyring, KeyringError
 from lockstep.storage.intake.inbox import Arriving, Inbox
 from lockstep.storage.intake.sent_events import SentEvent
+from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 MOST_BYTES = 1_000_000
 MOST_LINES = 2_000

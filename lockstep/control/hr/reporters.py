@@ -13,8 +13,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.control.hr.leaver_lines import EVERYTHING, Seen
 from lockstep.control.intake.events import EventError, parse_statement
-from lockstep.control.intake.leaver_lines import EVERYTHING, Seen
 from lockstep.control.intake.whose_case import Found, WhoseCase
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.outcomes import CaseStatus
@@ -25,11 +25,11 @@ from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Principal
 from lockstep.storage.cases.keys import indexes_as_any
-from lockstep.storage.cases.records import CaseRow
-from lockstep.storage.engine.keyring import Keyring
 from lockstep.storage.intake.sent_events import SentEvent, SentEvents
+from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.people.identities import Identities
+from lockstep.storage.records import CaseRow
 
 TOO_LATE = "too late: dates move, and a leaving is called off, before the cutoff"
 ONESELF = "this is you: somebody else must report it"
@@ -167,7 +167,7 @@ class TypedSight(_Own):
 
 @dataclass(frozen=True, slots=True)
 class ReporterSight(_Own):
-    """What one of them sees of a sheet's lines (`lockstep.control.intake.leaver_lines.Sight`)."""
+    """What one of them sees of a sheet's lines (`lockstep.control.hr.leaver_lines.Sight`)."""
 
     sealed: bool = False
     """A coming case tells nobody whose number a worker's is."""

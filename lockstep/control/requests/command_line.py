@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
+from lockstep.control.cases.asking import Asked, already_asked
 from lockstep.control.cases.casework import (
     CaseDesk,
     Choice,
@@ -24,16 +25,15 @@ from lockstep.control.cases.desk import Person, RefusedError
 from lockstep.control.cases.picking import Picking, choice_of, doubtful_row
 from lockstep.control.cases.withdrawing import Withdrawing
 from lockstep.control.intake.events import Dates
-from lockstep.control.people.asking import Asked, already_asked
-from lockstep.control.people.following import Followed, Following
-from lockstep.control.people.second_person import SecondPerson
+from lockstep.control.requests.following import Followed, Following
+from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import CLI_USER, Permission, Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.privacy.artefacts import Upload
+from lockstep.storage.keys.artefacts import Upload
+from lockstep.storage.keys.keyring import Keyring
 
 _OS = "os:"
 _PAUSE_S = 0.5

@@ -10,8 +10,8 @@ from hashlib import sha256
 from sqlalchemy import Insert, RowMapping, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.storage.engine.keyring import seal, unseal
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.keyring import seal, unseal
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.tables.casework import artefacts
 
 MOST_ROWS = 100

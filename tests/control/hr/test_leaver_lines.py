@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockstep.control.cases.desk import Desk, Person, RefusedError
-from lockstep.control.intake.leaver_lines import Becomes, LeaverLine, LeaverLines, became
+from lockstep.control.hr.leaver_lines import Becomes, LeaverLine, LeaverLines, became
 from lockstep.control.intake.reporting import make_dates
 from lockstep.control.intake.whose_case import WhoseCase
 from lockstep.domain.cases.cutoff import CutoffRule

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from lockstep.storage.engine.database import StorageError
-from lockstep.storage.engine.keyring import Keyring
-from lockstep.storage.engine.keyring_check import check_keyring
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.keys.check import check_keyring
+from lockstep.storage.keys.keyring import Keyring
 
 
 async def test_a_strange_keyring_is_refused(work):

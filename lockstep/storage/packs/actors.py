@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.storage.cases.acts import ActKind, ActState
-from lockstep.storage.engine.keyring import Keyring, KeyringError
-from lockstep.storage.privacy.subjects import Subject
+from lockstep.storage.keys.keyring import Keyring, KeyringError
+from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.tables.case import cases
 from lockstep.storage.tables.casework import acts, decisions
 from lockstep.storage.tables.leavers import subjects

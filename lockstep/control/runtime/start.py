@@ -26,7 +26,7 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Policy
 from lockstep.storage.cases.cases import Cases
-from lockstep.storage.cases.records import CaseRow
+from lockstep.storage.records import CaseRow
 
 SCHEDULED_PRIORITY = 3
 _MOST_DIGITS = 9

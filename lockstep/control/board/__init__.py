@@ -1,0 +1,1 @@
+"""Cases as people look at them: in lists, narrowed, many at once."""
