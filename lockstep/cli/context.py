@@ -21,10 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.cli.console import PlainConsole
 from lockstep.cli.signals import answer_signals
-from lockstep.control.cases.desk import Desk, RefusedError
+from lockstep.control.cases.desk import Desk
 from lockstep.control.intake.events import EventError
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.whose_case import WhoseCase
+from lockstep.control.refusals import RefusedError
 from lockstep.control.runtime.temporal import connect
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.visible import escaped_json, visible

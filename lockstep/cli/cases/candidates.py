@@ -10,11 +10,11 @@ from rich.table import Table
 
 from lockstep.cli import render
 from lockstep.cli.context import Context, out
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.cases.timeline import Told
 from lockstep.control.cases.withdrawing import key_words
 from lockstep.control.cases.wording import is_sought, searched_words
 from lockstep.control.cases.words import why_words
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.rights import EVERYTHING
 from lockstep.storage.board.file import CaseFile, CaseFiles
 from lockstep.storage.cases.candidates import Candidate

@@ -41,7 +41,7 @@ from lockstep.cli.context import (
 )
 from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.dates import refuse_to_soften
-from lockstep.control.cases.desk import Correction, Person, RefusedError
+from lockstep.control.cases.desk import Correction, Person
 from lockstep.control.cases.prolonging import prolongings
 from lockstep.control.cases.timeline import Told, told
 from lockstep.control.cases.uploads import MOST_BYTES, checked_upload
@@ -53,6 +53,7 @@ from lockstep.control.cases.wording import (
     suggestion_of,
 )
 from lockstep.control.intake.reporting import make_dates
+from lockstep.control.refusals import RefusedError
 from lockstep.control.requests.command_line import CommandLine, typed_principal
 from lockstep.control.score.questions import to_ms
 from lockstep.domain.cases.outcomes import RevocationState

@@ -24,9 +24,9 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.render import duration, instant
 from lockstep.cli.systems.system import ActorOption
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.brake import Approver, BrakeDesk, HeldEvent
 from lockstep.control.people.one_person import OnePerson
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.counting import counted
 from lockstep.domain.intake.brakes import BrakeState
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Scope

@@ -24,7 +24,7 @@ from lockstep.cli.context import (
 from lockstep.cli.systems.system import ActorOption, SystemArgument
 from lockstep.control.board.bulk import STEP, Bulk, BulkAction, Fate, Item
 from lockstep.control.cases.casework import CaseDesk
-from lockstep.control.cases.desk import RefusedError
+from lockstep.control.refusals import RefusedError
 from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Principal

@@ -10,10 +10,10 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.cases.afterwards import Became, after
-from lockstep.control.cases.casework import CaseDesk, NotThereError
+from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.dates import CaseDates
-from lockstep.control.cases.desk import RefusedError, UnansweredError
 from lockstep.control.cases.wording import reason_of
+from lockstep.control.refusals import NotThereError, RefusedError, UnansweredError
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal

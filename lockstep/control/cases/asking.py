@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from lockstep.control.cases.casework import CaseDesk, ConflictError, NotAllowedError, living, named
+from lockstep.control.cases.casework import CaseDesk, living, named
+from lockstep.control.refusals import ConflictError, NotAllowedError
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile

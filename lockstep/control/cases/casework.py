@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.cases.desk import Desk, Person, RefusedError, UnansweredError, check_decision
+from lockstep.control.cases.desk import Desk, Person, check_decision
 from lockstep.control.cases.words import instant_words, who_did
 from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import ConflictError, NotThereError, RefusedError, UnansweredError
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import CLI_USER, Principal
@@ -44,18 +45,6 @@ from lockstep.storage.records import RevocationRow
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _DECIDING = frozenset(kind.value for kind in DecisionKind)
-
-
-class NotThereError(LookupError):
-    """There is no such case, system, request or file, or it is not theirs to know of."""
-
-
-class NotAllowedError(Exception):
-    """Somebody may not do this; the text says why. It was recorded."""
-
-
-class ConflictError(RefusedError):
-    """Somebody was faster, or what was looked at is no more; the text says who or what."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from lockstep.control.cases.asking import Asked, Wish, ask
 from lockstep.control.cases.casework import (
     LONGEST_TEXT,
     CaseDesk,
-    ConflictError,
     Done,
     living,
     named,
     text_of,
     writable,
 )
-from lockstep.control.cases.desk import Correction, Person, RefusedError, new_event_id
+from lockstep.control.cases.desk import Correction, Person, new_event_id
 from lockstep.control.intake.events import Dates, EventError, TerminationEvent
 from lockstep.control.intake.reporting import make_dates
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import ConflictError, RefusedError
 from lockstep.domain.cases.cutoff import CutoffError, zone_named
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.rights import Principal

@@ -41,6 +41,7 @@ from lockstep.control.intake.events import (
 )
 from lockstep.control.intake.places import Places
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import RefusedError, UnansweredError
 from lockstep.control.runtime.payloads import StrangePayloadError
 from lockstep.control.runtime.stalled import tries_of
 from lockstep.domain.cases.cutoff import CutoffRule
@@ -65,25 +66,6 @@ _STRANGE = (
     " see `lockstep doctor`"
 )
 _SILENT = "Temporal or the worker does not answer: see `lockstep doctor`"
-
-
-class RefusedError(ValueError):
-    """Something that a person asked for and that cannot be done; the text says why."""
-
-
-class ReusedKeyError(RefusedError):
-    """Something else was sent before under the same key."""
-
-
-class UnansweredError(RefusedError):
-    """Temporal or the worker gave no answer: it may still be done, so ask again by the same id.
-
-    ``act_id``: the act that stands on record and can be sent again; "" where none was recorded.
-    """
-
-    def __init__(self, text: str, *, act_id: str = "") -> None:
-        super().__init__(text)
-        self.act_id = act_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from lockstep.control.cases.casework import (
     LONGEST_TEXT,
     CaseDesk,
-    NotAllowedError,
-    NotThereError,
     checked_id,
     living,
     text_of,
     writable,
 )
+from lockstep.control.refusals import NotAllowedError, NotThereError
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind, NewAct

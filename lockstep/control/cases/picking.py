@@ -13,7 +13,6 @@ from lockstep.control.cases.asking import Asked, Wish, already_asked, ask
 from lockstep.control.cases.casework import (
     CaseDesk,
     Choice,
-    ConflictError,
     Done,
     pending_of,
     position,
@@ -21,7 +20,7 @@ from lockstep.control.cases.casework import (
     since_then,
     text_of,
 )
-from lockstep.control.cases.desk import RefusedError
+from lockstep.control.refusals import ConflictError, RefusedError
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile

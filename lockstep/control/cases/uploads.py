@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from lockstep.control.cases.desk import RefusedError
+from lockstep.control.refusals import RefusedError
 from lockstep.storage.keys.artefacts import Upload
 
 MOST_BYTES = 10 * 1024 * 1024

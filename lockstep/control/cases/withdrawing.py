@@ -9,15 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lockstep.control.cases.asking import Asked, Wish, ask
-from lockstep.control.cases.casework import (
-    CaseDesk,
-    ConflictError,
-    Done,
-    living,
-    named,
-    text_of,
-)
-from lockstep.control.cases.desk import Person, RefusedError
+from lockstep.control.cases.casework import CaseDesk, Done, living, named, text_of
+from lockstep.control.cases.desk import Person
+from lockstep.control.refusals import ConflictError, RefusedError
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.intake.key_cleaning import KeyFormError, cleaned

@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from lockstep.control.cases.desk import Desk, RefusedError
+from lockstep.control.cases.desk import Desk
 from lockstep.control.intake.events import EventError, TerminationEvent
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.reporting import event_of
 from lockstep.control.intake.whose_case import Found, WhoseCase
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import Termination, TerminationKind
 from lockstep.domain.intake.brakes import BrakeRule, Channel, Flow

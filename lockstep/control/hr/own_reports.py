@@ -13,9 +13,8 @@ from typing import Any, Self
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.cases.asking import Asked
-from lockstep.control.cases.casework import CaseDesk, NotAllowedError, NotThereError
+from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.dates import CaseDates
-from lockstep.control.cases.desk import RefusedError, ReusedKeyError
 from lockstep.control.hr.reporters import TOO_LATE, Reporters, key_prefix, may_hear
 from lockstep.control.intake.events import (
     EventError,
@@ -29,6 +28,7 @@ from lockstep.control.intake.events import (
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.reporting import event_of
 from lockstep.control.intake.whose_case import Found, WhoseCase
+from lockstep.control.refusals import NotAllowedError, NotThereError, RefusedError, ReusedKeyError
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationAction, TerminationKind

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.hr.leaver_lines import Becomes, LeaverLine, LeaverLines
 from lockstep.control.hr.own_reports import MOST_REASON, Sent
 from lockstep.control.hr.reporters import Reporters, key_prefix
 from lockstep.control.intake.events import local_body
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.sheets import SheetLine, read_sheet

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.events import EventError, parse_statement
 from lockstep.control.people.one_person import Author, OnePerson
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.terminations import Termination
 from lockstep.domain.intake.brakes import BrakeCause, BrakeRule, BrakeState, Channel, Flow, allowed
 from lockstep.domain.intake.numbering import LOCAL_SOURCE

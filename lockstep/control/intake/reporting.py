@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 
 from pydantic import ValidationError
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.events import (
     Dates,
     EventError,
@@ -15,6 +14,7 @@ from lockstep.control.intake.events import (
     read_event,
     why_not_valid,
 )
+from lockstep.control.refusals import RefusedError
 
 _LISTS = ("usernames", "emails")
 _DIGITS = 16

@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.control.cases.desk import Desk, Person, RefusedError
+from lockstep.control.cases.desk import Desk, Person
+from lockstep.control.refusals import RefusedError
 from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.spells import Kept, Obstacle, Spell
 from lockstep.storage.keys.keyring import Keyring

@@ -11,20 +11,13 @@ from datetime import UTC, date, datetime
 
 from lockstep.contracts.payloads import DecisionKind, DecisionResult
 from lockstep.control.cases.asking import Asked, already_asked
-from lockstep.control.cases.casework import (
-    CaseDesk,
-    Choice,
-    NotAllowedError,
-    NotThereError,
-    pending_of,
-    row_of,
-    text_of,
-)
+from lockstep.control.cases.casework import CaseDesk, Choice, pending_of, row_of, text_of
 from lockstep.control.cases.dates import CaseDates
-from lockstep.control.cases.desk import Person, RefusedError
+from lockstep.control.cases.desk import Person
 from lockstep.control.cases.picking import Picking, choice_of, doubtful_row
 from lockstep.control.cases.withdrawing import Withdrawing
 from lockstep.control.intake.events import Dates
+from lockstep.control.refusals import NotAllowedError, NotThereError, RefusedError
 from lockstep.control.requests.following import Followed, Following
 from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.cases.leavers import Key, KeyKind

@@ -12,10 +12,7 @@ from lockstep.control.cases.casework import (
     LONGEST_TEXT,
     CaseDesk,
     Choice,
-    ConflictError,
     Done,
-    NotAllowedError,
-    NotThereError,
     checked_id,
     decision_data,
     faster,
@@ -28,11 +25,12 @@ from lockstep.control.cases.casework import (
     writable,
 )
 from lockstep.control.cases.dates import OF_DATES, CaseDates
-from lockstep.control.cases.desk import LONGEST_WAIVER, Person, RefusedError
+from lockstep.control.cases.desk import LONGEST_WAIVER, Person
 from lockstep.control.cases.picking import doubtful_row
 from lockstep.control.cases.withdrawing import Withdrawing, withdrawal_act
 from lockstep.control.cases.words import state_words
 from lockstep.control.people.one_person import Author
+from lockstep.control.refusals import ConflictError, NotAllowedError, NotThereError, RefusedError
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.board.file import CaseFile

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from lockstep.control.cases.casework import NotAllowedError
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.people.one_person import Author, OnePerson
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import NotAllowedError, RefusedError
 from lockstep.domain.rights import Principal
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.systems.pauses import AlreadyPausedError, NewPause, Pause, Pauses

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 
 from lockstep.contracts.payloads import Decision, DecisionKind
-from lockstep.control.cases.desk import RefusedError, UnansweredError, send_decision
+from lockstep.control.cases.desk import send_decision
+from lockstep.control.refusals import RefusedError, UnansweredError
 from lockstep.domain.systems.waking import PER_MINUTE
 from lockstep.storage.systems.outages import Outages
 from lockstep.storage.systems.waking import Waking, Wakings, WakingState

@@ -13,20 +13,21 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from lockstep.control.cases.asking import Asked
-from lockstep.control.cases.casework import (
-    CaseDesk,
-    ConflictError,
-    Done,
-    NotAllowedError,
-    NotThereError,
-)
+from lockstep.control.cases.casework import CaseDesk, Done
 from lockstep.control.cases.dates import CaseDates, dates_of_form
-from lockstep.control.cases.desk import Correction, RefusedError, UnansweredError
+from lockstep.control.cases.desk import Correction
 from lockstep.control.cases.picking import Picking
 from lockstep.control.cases.uploads import MOST_BYTES, TooLargeError, checked_upload
 from lockstep.control.cases.withdrawing import Withdrawing, key_given
 from lockstep.control.intake.events import Day as SaidDay
 from lockstep.control.intake.events import Instant as SaidInstant
+from lockstep.control.refusals import (
+    ConflictError,
+    NotAllowedError,
+    NotThereError,
+    RefusedError,
+    UnansweredError,
+)
 from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.terminations import TerminationKind

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lockstep.control.board.filters import LONGEST, FilterError, Filters, is_text, read_place
 from lockstep.control.board.now import PAGE, Board
-from lockstep.control.cases.casework import CaseDesk, NotThereError
+from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.seen import CaseSeen
 from lockstep.control.intake.events import why_not_valid
+from lockstep.control.refusals import NotThereError
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.board.file import CaseFile

@@ -17,11 +17,11 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from lockstep.control.cases.asking import Asked
-from lockstep.control.cases.desk import RefusedError, ReusedKeyError
 from lockstep.control.hr.own_reports import MOST_REASON, OwnReports, Sent, Submission
 from lockstep.control.intake.events import Day as SaidDay
 from lockstep.control.intake.events import EventError
 from lockstep.control.intake.events import Instant as SaidInstant
+from lockstep.control.refusals import RefusedError, ReusedKeyError
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
 from lockstep.domain.rights import Permission, Principal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.cases.uploads import MOST_BYTES, TooLargeError, checked_upload, clean_name
+from lockstep.control.refusals import RefusedError
 
 GOOD = [
     ("a.pdf", b"%PDF-1.4 x", "application/pdf"),

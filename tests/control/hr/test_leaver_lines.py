@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstep.control.cases.desk import Desk, Person, RefusedError
+from lockstep.control.cases.desk import Desk, Person
 from lockstep.control.hr.leaver_lines import Becomes, LeaverLine, LeaverLines, became
 from lockstep.control.intake.reporting import make_dates
 from lockstep.control.intake.whose_case import WhoseCase
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.intake.judging import Verdict

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import insert, text
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.brake import Approver, Brake, BrakeDesk
 from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.intake.events import TerminationEvent, local_body
 from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.pairs import Pairs
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.intake.brakes import BrakeRule, BrakeState
 from lockstep.domain.intake.numbering import LOCAL_SOURCE

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from lockstep.control.cases.desk import Desk, Person, RefusedError
+from lockstep.control.cases.desk import Desk, Person
 from lockstep.control.privacy import keeping as module
 from lockstep.control.privacy.keeping import Privacy, Retention, Whom, delete_packs
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.spells import Obstacle

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.brake import Approver
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.intake.brakes import BrakeRule, BrakeState
 from lockstep.domain.intake.numbering import LOCAL_SOURCE

@@ -16,7 +16,8 @@ from lockstep.cli.main import app
 from lockstep.cli.runtime.doctor import stalled_check
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
-from lockstep.control.cases.desk import Desk, Person, UnansweredError
+from lockstep.control.cases.desk import Desk, Person
+from lockstep.control.refusals import UnansweredError
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.stalled import EVERY, StalledWatch, ask
 from lockstep.domain.cases.cutoff import CutoffRule

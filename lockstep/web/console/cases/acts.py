@@ -11,11 +11,12 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
 from lockstep.control.cases.asking import Asked
-from lockstep.control.cases.casework import Done, NotAllowedError, NotThereError, writable
+from lockstep.control.cases.casework import Done, writable
 from lockstep.control.cases.dates import dates_of_form
-from lockstep.control.cases.desk import Correction, RefusedError
+from lockstep.control.cases.desk import Correction
 from lockstep.control.cases.uploads import MOST_BYTES, checked_upload
 from lockstep.control.cases.withdrawing import Withdrawing, key_given
+from lockstep.control.refusals import NotAllowedError, NotThereError, RefusedError
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.keys.artefacts import Upload
 from lockstep.web.console.cases.page import HOME, CaseRoom, field, room_form, values_of

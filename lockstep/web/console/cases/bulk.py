@@ -17,7 +17,7 @@ from starlette.datastructures import FormData
 
 from lockstep.control.board.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
 from lockstep.control.cases.casework import text_of
-from lockstep.control.cases.desk import RefusedError
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.rights import Permission
 from lockstep.web.console.cases.page import CaseRoom, field, room_form
 from lockstep.web.console.gate import Refusal

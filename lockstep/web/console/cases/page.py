@@ -14,15 +14,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
 from lockstep.control.cases.asking import LIFETIME
-from lockstep.control.cases.casework import (
-    CaseDesk,
-    ConflictError,
-    NotAllowedError,
-    NotThereError,
-    writable,
-)
+from lockstep.control.cases.casework import CaseDesk, writable
 from lockstep.control.cases.dates import CaseDates
-from lockstep.control.cases.desk import RefusedError, UnansweredError
 from lockstep.control.cases.names import CaseNames
 from lockstep.control.cases.picking import Picking
 from lockstep.control.cases.proofs import CaseProofs, NoHeadError
@@ -30,6 +23,13 @@ from lockstep.control.cases.uploads import ENDINGS, MOST_BYTES, TooLargeError
 from lockstep.control.cases.wording import NOT_OF_THIS_CASE
 from lockstep.control.cases.words import why_words
 from lockstep.control.people.sessions import Signed
+from lockstep.control.refusals import (
+    ConflictError,
+    NotAllowedError,
+    NotThereError,
+    RefusedError,
+    UnansweredError,
+)
 from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.rights import Permission
 from lockstep.storage.board.file import CaseFile

@@ -10,8 +10,8 @@ from typing import Any
 
 from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.casework import decision_id_of
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.cases.words import asked_words, did, is_approval, picked_words, state_words
+from lockstep.control.refusals import RefusedError
 from lockstep.control.requests.second_person import opened
 from lockstep.domain.rights import CLI_USER
 from lockstep.evidence.ledger.entries import EntryKind

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.intake.brake import LONGEST_REASON, MOST_CHOSEN, PAGE, Approver, HeldEvent
 from lockstep.control.people.sessions import Signed
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.intake.brakes import BrakeState
 from lockstep.domain.rights import EVERYTHING, Permission, Principal
 from lockstep.storage.intake.brake_rows import BrakeView

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.hr.own_reports import Sent, Submission
 from lockstep.control.intake.events import EventError
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.cutoff import CutoffError, local_instant, zone_named
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal

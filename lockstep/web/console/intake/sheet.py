@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import FormData, UploadFile
 
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.cases.uploads import clean_name
 from lockstep.control.hr.leaver_lines import Becomes
 from lockstep.control.hr.own_reports import MOST_REASON
@@ -22,6 +21,7 @@ from lockstep.control.hr.own_sheets import (
     SheetPreview,
     UnsentError,
 )
+from lockstep.control.refusals import RefusedError
 from lockstep.domain.intake.sheets import COLUMNS
 from lockstep.domain.rights import Permission
 from lockstep.web.bounds import SHEETS

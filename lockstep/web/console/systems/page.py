@@ -11,9 +11,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from lockstep.control.cases.casework import NotAllowedError
-from lockstep.control.cases.desk import RefusedError
 from lockstep.control.people.sessions import Signed
+from lockstep.control.refusals import NotAllowedError, RefusedError
 from lockstep.control.systems.overview import Series, SystemPage, SystemState
 from lockstep.control.systems.pauses import LONGEST, LONGEST_REASON
 from lockstep.domain.rights import Permission
