@@ -14,6 +14,7 @@ import httpx
 
 from connectors.base import Connector
 from lockstep.domain.cases.leavers import LeaverKeys
+from tests.support.loopback import loopback
 
 
 class FaultKind(StrEnum):
@@ -96,7 +97,7 @@ class FaultTransport(httpx.AsyncBaseTransport):
         is_effect: IsEffect | None = None,
         done_status: int = 200,
     ) -> None:
-        self._inner = httpx.AsyncHTTPTransport(retries=0)
+        self._inner = loopback()
         self._script = script
         self._limits = rate_limit_headers
         self._is_effect = is_effect or (lambda request: request.method not in {"GET", "HEAD"})

@@ -21,6 +21,7 @@ from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_kisi import SYSTEM, KisiHarness, harness
 from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Operation, Recorder, judge, undocumented
+from tests.support.loopback import loopback
 
 PAGE = {"limit": (), "offset": ()}
 ASSIGNEE = frozenset({"assignee_type", "assignee_id"})
@@ -100,7 +101,7 @@ async def look(connector: RestConnector, keys: LeaverKeys) -> tuple[Account, Obs
 
 async def test_every_call_is_one_that_the_vendor_documents(kisi: KisiHarness) -> None:
     """Method, path, query and body of every call stand in the vendor's reference."""
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     await whole_revocation(kisi, wire)
 
     assert undocumented(wire.heard, TRANSCRIBED) == []
@@ -155,7 +156,7 @@ async def whole_revocation(kisi: KisiHarness, wire: httpx.AsyncBaseTransport) ->
 async def test_closes_in_order_and_says_since_when(kisi: KisiHarness) -> None:
     """Doors first, then logins, cards, roles and teams; the vendor's own time is reported."""
     keys = await kisi.hire("ordered")
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     connector = kisi.connect(wire)
     account, before = await look(connector, keys)
     wire.heard.clear()
@@ -192,7 +193,7 @@ async def test_a_door_that_the_directory_shut_is_shut_by_us_too(kisi: KisiHarnes
 async def test_a_repetition_after_a_crash_acts_on_the_rest_only(kisi: KisiHarness) -> None:
     """With the same snapshot again there is no second PATCH and no second deactivation."""
     keys = await kisi.hire("crashed")
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     connector = kisi.connect(wire)
     account, before = await look(connector, keys)
     await revoke(connector, account, before, Transcript())
@@ -213,7 +214,7 @@ async def test_a_missing_permission_is_named(kisi: KisiHarness, area: str, missi
     """A refused change names the permission of the key's role that would allow it."""
     keys = await kisi.hire(f"denied-{area}")
     await kisi.limit_key(f"limited-{area}", f"{area}:write")
-    connector = kisi.connect(httpx.AsyncHTTPTransport(), secret=f"limited-{area}")
+    connector = kisi.connect(loopback(), secret=f"limited-{area}")
     account, before = await look(connector, keys)
     with pytest.raises(ConnectorFault) as caught:
         await revoke(connector, account, before, Transcript())
@@ -226,7 +227,7 @@ async def test_a_missing_permission_is_named(kisi: KisiHarness, area: str, missi
 async def test_health_names_every_missing_permission(kisi: KisiHarness) -> None:
     """One problem for each area that the key may not read, with a fix."""
     await kisi.limit_key("blind", "logins", "team_memberships")
-    connector = kisi.connect(httpx.AsyncHTTPTransport(), secret="blind")
+    connector = kisi.connect(loopback(), secret="blind")
     health = await connector.health(Transcript())
     await connector.aclose()
 

@@ -16,6 +16,7 @@ from lockstep.domain.systems.access import AccessKind, Account, Observation
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_okta import SYSTEM, TOKEN, OktaHarness
 from tests.connectors.revoking import revoke
+from tests.support.loopback import loopback
 
 EFFECTS = 11
 """Effect calls of a whole revocation of the harness's leaver."""
@@ -47,7 +48,7 @@ class Wire(httpx.AsyncBaseTransport):
 
     last: int = 10_000
     effects: list[str] = field(default_factory=list)
-    inner: httpx.AsyncHTTPTransport = field(default_factory=httpx.AsyncHTTPTransport)
+    inner: httpx.AsyncHTTPTransport = field(default_factory=loopback)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":

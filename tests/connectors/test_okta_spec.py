@@ -22,6 +22,7 @@ from tests.connectors.okta_dialogue import OPEN, Dialogue, answer, connect, user
 from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Dialogue as Exchanged
 from tests.connectors.vendor_spec import Operation, Recorder, undocumented
+from tests.support.loopback import loopback
 
 USER = "/api/v1/users/{id}"
 # From okta/okta-management-openapi-spec, 2026.06, dist/current/management-minimal.yaml.
@@ -62,7 +63,7 @@ HOST = "https://subdomain.okta.com"
 @pytest.fixture(scope="module")
 async def heard() -> AsyncIterator[Recorder]:
     """Whole revocations with both policies, every key, health, and refusals, on one wire."""
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     async with sandbox.running() as urls:
         peer = OktaHarness(urls.okta)
         for disable in ("deactivate", "suspend"):

@@ -22,6 +22,7 @@ from lockstep.domain.systems.finding import judge as whose
 from tests.connectors.harness_tailscale import SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Operation, Recorder, judge, undocumented
+from tests.support.loopback import loopback
 
 API = "/api/v2"
 # From https://tailscale.com/api, by the vendor's operation names.
@@ -134,7 +135,7 @@ async def whole_revocation(
 
 async def test_every_call_is_one_that_the_vendor_documents(tailnet: TailscaleHarness) -> None:
     """Method, path, query and body of every call, in every mode, stand in the reference."""
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     for devices in ("expire", "deauthorize", "delete"):
         await whole_revocation(tailnet, wire, devices=devices)
     await whole_revocation(tailnet, wire, disable="delete")
@@ -163,7 +164,7 @@ async def test_the_transcription_check_can_fail() -> None:
 async def test_sign_in_goes_first_then_keys_then_devices(tailnet: TailscaleHarness) -> None:
     """Whoever can sign in can make keys and add devices: that ends first."""
     keys = await tailnet.hire("ordered")
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     connector = tailnet.connect(wire, {"api_key": tailnet.secret})
     account, before = await look(connector, keys)
     actions = await revoke(connector, account, before, Transcript())
@@ -181,7 +182,7 @@ async def test_sign_in_goes_first_then_keys_then_devices(tailnet: TailscaleHarne
 async def test_a_repetition_after_a_crash_changes_nothing(tailnet: TailscaleHarness) -> None:
     """With the same snapshot again nothing is sent but reads."""
     keys = await tailnet.hire("crashed")
-    wire = Recorder(httpx.AsyncHTTPTransport())
+    wire = Recorder(loopback())
     connector = tailnet.connect(wire, {"api_key": tailnet.secret})
     account, before = await look(connector, keys)
     await revoke(connector, account, before, Transcript())
@@ -196,9 +197,7 @@ async def test_a_repetition_after_a_crash_changes_nothing(tailnet: TailscaleHarn
 async def test_deleting_is_proved_by_id_and_by_list(tailnet: TailscaleHarness) -> None:
     """A deleted user exists no more, and the 404 is confirmed by the list of users."""
     keys = await tailnet.hire("deleted")
-    connector = tailnet.connect(
-        httpx.AsyncHTTPTransport(), {"api_key": tailnet.secret}, disable="delete"
-    )
+    connector = tailnet.connect(loopback(), {"api_key": tailnet.secret}, disable="delete")
     account, before = await look(connector, keys)
     actions = await revoke(connector, account, before, Transcript())
     transcript = Transcript()
@@ -412,7 +411,7 @@ async def test_a_missing_permission_is_named(
     account, before = await look(able, keys)
     await able.aclose()
     await tailnet.limit_key(f"tskey-{area}", area)
-    connector = tailnet.connect(httpx.AsyncHTTPTransport(), {"api_key": f"tskey-{area}"})
+    connector = tailnet.connect(loopback(), {"api_key": f"tskey-{area}"})
     with pytest.raises(ConnectorFault) as caught:
         await revoke(connector, account, before, Transcript())
     await connector.aclose()
@@ -424,7 +423,7 @@ async def test_a_missing_permission_is_named(
 async def test_health_names_every_missing_permission(tailnet: TailscaleHarness) -> None:
     """One blocking problem for each area that the credential may not read, with a fix."""
     await tailnet.limit_key("tskey-blind", "devices:core", "auth_keys")
-    connector = tailnet.connect(httpx.AsyncHTTPTransport(), {"api_key": "tskey-blind"})
+    connector = tailnet.connect(loopback(), {"api_key": "tskey-blind"})
     health = await connector.health(Transcript())
     await connector.aclose()
 

@@ -19,6 +19,7 @@ from lockstep.domain.systems.access import ProblemSeverity
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_tailscale import CREDENTIALS, SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
+from tests.support.loopback import loopback
 
 OAUTH = {
     "client_id": CREDENTIALS.tailscale_client_id,
@@ -135,7 +136,7 @@ async def test_a_refused_client_is_classified(
 async def test_the_token_request_is_in_no_transcript(tailnet: TailscaleHarness) -> None:
     """With an OAuth client a whole revocation works, and no exchange tells of the token."""
     keys = await tailnet.hire("by-oauth")
-    connector, transcript = tailnet.connect(httpx.AsyncHTTPTransport(), OAUTH), Transcript()
+    connector, transcript = tailnet.connect(loopback(), OAUTH), Transcript()
     (match,) = (await connector.locate(keys, transcript)).matches
     before = await connector.read_back(match.account, transcript)
     await revoke(connector, match.account, before, transcript)
@@ -148,7 +149,7 @@ async def test_the_token_request_is_in_no_transcript(tailnet: TailscaleHarness) 
 async def test_a_wrong_oauth_client_is_our_credential(tailnet: TailscaleHarness) -> None:
     """A client secret that the vendor refuses needs operations, and is never shown."""
     wrong = {**OAUTH, "client_secret": "tskey-client-wrong"}
-    connector = tailnet.connect(httpx.AsyncHTTPTransport(), wrong)
+    connector = tailnet.connect(loopback(), wrong)
     fault = await fault_of(connector)
     health = await connector.health(Transcript())
     await connector.aclose()
@@ -160,7 +161,7 @@ async def test_a_wrong_oauth_client_is_our_credential(tailnet: TailscaleHarness)
 
 async def test_health_says_what_a_token_may_not_see(tailnet: TailscaleHarness) -> None:
     """Keys that are left out of the list without a word are a limit, told by the token's scope."""
-    connector = tailnet.connect(httpx.AsyncHTTPTransport(), OAUTH)
+    connector = tailnet.connect(loopback(), OAUTH)
     health = await connector.health(Transcript())
     await connector.aclose()
 
