@@ -262,6 +262,8 @@ class Line:
             given = await self._budget.lease(limit, ask)
         except LeaseError:
             self._news = [*news, *self._news]
+            if self._seats is not None:
+                self._seats = self._busy  # nothing new until it can be said
             return _AGAIN_S
         began = (asked_at + loop.time()) / 2
         self._blocked_until = max(self._blocked_until, began + given.blocked_s)

@@ -21,7 +21,10 @@ _MARGIN_SHARE = 0.02
 _BURST_SHARE = 0.08
 HORIZON_S = 0.4
 """How far ahead turns are given out: an urgent call of another process waits no longer for them."""
-CUT = 0.7
+NUDGE, CUT = 0.95, 0.7
+"""What is left of the pace after a refusal that comes alone, and after one that follows another."""
+_TOGETHER_S = 10.0
+_NUDGED_QUIET_S = 10.0
 _LEAST_SHARE = 0.1
 _QUIET_S, _MOST_QUIET_S = 30.0, 480.0
 _RAISE_PER_S = 0.01
@@ -194,19 +197,26 @@ class Budget:
     def refused(self, now: float, *, sent_at: float, wait_s: float | None) -> Budget:
         """After the vendor refused a call that was sent at ``sent_at``.
 
-        What was sent before the last cut says nothing about the pace since. A raise that is
-        refused is taken back whole; else the share falls until nothing is refused.
+        What was sent before the last cut says nothing about the pace since. One that comes alone
+        may be an accident of the way there. A raise that is refused is taken back whole; else the
+        share falls until nothing is refused.
         """
         stay = min(max(wait_s or 0.0, 0.0), _LONGEST_BLOCK_S)
         blocked = replace(self, blocked_until=max(self.blocked_until, now + stay))
         if sent_at < self.cut_at:
             return blocked
-        taken_back = 0 < self.good < self.share
+        alone = now - self.cut_at > _TOGETHER_S
+        if 0 < self.good < self.share:
+            share, quiet_s = self.good, min(self.quiet_s * 2, _MOST_QUIET_S)
+        elif alone:
+            share, quiet_s = self.share * NUDGE, _NUDGED_QUIET_S
+        else:
+            share, quiet_s = self.share * CUT, _QUIET_S
         return replace(
             blocked,
-            share=self.good if taken_back else max(_LEAST_SHARE, self.share * CUT),
+            share=max(_LEAST_SHARE, share),
             good=0.0,
-            quiet_s=min(self.quiet_s * 2, _MOST_QUIET_S) if taken_back else _QUIET_S,
+            quiet_s=quiet_s,
             cut_at=now,
             raised_at=now,
         )

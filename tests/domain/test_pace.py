@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lockstep.domain.pace import (
     CUT,
     HORIZON_S,
+    NUDGE,
     Ask,
     Band,
     Budget,
@@ -93,14 +94,20 @@ def test_a_refusal_lowers_the_pace_once_for_all_that_was_under_way() -> None:
     for number in range(10):
         budget = refusal(budget, 1000.0 + number / 100, sent_at=999.9)
 
-    assert budget.share == pytest.approx(CUT)
+    assert budget.share == pytest.approx(NUDGE)
 
 
-def test_refusals_at_the_new_pace_lower_it_further() -> None:
-    """A limit that fell by much is followed within seconds."""
-    budget = refusal(refusal(Budget(), 1000.0, 999.9), 1001.0, sent_at=1000.8)
+def low() -> Budget:
+    """After two refusals, one soon after the other."""
+    return refusal(refusal(Budget(), 999.0, 998.9), 1000.0, sent_at=999.9)
 
-    assert budget.share == pytest.approx(CUT * CUT)
+
+def test_refusals_that_follow_one_another_lower_it_by_much() -> None:
+    """A limit that fell is followed within seconds; one refusal alone costs little."""
+    assert low().share == pytest.approx(NUDGE * CUT)
+    assert refusal(Budget(), 1000.0, 999.9).share == pytest.approx(NUDGE)
+    later = refusal(refusal(Budget(), 1000.0, 999.9), 1011.0, sent_at=1010.9)
+    assert later.share == pytest.approx(NUDGE)
 
 
 def test_nothing_is_given_before_the_vendors_own_waiting_time_is_over() -> None:
@@ -113,22 +120,19 @@ def test_nothing_is_given_before_the_vendors_own_waiting_time_is_over() -> None:
 
 def test_the_pace_rises_slowly_and_not_soon() -> None:
     """After half a minute without a refusal, by a hundredth of the limit a second."""
-    low = refusal(Budget(), 1000.0, 999.9)
-
-    assert low.raised(1029.0).share == low.share
-    assert low.raised(1040.0).share == pytest.approx(low.share + 0.1)
-    assert low.raised(2000.0).share == 1.0
+    assert low().raised(1029.0).share == low().share
+    assert low().raised(1040.0).share == pytest.approx(low().share + 0.1)
+    assert low().raised(2000.0).share == 1.0
 
 
 def test_a_raise_that_is_refused_is_taken_back_and_tried_later() -> None:
     """The pace that held before is right; the next raise waits twice as long."""
-    low = refusal(Budget(), 1000.0, 999.9)
-    raised = low.raised(1035.0)
+    raised = low().raised(1035.0)
 
     again = refusal(raised, 1036.0, sent_at=1035.9)
 
-    assert again.share == pytest.approx(low.share)
-    assert again.quiet_s == 2 * low.quiet_s
+    assert again.share == pytest.approx(low().share)
+    assert again.quiet_s == 2 * low().quiet_s
 
 
 def test_a_lower_limit_that_answers_state_is_followed_at_once() -> None:

@@ -19,6 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from connectors.base import Connector, ConnectorFault, Transcript
+from connectors.kit.pace import Line
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANIFESTS, MANUAL
@@ -39,6 +40,7 @@ from lockstep.cli.ledger.view import ledger_is_late, ledger_line
 from lockstep.cli.render import instant, uncompared_line
 from lockstep.cli.runtime.checks import Check
 from lockstep.cli.runtime.doctor_host import clock_checks, port_checks, room_checks
+from lockstep.cli.runtime.doctor_pace import pace_check
 from lockstep.contracts import names
 from lockstep.control.cases.wording import afterwards_words, outage_words
 from lockstep.control.people.oidc import CALLBACK
@@ -67,6 +69,7 @@ from lockstep.storage.score.facts_proof import (
 )
 from lockstep.storage.score.scores import Scores
 from lockstep.storage.systems.outages import Outage, Outages
+from lockstep.storage.systems.paces import Pace, Paces
 
 _PATIENCE_S = 20
 _START = "Start `lockstep worker`."
@@ -105,7 +108,10 @@ async def examine(settings: Settings) -> list[Check]:
     checks.extend(await _temporal(settings))
     checks.extend(port_checks(settings))
     checks.extend(await _provider(settings))
-    systems = await asyncio.gather(*(_system(settings, name) for name in sorted(settings.systems)))
+    kept = await _paces(settings)
+    systems = await asyncio.gather(
+        *(_system(settings, name, kept.get(name)) for name in sorted(settings.systems))
+    )
     return checks + [check for found in systems for check in found]
 
 
@@ -369,19 +375,37 @@ def _connected(settings: Settings) -> list[str]:
     return [name for name, table in settings.systems.items() if table.connector != MANUAL]
 
 
-async def _system(settings: Settings, name: str) -> list[Check]:
+async def _paces(settings: Settings) -> dict[str, Pace]:
+    """How each system's credential was used; empty where that cannot be asked."""
+    try:
+        budgets = settings.budgets()
+        engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
+    except (StorageError, SettingsError):
+        return {}
+    try:
+        kept = await Paces(engine).all()
+    except (SQLAlchemyError, OSError):
+        return {}
+    finally:
+        await engine.dispose()
+    return {name: kept[budget] for name, budget in budgets.items() if budget in kept}
+
+
+async def _system(settings: Settings, name: str, kept: Pace | None) -> list[Check]:
     part = f"system {name}"
     table = settings.systems[name]
     if table.connector == MANUAL:
         return [Check(part, "ok", "manual: a person revokes and attests")]
     try:
-        connector = MANIFESTS[table.connector].build(settings.connector_options(name))
+        line = Line(table.to_limit())
+        connector = MANIFESTS[table.connector].build(settings.connector_options(name, pace=line))
     except (SettingsError, ValueError) as error:
         return [Check(part, "problem", str(error))]
     try:
-        return await asyncio.wait_for(
+        checks = await asyncio.wait_for(
             _health(part, connector, settings.policy.vendor_clock_tolerance), _PATIENCE_S
         )
+        return [*checks, pace_check(part, table, line.last_told, kept)]
     except ConnectorFault as fault:
         return [Check(part, "problem", str(fault))]
     except TimeoutError:
