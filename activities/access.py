@@ -19,10 +19,10 @@ from lockstep.contracts.policies import HOME_PATIENCE, REHEARSE_TIMEOUT
 from lockstep.domain.cases.clocks import VendorClock, skew_of
 from lockstep.domain.cases.outcomes import RevocationState, reckon
 from lockstep.domain.intake.numbering import Numbering
-from lockstep.domain.pace import LAST, Band, Urgency
 from lockstep.domain.systems.access import Access, Observation
 from lockstep.domain.systems.faults import OF_SYSTEM, FaultCategory, rule_for
 from lockstep.domain.systems.finding import Absence, absence, not_read
+from lockstep.domain.systems.pace import LAST, Band, Urgency
 from lockstep.evidence.ledger.entries import (
     Entry,
     EntryKind,

@@ -15,7 +15,6 @@ from typing import Final, Protocol, runtime_checkable
 from connectors.kit.pace import OPEN, Pacer
 from lockstep.domain.cases.clocks import worse_skew
 from lockstep.domain.cases.leavers import LeaverKeys
-from lockstep.domain.pace import LAST, Limit, Urgency
 from lockstep.domain.systems.access import (
     Account,
     Action,
@@ -26,6 +25,7 @@ from lockstep.domain.systems.access import (
     Observation,
 )
 from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.pace import LAST, Limit, Urgency
 
 OUR_PACE: Final = "our_pace_not_a_refusal_of_the_vendor"
 """The code of a fault that says that it was not our turn in time."""

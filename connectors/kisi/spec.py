@@ -26,8 +26,8 @@ from connectors.kit.residuals import Outlives
 from connectors.kit.rest import manifest_of
 from connectors.kit.spec import Door, Finding, KeyAt, Record, RestSpec, SignIn
 from lockstep.domain.cases.leavers import KeyKind
-from lockstep.domain.pace import Limit
 from lockstep.domain.systems.access import AccessKind, Category
+from lockstep.domain.systems.pace import Limit
 
 KIND = "kisi"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from lockstep.domain.pace import Told
+from lockstep.domain.systems.pace import Told
 
 # The end of a window of a limit, what is left in it, and how much it holds.
 RESETS: Final = (

@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Final, Protocol
 
-from lockstep.domain.pace import (
+from lockstep.domain.systems.pace import (
     Ask,
     Budget,
     Lease,

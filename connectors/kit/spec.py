@@ -13,8 +13,8 @@ from connectors.kit.options import Option, Values
 from connectors.kit.pages import Item, Path
 from connectors.kit.residuals import Outlives
 from lockstep.domain.cases.leavers import KeyKind
-from lockstep.domain.pace import Limit
 from lockstep.domain.systems.access import Category, Problem, Proof
+from lockstep.domain.systems.pace import Limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from pydantic import (
 
 from connectors.kit.pace import limit_of
 from connectors.registry import MANIFESTS, MANUAL
-from lockstep.domain import pace
 from lockstep.domain.cases.clocks import VENDOR_CLOCK_TOLERANCE
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.intake.place_names import shape, tidy, trouble_of
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.policy import DEFAULT_WATCH, Tier
+from lockstep.domain.systems import pace
 from lockstep.domain.systems.access import Category
 from lockstep.domain.systems.waking import PER_MINUTE
 

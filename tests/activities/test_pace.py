@@ -13,9 +13,9 @@ from connectors.base import OUR_PACE, ConnectorFault, Transcript
 from connectors.kit.pace import Line
 from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInput
 from lockstep.domain.cases.terminations import TerminationKind
-from lockstep.domain.pace import Band, Limit
 from lockstep.domain.systems.access import Health, Problem
 from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.pace import Band, Limit
 from lockstep.storage.systems.revocations import Revocations
 from tests.activities.conftest import Bench, Probe, environment
 from tests.support.casework import SYSTEM

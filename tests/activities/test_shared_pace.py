@@ -14,7 +14,7 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.kit.pace import Line, NoTurnError
 from connectors.saas.instant import InstantConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.pace import Band, Limit, Urgency
+from lockstep.domain.systems.pace import Band, Limit, Urgency
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.systems.paces import PaceLeases
 from sandbox.running import running

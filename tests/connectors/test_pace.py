@@ -14,8 +14,8 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.http import Dialect, VendorHttp
 from connectors.kit.limits import told_of
 from connectors.kit.pace import OPEN, Line, NoTurnError, OwnBudget
-from lockstep.domain.pace import Ask, Band, Lease, LeaseError, Limit, Told, Urgency
 from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.pace import Ask, Band, Lease, LeaseError, Limit, Told, Urgency
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 TWENTY = Limit(20)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from connectors.registry import MANIFESTS
-from lockstep.domain.pace import Limit
 from lockstep.domain.policy import Policy
+from lockstep.domain.systems.pace import Limit
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
 from lockstep.storage.keys.keyring import Keyring

@@ -5,7 +5,7 @@ from __future__ import annotations
 from connectors.registry import MANIFESTS
 from lockstep.cli.runtime.checks import Check
 from lockstep.domain.counting import counted
-from lockstep.domain.pace import Limit, Told
+from lockstep.domain.systems.pace import Limit, Told
 from lockstep.settings.tables import NO_LIMIT, SystemTable
 from lockstep.storage.systems.paces import Pace
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from lockstep.domain.pace import (
+from lockstep.domain.systems.pace import (
     Ask,
     Budget,
     Lease,

@@ -91,7 +91,7 @@ paces = Table(
     Column("refused", BigInteger, nullable=False, server_default="0"),
     Column("refused_at", Instant),
 )
-"""How fast a vendor credential is used. ``state``: of `lockstep.domain.pace.Budget`, in seconds of
-this database's clock. ``askers``: what each process still waits for. ``told``: what the vendor last
-said of its limit. ``given`` turns, and how many calls were ``refused``.
+"""How fast a vendor credential is used. ``state``: a budget of `lockstep.domain.systems.pace`, in
+seconds of this database's clock. ``askers``: what each process still waits for. ``told``: what the
+vendor last said of its limit. ``given`` turns, and how many calls were ``refused``.
 """

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from lockstep.cli.runtime.doctor_pace import pace_check
-from lockstep.domain.pace import Told
+from lockstep.domain.systems.pace import Told
 from lockstep.settings.tables import SystemTable
 from lockstep.storage.systems.paces import Pace
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.domain.pace import (
+from lockstep.domain.systems.pace import (
     CUT,
     HORIZON_S,
     NUDGE,
