@@ -10,7 +10,7 @@ import dataclasses
 
 import httpx
 
-from connectors.saas.instant import InstantConnector
+from connectors.instant.connector import InstantConnector
 from lockstep.settings import Settings
 from lockstep.worker import Parts
 from sandbox.instant import Instant

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from connectors.aws import connector as aws
 from connectors.base import ConnectorManifest
-from connectors.identity import okta
+from connectors.instant import connector as instant
 from connectors.kisi import spec as kisi
-from connectors.saas import aws, instant, scim
+from connectors.okta import connector as okta
+from connectors.scim import connector as scim
 from connectors.tailscale import spec as tailscale
 
 MANIFESTS: dict[str, ConnectorManifest] = {

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
+from connectors.instant.connector import InstantConnector
 from connectors.kit.pace import Line, NoTurnError
-from connectors.saas.instant import InstantConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.pace import Band, Limit, Urgency
 from lockstep.storage.engine.database import create_engine

@@ -31,8 +31,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from connectors.aws.connector import AwsConnector
 from connectors.base import ConnectorOptions
-from connectors.saas.aws import AwsConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultKind, FaultScript, Injected

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from connectors.base import Connector, ConnectorOptions
-from connectors.saas.instant import MANIFEST, InstantConnector
+from connectors.instant.connector import MANIFEST, InstantConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from sandbox.running import Options, running
 from sandbox.settings import Credentials

@@ -13,7 +13,7 @@ import httpx
 
 import sandbox
 from connectors.base import ConnectorOptions
-from connectors.identity.okta import OktaConnector
+from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness import FaultScript, FaultTransport
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from connectors.base import Connector, ConnectorOptions
-from connectors.saas.scim import MANIFEST, ScimConnector
+from connectors.scim.connector import MANIFEST, ScimConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultScript, FaultTransport

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import httpx
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.saas.scim import ScimConnector
+from connectors.scim.connector import ScimConnector
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import Account, Action, Location, Observation
 from tests.connectors.scim_script import EMPLOYEE, ENTERPRISE, ERROR, PATCH

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.identity.okta import OktaConnector
+from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from tests.connectors.revoking import revoke

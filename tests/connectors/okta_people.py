@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import httpx
 
 from connectors.base import ConnectorOptions, Transcript
-from connectors.identity.okta import OktaConnector
+from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Location
 from tests.connectors.okta_dialogue import answer, error

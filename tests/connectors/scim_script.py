@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from connectors.base import ConnectorOptions
-from connectors.saas.scim import ScimConnector
+from connectors.scim.connector import ScimConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from tests.connectors.dialogue import Dialogue, Turn

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from connectors.aws.connector import MANIFEST, AwsConnector
 from connectors.base import Connector, ConnectorFault, Transcript
-from connectors.saas.aws import MANIFEST, AwsConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import AccessKind, Account, Action, Location, Observation, Proof
 from lockstep.domain.systems.faults import FaultCategory
@@ -632,7 +632,7 @@ async def test_health_names_the_missing_permission(aws):
 
 async def test_importing_costs_no_aws_client():
     """A worker without an AWS system imports none of botocore's client machinery."""
-    code = "import connectors.saas.aws, sys; print('botocore.session' in sys.modules)"
+    code = "import connectors.aws.connector, sys; print('botocore.session' in sys.modules)"
     done = subprocess.run(  # noqa: ASYNC221 - a quarter of a second
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )

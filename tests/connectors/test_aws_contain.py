@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from connectors.aws import http as aws_http
+from connectors.aws.iam_ways import ANY_REQUEST, LOGIN_PROFILE
 from connectors.base import ConnectorFault, Transcript
-from connectors.saas import aws_http
-from connectors.saas.aws_iam_ways import ANY_REQUEST, LOGIN_PROFILE
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import AccessKind
 from lockstep.domain.systems.faults import FaultCategory

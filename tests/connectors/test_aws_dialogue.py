@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connectors.aws.connector import AwsConnector
+from connectors.aws.iam_ways import ANY_REQUEST, LOGIN_PROFILE
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.saas.aws import AwsConnector
-from connectors.saas.aws_iam_ways import ANY_REQUEST, LOGIN_PROFILE
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from lockstep.domain.systems.faults import FaultCategory

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
-from connectors.saas.instant import InstantConnector
+from connectors.instant.connector import InstantConnector
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import Account, Action, Health, Location, Observation
 from lockstep.domain.systems.faults import FaultCategory

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.saas.instant import MANIFEST, InstantConnector
+from connectors.instant.connector import MANIFEST, InstantConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account
 from lockstep.domain.systems.faults import FaultCategory

@@ -10,7 +10,7 @@ import pytest
 
 import sandbox
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.identity.okta import OktaConnector
+from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import AccessKind, Account, Observation
 from lockstep.domain.systems.faults import FaultCategory

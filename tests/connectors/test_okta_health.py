@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorOptions, Transcript
-from connectors.identity.okta import MANIFEST
+from connectors.okta.connector import MANIFEST
 from lockstep.domain.systems.access import ProblemSeverity
 from tests.connectors.harness_okta import OktaHarness, harness
 from tests.connectors.okta_dialogue import (

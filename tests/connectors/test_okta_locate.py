@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from connectors.base import Transcript
-from connectors.identity.okta import OktaConnector
+from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account, Location, Proof
 from lockstep.domain.systems.finding import Absence, Finding, Reason, Verdict, absence, judge
@@ -306,7 +306,7 @@ async def test_a_full_page_that_ends_the_list_proves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The link to the next page may be lost on the way: a person decides, and nobody is missed."""
-    monkeypatch.setattr("connectors.identity.okta_locate.LIST_LIMIT", 3)
+    monkeypatch.setattr("connectors.okta.locate.LIST_LIMIT", 3)
     people = People(
         {"00u1": SANTOS, "00u2": JOHN, "00u3": JANE}, blind=frozenset({"email"}), page=3
     )

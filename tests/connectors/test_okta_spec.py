@@ -14,7 +14,7 @@ from openapi_core.testing import MockRequest, MockResponse
 
 import sandbox
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.identity.okta import OktaConnector
+from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account
 from tests.connectors.harness_okta import SYSTEM, TOKEN, OktaHarness

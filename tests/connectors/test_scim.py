@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
-from connectors.saas.scim import ScimConnector
+from connectors.scim.connector import ScimConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import AccessKind, ProblemSeverity, Proof
 from lockstep.domain.systems.faults import FaultCategory

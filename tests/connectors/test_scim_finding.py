@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.saas.scim_wire import Query, attribute, queries_for, text
+from connectors.scim.wire import Query, attribute, queries_for, text
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Location, Proof
 from lockstep.domain.systems.faults import FaultCategory
@@ -429,7 +429,7 @@ async def test_a_broken_configuration_blocks_nothing(config: Answer) -> None:
 
 async def test_a_slow_configuration_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that keeps its configuration back is asked without it."""
-    monkeypatch.setattr("connectors.saas.scim_client._CONFIG_S", 0.01)
+    monkeypatch.setattr("connectors.scim.client._CONFIG_S", 0.01)
     server = OddScim(PEOPLE)
 
     async def slow(request: httpx.Request) -> httpx.Response:

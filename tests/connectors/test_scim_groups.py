@@ -10,7 +10,7 @@ import pytest
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit import steps
-from connectors.saas.scim_members import may_be_cut
+from connectors.scim.members import may_be_cut
 from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.odd_scim import (
@@ -721,7 +721,7 @@ async def test_a_page_too_large_for_us_is_asked_for_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Our bound is met by fewer groups per page, and named as ours where one group passes it."""
-    monkeypatch.setattr("connectors.saas.scim_pages.LONG_ANSWER_BYTES", 40_000)
+    monkeypatch.setattr("connectors.scim.pages.LONG_ANSWER_BYTES", 40_000)
     large = [group(f"g{n}", *(f"x{m}" for m in range(333)), "u1") for n in range(9)]
     async with connected(NoMemberFilter(PEOPLE, large)) as connector:
         seen = await connector.read_back(ANN, Transcript())

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from connectors.aws.faults import GoneFault
+from connectors.aws.http import AwsAnswer, AwsCalls, all_of, need
+from connectors.aws.settings import AwsSettings
+from connectors.aws.sso_find import Finder, Instance, describe
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit.steps import AT_ONCE, Step, carry_out, unread, with_actions
-from connectors.saas.aws_faults import GoneFault
-from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of, need
-from connectors.saas.aws_settings import AwsSettings
-from connectors.saas.aws_sso_find import Finder, Instance, describe
 from lockstep.domain.cases.leavers import Key, LeaverKeys
 from lockstep.domain.systems.access import (
     Access,

@@ -15,12 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from connectors.base import ConnectorFault, Transcript
-from connectors.kit.residuals import residual
-from connectors.kit.steps import AT_ONCE, Step, carry_out, unread
-from connectors.saas import aws_iam_find
-from connectors.saas.aws_http import AwsAnswer, AwsCalls, all_of, brief, need
-from connectors.saas.aws_iam_ways import (
+from connectors.aws import iam_find
+from connectors.aws.http import AwsAnswer, AwsCalls, all_of, brief, need
+from connectors.aws.iam_ways import (
     ANY_REQUEST,
     LOGIN_PROFILE,
     Row,
@@ -29,7 +26,10 @@ from connectors.saas.aws_iam_ways import (
     policies,
     rows,
 )
-from connectors.saas.aws_settings import AwsSettings
+from connectors.aws.settings import AwsSettings
+from connectors.base import ConnectorFault, Transcript
+from connectors.kit.residuals import residual
+from connectors.kit.steps import AT_ONCE, Step, carry_out, unread
 from lockstep.domain.cases.leavers import Key, LeaverKeys
 from lockstep.domain.systems.access import (
     Access,
@@ -76,12 +76,12 @@ class IamUsers:
 
     def usable(self, account_ids: Sequence[str], keys: LeaverKeys) -> list[Key]:
         """The keys by which IAM can know a person."""
-        return aws_iam_find.usable(account_ids, keys, self._settings)
+        return iam_find.usable(account_ids, keys, self._settings)
 
     async def locate(
         self, account_ids: Sequence[str], keys: LeaverKeys, transcript: Transcript
     ) -> Location:
-        return await aws_iam_find.locate(self._settings, self._calls, account_ids, keys, transcript)
+        return await iam_find.locate(self._settings, self._calls, account_ids, keys, transcript)
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         """The user, and whether both doors are known to be shut; what is not known is open."""
@@ -168,7 +168,7 @@ class IamUsers:
                 if found["UserId"] == account.id:
                     return _user(found["UserId"], found["UserName"], found["Arn"], transcript)
         # Renamed, deleted, or deleted and made anew under the same name.
-        users = await aws_iam_find.list_users(self._calls, transcript)
+        users = await iam_find.list_users(self._calls, transcript)
         theirs = (user for user in users if user["UserId"] == account.id)
         return next(
             (_user(one["UserId"], one["UserName"], one["Arn"], transcript) for one in theirs), None

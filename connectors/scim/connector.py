@@ -21,13 +21,13 @@ from connectors.http import Dialect, VendorHttp
 from connectors.kit import options, steps
 from connectors.kit.options import read_options
 from connectors.kit.residuals import residual
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
-from connectors.saas.scim_groups import JustSeen, ScimGroups
-from connectors.saas.scim_leaving import Leaving
-from connectors.saas.scim_search import ScimSearch
-from connectors.saas.scim_sign_in import SignIn
-from connectors.saas.scim_wire import Profile
+from connectors.scim import wire
+from connectors.scim.client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
+from connectors.scim.groups import JustSeen, ScimGroups
+from connectors.scim.leaving import Leaving
+from connectors.scim.search import ScimSearch
+from connectors.scim.sign_in import SignIn
+from connectors.scim.wire import Profile
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import (
     Access,

@@ -17,8 +17,8 @@ import httpx
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect, VendorHttp
-from connectors.identity.okta_faults import KIND, fault_of, unexpected
-from connectors.identity.okta_lists import (
+from connectors.okta.faults import KIND, fault_of, unexpected
+from connectors.okta.lists import (
     LISTINGS,
     MANAGE_GROUPS,
     MANAGE_ROLES,
@@ -27,7 +27,7 @@ from connectors.identity.okta_lists import (
     READ_ROLES,
     READ_USERS,
 )
-from connectors.identity.okta_user import OktaUser, read_user
+from connectors.okta.user import OktaUser, read_user
 from lockstep.domain.systems.access import AccessKind
 from lockstep.domain.systems.faults import FaultCategory
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import MAX_ANSWER_BYTES, Answer, VendorHttp
-from connectors.saas import scim_wire as wire
+from connectors.scim import wire
 from lockstep.domain.systems.access import Access, AccessKind, Action
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.saas.aws_settings import AwsSettings
+from connectors.aws.settings import AwsSettings
 from lockstep.domain.systems.access import Access, AccessKind
 
 LOGIN_PROFILE = Access(AccessKind.SIGN_IN, "login_profile")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connectors.base import ConnectorOptions
-from connectors.identity.okta_faults import KIND
 from connectors.kit import options
+from connectors.okta.faults import KIND
 
 ACCESS_TOKEN_S = 3600
 """Okta's default life of an access token: a resource server that checks it offline goes on."""

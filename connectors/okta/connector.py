@@ -25,20 +25,21 @@ import httpx
 
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import VendorHttp
-from connectors.identity.okta_api import DIALECT, OktaApi
-from connectors.identity.okta_faults import KIND, attempt
-from connectors.identity.okta_health import examine
-from connectors.identity.okta_lists import (
+from connectors.kit.steps import unread
+from connectors.okta.api import DIALECT, OktaApi
+from connectors.okta.faults import KIND, attempt
+from connectors.okta.health import examine
+from connectors.okta.lists import (
     MANAGE_GROUPS,
     MANAGE_ROLES,
     MANAGE_USERS,
     known_refs,
 )
-from connectors.identity.okta_locate import Locating
-from connectors.identity.okta_options import ACCESS_TOKEN_S, SPECS, parse_options
-from connectors.identity.okta_revoke import Revocation
-from connectors.identity.okta_search import Searches
-from connectors.identity.okta_user import (
+from connectors.okta.locate import Locating
+from connectors.okta.options import ACCESS_TOKEN_S, SPECS, parse_options
+from connectors.okta.revoke import Revocation
+from connectors.okta.search import Searches
+from connectors.okta.user import (
     ACCESS_TOKEN,
     APP_SESSION,
     OktaUser,
@@ -46,7 +47,6 @@ from connectors.identity.okta_user import (
     lists_of,
     open_lists,
 )
-from connectors.kit.steps import unread
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import (
     Access,

@@ -17,10 +17,10 @@ from uuid import uuid4
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit.proving import Prover, Shape, is_among, shape_of, together
 from connectors.kit.searching import Searching
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import PAGE, Page, ScimClient, fault, passes, refuses
-from connectors.saas.scim_pages import LONG_ANSWER_BYTES, Walk
-from connectors.saas.scim_wire import Query
+from connectors.scim import wire
+from connectors.scim.client import PAGE, Page, ScimClient, fault, passes, refuses
+from connectors.scim.pages import LONG_ANSWER_BYTES, Walk
+from connectors.scim.wire import Query
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Location, Match, Proof, Search
 from lockstep.domain.systems.faults import FaultCategory

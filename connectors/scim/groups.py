@@ -18,10 +18,10 @@ from uuid import uuid4
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit import steps
 from connectors.kit.proving import LIFE_S
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_beyond import holds_by_filter
-from connectors.saas.scim_client import PAGE, ScimClient, fault, path_of, refuses, status_of
-from connectors.saas.scim_members import (
+from connectors.scim import wire
+from connectors.scim.beyond import holds_by_filter
+from connectors.scim.client import PAGE, ScimClient, fault, path_of, refuses, status_of
+from connectors.scim.members import (
     Largest,
     Member,
     Membership,
@@ -32,7 +32,7 @@ from connectors.saas.scim_members import (
     members_of,
     own_groups,
 )
-from connectors.saas.scim_pages import LONG_ANSWER_BYTES, Walk
+from connectors.scim.pages import LONG_ANSWER_BYTES, Walk
 from lockstep.domain.systems.access import AccessKind, Unread
 from lockstep.domain.systems.faults import FaultCategory
 

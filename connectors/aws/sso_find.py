@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from connectors.aws.http import AwsCalls, need
+from connectors.aws.match import Finds, distinct
+from connectors.aws.settings import AwsSettings
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit.instants import told_instant
 from connectors.kit.proving import Prover, is_among, shape_of
 from connectors.kit.searching import Searching
-from connectors.saas.aws_http import AwsCalls, need
-from connectors.saas.aws_match import Finds, distinct
-from connectors.saas.aws_settings import AwsSettings
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account, Location, Match, Observation, Proof
 from lockstep.domain.systems.keys import comparable

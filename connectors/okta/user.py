@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.http import Answer, vendor_instant
-from connectors.identity.okta_faults import unexpected
-from connectors.identity.okta_options import Disable, OktaOptions
 from connectors.kit.instants import told_instant
+from connectors.okta.faults import unexpected
+from connectors.okta.options import Disable, OktaOptions
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.systems.access import (
     Access,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.identity.okta_api import OktaApi
-from connectors.identity.okta_faults import attempt
-from connectors.identity.okta_lists import MANAGE_GROUPS, MANAGE_ROLES, MANAGE_USERS, READ_USERS
-from connectors.identity.okta_options import OktaOptions
-from connectors.identity.okta_search import BY_LOGIN, EMAIL, Searches, Way
-from connectors.identity.okta_user import OktaUser
+from connectors.okta.api import OktaApi
+from connectors.okta.faults import attempt
+from connectors.okta.lists import MANAGE_GROUPS, MANAGE_ROLES, MANAGE_USERS, READ_USERS
+from connectors.okta.options import OktaOptions
+from connectors.okta.search import BY_LOGIN, EMAIL, Searches, Way
+from connectors.okta.user import OktaUser
 from lockstep.domain.systems.access import AccessKind, Health, Problem, ProblemSeverity, Proof
 from lockstep.domain.systems.faults import FaultCategory
 

@@ -27,12 +27,12 @@ from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
-from connectors.identity.okta_api import MAX_PARALLEL, OktaApi
-from connectors.identity.okta_faults import fault_of
-from connectors.identity.okta_lists import known_refs
-from connectors.identity.okta_options import DirectoryUsers, Disable, OktaOptions
-from connectors.identity.okta_user import ACTIVE, ALL, APPS, DEPROVISIONED, SUSPENDED, OktaUser
 from connectors.kit.steps import Step, carry_out
+from connectors.okta.api import MAX_PARALLEL, OktaApi
+from connectors.okta.faults import fault_of
+from connectors.okta.lists import known_refs
+from connectors.okta.options import DirectoryUsers, Disable, OktaOptions
+from connectors.okta.user import ACTIVE, ALL, APPS, DEPROVISIONED, SUSPENDED, OktaUser
 from lockstep.domain.systems.access import Access, AccessKind, Action, Observation
 from lockstep.domain.systems.faults import FaultCategory
 

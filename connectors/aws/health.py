@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.aws.http import AwsCalls
+from connectors.aws.settings import AwsSettings
+from connectors.aws.sso import IdentityCenterUsers
 from connectors.base import ConnectorFault, Transcript
-from connectors.saas.aws_http import AwsCalls
-from connectors.saas.aws_settings import AwsSettings
-from connectors.saas.aws_sso import IdentityCenterUsers
 from lockstep.domain.systems.access import Health, Problem, ProblemSeverity
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import ScimClient, refuses
-from connectors.saas.scim_members import Member, Person
-from connectors.saas.scim_pages import Walk
+from connectors.scim import wire
+from connectors.scim.client import ScimClient, refuses
+from connectors.scim.members import Member, Person
+from connectors.scim.pages import Walk
 
 
 class _Question(NamedTuple):

@@ -15,8 +15,8 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
 from connectors.kit import steps
 from connectors.kit.proving import LIFE_S
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import (
+from connectors.scim import wire
+from connectors.scim.client import (
     ANY_VERSION,
     DONE,
     GONE,
@@ -30,8 +30,8 @@ from connectors.saas.scim_client import (
     fault,
     path_of,
 )
-from connectors.saas.scim_groups import ScimGroups
-from connectors.saas.scim_members import Membership, members_of
+from connectors.scim.groups import ScimGroups
+from connectors.scim.members import Membership, members_of
 from lockstep.domain.systems.access import AccessKind, Action
 from lockstep.domain.systems.faults import FaultCategory
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import (
+from connectors.scim import wire
+from connectors.scim.client import (
     ANY_VERSION,
     DONE,
     GONE,
@@ -27,7 +27,7 @@ from connectors.saas.scim_client import (
     fault,
     path_of,
 )
-from connectors.saas.scim_wire import Profile
+from connectors.scim.wire import Profile
 from lockstep.domain.systems.access import AccessKind, Action
 from lockstep.domain.systems.faults import FaultCategory
 

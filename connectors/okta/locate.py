@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.identity.okta_api import LIST_LIMIT, OktaApi
-from connectors.identity.okta_options import OktaOptions
-from connectors.identity.okta_search import (
+from connectors.kit.proving import together
+from connectors.kit.searching import Searching
+from connectors.okta.api import LIST_LIMIT, OktaApi
+from connectors.okta.options import OktaOptions
+from connectors.okta.search import (
     BY_LOGIN,
     EMAIL,
     LOGIN,
@@ -27,9 +29,7 @@ from connectors.identity.okta_search import (
     can_be_read,
     holds,
 )
-from connectors.identity.okta_user import OktaUser, door, is_under, keys_of, listed_match
-from connectors.kit.proving import together
-from connectors.kit.searching import Searching
+from connectors.okta.user import OktaUser, door, is_under, keys_of, listed_match
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Location, Match, Proof, Search
 from lockstep.domain.systems.keys import comparable

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import unquote
 
-from connectors.saas import scim_wire as wire
+from connectors.scim import wire
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.keys import comparable
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore import exceptions, xform_name
 
+from connectors.aws.faults import Faults, GoneFault, bounded
+from connectors.aws.settings import AwsSettings
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import date_instant
-from connectors.saas.aws_faults import Faults, GoneFault, bounded
-from connectors.saas.aws_settings import AwsSettings
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange
 from lockstep.domain.systems.faults import FaultCategory

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.identity.okta_faults import fault_of
-from connectors.identity.okta_user import OktaUser
+from connectors.okta.faults import fault_of
+from connectors.okta.user import OktaUser
 from lockstep.domain.systems.access import AccessKind
 from lockstep.domain.systems.faults import FaultCategory
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import TOO_LARGE
-from connectors.saas import scim_wire as wire
-from connectors.saas.scim_client import PAGE, Page, ScimClient, fault
-from connectors.saas.scim_members import may_be_cut
+from connectors.scim import wire
+from connectors.scim.client import PAGE, Page, ScimClient, fault
+from connectors.scim.members import may_be_cut
 from lockstep.domain.systems.faults import FaultCategory
 
 LONG_ANSWER_BYTES = 48 * 1024 * 1024

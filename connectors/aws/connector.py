@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
+from connectors.aws.health import PERMISSIONS, HealthCheck
+from connectors.aws.http import AwsCalls, BeforeSend
+from connectors.aws.iam import IamUsers
+from connectors.aws.match import Usable, failed, joined
+from connectors.aws.settings import OPTIONS, read_settings
+from connectors.aws.sso import IdentityCenterUsers, is_user_id
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.kit.searching import Searching
-from connectors.saas.aws_health import PERMISSIONS, HealthCheck
-from connectors.saas.aws_http import AwsCalls, BeforeSend
-from connectors.saas.aws_iam import IamUsers
-from connectors.saas.aws_match import Usable, failed, joined
-from connectors.saas.aws_settings import OPTIONS, read_settings
-from connectors.saas.aws_sso import IdentityCenterUsers, is_user_id
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import Account, Action, Category, Health, Location, Observation
 from lockstep.domain.systems.faults import FaultCategory
@@ -35,7 +35,7 @@ class AwsConnector:
     """Both kinds of AWS users behind the one contract; the id tells which kind an account is.
 
     Args:
-        options: see `connectors.saas.aws_settings.OPTIONS`.
+        options: see `connectors.aws.settings.OPTIONS`.
         before_send: botocore's hook between signing and sending; replaced in tests.
 
     Raises:

@@ -12,10 +12,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.identity.okta_api import OktaApi, is_no_search
-from connectors.identity.okta_options import OktaOptions
-from connectors.identity.okta_user import OktaUser, is_under, listed_match, strong_attributes
 from connectors.kit.proving import Prover
+from connectors.okta.api import OktaApi, is_no_search
+from connectors.okta.options import OktaOptions
+from connectors.okta.user import OktaUser, is_under, listed_match, strong_attributes
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.systems.access import Match, Proof
 from lockstep.domain.systems.keys import comparable, local_part
