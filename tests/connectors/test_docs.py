@@ -100,7 +100,7 @@ def example() -> types.ModuleType:
 @pytest.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     module = example()
-    monkeypatch.setitem(MANIFESTS, "desk", module.MANIFEST)
+    monkeypatch.setitem(MANIFESTS.loaded, "desk", module.MANIFEST)
     made = Scene(DeskHarness(module.MANIFEST, module.DeskConnector))
     yield made
     for connector in made.opened:
