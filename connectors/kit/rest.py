@@ -22,7 +22,7 @@ from connectors.kit.residuals import shown
 from connectors.kit.searching import Searching
 from connectors.kit.spec import Examined, RestSpec
 from connectors.kit.steps import attempt
-from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
 from lockstep.domain.systems.access import (
     AccessKind,
     Account,
@@ -143,19 +143,27 @@ class RestConnector:
         return await self._holdings.close(due, words, transcript)
 
     async def health(self, transcript: Transcript) -> Health:
-        """Try the list of accounts, and every list of what they hold."""
+        """Try the list of accounts, and every list of what they hold.
+
+        A list that is addressed by an account is read of the first account that there is.
+        """
         everybody = self._spec.finding.everybody
         rows = [(everybody, self._spec.probe)]
         rows += [(row.listed, row.probe) for row in self._spec.holdings]
         problems: list[Problem] = []
         lists: dict[str, list[Item]] = {}
         for listed, params in rows:
-            call = listed.call
+            known = lists.get(everybody.call.operation, ())
+            words = _NO_ONE
+            if "{id}" in listed.call.path:
+                if not known:
+                    continue  # nobody is there whose list could be tried
+                words = self._records.words(self._records.match(known[0], KeyKind.EMAIL).account)
             try:
                 if params is None:
-                    lists[call.operation] = await self._api.some(listed, _NO_ONE, transcript)
+                    lists[listed.call.operation] = await self._api.some(listed, words, transcript)
                 else:
-                    await self._api.probe(replace(call, params=params), _NO_ONE, transcript)
+                    await self._api.probe(replace(listed.call, params=params), words, transcript)
             except ConnectorFault as fault:
                 problems.append(self._problem(fault))
                 if fault.category is FaultCategory.PERMISSION_MISSING:

@@ -28,21 +28,33 @@ class Desk:
 
     def __init__(self) -> None:
         self.people: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, dict[str, Any]] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.headers["authorization"] != f"Bearer {TOKEN}":
             return httpx.Response(401)
-        _, _, *rest = request.url.path.split("/")
-        if not rest:
-            email = request.url.params.get("email", "").lower()
-            found = [one for one in self.people.values() if email in {one["email"], ""}]
-            return httpx.Response(200, json={"people": found})
-        person = self.people.get(rest[0])
-        if person is None:
-            return httpx.Response(404)
-        if rest[1:] == ["block"]:
-            person["blocked"] = True
-        return httpx.Response(200, json=person)
+        match request.method, request.url.path.split("/")[1:]:
+            case "GET", ["people"]:
+                email = request.url.params.get("email", "").lower()
+                found = [one for one in self.people.values() if email in {one["email"], ""}]
+                return self._page(request, "people", found)
+            case "DELETE", ["keys", key]:
+                return httpx.Response(200 if self.keys.pop(key, None) else 404)
+            case _, ["people", person, *rest] if person in self.people:
+                if rest == ["keys"]:
+                    own = [key for key in self.keys.values() if key["person"] == person]
+                    return self._page(request, "keys", own)
+                if rest == ["block"]:
+                    self.people[person]["blocked"] = True
+                return httpx.Response(200, json=self.people[person])
+        return httpx.Response(404)
+
+    @staticmethod
+    def _page(request: httpx.Request, name: str, found: list[dict[str, Any]]) -> httpx.Response:
+        start = int(request.url.params.get("cursor", 0))
+        end = start + 3
+        following = {"next": str(end)} if end < len(found) else {}
+        return httpx.Response(200, json={name: found[start:end], **following})
 
 
 class DeskHarness:
@@ -70,13 +82,22 @@ class DeskHarness:
     async def hire(self, worker: str) -> LeaverKeys:
         person = {"id": uuid4().hex, "email": f"{worker}@example.test", "blocked": False}
         self._desk.people[person["id"]] = person
+        self._give_keys(person)
         return LeaverKeys((Key(KeyKind.EMAIL, person["email"]), Key(KeyKind.WORKER_ID, worker)))
 
     async def still_in(self, keys: LeaverKeys) -> bool:
-        return not self._of(keys)["blocked"]
+        person = self._of(keys)
+        held = any(key["person"] == person["id"] for key in self._desk.keys.values())
+        return held or not person["blocked"]
 
     async def give_back(self, keys: LeaverKeys) -> None:
-        self._of(keys)["blocked"] = False
+        person = self._of(keys)
+        person["blocked"] = False
+        self._give_keys(person)
+
+    def _give_keys(self, person: dict[str, Any]) -> None:
+        for key in (uuid4().hex, uuid4().hex):
+            self._desk.keys[key] = {"id": key, "person": person["id"]}
 
     @staticmethod
     def blind(request: httpx.Request) -> httpx.Response | None:
@@ -101,7 +122,7 @@ def example() -> types.ModuleType:
 async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     module = example()
     monkeypatch.setitem(MANIFESTS.loaded, "desk", module.MANIFEST)
-    made = Scene(DeskHarness(module.MANIFEST, module.DeskConnector))
+    made = Scene(DeskHarness(module.MANIFEST, module.MANIFEST.build))
     yield made
     for connector in made.opened:
         await connector.aclose()
