@@ -25,6 +25,7 @@ from temporalio.exceptions import (
 
 from lockstep.contracts import names, policies, stubs
 from lockstep.contracts import payloads as p
+from lockstep.domain.cases.decisions import Bar, DecisionKind, bar_to
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from workflows import patches
@@ -126,7 +127,7 @@ class CaseWorkflow:
         # to decide, least of all about a later opening.
         if door.opening == opening and not door.is_settled:
             door.decision = decision
-        elif decision.kind is p.DecisionKind.PICK and door.is_settled:
+        elif decision.kind is DecisionKind.PICK and door.is_settled:
             door.in_doubt = False
             door.is_picked = bool(decision.accounts)
         return result
@@ -137,18 +138,13 @@ class CaseWorkflow:
         door = self._doors.get(decision.system)
         if door is None:
             raise ApplicationError(f"no system {decision.system!r} in this case", type="refused")
-        if door.round == 0:
-            raise ApplicationError("the cutoff has not come yet", type="refused")
-        if door.is_settled and not (decision.kind is p.DecisionKind.PICK and door.in_doubt):
+        bar = bar_to(decision.kind, door.standing(self._cutoff), now=workflow.now())
+        if bar is Bar.SETTLED:
             raise ApplicationError(f"already settled: {door.outcome}", type="refused")
+        if bar is not None:
+            raise ApplicationError(bar.value, type="refused")
         if door.is_deciding or door.decision is not None:
             raise ApplicationError("another decision is being carried out", type="refused")
-        if decision.kind is p.DecisionKind.RETRY and door.plan.manual:
-            raise ApplicationError("a manual system cannot be retried; attest it", type="refused")
-        if decision.kind is p.DecisionKind.WAIVE:
-            due = self._cutoff + timedelta(seconds=door.plan.due_s)
-            if workflow.now() >= due:
-                raise ApplicationError("a waiver must come before the deadline", type="refused")
 
     async def _await_cutoff(self) -> bool:
         """Sleep until access must be gone; return False if the case is rescinded before."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from lockstep.contracts.payloads import Decision, DecisionKind, DoorSoFar, SystemPlan
+from lockstep.contracts.payloads import Decision, DoorSoFar, SystemPlan
+from lockstep.domain.cases.decisions import DecisionKind, Standing
 from lockstep.domain.cases.outcomes import Outcome
 
 
@@ -53,6 +54,16 @@ class Door:
     @property
     def is_settled(self) -> bool:
         return bool(self.outcome)
+
+    def standing(self, cutoff: datetime) -> Standing:
+        """What a decision depends on. Accounts in doubt are known here only once it is settled."""
+        return Standing(
+            begun=self.round > 0,
+            settled=self.is_settled,
+            by_hand=self.plan.manual,
+            due_at=cutoff + timedelta(seconds=self.plan.due_s),
+            in_doubt=self.in_doubt or not self.is_settled,
+        )
 
     @property
     def was_closed_by_us(self) -> bool:

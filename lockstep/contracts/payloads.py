@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus
 
 
@@ -252,16 +253,6 @@ class NeedsPersonInput:
     category: str
     overdue: bool = False
     opening: int = 1
-
-
-class DecisionKind(StrEnum):
-    """What a person may decide about one system of a case."""
-
-    RETRY = "retry"
-    ATTEST = "attest"
-    WAIVE = "waive"
-    PICK = "pick"
-    """Said which accounts in doubt are the leaver's; then the system is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,8 @@ from activities.access import AccessActivities
 from activities.faults import next_try
 from activities.record import RecordActivities
 from connectors.base import ConnectorFault
-from lockstep.contracts.payloads import (
-    BeginInput,
-    Decision,
-    DecisionInput,
-    DecisionKind,
-    RevokeInput,
-)
+from lockstep.contracts.payloads import BeginInput, Decision, DecisionInput, RevokeInput
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.systems.access import AccessKind, Unread
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.storage.engine.database import create_engine

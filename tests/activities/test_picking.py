@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, WatchInput
+from lockstep.contracts.payloads import Decision, DecisionInput, WatchInput
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.storage.cases.candidates import Candidate
 from tests.activities.conftest import Bench, environment
 from tests.support.casework import EMAIL, SYSTEM, WORKER

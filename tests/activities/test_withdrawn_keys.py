@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, WatchInput
+from lockstep.contracts.payloads import Decision, DecisionInput, WatchInput
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.keys import WithdrawalError
 from lockstep.storage.cases.closing import Closing

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
 from lockstep.domain.cases.clocks import VendorClock
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Closing, reckon
 from lockstep.domain.cases.terminations import Termination, TerminationAction, TerminationKind
 from lockstep.domain.policy import Policy

@@ -23,6 +23,7 @@ from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.contracts.policies import WORKFLOW_TASK_TIMEOUT
 from lockstep.control.runtime.sandboxing import sandboxed
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import find_temporal_binary
 from lockstep.storage.keys.keyring import Keyring
@@ -89,7 +90,7 @@ async def _wedge(stage: Stage) -> None:
     await stage.world.until_asked(p.RevokeInput, "okta", times=2)
     while not await _waits_for_its_next_try(stage.handle):  # noqa: ASYNC110 - a remote poll
         await asyncio.sleep(0.05)
-    await stage.decide("okta", p.DecisionKind.RETRY)
+    await stage.decide("okta", DecisionKind.RETRY)
     await stage.change("e2")
     async with asyncio.timeout(60):
         while await _attempts(stage.handle) < _FAILING:  # noqa: ASYNC110 - a remote poll

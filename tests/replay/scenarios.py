@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from lockstep.contracts import names, policies
 from lockstep.contracts import payloads as p
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import Outcome
 from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.doubles import Always, Doubles, Later, World
@@ -27,7 +28,7 @@ class Stage:
     world: World
     handle: WorkflowHandle[Any, p.CaseResult]
 
-    async def decide(self, system: str, kind: p.DecisionKind, **more: Any) -> None:
+    async def decide(self, system: str, kind: DecisionKind, **more: Any) -> None:
         asked = p.Decision(
             f"d-{system}-{kind}", kind, system, "operator-1", "recorded scenario", **more
         )
@@ -117,42 +118,42 @@ async def _rescind(stage: Stage) -> None:
 
 async def _retry_then_attest(stage: Stage) -> None:
     await stage.asked("okta")
-    await stage.decide("okta", p.DecisionKind.RETRY)
+    await stage.decide("okta", DecisionKind.RETRY)
     await stage.asked("okta", times=2)
     await stage.decide(
-        "okta", p.DecisionKind.ATTEST, second_person="operator-2", artefact_digest="ab" * 32
+        "okta", DecisionKind.ATTEST, second_person="operator-2", artefact_digest="ab" * 32
     )
 
 
 async def _attest_while_retrying(stage: Stage) -> None:
     await stage.world.until_asked(p.RevokeInput, "okta", times=2)
-    await stage.decide("okta", p.DecisionKind.ATTEST)
+    await stage.decide("okta", DecisionKind.ATTEST)
 
 
 async def _settle_by_hand(stage: Stage) -> None:
     await stage.asked("badge")
     await stage.asked("vpn")
     until = stage.world.cutoff + timedelta(days=30)
-    await stage.decide("badge", p.DecisionKind.WAIVE, until=until, second_person="operator-2")
+    await stage.decide("badge", DecisionKind.WAIVE, until=until, second_person="operator-2")
     await stage.world.until_asked(p.CloseInput)
-    await stage.decide("vpn", p.DecisionKind.ATTEST)
+    await stage.decide("vpn", DecisionKind.ATTEST)
 
 
 async def _search_again(stage: Stage) -> None:
     await stage.asked("okta")
-    await stage.decide("okta", p.DecisionKind.RETRY)
+    await stage.decide("okta", DecisionKind.RETRY)
 
 
 async def _attest_unknown(stage: Stage) -> None:
     await stage.asked("okta")
-    await stage.decide("okta", p.DecisionKind.ATTEST)
+    await stage.decide("okta", DecisionKind.ATTEST)
 
 
 async def _mend_the_reopened(stage: Stage) -> None:
     await stage.world.until_asked(p.CloseInput)
     stage.world.steps["okta"] = [FaultCategory.MANAGED_ELSEWHERE]
     await stage.asked("okta")
-    await stage.decide("okta", p.DecisionKind.RETRY)
+    await stage.decide("okta", DecisionKind.RETRY)
 
 
 async def _correct_while_at_work(stage: Stage) -> None:
@@ -162,7 +163,7 @@ async def _correct_while_at_work(stage: Stage) -> None:
     stage.world.partner = "partner-2"
     await stage.change("e2")
     await stage.world.until_asked(p.BeginInput)
-    await stage.decide("okta", p.DecisionKind.ATTEST)
+    await stage.decide("okta", DecisionKind.ATTEST)
 
 
 async def _rehire(stage: Stage) -> None:
@@ -180,19 +181,19 @@ async def _pick_in_the_watch(stage: Stage) -> None:
     for system in ("okta", "vpn"):
         await stage.world.until_asked(p.WatchInput, system, times=2)
     await asyncio.sleep(1)  # until the workflow has heard of what both have answered
-    await stage.decide("vpn", p.DecisionKind.PICK, others=["a-1"])
-    await stage.decide("okta", p.DecisionKind.PICK, accounts=["a-2"], others=["a-3"])
+    await stage.decide("vpn", DecisionKind.PICK, others=["a-1"])
+    await stage.decide("okta", DecisionKind.PICK, accounts=["a-2"], others=["a-3"])
 
 
 async def _answer_by_hand(stage: Stage) -> None:
     await stage.world.until_asked(p.RevokeInput, "vpn")
-    await stage.decide("badge", p.DecisionKind.ATTEST)
+    await stage.decide("badge", DecisionKind.ATTEST)
 
 
 async def _attest_late(stage: Stage) -> None:
     await stage.world.until_asked(p.RevokeInput, "okta", times=2)
     await asyncio.sleep(policies.FRESH.total_seconds() + 1)
-    await stage.decide("vpn", p.DecisionKind.ATTEST)
+    await stage.decide("vpn", DecisionKind.ATTEST)
 
 
 async def _add_keys_late(stage: Stage) -> None:

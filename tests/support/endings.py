@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
 from lockstep.contracts.policies import WATCH_PATIENCE
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.policy import DEFAULT_WATCH
 from lockstep.storage.cases.spells import Spell
 from lockstep.storage.intake.inbox import Disposition

@@ -36,6 +36,7 @@ from lockstep.contracts import payloads as p
 from lockstep.control.runtime.payloads import data_converter
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.temporal import TemporalAddress, connect
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.embedded.temporal import TemporalDevServer
 from lockstep.storage.keys.keyring import Keyring
 from tests.workflows.doubles import BOUND_S, Asked, Doubles, World
@@ -107,7 +108,7 @@ class Case:
         return {pair.key.name for pair in shown.search_attributes} - {"BuildIds"}
 
     async def decide(
-        self, system: str, kind: p.DecisionKind, *, decision_id: str = "", **more: Any
+        self, system: str, kind: DecisionKind, *, decision_id: str = "", **more: Any
     ) -> p.DecisionResult:
         decision_id = decision_id or uuid.uuid4().hex
         decision = p.Decision(decision_id, kind, system, "operator", "reason", **more)
@@ -115,7 +116,7 @@ class Case:
             names.DECIDE, decision, id=decision_id, result_type=p.DecisionResult
         )
 
-    async def refusal(self, system: str, kind: p.DecisionKind) -> str:
+    async def refusal(self, system: str, kind: DecisionKind) -> str:
         """The text with which a decision is refused; fails if it is taken."""
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await self.decide(system, kind)
@@ -277,7 +278,7 @@ class Clinic:
                 await case.change("the test is over")
                 for system in SYSTEMS:
                     with contextlib.suppress(WorkflowUpdateFailedError):  # nothing to decide
-                        await case.decide(system, p.DecisionKind.ATTEST)
+                        await case.decide(system, DecisionKind.ATTEST)
             async with asyncio.timeout(BOUND_S):
                 await case.handle.result()
 

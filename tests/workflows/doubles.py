@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from activities.faults import as_failure
 from connectors.base import ConnectorFault
 from lockstep.contracts import payloads as p
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import Outcome
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -235,7 +236,7 @@ class Doubles:
         world = await self._world(given)
         if given.decision.decision_id in world.unwritable:
             raise ApplicationError("refused by the database", non_retryable=True)
-        outcomes = {p.DecisionKind.ATTEST: Outcome.ATTESTED, p.DecisionKind.WAIVE: Outcome.WAIVED}
+        outcomes = {DecisionKind.ATTEST: Outcome.ATTESTED, DecisionKind.WAIVE: Outcome.WAIVED}
         return p.DecisionResult(str(outcomes.get(given.decision.kind, "")))
 
     @activity.defn(name="close_case")

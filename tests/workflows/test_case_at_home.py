@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from lockstep.contracts import payloads as p
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import HOUR, Case, Clinic, plan
@@ -50,7 +51,7 @@ async def test_what_only_a_person_can_mend_asks_at_once(clinic: Clinic) -> None:
     case.world.steps["okta"] = [FaultCategory.PERMISSION_MISSING]
     asked = await case.done(p.NeedsPersonInput)
     assert (asked.category, asked.round) == (FaultCategory.PERMISSION_MISSING, 1)
-    await case.decide("okta", p.DecisionKind.RETRY)
+    await case.decide("okta", DecisionKind.RETRY)
     assert await case.result() == CaseStatus.CLOSED
     assert [row.round for row in case.world.of(p.RevokeInput)] == [1, 2]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from lockstep.contracts import payloads as p
-from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from tests.workflows.conftest import Clinic, plan
 

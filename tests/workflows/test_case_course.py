@@ -9,6 +9,7 @@ import pytest
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import HOUR, SYSTEMS, Clinic, plan
@@ -79,7 +80,7 @@ async def test_a_case_at_work_takes_over_what_hr_corrects(clinic: Clinic) -> Non
     await case.done(p.BeginInput)
     await case.sleep(hours=1)
     assert await case.shown(names.PARTNER) == "contoso"
-    assert "before the deadline" in await case.refusal("okta", p.DecisionKind.WAIVE)
+    assert "before the deadline" in await case.refusal("okta", DecisionKind.WAIVE)
 
 
 async def test_a_case_that_moved_earlier_begins_earlier(clinic: Clinic) -> None:
@@ -187,7 +188,7 @@ async def test_one_systems_failure_disturbs_no_other(clinic: Clinic) -> None:
     await case.world.until_asked(p.RevokeInput, "badge")
     await case.world.until_asked(p.RevokeInput, "vpn")
     assert not case.world.of(p.CloseInput)
-    await case.decide("okta", p.DecisionKind.RETRY)
+    await case.decide("okta", DecisionKind.RETRY)
     assert await case.result() == CaseStatus.CLOSED
     assert len(case.world.of(p.RevokeInput, "badge")) == 1
     assert len(case.world.of(p.RevokeInput, "vpn")) == 1

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from lockstep.contracts import payloads as p
-from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import HOUR, Clinic, plan

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from lockstep.contracts import payloads as p
-from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from tests.workflows.conftest import Case, Clinic, plan

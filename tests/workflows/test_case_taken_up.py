@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lockstep.contracts import payloads as p
-from lockstep.contracts.payloads import DecisionKind, DoorSoFar
+from lockstep.contracts.payloads import DoorSoFar
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from tests.workflows.conftest import Clinic, plan
 

@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
-from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import HOUR, Clinic, plan

@@ -20,13 +20,14 @@ from temporalio.service import RPCError
 from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.payloads import ENCODING
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.domain.systems.faults import FaultCategory
 from tests.workflows.conftest import Case, Clinic, plan
 from tests.workflows.doubles import Always, Hang, Silent
 
 pytestmark = pytest.mark.real_server(alone=True)
-LIE = p.Decision("lie", p.DecisionKind.ATTEST, "vpn", "a stranger", "believe me")
+LIE = p.Decision("lie", DecisionKind.ATTEST, "vpn", "a stranger", "believe me")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def test_a_plain_signal_is_dropped(clinic: Clinic, stranger: Client) -> No
     handle = _of(stranger, case)
     for signal in (names.TERMINATION_CHANGED, names.REHIRED, "nonsense"):
         await handle.signal(signal, {"event_id": "e9"})
-    await case.decide("vpn", p.DecisionKind.ATTEST)
+    await case.decide("vpn", DecisionKind.ATTEST)
     assert await case.result() == CaseStatus.CLOSED
 
 
@@ -72,7 +73,7 @@ async def test_a_plain_decision_is_refused(clinic: Clinic, stranger: Client) -> 
         with pytest.raises(WorkflowUpdateFailedError):
             await handle.execute_update(names.DECIDE, args=arguments)
     assert not case.world.of(p.DecisionInput)
-    assert (await case.decide("vpn", p.DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
+    assert (await case.decide("vpn", DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
     assert await case.result() == CaseStatus.CLOSED
 
 
@@ -132,7 +133,7 @@ async def test_no_result_is_no_outcome(clinic: Clinic, stranger: Client) -> None
     await activity.complete()
     asked = await case.done(p.NeedsPersonInput)
     assert asked.category == FaultCategory.INTERNAL
-    await case.decide("okta", p.DecisionKind.RETRY)
+    await case.decide("okta", DecisionKind.RETRY)
     assert await case.result() == CaseStatus.CLOSED
 
 
@@ -157,7 +158,7 @@ async def test_plain_details_of_a_cancellation_say_nothing(
     """What the server writes there a stranger can write too; the decision is carried out."""
     case = await clinic.open(plan("okta"), steps={"okta": [Silent()]})
     await case.world.until_asked(p.RevokeInput)
-    await case.decide("okta", p.DecisionKind.ATTEST)
+    await case.decide("okta", DecisionKind.ATTEST)
     activity = stranger.get_async_activity_handle(
         workflow_id=case.handle.id, run_id=None, activity_id="okta.1"
     )
@@ -173,7 +174,7 @@ async def test_a_plain_record_of_a_decision_is_not_recorded(
     case = await clinic.open(plan("vpn", manual=True))
     await case.done(p.NeedsPersonInput)
     case.world.gates["record_decision"] = asyncio.Event()
-    decision = asyncio.create_task(case.decide("vpn", p.DecisionKind.ATTEST))
+    decision = asyncio.create_task(case.decide("vpn", DecisionKind.ATTEST))
     await case.world.until_asked(p.DecisionInput)
     activities = (await case.handle.describe()).raw_description.pending_activities
     activity = stranger.get_async_activity_handle(
@@ -184,7 +185,7 @@ async def test_a_plain_record_of_a_decision_is_not_recorded(
         await decision
     assert "no answer of ours" in str(refused.value.cause)
     case.world.gates.pop("record_decision").set()
-    assert (await case.decide("vpn", p.DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
+    assert (await case.decide("vpn", DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
 
 
 async def test_a_case_that_a_stranger_starts_does_nothing(clinic: Clinic, stranger: Client) -> None:
@@ -207,7 +208,7 @@ async def test_a_query_from_temporals_own_page_is_answered(
     answer = await _of(stranger, case).query("__stack_trace", "plain", result_type=RawValue)
     assert answer.payload.metadata["encoding"] == ENCODING
     assert b"case.py" not in answer.payload.data
-    await case.decide("okta", p.DecisionKind.ATTEST)
+    await case.decide("okta", DecisionKind.ATTEST)
     assert await case.result() == CaseStatus.CLOSED
 
 

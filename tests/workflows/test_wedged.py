@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.sandboxing import sandboxed
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.temporal import TemporalDevServer
@@ -56,7 +57,7 @@ async def test_a_wedged_case_comes_free_by_a_restart_with_this_release(
             steps={"okta": [Always(FaultCategory.UNREACHABLE)]},
         )
         await case.backs_off("okta")
-        await case.decide("okta", p.DecisionKind.RETRY)  # it says that it is recorded, and it is
+        await case.decide("okta", DecisionKind.RETRY)  # it says that it is recorded, and it is
         async with asyncio.timeout(30):
             while await _attempts(case) < 3:  # noqa: ASYNC110 - a remote poll
                 await asyncio.sleep(0.05)
@@ -64,6 +65,6 @@ async def test_a_wedged_case_comes_free_by_a_restart_with_this_release(
     case.world.steps["okta"].clear()
     async with _worker(real.client, real_doubles):
         await case.world.until_asked(p.RevokeInput, times=tried + 1)
-        assert (await case.decide("vpn", p.DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
+        assert (await case.decide("vpn", DecisionKind.ATTEST)).outcome == Outcome.ATTESTED
         assert await case.result() == CaseStatus.CLOSED
     assert [row.round for row in case.world.of(p.RevokeInput)][-1] == 2

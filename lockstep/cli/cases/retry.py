@@ -26,9 +26,9 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.afterwards import UNDER_WAY, WORDS, After, Became, after
 from lockstep.control.cases.desk import Person
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.storage.records import CaseView, RevocationRow
 from lockstep.storage.systems.tries import Pick, Tries
 

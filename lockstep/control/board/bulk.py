@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.cases.afterwards import Became, after
-from lockstep.control.cases.casework import CaseDesk
+from lockstep.control.cases.casework import CaseDesk, standing_of
 from lockstep.control.cases.dates import CaseDates
 from lockstep.control.cases.wording import reason_of
 from lockstep.control.refusals import NotThereError, RefusedError, UnansweredError
-from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
-from lockstep.domain.policy import Tier
+from lockstep.domain.cases.decisions import DecisionKind, bar_to
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.bulk import BulkReads, Picked
 from lockstep.storage.keys.keyring import Keyring
@@ -231,13 +231,9 @@ def _item(action: BulkAction, pick: tuple[str, str], found: Picked | None) -> It
 
 def _why_not(found: Picked) -> str:
     """Why a system is not tried again; "" where it is."""
-    row = found.row
-    if row.state == RevocationState.SETTLED:
-        return "It is settled already."
-    if found.status in {CaseStatus.SCHEDULED, CaseStatus.RESCINDED}:
-        return "Its cutoff has not come, or the case was called off."
-    if row.tier == Tier.MANUAL:
-        return "It is worked by hand: attest it."
+    standing = standing_of(found.row, found.status)
+    if (bar := bar_to(DecisionKind.RETRY, standing, now=datetime.now(UTC))) is not None:
+        return f"{bar[0].upper()}{bar[1:]}."
     if found.waits:
         return "Something asked for waits for a second person: decide that first."
     return ""

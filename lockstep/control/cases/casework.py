@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.desk import Desk, Person, check_decision
 from lockstep.control.cases.words import instant_words, who_did
 from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.pairs import Pairs
 from lockstep.control.refusals import ConflictError, NotThereError, RefusedError, UnansweredError
+from lockstep.domain.cases.decisions import Bar, DecisionKind, Standing, bar_to
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import CLI_USER, Principal
@@ -115,9 +115,7 @@ class CaseDesk:
     ) -> Done:
         """Carry out what needs nobody else."""
         found = await self.find(me, case_id)
-        row = open_row(found, system, seen)
-        if choice.kind is DecisionKind.RETRY and row.tier == Tier.MANUAL:
-            raise RefusedError(f"{system} is worked by hand: attest it")
+        open_row(found, system, seen, choice.kind)
         return await self.decide_found(me, found, system, choice)
 
     async def decide_found(
@@ -271,20 +269,30 @@ def slot_of(found: CaseFile, system: str) -> str:
     return f"{found.view.case.case_id}:{system}:{position(found, system)}"
 
 
-def open_row(found: CaseFile, system: str, seen: str) -> RevocationRow:
-    """A system that can be decided about, as it was seen.
+def standing_of(row: RevocationRow, status: str) -> Standing:
+    """What a decision depends on, of a system and its case's status as they were read."""
+    return Standing(
+        begun=status != CaseStatus.SCHEDULED,
+        called_off=row.state == RevocationState.STOPPED or status == CaseStatus.RESCINDED,
+        settled=row.state == RevocationState.SETTLED,
+        by_hand=row.tier == Tier.MANUAL,
+        due_at=row.due_at,
+    )
+
+
+def open_row(found: CaseFile, system: str, seen: str, kind: DecisionKind) -> RevocationRow:
+    """A system about which ``kind`` can be decided, as it was seen.
 
     Raises:
         ConflictError: if it is settled, or somebody has decided since.
-        RefusedError: if the case has not begun, or was called off.
+        RefusedError: if it cannot be decided now.
     """
     row = row_of(found, system)
-    if found.view.case.status == CaseStatus.SCHEDULED:
-        raise RefusedError("the cutoff has not come yet: until then only the dates can be changed")
-    if row.state == RevocationState.STOPPED:
-        raise RefusedError("the case was called off")
-    if row.state == RevocationState.SETTLED:
+    bar = bar_to(kind, standing_of(row, found.view.case.status), now=datetime.now(UTC))
+    if bar is Bar.SETTLED:
         raise ConflictError(f"{system} is settled: {settled_words(found, row)}")
+    if bar is not None:
+        raise RefusedError(f"{system}: {bar}")
     if seen and seen != position(found, system):
         raise ConflictError(since_then(found, system))
     return row

@@ -20,12 +20,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from lockstep.contracts import names
-from lockstep.contracts.payloads import (
-    Decision,
-    DecisionKind,
-    DecisionResult,
-    TerminationChanged,
-)
+from lockstep.contracts.payloads import Decision, DecisionResult, TerminationChanged
 from lockstep.control.intake.events import (
     MOST_ACCOUNTS,
     MOST_NAMES,
@@ -45,6 +40,7 @@ from lockstep.control.refusals import RefusedError, UnansweredError
 from lockstep.control.runtime.payloads import StrangePayloadError
 from lockstep.control.runtime.stalled import tries_of
 from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import Termination, TerminationAction, TerminationKind

@@ -6,9 +6,9 @@ Only what was shown can be picked; what was shown and not picked is somebody els
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.asking import Asked, Wish, already_asked, ask
 from lockstep.control.cases.casework import (
     CaseDesk,
@@ -18,10 +18,11 @@ from lockstep.control.cases.casework import (
     position,
     row_of,
     since_then,
+    standing_of,
     text_of,
 )
 from lockstep.control.refusals import ConflictError, RefusedError
-from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
+from lockstep.domain.cases.decisions import Bar, DecisionKind, bar_to
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import ActKind
@@ -76,14 +77,15 @@ def pick_seen(found: CaseFile, system: str) -> str:
     return f"{position(found, system)}.{shown_as(shown)}" if shown else ""
 
 
-def can_pick(found: CaseFile, row: RevocationRow) -> bool:
-    """Whether a person may say whose accounts are."""
+def bar_to_pick(found: CaseFile, row: RevocationRow) -> Bar | None:
+    """Why nobody may say now whose accounts are; None where a person may."""
     case = found.view.case
-    is_begun = case.status in {CaseStatus.REVOKING, CaseStatus.CLOSED}
-    is_settled = row.state == RevocationState.SETTLED
-    gone = is_settled and case.unwatched_at is not None
-    shown = bool(found.candidates.get(row.system)) and found.subject is not None
-    return shown and is_begun and row.state != RevocationState.STOPPED and not gone
+    standing = replace(
+        standing_of(row, case.status),
+        in_doubt=bool(found.candidates.get(row.system)),
+        watched=case.unwatched_at is None,
+    )
+    return bar_to(DecisionKind.PICK, standing, now=datetime.now(UTC))
 
 
 def doubtful_row(found: CaseFile, system: str, seen: str) -> RevocationRow:
@@ -96,10 +98,8 @@ def doubtful_row(found: CaseFile, system: str, seen: str) -> RevocationRow:
     row = row_of(found, system)
     if not found.candidates.get(system):
         raise ConflictError(f"no account of {system} is in doubt: {since_then(found, system)}")
-    if found.view.case.unwatched_at is not None and row.state == RevocationState.SETTLED:
-        raise RefusedError("they are said to work here again: nothing is taken any more")
-    if not can_pick(found, row):
-        raise RefusedError("the cutoff has not come yet, or the case was called off")
+    if (bar := bar_to_pick(found, row)) is not None:
+        raise RefusedError(bar.value)
     if seen and seen != pick_seen(found, system):
         raise ConflictError(
             f"what is in doubt has changed since you looked: {since_then(found, system)}"

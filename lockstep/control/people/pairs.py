@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstep.contracts.payloads import DecisionKind
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Tier
 

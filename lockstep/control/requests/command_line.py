@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
-from lockstep.contracts.payloads import DecisionKind, DecisionResult
+from lockstep.contracts.payloads import DecisionResult
 from lockstep.control.cases.asking import Asked, already_asked
 from lockstep.control.cases.casework import CaseDesk, Choice, pending_of, row_of, text_of
 from lockstep.control.cases.dates import CaseDates
@@ -20,6 +20,7 @@ from lockstep.control.intake.events import Dates
 from lockstep.control.refusals import NotAllowedError, NotThereError, RefusedError
 from lockstep.control.requests.following import Followed, Following
 from lockstep.control.requests.second_person import SecondPerson
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import CLI_USER, Permission, Principal
 from lockstep.storage.board.file import CaseFile

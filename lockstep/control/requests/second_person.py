@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.asking import Asked, Wish, already_asked, ask, refuse_nobody
 from lockstep.control.cases.casework import (
     LONGEST_TEXT,
@@ -32,6 +31,7 @@ from lockstep.control.cases.words import state_words
 from lockstep.control.people.one_person import Author
 from lockstep.control.refusals import ConflictError, NotAllowedError, NotThereError, RefusedError
 from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Principal, Scope
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import (
@@ -71,7 +71,7 @@ class SecondPerson:
     ) -> Done | Asked:
         """Say that access was ended by hand: done at once, or when somebody else agrees."""
         found = await self._desk.find(me, case_id)
-        row = open_row(found, system, seen)
+        row = open_row(found, system, seen, DecisionKind.ATTEST)
         digest = upload.digest if upload else ""
         choice = Choice(DecisionKind.ATTEST, text_of(reason), digest)
         if self._desk.pairs.need_second(choice.kind, row.tier, has_artefact=upload is not None):
@@ -92,9 +92,9 @@ class SecondPerson:
     ) -> Asked:
         """Ask that a system may stay open until ``until``."""
         found = await self._desk.find(me, case_id)
-        row = open_row(found, system, seen)
+        row = open_row(found, system, seen, DecisionKind.WAIVE)
         choice = Choice(DecisionKind.WAIVE, text_of(reason), until=whole_ms(until))
-        _check_waiver(row, until)
+        _check_end(until)
         return await ask(self._desk, me, found, _wish(choice, row))
 
     async def approve(self, me: Principal, request_id: str, *, reason: str = "") -> Done:
@@ -301,21 +301,19 @@ def _fitting(found: CaseFile, request: RequestRow, asked: Mapping[str, Any]) -> 
         if shown_as(found.candidates[row.system]) != asked["shown"]:
             raise ConflictError("other accounts are in doubt by now: it must be asked anew")
     else:
-        row = open_row(found, request.system, "")
+        row = open_row(found, request.system, "", DecisionKind(request.kind))
     if row.opening != asked["opening"]:
         raise ConflictError(
             f"access came back to {row.system} since this was asked for: it must be asked anew"
         )
     if request.kind == DecisionKind.WAIVE:
         assert request.until is not None  # noqa: S101 - a waiver has an end
-        _check_waiver(row, request.until)
+        _check_end(request.until)
     return row
 
 
-def _check_waiver(row: RevocationRow, until: datetime) -> None:
+def _check_end(until: datetime) -> None:
     now = datetime.now(UTC)
-    if now >= row.due_at:
-        raise RefusedError("a waiver must come before the deadline: it has passed")
     if not now < until <= now + LONGEST_WAIVER:
         raise RefusedError(f"a waiver needs an end, {LONGEST_WAIVER.days} days ahead at most")
 

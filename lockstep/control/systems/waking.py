@@ -14,9 +14,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 
-from lockstep.contracts.payloads import Decision, DecisionKind
+from lockstep.contracts.payloads import Decision
 from lockstep.control.cases.desk import send_decision
 from lockstep.control.refusals import RefusedError, UnansweredError
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.systems.waking import PER_MINUTE
 from lockstep.storage.systems.outages import Outages
 from lockstep.storage.systems.waking import Waking, Wakings, WakingState

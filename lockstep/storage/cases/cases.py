@@ -17,11 +17,11 @@ from lockstep.contracts.payloads import (
     BeginState,
     CaseSoFar,
     DecisionInput,
-    DecisionKind,
     SystemTimes,
 )
 from lockstep.domain.cases.amendments import amended
 from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.cases.terminations import Termination, TerminationKind
 from lockstep.domain.policy import Policy

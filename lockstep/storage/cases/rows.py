@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, insert, update
 
-from lockstep.contracts.payloads import DecisionInput, DecisionKind
+from lockstep.contracts.payloads import DecisionInput
 from lockstep.domain.cases.clocks import whole_ms
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, EvidenceGrade, Outcome, RevocationState
 from lockstep.domain.cases.terminations import Termination
 from lockstep.domain.policy import Policy, SystemPolicy, Tier

@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
 from lockstep.control.packs.export import Requester, new_export_id
 from lockstep.control.packs.making import Progress
 from lockstep.control.packs.order import Order, OrderError
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.terminations import TerminationAction
 from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError

@@ -27,6 +27,7 @@ from lockstep.contracts import names
 from lockstep.contracts import payloads as p
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
 from lockstep.control.runtime.temporal import TemporalAddress, connect
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.embedded.temporal import TemporalDevServer, find_temporal_binary
@@ -189,7 +190,7 @@ async def test_a_namespace_that_they_delete_is_made_again(work: Casework, ring, 
 
 async def _closes(house: House, case: CaseRow) -> bool:
     """Whether a person is heard, who sends again what was not answered."""
-    decision = p.Decision(f"d-{time.monotonic_ns()}", p.DecisionKind.ATTEST, BADGE, "kim", "seen")
+    decision = p.Decision(f"d-{time.monotonic_ns()}", DecisionKind.ATTEST, BADGE, "kim", "seen")
     handle = house.client.get_workflow_handle(case.case_id)
     with contextlib.suppress(TemporalError, TimeoutError):
         async with asyncio.timeout(10):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.people.pairs import Pairs
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.policy import Tier
 from lockstep.settings.console import ConsoleTable

@@ -29,6 +29,7 @@ from lockstep.contracts import payloads as p
 from lockstep.control.runtime.start import CaseStarter
 from lockstep.control.runtime.sweep import Sweep
 from lockstep.control.runtime.temporal import TemporalAddress, connect
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.sweeping import Loss
@@ -128,7 +129,7 @@ class House:
         return False
 
     async def attest(self, case: CaseRow) -> None:
-        decision = p.Decision(f"d-{case.case_id}", p.DecisionKind.ATTEST, BADGE, "kim", "by phone")
+        decision = p.Decision(f"d-{case.case_id}", DecisionKind.ATTEST, BADGE, "kim", "by phone")
         await self.client.get_workflow_handle(case.case_id).execute_update(
             names.DECIDE, decision, id=decision.decision_id, result_type=p.DecisionResult
         )

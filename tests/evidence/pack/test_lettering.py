@@ -182,7 +182,7 @@ def test_no_letter_is_narrower_than_a_cut_line_assumes():
 def test_another_process_gives_the_same_bytes():
     """Neither hash seeds nor what was drawn before change a document of several fonts."""
     script = (
-        "import hashlib, sys; from tests.evidence import test_lettering as t;"
+        "import hashlib, sys; from tests.evidence.pack import test_lettering as t;"
         "[t.sheet_of(name) for name in list(t.NAMES.values())[:int(sys.argv[1])]];"
         "raw = t.sheet_of(*t.NAMES.values()) + t.timeline(t.NAMES['Polish'], t.NAMES['Greek']);"
         "sys.stdout.write(hashlib.sha256(raw).hexdigest())"

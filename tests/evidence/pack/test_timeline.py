@@ -81,7 +81,8 @@ def test_the_same_case_gives_the_same_bytes(name):
 def test_another_process_gives_the_same_bytes():
     """Neither hash seeds nor what was drawn before it change a document."""
     script = (
-        "import hashlib, sys; from tests.evidence import samples as s, test_timeline as t;"
+        "import hashlib, sys; from tests.evidence import samples as s;"
+        "from tests.evidence.pack import test_timeline as t;"
         "sys.stdout.write(hashlib.sha256(t.drawn(s.mixed())).hexdigest())"
     )
     made = {

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind, StillOpen
+from lockstep.contracts.payloads import Decision, DecisionInput, StillOpen
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.cases.closing import Closing

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.outcomes import CaseStatus, reckon
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.evidence.ledger.entries import Entry, EntryKind

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from lockstep.contracts.payloads import BeginState, DecisionKind
+from lockstep.contracts.payloads import BeginState
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.evidence.ledger.history import History, facts_document
 from lockstep.scorecard.facts import CaseFacts

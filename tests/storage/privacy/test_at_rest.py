@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.cases.outcomes import reckon
 from lockstep.domain.systems.access import (

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
 from lockstep.domain.cases.clocks import VendorClock
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.outcomes import reckon
 from lockstep.domain.systems.access import (

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockstep.cli.render import residual_words
-from lockstep.contracts.payloads import Decision, DecisionInput, DecisionKind
+from lockstep.contracts.payloads import Decision, DecisionInput
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.outcomes import Closing, reckon
 from lockstep.domain.systems.access import (

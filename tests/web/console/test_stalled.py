@@ -21,6 +21,7 @@ from lockstep.control.refusals import UnansweredError
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.stalled import EVERY, StalledWatch, ask
 from lockstep.domain.cases.cutoff import CutoffRule
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.notices import NoticeKind
 from lockstep.domain.rights import Role
 from lockstep.domain.stalled import TaskFault
@@ -168,7 +169,7 @@ async def test_a_decision_that_no_workflow_can_take_is_not_called_recorded(
         )
         with pytest.raises(UnansweredError, match="cannot go on") as unanswered:
             await desk.decide(
-                case_id, SYSTEM, p.DecisionKind.RETRY, Person("os:olivia", "it was mended")
+                case_id, SYSTEM, DecisionKind.RETRY, Person("os:olivia", "it was mended")
             )
         assert "not known whether it is recorded" in str(unanswered.value)
     await handle.terminate()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.casework import decision_id_of
 from lockstep.control.cases.words import asked_words, did, is_approval, picked_words, state_words
 from lockstep.control.refusals import RefusedError
 from lockstep.control.requests.second_person import opened
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.rights import CLI_USER
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.board.file import CaseFile, DecisionRow

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from lockstep.contracts.payloads import DecisionKind
-from lockstep.control.cases.casework import position
+from lockstep.control.cases.casework import position, standing_of
 from lockstep.control.cases.dates import assigned_at, dates_seen
-from lockstep.control.cases.picking import can_pick, pick_seen
+from lockstep.control.cases.picking import bar_to_pick, pick_seen
 from lockstep.control.cases.prolonging import Prolonging, prolongings
 from lockstep.control.cases.timeline import EntryLine, Mark, Told, entry_line, told
 from lockstep.control.cases.wording import (
@@ -26,9 +25,9 @@ from lockstep.control.cases.wording import (
 from lockstep.control.people.pairs import Pairs
 from lockstep.control.score.questions import to_moment, to_ms
 from lockstep.domain.cases.clocks import CaseTimes, SystemClock, case_times, time_to_revocation
+from lockstep.domain.cases.decisions import DecisionKind, bar_to
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.counting import counted
-from lockstep.domain.policy import Tier
 from lockstep.domain.rights import Principal
 from lockstep.evidence.ledger.fold import ACCOUNT_IN_DOUBT
 from lockstep.storage.board.file import CaseFile, FindingRow, Held, PlacedEntry, Stood
@@ -267,11 +266,12 @@ def _system(
     for kind, _ in stood.access:
         counts[kind] = counts.get(kind, 0) + 1
     begun = case.status in {CaseStatus.REVOKING, CaseStatus.CLOSED}
+    standing = standing_of(row, case.status)
     is_open = row.state not in {RevocationState.SETTLED, RevocationState.STOPPED}
     waits = next((item for item in asked if item.row.system == row.system and item.waits), None)
     sent = next((line for line in history if line.system == row.system and line.is_sent), None)
     off = row.revoked_at
-    can = begun and is_open and found.subject is not None
+    known = found.subject is not None
     return SystemView(
         row=row,
         told=lane,
@@ -304,10 +304,10 @@ def _system(
         doubt_since=_doubt_since(found, row),
         pick_seen=pick_seen(found, row.system),
         pick_in_pairs=pairs.need_second(DecisionKind.PICK, row.tier, has_artefact=False),
-        can_pick=can_pick(found, row),
-        can_decide=can,
-        can_retry=can and row.tier != Tier.MANUAL,
-        can_waive=can and row.due_at > now,
+        can_pick=known and bar_to_pick(found, row) is None,
+        can_decide=known and bar_to(DecisionKind.ATTEST, standing, now=now) is None,
+        can_retry=known and bar_to(DecisionKind.RETRY, standing, now=now) is None,
+        can_waive=known and bar_to(DecisionKind.WAIVE, standing, now=now) is None,
     )
 
 

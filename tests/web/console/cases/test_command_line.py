@@ -14,9 +14,9 @@ from lockstep.cli.cases import case as commands
 from lockstep.cli.cases import pick as picking
 from lockstep.cli.cases import requests
 from lockstep.cli.main import app
-from lockstep.contracts.payloads import DecisionKind
 from lockstep.control.cases.desk import Desk, Person
 from lockstep.control.refusals import RefusedError
+from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
