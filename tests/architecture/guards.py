@@ -89,6 +89,20 @@ A_PARTNER = (
 )
 AN_HR_USER = (
     Plant(
+        "a program reports whoever made it, under a key of a later sign-in",
+        "lockstep/control/hr/reporters.py",
+        "known[by.user_id].keys | more",
+        "known[by.user_id].keys",
+        "tests/web/test_api_events.py::test_a_token_reports_nobody_of_its_maker_either",
+    ),
+    Plant(
+        "single reports wait at a brake that a mass has left on",
+        "lockstep/domain/intake/brakes.py",
+        "single = self.is_local and (not few",
+        "single = False and (not few",
+        "tests/control/intake/test_brake.py::test_single_reports_pass_a_brake_that_a_mass_has_left_on",
+    ),
+    Plant(
         "somebody reports themselves by a key in another field",
         "lockstep/control/hr/reporters.py",
         "if own and own & indexes_as_any(self.ring, self.tenant, said.keys.keys):",
@@ -189,6 +203,20 @@ AN_HR_USER = (
 )
 AN_OPERATOR = (
     Plant(
+        "after a key was withdrawn, the others find nobody, and that is believed",
+        "lockstep/domain/systems/finding.py",
+        "return Absence.KEY_WITHDRAWN if withdrawn else Absence.PROVED",
+        "return Absence.PROVED",
+        "tests/activities/test_withdrawn_keys.py::test_absence_by_the_keys_that_are_left_settles_nothing",
+    ),
+    Plant(
+        "a case that was called off is closed",
+        "lockstep/storage/cases/closing.py",
+        "not in still_open and found[one.case_id].status in begun",
+        "not in still_open",
+        "tests/storage/cases/test_endings.py::test_what_was_called_off_does_not_close_though_nothing_is_open",
+    ),
+    Plant(
         "somebody agrees to their own pause",
         "lockstep/control/systems/pauses.py",
         "if me.is_nobodys or await self._one_person.is_same(me, author):",
@@ -247,6 +275,20 @@ AN_OPERATOR = (
 )
 AN_ADMINISTRATOR = (
     Plant(
+        "a token sees dismissals that its maker does not",
+        "lockstep/control/people/api_tokens.py",
+        "if beyond := sorted(wish.permissions - by.permissions):",
+        "if beyond := []:",
+        "tests/web/console/test_access.py::test_only_who_sees_dismissals_lets_a_token_see_them",
+    ),
+    Plant(
+        "a token of the settings outlives its owner's last day",
+        "lockstep/web/api/auth.py",
+        "if self.made is not None and await self.made.has_left(found):",
+        "if False:",
+        "tests/web/test_api_owners.py::test_a_token_of_the_settings_ends_with_its_owner",
+    ),
+    Plant(
         "a token of nobody is one of two people",
         "lockstep/control/cases/asking.py",
         "    if me.is_nobodys:\n",
@@ -276,6 +318,20 @@ AN_ADMINISTRATOR = (
     ),
 )
 WHOEVER_HAS_A_SERVER = (
+    Plant(
+        "the body of one event is passed off as another's",
+        "lockstep/storage/intake/inbox.py",
+        "def event_context(source: str, dedupe_key: str) -> bytes:\n",
+        'def event_context(source: str, dedupe_key: str) -> bytes:\n    dedupe_key = ""\n',
+        "tests/storage/intake/test_inbox.py::test_a_body_moved_to_another_row_does_not_open",
+    ),
+    Plant(
+        "an older state of the facts is put back whole",
+        "lockstep/storage/score/facts_proof.py",
+        "is_proved = mark.fingerprint == fingerprint and mark.size == size",
+        "is_proved = mark.fingerprint == fingerprint",
+        "tests/storage/score/test_facts_proof.py::test_an_older_state_put_back_whole_is_noticed",
+    ),
     Plant(
         "an event is altered on its way",
         "lockstep/web/hooks/signatures.py",
@@ -341,6 +397,13 @@ WHOEVER_HAS_A_SERVER = (
     ),
 )
 WHOEVER_MAKES_THE_PACK = (
+    Plant(
+        "the operator is their own witness",
+        "lockstep/evidence/verify/heads/steps.py",
+        "if witness.public in publics:",
+        "if False:",
+        "tests/evidence/test_verify_vouched.py::test_the_ledgers_own_key_is_no_witness",
+    ),
     Plant(
         "who is called off after the cutoff was never late",
         "lockstep/scorecard/counting.py",

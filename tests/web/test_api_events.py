@@ -188,9 +188,10 @@ async def test_a_token_reports_for_its_partners_and_never_its_owner(site, hr):  
 
 
 async def test_a_token_reports_nobody_of_its_maker_either(site, hr):  # noqa: F811
-    """Whoever made it has seen it; a key of theirs in another field is theirs too."""
+    """Whoever made it has seen it; a key in another field is theirs too, or a later sign-in's."""
     keys = [Key(KeyKind.EMAIL, EMAIL)]
-    maker = await site.sign_in(*Role, more=[Permission.SEND_EVENTS], keys=keys)
+    rights = {"more": [Permission.SEND_EVENTS], "subject": "maker"}
+    maker = await site.sign_in(*Role, keys=keys, **rights)
     wish = Wish("mine", roles=frozenset({Role.HR}), partners=None, lifetime=DAYS)
     desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
     text, _ = await desk.make(wish, by=maker.principal)
@@ -198,6 +199,9 @@ async def test_a_token_reports_nobody_of_its_maker_either(site, hr):  # noqa: F8
     for key, changes in (("one", {}), ("two", {"emails": [], "employee_number": EMAIL})):
         refused = await mine.report(key, **changes)
         assert refused.json()["problems"] == ["this is you: somebody else must report it"]
+    await site.sign_in(*Role, keys=[*keys, Key(KeyKind.USERNAME, "ana.new")], **rights)
+    refused = await mine.report("three", emails=[], employee_number="ana.new")
+    assert refused.json()["problems"] == ["this is you: somebody else must report it"]
     await hr.dispatch()
     assert await cases(hr) == []
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from lockstep.domain.cases.leavers import Key, KeyKind
+from lockstep.control.people.bars import Bars
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Role
+from tests.support.casework import TENANT
 from tests.web.console.conftest import site  # noqa: F401 - a fixture
 from tests.web.console.ward import DOOR, act, request_of, soon, ward_settings, write_tokens
 from tests.web.test_api_acts import (  # noqa: F401 - a fixture
@@ -97,3 +100,23 @@ async def test_a_person_and_their_token_are_one_person(ward):  # noqa: F811
     one = f"/api/requests/{await request_of(ward, case)}/approve"
     approving = await caller(ward, "kim-approves")
     assert (await approving.post(one)).status_code == 403
+
+
+async def test_a_token_of_the_settings_ends_with_its_owner(ward):  # noqa: F811
+    """From their cutoff on it is no token any more, under any of their keys; others' go on."""
+    kim, nobody = await caller(ward, "kim-asks"), await caller(ward, "nobody-asks")
+    other = await ward.open("W-8", due=timedelta(hours=1))
+    path = f"/api/cases/{other.case_id}/comment"
+    assert (await kim.post(path, text="x")).status_code == 200
+    keys = (Key(KeyKind.WORKER_ID, "W-7"), Key(KeyKind.EMAIL, "kim.ong@example.com"))
+    gone = await ward.open("W-7", keys=LeaverKeys(keys))
+    await ward.until(gone, DOOR, "settled")
+
+    refused = await kim.post(path, text="y")
+    assert (refused.status_code, refused.json()["error"]) == (401, "token_needed")
+    assert (await nobody.post(path, text="z")).status_code == 200
+
+    admin = await ward.site.sign_in(Role.ADMIN)
+    bars = Bars(ward.work.engine, ward.work.ring, tenant=TENANT)
+    assert await bars.lift(gone.case_id, reason="hired again", by=admin.principal)
+    assert (await kim.post(path, text="y")).status_code == 200

@@ -129,6 +129,13 @@ class ApiTokenDesk:
         await self._tokens.touch(found[0])
         return _principal(found[0])
 
+    async def has_left(self, holder: Principal) -> bool:
+        """Whether whoever holds a token of the settings is a leaver past their cutoff.
+
+        Of a token that was made here `find` asks the same.
+        """
+        return bool(holder.own_keys) and await self._tokens.is_barred(holder.own_keys)
+
 
 def givable(by: Principal) -> frozenset[Permission]:
     """What ``by`` may give a token: what they may do themselves, as far as any token may."""

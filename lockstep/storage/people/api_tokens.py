@@ -90,6 +90,11 @@ class ApiTokens:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else (_row(row), bytes(row.digest))
 
+    async def is_barred(self, indexes: Collection[bytes]) -> bool:
+        """Whether one of these keys belongs to a leaver past their cutoff."""
+        async with self._engine.connect() as connection:
+            return bool(await connection.scalar(select(_barred(indexes))))
+
     async def touch(self, row: ApiTokenRow) -> None:
         """Remember that a token was used just now, to the minute."""
         now = datetime.now(UTC)

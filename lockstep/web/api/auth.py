@@ -145,16 +145,25 @@ class Gate:
         """
         if not hasattr(request.state, "asker"):
             given = bearer(request.headers.get("authorization"))
-            found = self.tokens.find(given) if given else None
-            if found is None and given and self.made is not None:
-                found = await self.made.find(given)
-            if found is None:
-                log.warning("api_denied", status=401, source="unknown")
-                raise Problem(401, "token_needed", headers={"WWW-Authenticate": "Bearer"})
-            self._admit(found.user_id)
-            request.state.asker = found
+            request.state.asker = await self._find(given)
         asker: Principal = request.state.asker
         return asker
+
+    async def _find(self, given: str) -> Principal:
+        found = self.tokens.find(given) if given else None
+        if found is not None:
+            self._admit(found.user_id)
+            if self.made is not None and await self.made.has_left(found):
+                log.warning("api_denied", status=401, source=found.user_id)
+                raise _token_needed()
+            return found
+        if given and self.made is not None:
+            found = await self.made.find(given)
+        if found is None:
+            log.warning("api_denied", status=401, source="unknown")
+            raise _token_needed()
+        self._admit(found.user_id)
+        return found
 
     async def every_partner(self, request: Request) -> Principal:
         """Who asks for figures of all partners at once, and may.
@@ -186,6 +195,10 @@ class Gate:
     def _admit(self, name: str) -> None:
         if wait := self._allowances.wait(name):
             raise Problem(429, "too_many_requests", headers={"Retry-After": str(wait)})
+
+
+def _token_needed() -> Problem:
+    return Problem(401, "token_needed", headers={"WWW-Authenticate": "Bearer"})
 
 
 async def bounded_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:

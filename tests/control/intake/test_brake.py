@@ -238,6 +238,22 @@ async def test_our_own_people_are_held_only_in_a_mass(hall):
     assert await hall.states() == {"done": 3, "held": 3}
 
 
+async def test_single_reports_pass_a_brake_that_a_mass_has_left_on(hall):
+    """An hour later, before anybody has decided: the mass waits on, a few more do not."""
+    for number in range(6):
+        await hall.send(f"W-{number}", source=LOCAL_SOURCE, actor="os:kim")
+    await hall.dispatch()
+    before = text("update cases set opened_at = opened_at - interval '2 hours'")
+    async with hall.work.engine.begin() as connection:
+        await connection.execute(before)
+    hall.dispatcher = hall.another_worker()
+    for number in range(6, 9):
+        await hall.send(f"W-{number}", source=LOCAL_SOURCE, actor="os:kim")
+    await hall.dispatch()
+
+    assert await hall.states() == {"done": 3 + 2, "held": 3 + 1}
+
+
 async def test_released_events_open_cases_and_are_not_held_again(hall):
     """A release is the approver's word: what was held opens at once, and the count begins anew."""
     await hall.mass(10)

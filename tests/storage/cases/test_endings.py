@@ -13,7 +13,7 @@ from lockstep.contracts.payloads import Decision, DecisionInput, StillOpen
 from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.evidence.ledger.entries import Entry, EntryKind
-from lockstep.storage.cases.closing import Closing
+from lockstep.storage.cases.closing import Closed, Closing
 from tests.support.casework import OTHER, SYSTEM, leaver_keys, revised, termination
 
 ARTEFACT = hashlib.sha256(b"a photo of the shredded badge").hexdigest()
@@ -192,6 +192,16 @@ async def test_a_case_that_was_called_off_does_not_close(work):
         SYSTEM,
         OTHER,
     ]
+    assert (await work.case(case.case_id))["status"] == "rescinded"
+
+
+async def test_what_was_called_off_does_not_close_though_nothing_is_open(work):
+    """Not even where policy requires no system: nobody's access had to end."""
+    case = await work.open(due=timedelta(hours=1))
+    await work.cases.rescind(case, termination(revision=2))
+    async with work.engine.begin() as connection:
+        await connection.execute(text("update revocations set required = false"))
+    assert await work.cases.close(Closing(case.case_id, 1)) == Closed()
     assert (await work.case(case.case_id))["status"] == "rescinded"
 
 

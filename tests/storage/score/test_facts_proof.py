@@ -176,11 +176,14 @@ async def test_the_mark_cannot_be_made_by_the_database(work, book, sequencer, cl
 async def test_an_older_state_put_back_whole_is_noticed(work, book, sequencer, clock):
     """Facts and mark of yesterday fit each other, and not the ledger of today."""
     [mark] = book.ask("select size, fingerprint, proved_at, seal from facts_mark")
-    await work.open(termination("W-later"))
+    later = await work.open(termination("W-later"))
     settle(sequencer)
     with book.link() as link:
         query = b"update facts_mark set size = %s, fingerprint = %s, proved_at = %s, seal = %s"
         link.execute(query, mark)
+    assert (await state(work)).is_proved is False
+    with book.link(superuser=True) as link:
+        link.execute(b"delete from case_facts where case_id = %s", (later.case_id,))
     assert (await state(work)).is_proved is False
 
 

@@ -238,6 +238,9 @@ def test_no_token_is_a_second_person():
 
 async def test_only_who_sees_dismissals_lets_a_token_see_them(site):
     """Nobody gives what they do not have."""
+    plain = await site.sign_in(Role.ADMIN)
+    refused = await plain.post(f"{HOME}/tokens", wish(permission="sealed"))
+    assert (refused.status_code, "what you have" in text_of(refused)) == (422, True)
     trusted = await site.sign_in(Role.ADMIN, more=[Permission.SEALED])
     await make(trusted, permission="sealed")
 

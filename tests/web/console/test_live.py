@@ -154,6 +154,16 @@ async def test_of_what_is_out_of_scope_a_page_gets_no_sign(site, work, server):
         await of_plain.told("changed")
         await of_mine.told("changed")
 
+        for each in (sees, of_other, of_plain, of_mine):
+            each.events.clear()
+        about_me = LeaverKeys((Key(KeyKind.EMAIL, EMAIL),))
+        await work.open(termination("W-3", keys=about_me), due=HOUR)
+        await of_plain.told("changed")
+        mine, others = of_mine.beats, of_other.beats
+        await of_mine.until(lambda: of_mine.beats > mine + 1)
+        await of_other.until(lambda: of_other.beats > others + 1)
+        assert of_other.events == of_mine.events == []
+
 
 async def test_a_page_of_one_case_is_told_of_that_one_only(site, work, server):
     """`?case=` narrows to it; of a case out of scope it tells nothing either."""
