@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from lockstep.domain.systems.pace import (
+    HORIZON_S,
     Ask,
     Budget,
     Lease,
@@ -40,6 +41,8 @@ _LEARNT_ROOM: Final = 4.0
 """What is learnt from a bare refusal is forgotten once so many times its pace went well."""
 _FEW: Final = 5
 """Refusals that teach no pace where nobody stated a limit."""
+_MOST_LAPSED: Final = 3
+"""Turns that lapse in a row because they came too late; a busy process would have none at all."""
 _NEWS: Final = 20
 
 
@@ -118,9 +121,11 @@ class Line:
         self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._turns: deque[float] = deque()
-        self._busy = 0
+        self._calling: list[Urgency] = []
+        self._call_s = 0.0
         self._seats: int | None = None
         self._late_s = 0.0
+        self._lapsed = 0
         self._spacing = limit.spacing() if limit else 0.0
         self._blocked_until = 0.0
         self._news: list[tuple[float, Told]] = []
@@ -149,10 +154,13 @@ class Line:
     @contextlib.asynccontextmanager
     async def turn(self, urgency: Urgency, *, until: float | None = None) -> AsyncIterator[None]:
         await self._enter(urgency, until)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             yield
         finally:
-            self._busy -= 1
+            self._call_s += (loop.time() - began - self._call_s) / 8
+            self._calling.remove(urgency)
             self._hand_out()
 
     def wait_s(self, calls: int, urgency: Urgency) -> float:
@@ -218,7 +226,7 @@ class Line:
                 raise NoTurnError(_span(self.wait_s(1, urgency))) from None
         except asyncio.CancelledError:
             if _is_given(turn):
-                self._busy -= 1
+                self._calling.remove(urgency)
                 self._turns.appendleft(loop.time())
                 self._hand_out()
             raise
@@ -245,7 +253,7 @@ class Line:
     def _is_needed(self) -> bool:
         self._waiting = [one for one in self._waiting if not one[2].done()]
         heapq.heapify(self._waiting)
-        return bool(self._waiting or self._news or (self._seats and self._busy))
+        return bool(self._waiting or self._news or (self._seats and self._calling))
 
     async def _leased(self) -> float:
         """Lease once; return when to ask again."""
@@ -257,13 +265,14 @@ class Line:
         news, self._news = self._news, []
         late, self._late_s = self._late_s, 0.0
         told = tuple((asked_at - sent_at, one) for sent_at, one in news)
-        ask = Ask(self._unserved(), self._busy, late, told)
+        soon = tuple(sorted(self._calling)[:MOST_ASKED]) if self._call_s < HORIZON_S else ()
+        ask = Ask(self._unserved(), len(self._calling), soon, late, told)
         try:
             given = await self._budget.lease(limit, ask)
         except LeaseError:
             self._news = [*news, *self._news]
             if self._seats is not None:
-                self._seats = self._busy  # nothing new until it can be said
+                self._seats = len(self._calling)  # nothing new until it can be said
             return _AGAIN_S
         began = (asked_at + loop.time()) / 2
         self._blocked_until = max(self._blocked_until, began + given.blocked_s)
@@ -293,30 +302,33 @@ class Line:
             self._alarm.cancel()
             self._alarm = None
         if self.limit and not self.limit.calls and self._seats:
-            while (turn := self._next_waiting()) is not None:  # a seat is all that is needed
-                self._busy += 1
-                turn.set_result(None)
+            while self._let_in():  # a seat is all that is needed
+                pass
         margin = self.limit.margin if self.limit else _AGAIN_S
         while self._turns and (late := loop.time() - self._turns[0]) >= 0:
-            if late > max(margin, self._spacing):
+            is_late = late > margin
+            if is_late and (self._lapsed < _MOST_LAPSED or not self._waiting):
                 self._turns.popleft()
+                self._lapsed += bool(self._waiting)
                 continue
-            turn = self._next_waiting()
-            if turn is None:
+            if not self._let_in():
                 return  # kept a little, for whoever comes or leaves next
             self._turns.popleft()
-            self._late_s += late if late > margin / 2 else 0.0
-            self._busy += 1
-            turn.set_result(None)
+            self._late_s += late if is_late else 0.0
+            self._lapsed = 0
         if self._turns:
             self._alarm = loop.call_at(self._turns[0], self._hand_out)
 
-    def _next_waiting(self) -> asyncio.Future[None] | None:
+    def _let_in(self) -> bool:
+        """Let the most urgent call; False where nobody waits, or no seat is free."""
         while self._waiting and self._waiting[0][2].done():
             heapq.heappop(self._waiting)
-        if not self._waiting or (self._seats is not None and self._busy >= self._seats):
-            return None
-        return heapq.heappop(self._waiting)[2]
+        if not self._waiting or (self._seats is not None and len(self._calling) >= self._seats):
+            return False
+        urgency, _, turn = heapq.heappop(self._waiting)
+        self._calling.append(urgency)
+        turn.set_result(None)
+        return True
 
 
 def limit_of(documented: Limit | None, settings: Mapping[str, object]) -> Limit | None:

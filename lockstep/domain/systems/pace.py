@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
 
-_MARGIN_S = 0.06
+_MARGIN_S = 0.08
 _MARGIN_SHARE = 0.02
 """How unevenly our calls may arrive at the vendor without more of them falling into one window."""
 _BURST_SHARE = 0.08
@@ -268,6 +268,7 @@ class Ask:
     Args:
         waiting: the urgency of each call that waits, the most urgent first.
         busy: calls under way.
+        soon: the urgency of those of them that will be followed by another before long.
         late_s: by how much turns were used late since the last time: the next ones come later.
         told: what answers said of the limit since, each with its age in seconds: of a refusal,
             how long ago the call was sent.
@@ -275,6 +276,7 @@ class Ask:
 
     waiting: tuple[Urgency, ...] = ()
     busy: int = 0
+    soon: tuple[Urgency, ...] = ()
     late_s: float = 0.0
     told: tuple[tuple[float, Told], ...] = ()
 
@@ -300,7 +302,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What another process last asked for and did not get, and the calls it may have under way."""
+    """What another process last asked for and did not get, or will soon ask for again.
+
+    ``seats``: the calls that it may have under way.
+    """
 
     waiting: tuple[Urgency, ...] = ()
     seats: int = 0

@@ -6,7 +6,7 @@ transaction, however many calls it serves, and what is not used lapses by itself
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -108,7 +108,8 @@ class PaceLeases:
         live.pop(self._asker, None)
         others = {name: _others(its, now) for name, its in live.items()}
         budget, given = lease(Budget(**row.state), limit, ask, others, now)
-        mine = _row(ask.waiting[len(given.turns) :], given.seats or 0, now)
+        still = sorted((*ask.waiting[len(given.turns) :], *ask.soon))
+        mine = _row(still, given.seats or 0, now)
         values: dict[str, object] = {
             "state": asdict(budget),
             "askers": {**live, self._asker: mine} if mine else live,
@@ -137,7 +138,7 @@ def _others(its: Mapping[str, Any], now: float) -> Others:
     return Others(waiting, int(its["seats"]))
 
 
-def _row(waiting: tuple[Urgency, ...], seats: int, now: float) -> dict[str, object] | None:
+def _row(waiting: Sequence[Urgency], seats: int, now: float) -> dict[str, object] | None:
     if not waiting and not seats:
         return None
     return {
