@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -42,14 +41,13 @@ MOST_CHOSEN = 500
 PAGE = 50
 FRESH_S = 1.0
 _TRIES = 3
-_IN_CONSOLE = re.compile(r"\((u[a-z2-7]{12})\)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event that would open a case. ``actor``: who of our own people reported it.
+    """An event that would open a case. ``actor``: who reported it, as it is told.
 
-    ``reporter``: the same by id.
+    ``reporter``: which of our own people, by id; `CLI_USER` where nobody has proved who it is.
     """
 
     inbox_id: int
@@ -63,6 +61,11 @@ class Arrival:
         """With what it is counted."""
         source = self.termination.source
         return Channel(source, self.reporter if source == LOCAL_SOURCE else "")
+
+    @property
+    def person(self) -> str:
+        """Who must not decide about it: by id where one is known, for a name may change."""
+        return self.actor if self.reporter in {"", CLI_USER} else self.reporter
 
 
 class Brake:
@@ -146,14 +149,8 @@ class Brake:
             kind=said.kind,
             cutoff_at=arrival.cutoff,
             key_indexes=key_indexes(self._ring, said.tenant, said.keys.keys),
-            actor=_person(arrival.actor),
+            actor=arrival.person,
         )
-
-
-def _person(actor: str) -> str:
-    """The user id of whoever reported in the console: their name may change."""
-    found = _IN_CONSOLE.search(actor)
-    return found[1] if found else actor
 
 
 @dataclass(frozen=True, slots=True)

@@ -390,9 +390,14 @@ async def test_of_two_approvers_one_wins_and_the_other_is_told(hall):
 
 
 async def test_nobody_decides_about_their_own_reports(hall):
-    """Whoever reported an event is not its second person; the attempt is on record."""
+    """Who reported an event is not its second person, whatever they call themselves; on record."""
     for number in range(6):
-        await hall.send(f"W-{number}", source=LOCAL_SOURCE, actor="Ana Former-Name (uaaaabbbbcccc)")
+        await hall.send(
+            f"W-{number}",
+            source=LOCAL_SOURCE,
+            actor="Ana Former-Name (uzzzzzzzzzzzz)",
+            reporter="uaaaabbbbcccc",
+        )
     await hall.dispatch()
     view = await hall.the_brake()
     with pytest.raises(RefusedError, match="you have reported"):
