@@ -17,7 +17,8 @@ import httpx
 import tenacity
 
 from connectors.base import OUR_PACE, ConnectorFault, Transcript
-from connectors.kit.limits import RESETS, is_throttling, plain_wait, reset_wait, told_of
+from connectors.kit.faults import FaultRow, ReallyOk, category_of
+from connectors.kit.limits import RESETS, plain_wait, reset_wait, told_of
 from connectors.kit.pace import OPEN, NoTurnError, Pacer
 from connectors.transport import vendor_transport
 from lockstep.domain.cases.clocks import answer_time
@@ -30,14 +31,6 @@ _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
 _SENT_AT = "lockstep_sent_at"
-
-_BY_STATUS: dict[int, FaultCategory] = {
-    401: FaultCategory.CREDENTIALS_REJECTED,
-    403: FaultCategory.PERMISSION_MISSING,
-    408: FaultCategory.TIMEOUT,
-    425: FaultCategory.VENDOR_ERROR,
-    429: FaultCategory.RATE_LIMITED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +61,16 @@ class Dialect:
         request_id_headers: headers that carry the vendor's request id, best first.
         error_code: path of keys to the machine-readable error code in an error body.
         reset_epoch_header: header with the UTC epoch second at which a rate limit ends.
-        permission_codes: error codes that mean a missing permission whatever the status.
-        protected_codes: error codes that mean a last-owner guard.
+        faults: what its refusals mean beyond what their status says.
+        ok: where a body says whether the call succeeded, of a vendor that answers 200 to all.
     """
 
     connector: str
     request_id_headers: tuple[str, ...] = ("x-request-id",)
     error_code: tuple[str, ...] = ("error",)
     reset_epoch_header: str | None = None
-    permission_codes: frozenset[str] = frozenset()
-    protected_codes: frozenset[str] = frozenset()
+    faults: tuple[FaultRow, ...] = ()
+    ok: ReallyOk | None = None
 
 
 def require_safe_url(url: str, *, option: str = "base_url") -> str:
@@ -193,7 +186,8 @@ class VendorHttp:
         if len(raw) > most:
             raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, TOO_LARGE)
         data = self._parse(operation, response, raw)
-        if response.status_code in expect:
+        ok = self._dialect.ok
+        if response.status_code in expect and (ok is None or ok.holds(data)):
             return Answer(response.status_code, response.headers, data, exchange)
         raise self._refusal(operation, response, data, exchange)
 
@@ -348,20 +342,8 @@ class VendorHttp:
     ) -> ConnectorFault:
         code = self._error_code(data)
         status = response.status_code
-        if code in self._dialect.protected_codes:
-            category = FaultCategory.PROTECTED_ACCOUNT
-        elif code in self._dialect.permission_codes:
-            category = FaultCategory.PERMISSION_MISSING
-        elif status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            category = FaultCategory.VENDOR_ERROR
-        else:
-            category = _BY_STATUS.get(status, FaultCategory.UNEXPECTED_ANSWER)
         dialect, now = self._dialect, datetime.now(UTC)
-        if status == httpx.codes.FORBIDDEN and category is _BY_STATUS[status]:
-            throttles = code not in self._dialect.permission_codes and is_throttling(
-                response.headers, now
-            )
-            category = FaultCategory.RATE_LIMITED if throttles else category
+        category = category_of(dialect.faults, status, code, response.headers, now)
         limited = category is FaultCategory.RATE_LIMITED
         if not limited:
             # Okta names the end of its window on every answer; only a limit has to wait for it.

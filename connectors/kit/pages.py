@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from connectors.http import Answer
+from connectors.kit.paths import Path, at
 
 Item = dict[str, Any]
 Params = Mapping[str, str | int]
 Ask = Callable[[Params], Awaitable[Answer]]
-Path = tuple[str, ...]
 
 MOST_PAGES: Final = 50
 NO_LIST: Final = "no_list"
@@ -245,13 +245,6 @@ class Walk:
 def is_usual_cut(size: int) -> bool:
     """Whether a page of this size may have been cut: vendors cut at round sizes."""
     return size > 0 and (size % 10 == 0 or size % 25 == 0)
-
-
-def at(data: object, path: Path) -> Any:
-    """What stands at this path of a body; None where nothing does."""
-    for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
 
 
 def _names(ref: object) -> bool:

@@ -7,7 +7,8 @@ from connectors.http import vendor_instant
 from connectors.kit.calls import NO_ONE, Api, Words, fill
 from connectors.kit.instants import told_instant
 from connectors.kit.options import Values
-from connectors.kit.pages import Item, Path, at
+from connectors.kit.pages import Item
+from connectors.kit.paths import Path, at
 from connectors.kit.residuals import shown
 from connectors.kit.spec import Door, RestSpec
 from lockstep.domain.cases.leavers import Key, KeyKind

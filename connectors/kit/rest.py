@@ -16,7 +16,8 @@ from connectors.kit.calls import NO_ONE, Api, Words, actions
 from connectors.kit.holdings import Held, Holdings
 from connectors.kit.locating import Locator
 from connectors.kit.options import read_options
-from connectors.kit.pages import Item, at
+from connectors.kit.pages import Item
+from connectors.kit.paths import at
 from connectors.kit.records import Records
 from connectors.kit.residuals import shown
 from connectors.kit.searching import Searching

@@ -10,7 +10,8 @@ from connectors.kit.auth import Auth, SignedIn
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding
 from connectors.kit.options import Option, Values
-from connectors.kit.pages import Item, Path
+from connectors.kit.pages import Item
+from connectors.kit.paths import Path
 from connectors.kit.residuals import Outlives
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.access import Category, Problem, Proof

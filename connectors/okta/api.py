@@ -17,6 +17,7 @@ import httpx
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect, VendorHttp
+from connectors.kit.faults import FaultRow
 from connectors.okta.faults import KIND, fault_of, unexpected
 from connectors.okta.lists import (
     LISTINGS,
@@ -31,12 +32,20 @@ from connectors.okta.user import OktaUser, read_user
 from lockstep.domain.systems.access import AccessKind
 from lockstep.domain.systems.faults import FaultCategory
 
+_ODD, _PROTECTED = FaultCategory.UNEXPECTED_ANSWER, FaultCategory.PROTECTED_ACCOUNT
 DIALECT = Dialect(
     connector=KIND,
     request_id_headers=("x-okta-request-id",),
     error_code=("errorCode",),
     reset_epoch_header="x-rate-limit-reset",
-    permission_codes=frozenset({"E0000006"}),
+    faults=(
+        FaultRow(FaultCategory.PERMISSION_MISSING, codes=frozenset({"E0000006"})),
+        # "Not allowed in the user's current status".
+        FaultRow(_ODD, codes=frozenset({"E0000038"}), statuses=frozenset({403})),
+        # "A precondition of the endpoint is violated", 400 elsewhere: with 403 we read it as the
+        # guard of the last super administrator. Okta's own wording of that guard is not public.
+        FaultRow(_PROTECTED, codes=frozenset({"E0000001"}), statuses=frozenset({403})),
+    ),
 )
 
 SEARCH = "users.search"
@@ -55,13 +64,6 @@ _Item = tuple[dict[str, Any], Answer]
 _OK = 200
 _NOT_FOUND = 404
 _NOT_FOUND_CODES = frozenset({"E0000007", "E0000008"})
-_FORBIDDEN = {
-    # "Not allowed in the user's current status".
-    "E0000038": FaultCategory.UNEXPECTED_ANSWER,
-    # "A precondition of the endpoint is violated", 400 elsewhere: with 403 we read it as the guard
-    # of the last super administrator. Okta's own wording of that guard is not public.
-    "E0000001": FaultCategory.PROTECTED_ACCOUNT,
-}
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 
 
@@ -355,15 +357,13 @@ class OktaApi:
 
 
 def _explained(fault: ConnectorFault, needs: str) -> ConnectorFault:
-    """Say what a 403 means: not every one of Okta's is about permissions."""
-    code = fault.code.rpartition(".")[2]
-    category = _FORBIDDEN.get(code, fault.category)
+    """Name the permission that a refusal is about."""
     return ConnectorFault(
-        category,
+        fault.category,
         connector=KIND,
         operation=fault.operation,
         code=fault.code,
-        missing=needs if category is FaultCategory.PERMISSION_MISSING else None,
+        missing=needs,
         request_id=fault.request_id,
     )
 

@@ -21,6 +21,7 @@ from connectors.http import (
     require_safe_url,
     retry_after,
 )
+from connectors.kit.faults import FaultRow
 from lockstep.domain.systems.faults import FaultCategory
 
 SECRET = "s3cr3t-of-the-test"
@@ -29,8 +30,10 @@ DIALECT = Dialect(
     "vendor",
     error_code=("error", "code"),
     reset_epoch_header="x-reset",
-    permission_codes=frozenset({"needs_scope"}),
-    protected_codes=frozenset({"last_owner"}),
+    faults=(
+        FaultRow(FaultCategory.PERMISSION_MISSING, codes=frozenset({"needs_scope"})),
+        FaultRow(FaultCategory.PROTECTED_ACCOUNT, codes=frozenset({"last_owner"})),
+    ),
 )
 Handler = Callable[[httpx.Request], httpx.Response]
 

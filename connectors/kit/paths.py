@@ -1,0 +1,14 @@
+"""What stands at a path of a vendor's answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Path = tuple[str, ...]
+
+
+def at(data: object, path: Path) -> Any:
+    """The value at this path of a body; None where nothing stands."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
