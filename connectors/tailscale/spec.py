@@ -30,7 +30,7 @@ from lockstep.domain.systems.access import AccessKind, Category
 
 KIND = "tailscale"
 
-_BASE_URL = options.address("base_url", "API address", default="https://api.tailscale.com/api/v2")
+_BASE = options.address("base_url", "API address", default="https://api.tailscale.com/api/v2")
 _TAILNET = options.text("tailnet", "tailnet; - is the credential's own", default="-", empty="-")
 _DISABLE = options.choice(
     "disable", "suspend keeps the user for a restore, delete does not", ("suspend", "delete")
@@ -46,8 +46,8 @@ _NETMAP_BOUND = options.bound(
     " Tailscale states none",
 )
 _API_KEY = options.secret("api_key", "API access token (tskey-api-)")
-_CLIENT_ID = options.secret("client_id", "id of a trust credential")
-_CLIENT_SECRET = options.secret("client_secret", "secret of a trust credential")
+_CLIENT = options.secret("client_id", "id of a trust credential")
+_SECRET = options.secret("client_secret", "secret of a trust credential")
 
 # What revoking needs: the scopes of the three areas of the API.
 _SCOPES = _USERS, _DEVICES_CORE, _AUTH_KEYS = ("users", "devices:core", "auth_keys")
@@ -108,18 +108,9 @@ SPEC = RestSpec(
     kind=KIND,
     title="Tailscale",
     category=Category.VPN,
-    options=(
-        _BASE_URL,
-        _TAILNET,
-        _DISABLE,
-        _DEVICES,
-        _NETMAP_BOUND,
-        _API_KEY,
-        _CLIENT_ID,
-        _CLIENT_SECRET,
-    ),
-    base_url=_BASE_URL,
-    auth=(bearer(_API_KEY), ClientCredentials(_CLIENT_ID, _CLIENT_SECRET)),
+    options=(_BASE, _TAILNET, _DISABLE, _DEVICES, _NETMAP_BOUND, _API_KEY, _CLIENT, _SECRET),
+    base_url=_BASE,
+    auth=(bearer(_API_KEY), ClientCredentials(_CLIENT, _SECRET)),
     # Tailscale refuses with prose only ({"message": ...}), which may hold a name: a path that
     # matches nothing keeps all of it out of our fault codes.
     wire=Wire(Dialect(KIND, error_code=("",)), effect_ok=frozenset({200, 204})),

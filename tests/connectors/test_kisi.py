@@ -16,7 +16,7 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.kisi.spec import MANIFEST, SPEC
 from connectors.kit.rest import RestConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.systems.access import Access, AccessKind, Account, Observation, Proof
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness_kisi import SYSTEM, KisiHarness, harness
 from tests.connectors.revoking import revoke
@@ -51,16 +51,6 @@ TRANSCRIBED = (
     ),
     Operation("DELETE /team_memberships/{id}"),  # deleteTeamMembership
 )
-TINY_SPEC = """
-openapi: 3.1.0
-info: {title: synthetic, version: "1"}
-servers: [{url: https://api.kisi.io}]
-paths:
-  /logins:
-    get:
-      parameters: [{name: user_id, in: query, schema: {type: [integer, string]}}]
-      responses: {"200": {description: ok}}
-"""
 Answering = Callable[[httpx.Request], httpx.Response]
 
 
@@ -111,35 +101,6 @@ async def test_every_call_is_one_that_the_vendor_documents(kisi: KisiHarness) ->
         verdict = judge(wire.heard, Path(spec), host="https://api.kisi.io")
         assert verdict.errors == []
         assert verdict.checked
-
-
-async def test_the_transcription_check_can_fail() -> None:
-    """A deprecated filter, a missing owner and a wrong body are each noticed."""
-    wire = Recorder(httpx.MockTransport(lambda _: httpx.Response(200)))
-    async with httpx.AsyncClient(transport=wire, base_url="https://kisi.test") as client:
-        await client.get("/role_assignments", params={"user_id": 7})
-        await client.get("/role_assignments", params={"assignee_id": 7})
-        await client.get("/logins")
-        await client.patch("/users/7", json={"user": {"access_enabled": True}})
-        await client.delete("/members/7")
-
-    assert len(undocumented(wire.heard, TRANSCRIBED)) == len(wire.heard) == 5
-
-
-async def test_the_specification_check_can_fail(tmp_path: Path) -> None:
-    """A status that the specification does not have is an error; what it lacks is set apart."""
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(TINY_SPEC)
-    statuses = iter((200, 204, 200))
-    wire = Recorder(httpx.MockTransport(lambda _: httpx.Response(next(statuses), json=[])))
-    async with httpx.AsyncClient(transport=wire, base_url="https://api.kisi.io") as client:
-        for path in ("/logins", "/logins", "/elsewhere"):
-            await client.get(path, params={"user_id": 7})
-    verdict = judge(wire.heard, spec, host="https://api.kisi.io")
-
-    assert verdict.checked == ["GET /logins -> 200"]
-    assert len(verdict.errors) == 1
-    assert verdict.beside == ["GET /elsewhere"]
 
 
 async def whole_revocation(kisi: KisiHarness, wire: httpx.AsyncBaseTransport) -> None:
@@ -206,38 +167,6 @@ async def test_a_repetition_after_a_crash_acts_on_the_rest_only(kisi: KisiHarnes
     assert set(calls) == {"GET"}
 
 
-@pytest.mark.parametrize(
-    ("area", "missing"),
-    [("users", "users_write"), ("card_assignments", "card_assignments_write")],
-)
-async def test_a_missing_permission_is_named(kisi: KisiHarness, area: str, missing: str) -> None:
-    """A refused change names the permission of the key's role that would allow it."""
-    keys = await kisi.hire(f"denied-{area}")
-    await kisi.limit_key(f"limited-{area}", f"{area}:write")
-    connector = kisi.connect(loopback(), secret=f"limited-{area}")
-    account, before = await look(connector, keys)
-    with pytest.raises(ConnectorFault) as caught:
-        await revoke(connector, account, before, Transcript())
-    await connector.aclose()
-
-    assert caught.value.category is FaultCategory.PERMISSION_MISSING
-    assert caught.value.missing == missing
-
-
-async def test_health_names_every_missing_permission(kisi: KisiHarness) -> None:
-    """One problem for each area that the key may not read, with a fix."""
-    await kisi.limit_key("blind", "logins", "team_memberships")
-    connector = kisi.connect(loopback(), secret="blind")
-    health = await connector.health(Transcript())
-    await connector.aclose()
-
-    assert [problem.code for problem in health.problems] == [
-        "permission_missing.logins_read",
-        "permission_missing.team_memberships_read",
-    ]
-    assert not health.is_ready
-
-
 async def test_only_an_equal_address_matches() -> None:
     """Kisi searches names and notes too: whoever is merely mentioned there is not the leaver."""
     other = user(8, "second.person@corp.example.test", notes="was first@corp.example.test")
@@ -261,21 +190,6 @@ async def test_every_user_of_an_address_is_told_with_its_number() -> None:
     assert Key(KeyKind.EMPLOYEE_NUMBER, "4712") in found.matches[0].account.known_keys
 
 
-async def test_an_unknown_id_falls_back_to_the_address() -> None:
-    """A 404 by id is no end: the address is tried, and both kinds are named."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/users/9":
-            return httpx.Response(404, json={"error": "Not found", "code": "x404"})
-        return ranged([user(7, "first@corp.example.test")])
-
-    keys = keys_of("first@corp.example.test", account_id="9")
-    found = await scripted(answer).locate(keys, Transcript())
-
-    assert [match.account.id for match in found.matches] == ["7"]
-    assert found.keys_tried == (KeyKind.ACCOUNT_ID, KeyKind.EMAIL)
-
-
 async def test_follows_every_page_to_the_end() -> None:
     """Short pages are no end while the total says more."""
     pages = [[user(1, "a@corp.example.test")], [user(2, "b@corp.example.test")]]
@@ -289,45 +203,6 @@ async def test_follows_every_page_to_the_end() -> None:
 
     assert offsets == ["0", "1"]
     assert [match.account.id for match in found.matches] == ["2"]
-
-
-@pytest.mark.parametrize("size", [20, 25, 50])
-async def test_a_page_of_a_usual_cut_is_not_the_last_one(size: int) -> None:
-    """Pages may be cut and the total may count one of them: only an empty page is the end."""
-    people = [user(number, f"p{number}@corp.example.test") for number in range(120)]
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        start = int(request.url.params.get("offset", 0))
-        blind = "query" in request.url.params
-        return ranged([] if blind else people[start : start + size])
-
-    found = await scripted(answer).locate(keys_of("p110@corp.example.test"), Transcript())
-
-    assert [match.account.id for match in found.matches] == ["110"]
-    assert found.listed == len(people)
-
-
-async def test_an_organisation_of_nobody_proves_nothing() -> None:
-    """Whoever made our key is a user of it: a list without any hides people."""
-    keys = keys_of("a@corp.example.test", "b@corp.example.test")
-    location = await scripted(lambda _: ranged([])).locate(keys, Transcript())
-
-    assert {search.proof for search in location.searches} == {Proof.UNPROVED}
-
-
-async def test_an_endless_list_is_unexpected() -> None:
-    """A list that never ends stops after its bound instead of going on."""
-    calls: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        calls.append(request.url.path)
-        return ranged([user(1, "a@corp.example.test")], total=10**6)
-
-    with pytest.raises(ConnectorFault) as caught:
-        await scripted(answer).locate(keys_of("b@corp.example.test"), Transcript())
-    assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
-    assert caught.value.code == "page_repeated"
-    assert len(calls) == 2
 
 
 async def test_a_strangers_login_is_never_touched() -> None:
@@ -367,15 +242,6 @@ async def test_an_id_that_is_no_number_is_never_called_gone() -> None:
 
     with pytest.raises(ConnectorFault) as caught:
         await connector.read_back(Account("../logins"), Transcript())
-    assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
-
-
-async def test_a_missing_list_is_not_an_empty_one() -> None:
-    """An answer without a list is unexpected, not a person without an account."""
-    connector = scripted(lambda _: httpx.Response(200, json={"users": []}))
-
-    with pytest.raises(ConnectorFault) as caught:
-        await connector.locate(keys_of("first@corp.example.test"), Transcript())
     assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
 
 

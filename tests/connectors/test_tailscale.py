@@ -15,11 +15,11 @@ from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import MANIFEST, SPEC
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.systems.access import Access, AccessKind, Account, Observation, Proof
+from lockstep.domain.systems.access import Access, AccessKind, Account, Observation, ProblemSeverity
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.finding import Reason, Verdict
 from lockstep.domain.systems.finding import judge as whose
-from tests.connectors.harness_tailscale import SYSTEM, TailscaleHarness, harness
+from tests.connectors.harness_tailscale import CREDENTIALS, SYSTEM, TailscaleHarness, harness
 from tests.connectors.revoking import revoke
 from tests.connectors.vendor_spec import Operation, Recorder, judge, undocumented
 from tests.support.loopback import loopback
@@ -147,18 +147,6 @@ async def test_every_call_is_one_that_the_vendor_documents(tailnet: TailscaleHar
         verdict = judge(wire.heard, Path(spec), host="https://api.tailscale.com")
         assert verdict.errors == []
         assert verdict.checked
-
-
-async def test_the_transcription_check_can_fail() -> None:
-    """A missing ``all``, an unknown filter, a wrong body and a foreign path are each noticed."""
-    wire = Recorder(httpx.MockTransport(lambda _: httpx.Response(200)))
-    async with httpx.AsyncClient(transport=wire, base_url=f"https://ts.test{API}") as client:
-        await client.get("/tailnet/-/keys")
-        await client.get("/tailnet/-/devices", params={"owner": "u1"})
-        await client.post("/device/n1/authorized", json={"authorized": True})
-        await client.delete("/users/u1")
-
-    assert len(undocumented(wire.heard, TRANSCRIBED)) == len(wire.heard) == 4
 
 
 async def test_sign_in_goes_first_then_keys_then_devices(tailnet: TailscaleHarness) -> None:
@@ -361,26 +349,6 @@ async def test_matches_names_whatever_their_case() -> None:
     assert Key(KeyKind.EMAIL, "First@Corp.example.test") in by_mail.matches[0].account.known_keys
 
 
-async def test_every_user_of_a_name_is_told() -> None:
-    """Two users with one login name are both told, with all that tells them apart."""
-    peer = Tailnet()
-    peer.users.append({"id": "u2", "loginName": "FIRST@corp.example.test", "created": CREATED})
-    found = await scripted(peer).locate(keys_of("first@corp.example.test"), Transcript())
-
-    assert [match.account.id for match in found.matches] == ["u1", "u2"]
-    assert found.matches[1].created_at == datetime.fromisoformat(CREATED)
-    assert found.listed == 2
-
-
-async def test_an_unknown_id_falls_back_to_the_address() -> None:
-    """An id that is not there is no end: the address is tried, and both kinds are named."""
-    keys = keys_of("first@corp.example.test", account_id="u9")
-    found = await scripted(Tailnet()).locate(keys, Transcript())
-
-    assert [match.account.id for match in found.matches] == ["u1"]
-    assert found.keys_tried == (KeyKind.ACCOUNT_ID, KeyKind.EMAIL)
-
-
 @pytest.mark.parametrize("body", [{}, {"users": "none"}, [], {"users": [{"loginName": "x"}]}])
 async def test_a_missing_list_is_not_an_empty_one(body: object) -> None:
     """An answer without a whole list is unexpected, not a person without an account."""
@@ -396,42 +364,6 @@ async def test_no_prose_of_the_vendor_gets_into_a_fault() -> None:
     fault = await fault_of(scripted(lambda _: refused), keys_of("first@corp.example.test"))
 
     assert str(fault) == "tailscale users.list: unexpected_answer (400)"
-
-
-@pytest.mark.parametrize(
-    ("area", "missing"),
-    [("users:write", "users"), ("auth_keys", "auth_keys"), ("devices:core", "devices:core")],
-)
-async def test_a_missing_permission_is_named(
-    tailnet: TailscaleHarness, area: str, missing: str
-) -> None:
-    """A refusal names the scope that would allow it."""
-    keys = await tailnet.hire("denied-" + area.replace(":", "-"))
-    able = tailnet.connector()
-    account, before = await look(able, keys)
-    await able.aclose()
-    await tailnet.limit_key(f"tskey-{area}", area)
-    connector = tailnet.connect(loopback(), {"api_key": f"tskey-{area}"})
-    with pytest.raises(ConnectorFault) as caught:
-        await revoke(connector, account, before, Transcript())
-    await connector.aclose()
-
-    assert caught.value.category is FaultCategory.PERMISSION_MISSING
-    assert caught.value.missing == missing
-
-
-async def test_health_names_every_missing_permission(tailnet: TailscaleHarness) -> None:
-    """One blocking problem for each area that the credential may not read, with a fix."""
-    await tailnet.limit_key("tskey-blind", "devices:core", "auth_keys")
-    connector = tailnet.connect(loopback(), {"api_key": "tskey-blind"})
-    health = await connector.health(Transcript())
-    await connector.aclose()
-
-    assert [problem.code for problem in health.problems] == [
-        "permission_missing.devices:core",
-        "permission_missing.auth_keys",
-    ]
-    assert not health.is_ready
 
 
 async def test_health_warns_before_the_key_ends() -> None:
@@ -481,28 +413,46 @@ async def test_a_short_name_finds_whoever_has_it_before_the_at() -> None:
     assert (judged.verdict, judged.reason) == (Verdict.IN_DOUBT, Reason.NAME_IN_PART)
 
 
-async def test_whom_hr_named_is_found_while_the_list_is_down() -> None:
-    """The id is read by itself; the list of users is a search that failed."""
-    peer = Tailnet()
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        is_list = request.url.path.endswith("/users")
-        return httpx.Response(503) if is_list else peer(request)
-
-    keys = keys_of("first@corp.example.test", account_id="u1")
-    location = await scripted(answer).locate(keys, Transcript())
-    fault = await fault_of(scripted(answer), keys_of("first@corp.example.test"))
-
-    assert [match.account.id for match in location.matches] == ["u1"]
-    assert [row.category for row in location.unread] == [FaultCategory.VENDOR_ERROR]
-    assert fault.category is FaultCategory.VENDOR_ERROR
+OAUTH = {
+    "client_id": CREDENTIALS.tailscale_client_id,
+    "client_secret": CREDENTIALS.tailscale_client_secret,
+}
 
 
-async def test_a_tailnet_of_nobody_proves_nothing() -> None:
-    """Whoever owns the tailnet is a user of it: a list without any hides people."""
-    peer = Tailnet()
-    peer.users.clear()
-    keys = keys_of("a@corp.example.test", "b@corp.example.test")
-    location = await scripted(peer).locate(keys, Transcript())
+async def test_the_token_request_is_in_no_transcript(tailnet: TailscaleHarness) -> None:
+    """With an OAuth client a whole revocation works, and no exchange tells of the token."""
+    keys = await tailnet.hire("by-oauth")
+    connector, transcript = tailnet.connect(loopback(), OAUTH), Transcript()
+    (match,) = (await connector.locate(keys, transcript)).matches
+    before = await connector.read_back(match.account, transcript)
+    await revoke(connector, match.account, before, transcript)
+    await connector.aclose()
 
-    assert {search.proof for search in location.searches} == {Proof.UNPROVED}
+    assert not await tailnet.still_in(keys)
+    assert not [each for each in transcript.exchanges if "oauth" in each.operation]
+
+
+async def test_a_wrong_oauth_client_is_our_credential(tailnet: TailscaleHarness) -> None:
+    """A client secret that the vendor refuses needs operations, and is never shown."""
+    wrong = {**OAUTH, "client_secret": "tskey-client-wrong"}
+    connector = tailnet.connect(loopback(), wrong)
+    fault = await fault_of(connector, keys_of("first@corp.example.test"))
+    health = await connector.health(Transcript())
+    await connector.aclose()
+
+    assert fault.category is FaultCategory.CREDENTIALS_REJECTED
+    assert "tskey" not in str(fault)
+    assert not health.is_ready
+
+
+async def test_health_says_what_a_token_may_not_see(tailnet: TailscaleHarness) -> None:
+    """Keys that are left out of the list without a word are a limit, told by the token's scope."""
+    connector = tailnet.connect(loopback(), OAUTH)
+    health = await connector.health(Transcript())
+    await connector.aclose()
+
+    assert health.is_ready
+    assert {problem.code: problem.severity for problem in health.problems} == {
+        "permission_missing.api_access_tokens": ProblemSeverity.LIMITS,
+        "permission_missing.oauth_keys:read": ProblemSeverity.LIMITS,
+    }

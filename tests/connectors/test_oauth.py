@@ -1,9 +1,9 @@
-"""Tailscale by OAuth client: one token for all, renewed in time, never told."""
+"""OAuth client credentials: one token for all, renewed in time, its refusals told apart."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
@@ -15,22 +15,8 @@ from connectors.kit.oauth import OAuthClient
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import SPEC
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
-from lockstep.domain.systems.access import ProblemSeverity
 from lockstep.domain.systems.faults import FaultCategory
-from tests.connectors.harness_tailscale import CREDENTIALS, SYSTEM, TailscaleHarness, harness
-from tests.connectors.revoking import revoke
-from tests.support.loopback import loopback
-
-OAUTH = {
-    "client_id": CREDENTIALS.tailscale_client_id,
-    "client_secret": CREDENTIALS.tailscale_client_secret,
-}
-
-
-@pytest.fixture(scope="module")
-async def tailnet() -> AsyncIterator[TailscaleHarness]:
-    async with harness() as made:
-        yield made
+from tests.connectors.harness_tailscale import SYSTEM
 
 
 async def fault_of(connector: RestConnector) -> ConnectorFault:
@@ -131,42 +117,3 @@ async def test_a_refused_client_is_classified(
     assert fault.category is category
     assert fault.retry_after == wait
     assert str(fault) == f"tailscale oauth.token: {category.value} ({status})"
-
-
-async def test_the_token_request_is_in_no_transcript(tailnet: TailscaleHarness) -> None:
-    """With an OAuth client a whole revocation works, and no exchange tells of the token."""
-    keys = await tailnet.hire("by-oauth")
-    connector, transcript = tailnet.connect(loopback(), OAUTH), Transcript()
-    (match,) = (await connector.locate(keys, transcript)).matches
-    before = await connector.read_back(match.account, transcript)
-    await revoke(connector, match.account, before, transcript)
-    await connector.aclose()
-
-    assert not await tailnet.still_in(keys)
-    assert not [each for each in transcript.exchanges if "oauth" in each.operation]
-
-
-async def test_a_wrong_oauth_client_is_our_credential(tailnet: TailscaleHarness) -> None:
-    """A client secret that the vendor refuses needs operations, and is never shown."""
-    wrong = {**OAUTH, "client_secret": "tskey-client-wrong"}
-    connector = tailnet.connect(loopback(), wrong)
-    fault = await fault_of(connector)
-    health = await connector.health(Transcript())
-    await connector.aclose()
-
-    assert fault.category is FaultCategory.CREDENTIALS_REJECTED
-    assert "tskey" not in str(fault)
-    assert not health.is_ready
-
-
-async def test_health_says_what_a_token_may_not_see(tailnet: TailscaleHarness) -> None:
-    """Keys that are left out of the list without a word are a limit, told by the token's scope."""
-    connector = tailnet.connect(loopback(), OAUTH)
-    health = await connector.health(Transcript())
-    await connector.aclose()
-
-    assert health.is_ready
-    assert {problem.code: problem.severity for problem in health.problems} == {
-        "permission_missing.api_access_tokens": ProblemSeverity.LIMITS,
-        "permission_missing.oauth_keys:read": ProblemSeverity.LIMITS,
-    }

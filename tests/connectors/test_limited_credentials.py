@@ -1,0 +1,66 @@
+"""A credential that lacks something: what is missing is named, by every vendor that can say it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from connectors.base import ConnectorFault, Transcript
+from lockstep.domain.systems.faults import FaultCategory
+from tests.connectors import harness_kisi, harness_tailscale
+from tests.connectors.revoking import revoke
+
+HARNESSES = {"kisi": harness_kisi.harness, "tailscale": harness_tailscale.harness}
+Limited = harness_kisi.KisiHarness | harness_tailscale.TailscaleHarness
+
+
+@pytest.fixture(scope="module", params=sorted(HARNESSES))
+async def limited(request: pytest.FixtureRequest) -> AsyncIterator[Limited]:
+    async with HARNESSES[request.param]() as made:
+        yield made
+
+
+# What the simulator takes away, and what the vendor calls the permission.
+CHANGES = {
+    "kisi": {"users:write": "users_write", "card_assignments:write": "card_assignments_write"},
+    "tailscale": {"users:write": "users", "auth_keys": "auth_keys", "devices:core": "devices:core"},
+}
+SIGHT = {
+    "kisi": {"logins": "logins_read", "team_memberships": "team_memberships_read"},
+    "tailscale": {"devices:core": "devices:core", "auth_keys": "auth_keys"},
+}
+
+
+async def test_a_refused_change_names_the_permission(limited: Limited) -> None:
+    """What would allow it, in the vendor's own word; the rest is closed all the same."""
+    for lacks, missing in CHANGES[limited.kind].items():
+        keys = await limited.hire("denied-" + lacks.replace(":", "-"))
+        able = limited.connector()
+        (match,) = (await able.locate(keys, Transcript())).matches
+        before = await able.read_back(match.account, Transcript())
+        await limited.limit_key(f"limited-{lacks}", lacks)
+        connector = limited.connect(httpx.AsyncHTTPTransport(), secret=f"limited-{lacks}")
+        with pytest.raises(ConnectorFault) as caught:
+            await revoke(connector, match.account, before, Transcript())
+        await able.aclose()
+        await connector.aclose()
+
+        assert caught.value.category is FaultCategory.PERMISSION_MISSING
+        assert caught.value.missing == missing
+        assert caught.value.actions
+
+
+async def test_health_names_every_missing_permission(limited: Limited) -> None:
+    """One blocking problem for each list that the credential may not read, with a fix."""
+    sight = SIGHT[limited.kind]
+    await limited.limit_key("blind", *sight)
+    connector = limited.connect(httpx.AsyncHTTPTransport(), secret="blind")
+    health = await connector.health(Transcript())
+    await connector.aclose()
+
+    codes = [f"permission_missing.{missing}" for missing in sight.values()]
+    assert [problem.code for problem in health.problems] == codes
+    assert all(problem.fix for problem in health.problems)
+    assert not health.is_ready
