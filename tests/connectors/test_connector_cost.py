@@ -22,7 +22,27 @@ def test_the_page_tells_what_the_vendors_cost(script: dict[str, Any]) -> None:
     """``python scripts/connector_cost.py --write`` rewrites the table."""
     page = script["PAGE"].read_text("utf-8")
 
-    assert script["page_with"](script["table"](), page) == page
+    assert script["is_current"](script["table"](), page)
+    assert script["page_with"](script["table"](), page).count(script["BEGIN"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "current"),
+    [
+        ("| `desk` | 1,040 | – |", True),
+        ("| `desk` | 1,060 | – |", False),
+        ("| `desk` | 1,000 | 10 |", False),
+        ("| `clubs` | 1,000 | – |", False),
+        ("", False),
+    ],
+)
+def test_a_page_that_is_far_off_is_noticed(
+    script: dict[str, Any], row: str, *, current: bool
+) -> None:
+    """A twentieth is no news; more of it is, and so is another vendor."""
+    page = script["page_with"](row, script["BEGIN"] + script["END"])
+
+    assert script["is_current"]("| `desk` | 1,000 | – |", page) is current
 
 
 def test_every_vendor_is_counted(script: dict[str, Any]) -> None:
