@@ -269,7 +269,10 @@ async def run_worker(
         remits=settings.remits(),
         places=settings.places(parts.engine),
         brake=Brake(
-            Brakes(parts.engine, parts.ring, settings.tenant), parts.ring, settings.brake.to_rule()
+            Brakes(parts.engine, parts.ring, settings.tenant),
+            parts.ring,
+            settings.brake.to_rule(),
+            settings.counted_apart(),
         ),
         lag=lag,
     )

@@ -390,6 +390,13 @@ class Settings(BaseSettings):
         """Whose worker numbers there are."""
         return Numbering(tuple(sorted(self.sources)), self.to_policy().same_people)
 
+    def counted_apart(self) -> dict[str, frozenset[str]]:
+        """Of each source that speaks for several partners, those that the settings name."""
+        listed = frozenset(self.policy.partners)
+        mine = {name: table.to_remit().partners for name, table in self.sources.items()}
+        named = {name: listed if some is None else some for name, some in mine.items()}
+        return {name: partners for name, partners in named.items() if len(partners) > 1}
+
     def remits(self) -> dict[str, Remit]:
         """For whose people each source speaks."""
         return {name: table.to_remit() for name, table in self.sources.items()}

@@ -10,6 +10,20 @@ from tests.support.planting import Plant
 
 A_PARTNER = (
     Plant(
+        "a new name for each leaver makes room at the brake",
+        "lockstep/control/intake/brake.py",
+        "is_apart = said.partner in apart.get(said.source, ())",
+        "is_apart = bool(apart)",
+        "tests/control/intake/test_brake.py::test_partners_that_the_settings_do_not_name_are_counted_together",
+    ),
+    Plant(
+        "one partner's flood holds the leavers of others",
+        "lockstep/control/intake/brake.py",
+        'partner=said.partner if is_apart else "")',
+        'partner="")',
+        "tests/control/intake/test_brake.py::test_one_partners_flood_holds_that_partners_leavers_only",
+    ),
+    Plant(
         "a source reports a leaver of another partner",
         "lockstep/domain/intake/remit.py",
         "            if not _in(name, mine):\n",

@@ -413,6 +413,24 @@ def test_settings_is_closed():
     assert len(seen) > 5
 
 
+@pytest.mark.parametrize(
+    ("bound", "listed", "apart"),
+    [
+        ('partners = ["a", "b"]', [], {"hr": {"a", "b"}}),
+        ('partners = ["a"]', [], {}),
+        ("", ["a", "b"], {"hr": {"a", "b"}}),
+        ('partners = ["a", "b"]', ["a", "b", "c"], {"hr": {"a", "b"}}),
+        ("", [], {}),
+    ],
+)
+def test_partners_of_one_source_are_counted_apart_where_they_are_named(place, bound, listed, apart):
+    """By the source itself, or by policy; where one alone can be meant there is nothing apart."""
+    text = GOOD.replace("[sources.hr]\n", f"[sources.hr]\n{bound}\n")
+    settings = load_settings(write(place, text))
+    settings.policy.partners[:] = listed
+    assert settings.counted_apart() == apart
+
+
 def test_a_source_speaks_for_the_partners_and_sites_that_it_is_given(place):
     """Left out, for everybody's; names stand as events have to give them."""
     bound = 'partners = ["Northwind  BPO"]\nsites = ["Cebu", "Manila 2"]\n'

@@ -169,7 +169,7 @@ def _print(view: BrakeView, events: list[HeldEvent]) -> None:
     when = duration(int(abs(left.total_seconds()) * 1000))
     risk = f"in {when}" if left.total_seconds() > 0 else f"[bold red]passed {when} ago[/]"
     out.print(
-        f"[bold]{view.brake_id}[/]  {escape(view.source)}  {view.count} wait since"
+        f"[bold]{view.brake_id}[/]  {escape(_whose(view))}  {view.count} wait since"
         f" {instant(view.set_at)}  first cutoff {risk}"
     )
     for group in view.groups:
@@ -185,10 +185,17 @@ def _print(view: BrakeView, events: list[HeldEvent]) -> None:
         out.print(f"    [dim]and {view.count - len(events)} more[/]")
 
 
+def _whose(view: BrakeView) -> str:
+    """What is counted by itself: a source, or what it says of one partner."""
+    partner = view.channel.partner
+    return f"{view.source}, of {partner}" if partner else view.source
+
+
 def _data(view: BrakeView, events: list[HeldEvent]) -> dict[str, object]:
     return {
         "brake": view.brake_id,
         "source": view.source,
+        "partner": view.channel.partner or None,
         "set_at": view.set_at,
         "count": view.count,
         "first_cutoff_at": view.first_cutoff_at,

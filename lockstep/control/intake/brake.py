@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -56,11 +56,13 @@ class Arrival:
     actor: str = field(repr=False, default="")
     reporter: str = ""
 
-    @property
-    def channel(self) -> Channel:
-        """With what it is counted."""
-        source = self.termination.source
-        return Channel(source, self.reporter if source == LOCAL_SOURCE else "")
+    def channel(self, apart: Mapping[str, Collection[str]]) -> Channel:
+        """With what it is counted; ``apart`` as of `Brake`."""
+        said = self.termination
+        if said.source == LOCAL_SOURCE:
+            return Channel(said.source, self.reporter)
+        is_apart = said.partner in apart.get(said.source, ())
+        return Channel(said.source, partner=said.partner if is_apart else "")
 
     @property
     def person(self) -> str:
@@ -69,10 +71,22 @@ class Arrival:
 
 
 class Brake:
-    """Looks at what would open cases, before it does."""
+    """Looks at what would open cases, before it does.
 
-    def __init__(self, brakes: Brakes, ring: Keyring, rule: BrakeRule) -> None:
+    Args:
+        apart: by source, the partners whose leavers are counted by themselves: it speaks for
+            several. They are named in the settings, so that nobody makes room by a new name.
+    """
+
+    def __init__(
+        self,
+        brakes: Brakes,
+        ring: Keyring,
+        rule: BrakeRule,
+        apart: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self._brakes = brakes
+        self._apart = apart or {}
         self._ring = ring
         self._rule = rule
         self._known: dict[Channel, Flow] = {}
@@ -105,10 +119,10 @@ class Brake:
         self, arrivals: Sequence[Arrival]
     ) -> dict[Channel, tuple[BrakeCause, Flow, list[Arrival]]]:
         """What does not pass, by channel, with the first cause."""
-        flows = await self._flows({arrival.channel for arrival in arrivals}, len(arrivals))
+        channels = [arrival.channel(self._apart) for arrival in arrivals]
+        flows = await self._flows(set(channels), len(arrivals))
         too_many: dict[Channel, tuple[BrakeCause, Flow, list[Arrival]]] = {}
-        for arrival in arrivals:
-            channel = arrival.channel
+        for arrival, channel in zip(arrivals, channels, strict=True):
             flow = flows[channel]
             flow.is_local = channel.source == LOCAL_SOURCE
             cause = flow.admit(arrival.termination.kind, self._rule)
@@ -124,7 +138,9 @@ class Brake:
             for channel in channels
         )
         if not roomy or now - self._known_at > FRESH_S:
-            self._known = await self._brakes.flows(channels, now=datetime.now(UTC))
+            self._known = await self._brakes.flows(
+                channels, now=datetime.now(UTC), apart=self._apart
+            )
             self._known_at = now
         return self._known
 

@@ -28,25 +28,31 @@ class BrakeState(StrEnum):
 class Channel:
     """Whose reports are counted together: a source's, or those of one of our own people.
 
-    So nobody fills another's brake, and no flood of one holds whom others report.
+    So nobody fills another's brake, and no flood of one holds whom others report. Where a source
+    speaks for several partners, what it says of each is counted apart: it is another's flood.
 
     Args:
         reporter: the id of a user or a token; "" where a source signed.
+        partner: of whose leavers; "" is of all that are not counted apart.
     """
 
     source: str
     reporter: str = ""
+    partner: str = ""
 
     @property
     def stored(self) -> str:
-        """In one text: no name of a source holds a slash."""
+        """In one text: neither the name of a source nor an id holds a slash."""
+        if self.partner:
+            return f"{self.source}/{self.reporter}/{self.partner}"
         return f"{self.source}/{self.reporter}" if self.reporter else self.source
 
     @classmethod
     def read(cls, stored: str) -> Channel:
         """What `stored` wrote."""
-        source, _, reporter = stored.partition("/")
-        return cls(source, reporter)
+        source, _, more = stored.partition("/")
+        reporter, _, partner = more.partition("/")
+        return cls(source, reporter, partner)
 
 
 @dataclass(frozen=True, slots=True)

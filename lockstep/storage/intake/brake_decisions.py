@@ -359,6 +359,7 @@ def _among(column: ColumnElement[int]) -> ColumnElement[bool]:
 def said_of(channel: Channel) -> dict[str, object]:
     """How an entry names it."""
     more = {"reporter": channel.reporter} if channel.reporter else {}
+    more |= {"partner": channel.partner} if channel.partner else {}
     return {"source": channel.source, **more}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -45,14 +45,26 @@ MOST_BRAKES = 50
 class Brakes(BrakeDecisions):
     """Every change explains itself in the ledger, in the same transaction."""
 
-    async def flows(self, channels: Collection[Channel], *, now: datetime) -> dict[Channel, Flow]:
+    async def flows(
+        self,
+        channels: Collection[Channel],
+        *,
+        now: datetime,
+        apart: Mapping[str, Collection[str]] | None = None,
+    ) -> dict[Channel, Flow]:
         """What came by each channel within the hour, and whether its brake is on.
+
+        What a source says of a partner that is counted ``apart`` fills that channel alone.
 
         What somebody has released does not count, and what came before a whole brake was released
         does not either: the count begins anew, unless whoever released it is bound to partners.
         """
         wanted = sorted(channels)
+        others = [(source, name) for source, names in (apart or {}).items() for name in names]
         given = {
+            "apart_sources": [source for source, _ in others],
+            "apart_partners": [name for _, name in others],
+            "partners": [channel.partner for channel in wanted],
             "stored": [channel.stored for channel in wanted],
             "sources": [channel.source for channel in wanted],
             "reporters": [channel.reporter for channel in wanted],
@@ -223,7 +235,7 @@ _FLOWS = text(
     select s.stored, b.brake_id, b.cause,
         count(c.kind) filter (where c.kind = 'involuntary') as dismissals,
         count(c.kind) filter (where c.kind <> 'involuntary') as others
-    from unnest(:stored, :sources, :reporters) as s(stored, source, reporter)
+    from unnest(:stored, :sources, :reporters, :partners) as s(stored, source, reporter, partner)
     left join brakes b on b.source = s.stored and b.state = 'on'
     left join lateral (
         select greatest(:since, max(r.decided_at)) as at from brakes r
@@ -236,13 +248,28 @@ _FLOWS = text(
         from cases c join inbox i on i.case_id = c.case_id
         where (c.opened_at > begun.at or c.dismissed_at > begun.at) and c.status <> 'rescinded'
             and i.source = s.source and i.reporter = s.reporter and i.brake_id is null
+            and case when s.partner <> '' then c.partner = s.partner else not exists (
+                select 1 from unnest(:apart_sources, :apart_partners) as a(source, partner)
+                where a.source = s.source and a.partner = c.partner) end
             and (i.verdict = 'open' and c.opened_at > begun.at
                 or i.verdict = 'amend' and c.kind = 'involuntary' and c.dismissed_at > begun.at)
         group by c.case_id
     ) c on true
     group by s.stored, b.brake_id, b.cause
     """
-).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("stored", "sources", "reporters")))
+).bindparams(
+    *(
+        bindparam(name, type_=ARRAY(Text))
+        for name in (
+            "stored",
+            "sources",
+            "reporters",
+            "partners",
+            "apart_sources",
+            "apart_partners",
+        )
+    )
+)
 """``greatest`` passes over nulls. What was made a dismissal counts as one that came then, for
 whoever made it one: each event counts for the channel that it came by, whosever case it is about.
 """

@@ -65,6 +65,7 @@ class Hall:
         )
         self.starter = Starter()
         self.rule = rule
+        self.apart: dict[str, set[str]] = {}
         self.dispatcher = self.another_worker()
 
     def another_worker(self) -> Dispatcher:
@@ -74,7 +75,7 @@ class Hall:
             cases=self.work.cases,
             starter=self.starter,  # type: ignore[arg-type] # the two methods that are called
             policy=self.work.policy,
-            brake=Brake(self.brakes, self.work.ring, self.rule),
+            brake=Brake(self.brakes, self.work.ring, self.rule, self.apart),
         )
 
     async def send(
@@ -233,6 +234,37 @@ async def test_our_own_people_are_held_only_in_a_mass(hall):
     """Single reports pass below the limit of dismissals, a file of thousands does not."""
     for number in range(6):
         await hall.send(f"W-{number}", source=LOCAL_SOURCE, actor="os:kim")
+    await hall.dispatch()
+
+    assert await hall.states() == {"done": 3, "held": 3}
+
+
+@pytest.mark.parametrize(("kind", "most"), [("voluntary", 3), ("involuntary", 2)])
+async def test_one_partners_flood_holds_that_partners_leavers_only(hall, kind, most):
+    """Where a source speaks for several, and the settings name them."""
+    hall.apart["hr"] = {"northwind", "contoso"}
+    hall.dispatcher = hall.another_worker()
+    await hall.mass(6, partner="northwind", kind=kind)
+    await hall.dispatch()
+    others = [await hall.send(f"C-{number}", partner="contoso", kind=kind) for number in range(2)]
+    others.append(await hall.send("S-1", partner="southgate", kind=kind))
+    hall.dispatcher = hall.another_worker()
+    await hall.dispatch()
+
+    assert [await hall.state(key) for key in others] == ["done"] * 3
+    assert await hall.states() == {"done": most + 3, "held": 6 - most}
+    view = await hall.the_brake()
+    assert (view.source, view.channel.partner) == ("hr", "northwind")
+    [entry] = await hall.entries("brake:set")
+    assert (entry["data"]["source"], entry["data"]["partner"]) == ("hr", "northwind")
+
+
+async def test_partners_that_the_settings_do_not_name_are_counted_together(hall):
+    """Else whoever has the source's secret would make room by a new name for each leaver."""
+    hall.apart["hr"] = {"northwind", "contoso"}
+    hall.dispatcher = hall.another_worker()
+    for number in range(6):
+        await hall.send(f"W-{number}", partner=f"partner {number}")
     await hall.dispatch()
 
     assert await hall.states() == {"done": 3, "held": 3}
