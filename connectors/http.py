@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,10 +15,11 @@ from urllib.parse import urlsplit
 import httpx
 import tenacity
 
-from connectors.base import OUR_PACE, ConnectorFault, Transcript
+from connectors.base import ConnectorFault, Transcript
 from connectors.kit.faults import FaultRow, ReallyOk, category_of
 from connectors.kit.limits import RESETS, plain_wait, reset_wait, told_of
-from connectors.kit.pace import OPEN, NoTurnError, Pacer
+from connectors.kit.pace import OPEN, Pacer
+from connectors.kit.turns import in_turn
 from connectors.transport import vendor_transport
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange
@@ -198,25 +198,17 @@ class VendorHttp:
         self, operation: str, request: httpx.Request, most: int, transcript: Transcript
     ) -> tuple[httpx.Response, bytes]:
         """Call when it is this call's turn, and tell the pace what the answer says of limits."""
-        pace = self._pace
-        if pace.passes():
+        if self._pace.passes():  # most vendors: the way that must cost nothing
             response, raw = await self._exchange(operation, request, most)
         else:
-            began = time.monotonic()
-            try:
-                async with pace.turn(transcript.urgency, until=transcript.until):
-                    transcript.waited_s += time.monotonic() - began
-                    response, raw = await self._exchange(operation, request, most)
-            except NoTurnError as error:
-                transcript.out_of_turn = error.wait
-                raise self._fault(
-                    FaultCategory.RATE_LIMITED, operation, OUR_PACE, retry=error.wait
-                ) from None
+            kind = self._dialect.connector
+            async with in_turn(self._pace, transcript, connector=kind, operation=operation):
+                response, raw = await self._exchange(operation, request, most)
         now = datetime.now(UTC)
         told = told_of(response.status_code, response.headers, response.headers.raw, now)
         if told is not None:
             age = now - response.extensions[_SENT_AT]
-            pace.heard(told, age_s=age.total_seconds())
+            self._pace.heard(told, age_s=age.total_seconds())
         return response, raw
 
     async def _exchange(

@@ -45,7 +45,9 @@ class AwsConnector:
     def __init__(self, options: ConnectorOptions, *, before_send: BeforeSend | None = None) -> None:
         settings = read_settings(options)
         self._settings = settings
-        self._calls = AwsCalls(settings, timeout=options.timeout, before_send=before_send)
+        self._calls = AwsCalls(
+            settings, timeout=options.timeout, before_send=before_send, pace=options.pace
+        )
         self._iam = IamUsers(settings, self._calls)
         self._identity_center = IdentityCenterUsers(settings, self._calls)
 

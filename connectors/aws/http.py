@@ -25,9 +25,12 @@ from connectors.aws.faults import Faults, GoneFault, bounded
 from connectors.aws.settings import AwsSettings
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import date_instant
+from connectors.kit.pace import OPEN, Pacer
+from connectors.kit.turns import in_turn
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange
 from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.pace import Told
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -91,9 +94,15 @@ class AwsCalls:
     """
 
     def __init__(
-        self, settings: AwsSettings, *, timeout: timedelta, before_send: BeforeSend | None = None
+        self,
+        settings: AwsSettings,
+        *,
+        timeout: timedelta,
+        before_send: BeforeSend | None = None,
+        pace: Pacer = OPEN,
     ) -> None:
         self._settings = settings
+        self._pace = pace
         self._timeout_s = timeout.total_seconds()
         self._before_send = before_send
         hidden = (*(settings.static_keys or ()), settings.role_external_id)
@@ -136,9 +145,11 @@ class AwsCalls:
         fault: ConnectorFault | None = None
         data: dict[str, Any] = {}
         try:
-            data = await asyncio.get_running_loop().run_in_executor(
-                self._threads, context.run, self._invoke, service, operation, params
-            )
+            self._pace.passes()  # counts it
+            async with in_turn(self._pace, transcript, connector="aws", operation=name):
+                data = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, context.run, self._invoke, service, operation, params
+                )
         except exceptions.ClientError as error:
             fault = self._faults.refusal(plain, error)
         except exceptions.BotoCoreError as error:
@@ -149,6 +160,8 @@ class AwsCalls:
             for exchange in tuple(heard):
                 transcript.add(exchange)
         if fault is not None:
+            if fault.category is FaultCategory.RATE_LIMITED:
+                self._pace.heard(Told(refused=True), age_s=0.0)
             raise fault  # here, not above: botocore's exception quotes the answer as its context
         data.pop("ResponseMetadata", None)
         if not heard or heard[-1].request_id is None:

@@ -40,8 +40,10 @@ def told_of(
     ``raw`` are the headers as bytes: to look for a word in them is all that other answers cost.
     """
     refused = status == _TOO_MANY or (status == _FORBIDDEN and is_throttling(headers, now))
-    if not refused and not any(_is_of_limit(name) for name, _ in raw):
-        return None
+    if not refused:
+        names = b"\n".join([name for name, _ in raw]).lower()
+        if b"ratelimit" not in names and b"rate-limit" not in names:
+            return None
     policy = next((value for name in _POLICIES if (value := headers.get(name))), "")
     parts = dict(_PART.findall(headers.get(_BOTH, "")))
     stated = next((value for name in _LIMITS if (value := headers.get(name))), "")
@@ -63,11 +65,6 @@ def told_of(
         refused=refused,
         wait_s=None if wait is None else max(0.0, wait.total_seconds()),
     )
-
-
-def _is_of_limit(name: bytes) -> bool:
-    name = name.lower()
-    return b"ratelimit" in name or b"rate-limit" in name
 
 
 def is_throttling(headers: Mapping[str, str], now: datetime) -> bool:

@@ -153,6 +153,9 @@ class Line:
 
     @contextlib.asynccontextmanager
     async def turn(self, urgency: Urgency, *, until: float | None = None) -> AsyncIterator[None]:
+        if self.limit is None:
+            yield
+            return
         await self._enter(urgency, until)
         loop = asyncio.get_running_loop()
         began = loop.time()

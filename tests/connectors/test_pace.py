@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import httpx
 import pytest
 
-from connectors.base import ConnectorFault, Transcript
+from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect, VendorHttp
 from connectors.kit.limits import told_of
 from connectors.kit.pace import OPEN, Line, NoTurnError, OwnBudget
+from connectors.registry import MANIFESTS
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.pace import Ask, Band, Lease, LeaseError, Limit, Told, Urgency
 
@@ -250,3 +253,60 @@ def test_the_spellings_of_limits(status: int, headers: dict[str, str], told: Tol
     given = httpx.Headers(headers)
 
     assert told_of(status, given, given.raw, NOW) == told
+
+
+class Never:
+    """A pace in which no turn ever comes."""
+
+    asked = 0
+
+    def passes(self) -> bool:
+        return False
+
+    @contextlib.asynccontextmanager
+    async def turn(self, urgency: Urgency, *, until: float | None = None) -> AsyncIterator[None]:
+        del urgency, until
+        self.asked += 1
+        raise NoTurnError(timedelta(seconds=7))
+        yield
+
+    def heard(self, told: Told, *, age_s: float) -> None:
+        """Nothing is asked, so nothing is heard."""
+
+    def wait_s(self, calls: int, urgency: Urgency) -> float:
+        del calls, urgency
+        return 7.0
+
+
+NOWHERE = "http://127.0.0.1:9"
+"""Whoever called there would fail otherwise than by our pace."""
+BUILT = {
+    "okta": ({"base_url": NOWHERE}, {"token": "t"}),
+    "scim": ({"base_url": NOWHERE}, {"token": "t"}),
+    "aws": (
+        {"region": "eu-central-1", "endpoint_url": NOWHERE},
+        {"access_key_id": "a", "secret_access_key": "s"},
+    ),
+    "tailscale": ({"base_url": NOWHERE}, {"api_key": "k"}),
+    "kisi": ({"base_url": NOWHERE}, {"api_key": "k"}),
+    "instant": ({"base_url": NOWHERE}, {"token": "t"}),
+}
+
+
+@pytest.mark.parametrize("kind", BUILT)
+async def test_every_connector_waits_for_its_turn(kind: str) -> None:
+    """Each call of each vendor passes the pace, the first one too."""
+    settings, secrets = BUILT[kind]
+    pace = Never()
+    connector = MANIFESTS[kind].build(ConnectorOptions("any", settings, secrets, pace=pace))
+    keys = LeaverKeys((Key(KeyKind.WORKER_ID, "W1"), Key(KeyKind.EMAIL, "w1@example.com")))
+    transcript = Transcript()
+    with pytest.raises(ConnectorFault) as caught:
+        await connector.locate(keys, transcript)
+
+    assert caught.value.is_own_pace
+    assert caught.value.retry_after == timedelta(seconds=7)
+    assert transcript.out_of_turn == timedelta(seconds=7)
+    assert transcript.exchanges == []
+    assert pace.asked
+    await connector.aclose()
