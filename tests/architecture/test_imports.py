@@ -32,6 +32,12 @@ FORBIDDEN = (
     ("lockstep/control/intake/dispatch.py", "lockstep.worker"),
     ("lockstep/control/intake/dispatch.py", "migrations"),
     ("lockstep/control/intake/dispatch.py", "lockstep.logging"),
+    ("lockstep/control/intake/places.py", "lockstep.control.cases.desk"),
+    ("lockstep/control/people/pairs.py", "lockstep.control.requests.following"),
+    ("lockstep/storage/ledger/append.py", "lockstep.storage.score.scores"),
+    ("lockstep/storage/keys/keyring.py", "lockstep.storage.people.users"),
+    ("lockstep/evidence/format/plain.py", "lockstep.evidence.ledger.entries"),
+    ("lockstep/evidence/pack/layout.py", "lockstep.evidence.verify.check"),
     ("lockstep/web/hooks/routes.py", "lockstep.settings"),
     ("lockstep/web/app.py", "lockstep.worker"),
     ("lockstep/worker.py", "sandbox"),
@@ -99,6 +105,22 @@ def test_every_part_of_the_house_has_its_floor() -> None:
     }
     assert parts
     assert {part for part in parts if part not in floors} == set()
+
+
+MOST_FILES = 20
+_MANY = ("tests/", "docs/", "migrations/versions/", "lockstep/web/console/templates/")
+"""Where many files of one kind lie side by side, and nobody has to know them all."""
+
+
+def test_no_folder_is_a_hall() -> None:
+    """A folder with more files than one can keep in mind is split by subject."""
+    counts: dict[str, int] = {}
+    for path in ROOT.rglob("*.py"):
+        folder = f"{path.parent.relative_to(ROOT).as_posix()}/"
+        if not folder.startswith((".", *_MANY)):
+            counts[folder] = counts.get(folder, 0) + 1
+    assert len(counts) > len(PACKAGES)
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
 
 
 def _imports(folder: str) -> Iterator[tuple[str, str]]:
