@@ -13,8 +13,8 @@ import httpx
 from connectors.instant.connector import InstantConnector
 from lockstep.settings import Settings
 from lockstep.worker import Parts
-from sandbox.instant import Instant
-from sandbox.wire import Request
+from sandbox.kit.wire import Request
+from sandbox.vendors.instant import Instant
 
 
 class InsideTransport(httpx.AsyncBaseTransport):

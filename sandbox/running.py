@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sandbox.accounts import Item
-from sandbox.admin import Control, Simulated
-from sandbox.instant import Instant
-from sandbox.kisi import Kisi
-from sandbox.okta import Okta
+from sandbox.kit.accounts import Item
+from sandbox.kit.admin import Control, Simulated
+from sandbox.kit.state_file import StateFile
+from sandbox.kit.wire import Listener
 from sandbox.people import Person
 from sandbox.settings import Credentials
-from sandbox.state_file import StateFile
-from sandbox.tailscale import Tailscale, TailscaleCredentials
-from sandbox.wire import Listener
+from sandbox.vendors.instant import Instant
+from sandbox.vendors.kisi import Kisi
+from sandbox.vendors.okta import Okta
+from sandbox.vendors.tailscale import Tailscale, TailscaleCredentials
 
 __all__ = ["Options", "Sandbox", "Urls", "running", "start_in_thread"]
 

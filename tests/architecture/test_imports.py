@@ -41,7 +41,7 @@ FORBIDDEN = (
     ("lockstep/web/hooks/routes.py", "lockstep.settings"),
     ("lockstep/web/app.py", "lockstep.worker"),
     ("lockstep/worker.py", "sandbox"),
-    ("sandbox/clock.py", "lockstep.domain.cases.clocks"),
+    ("sandbox/kit/clock.py", "lockstep.domain.cases.clocks"),
 )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from sandbox import Options, Sandbox, demo_people
-from sandbox.wire import Reply, Request
+from sandbox.kit.wire import Reply, Request
 
 
 @dataclass

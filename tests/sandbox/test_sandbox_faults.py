@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from sandbox import faults as faults_module
-from sandbox.faults import Fault, FaultError, FaultKind, Faults
+from sandbox.kit import faults as faults_module
+from sandbox.kit.faults import Fault, FaultError, FaultKind, Faults
 
 USERS = "/api/v1/users"
 
@@ -102,7 +102,7 @@ def test_delayed_reads_show_the_old_state_for_a_while(okta, user, email, monkeyp
     assert okta.get(USERS, **search)[0]["status"] == "ACTIVE"
     assert okta.get(user)["status"] == "SUSPENDED"
     later = time.time() + 61
-    monkeypatch.setattr("sandbox.accounts.now", lambda: later)
+    monkeypatch.setattr("sandbox.kit.accounts.now", lambda: later)
     assert okta.get(USERS, **search)[0]["status"] == "SUSPENDED"
 
 

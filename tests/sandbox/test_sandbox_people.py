@@ -31,7 +31,7 @@ def test_the_demonstration_has_twelve_people_at_one_site():
 
 def test_the_sandbox_imports_nothing_of_lockstep():
     allowed = {*sys.stdlib_module_names, "sandbox", "starlette", "uvicorn"}
-    for path in Path(sandbox.__file__).parent.glob("*.py"):
+    for path in Path(sandbox.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = []
             if isinstance(node, ast.Import):

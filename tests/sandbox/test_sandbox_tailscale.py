@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sandbox.wire import Request
+from sandbox.kit.wire import Request
 
 API = "/api/v2"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from sandbox.clock import now
+from sandbox.kit.clock import now
 
 __all__ = ["Account", "Accounts", "Item", "stable_id", "stable_number"]
 

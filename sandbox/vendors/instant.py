@@ -18,10 +18,10 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
 
-from sandbox.accounts import Item
-from sandbox.clock import iso
-from sandbox.faults import Fault, FaultKind, Faults, Plan
-from sandbox.wire import Reply, Request, Response, json_response
+from sandbox.kit.accounts import Item
+from sandbox.kit.clock import iso
+from sandbox.kit.faults import Fault, FaultKind, Faults, Plan
+from sandbox.kit.wire import Reply, Request, Response, json_response
 
 __all__ = ["Instant"]
 

@@ -3,12 +3,12 @@
 from http import HTTPStatus
 from typing import Final
 
-from sandbox.accounts import Account, Item
-from sandbox.calls import Call, Route
-from sandbox.okta_answers import change, error, no_content, not_found, ok
-from sandbox.okta_seed import ISSUER
-from sandbox.okta_users import LAST_SUPER_ADMIN, is_last_super_admin, missing
-from sandbox.wire import Response
+from sandbox.kit.accounts import Account, Item
+from sandbox.kit.calls import Call, Route
+from sandbox.kit.wire import Response
+from sandbox.vendors.okta_answers import change, error, no_content, not_found, ok
+from sandbox.vendors.okta_seed import ISSUER
+from sandbox.vendors.okta_users import LAST_SUPER_ADMIN, is_last_super_admin, missing
 
 __all__ = ["ACCESS_ROUTES"]
 

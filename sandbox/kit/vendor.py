@@ -12,11 +12,11 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, Final
 
-from sandbox.accounts import Account, Accounts, Item
-from sandbox.calls import Call, CallRecord, Route, Router
-from sandbox.clock import iso
-from sandbox.faults import SAFE_METHODS, Fault, FaultKind, Faults, Plan
-from sandbox.wire import Reply, Request, Response
+from sandbox.kit.accounts import Account, Accounts, Item
+from sandbox.kit.calls import Call, CallRecord, Route, Router
+from sandbox.kit.clock import iso
+from sandbox.kit.faults import SAFE_METHODS, Fault, FaultKind, Faults, Plan
+from sandbox.kit.wire import Reply, Request, Response
 
 __all__ = ["Vendor"]
 

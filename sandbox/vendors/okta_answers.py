@@ -7,10 +7,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from sandbox.accounts import Account, Item
-from sandbox.calls import Call
-from sandbox.clock import iso
-from sandbox.wire import Response, json_response
+from sandbox.kit.accounts import Account, Item
+from sandbox.kit.calls import Call
+from sandbox.kit.clock import iso
+from sandbox.kit.wire import Response, json_response
 
 __all__ = ["change", "error", "no_content", "not_found", "ok", "page"]
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from sandbox.accounts import Account, Item
-from sandbox.calls import Call, Route
-from sandbox.clock import iso
-from sandbox.kisi_seed import KISI_PARTS, build_account
-from sandbox.vendor import Vendor
-from sandbox.wire import Request, Response, json_response
+from sandbox.kit.accounts import Account, Item
+from sandbox.kit.calls import Call, Route
+from sandbox.kit.clock import iso
+from sandbox.kit.vendor import Vendor
+from sandbox.kit.wire import Request, Response, json_response
+from sandbox.vendors.kisi_seed import KISI_PARTS, build_account
 
 __all__ = ["Kisi"]
 

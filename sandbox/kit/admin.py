@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from sandbox.faults import Fault, FaultError, Faults
-from sandbox.wire import Request, Response, json_response
+from sandbox.kit.faults import Fault, FaultError, Faults
+from sandbox.kit.wire import Request, Response, json_response
 
 __all__ = ["Control", "Simulated"]
 

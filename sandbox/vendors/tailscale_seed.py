@@ -7,8 +7,8 @@ tailscale/tailscale-client-go-v2.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sandbox.accounts import Account, Item, stable_id, stable_number
-from sandbox.clock import iso, now_ms
+from sandbox.kit.accounts import Account, Item, stable_id, stable_number
+from sandbox.kit.clock import iso, now_ms
 
 __all__ = ["TAILNET_ID", "TAILSCALE_PARTS", "build_account"]
 

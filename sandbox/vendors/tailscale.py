@@ -15,12 +15,12 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from sandbox.accounts import Account, Item
-from sandbox.calls import Call, Route
-from sandbox.clock import iso, now
-from sandbox.tailscale_seed import build_account
-from sandbox.vendor import Vendor
-from sandbox.wire import Request, Response, json_response
+from sandbox.kit.accounts import Account, Item
+from sandbox.kit.calls import Call, Route
+from sandbox.kit.clock import iso, now
+from sandbox.kit.vendor import Vendor
+from sandbox.kit.wire import Request, Response, json_response
+from sandbox.vendors.tailscale_seed import build_account
 
 __all__ = ["Tailscale", "TailscaleCredentials"]
 

@@ -7,8 +7,8 @@ API description (https://api.kisi.io/docs; copy at api-evangelist/kisi).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sandbox.accounts import Account, Item, stable_number
-from sandbox.clock import iso
+from sandbox.kit.accounts import Account, Item, stable_number
+from sandbox.kit.clock import iso
 
 __all__ = ["KISI_PARTS", "build_account"]
 

@@ -3,12 +3,12 @@
 from http import HTTPStatus
 from typing import Final
 
-from sandbox.accounts import Account
-from sandbox.calls import Call, Route
-from sandbox.clock import iso, now
-from sandbox.expressions import ExpressionError, matcher, parse, terms
-from sandbox.okta_answers import change, error, no_content, not_found, ok, page
-from sandbox.wire import Response
+from sandbox.kit.accounts import Account
+from sandbox.kit.calls import Call, Route
+from sandbox.kit.clock import iso, now
+from sandbox.kit.wire import Response
+from sandbox.vendors.okta_answers import change, error, no_content, not_found, ok, page
+from sandbox.vendors.okta_expressions import ExpressionError, matcher, parse, terms
 
 __all__ = ["USER_ROUTES", "complete_due", "is_last_super_admin"]
 

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from sandbox.clock import http_date
+from sandbox.kit.clock import http_date
 
 __all__ = ["Handler", "Listener", "Reply", "Request", "Response", "json_response"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from sandbox.accounts import Account, Accounts
-from sandbox.wire import Request, Response
+from sandbox.kit.accounts import Account, Accounts
+from sandbox.kit.wire import Request, Response
 
 __all__ = ["Call", "CallRecord", "Route", "Router"]
 

@@ -7,8 +7,8 @@ UserDevice and AssignedAppLink of Okta's management specification.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sandbox.accounts import Account, Item, stable_id
-from sandbox.clock import iso
+from sandbox.kit.accounts import Account, Item, stable_id
+from sandbox.kit.clock import iso
 
 __all__ = ["OKTA_PARTS", "build_accounts"]
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Final
 
-from sandbox.clock import now
+from sandbox.kit.clock import now
 
 __all__ = ["Fault", "FaultError", "FaultKind", "Faults", "Plan"]
 

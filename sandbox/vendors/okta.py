@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from sandbox.accounts import Account, Item, stable_id
-from sandbox.calls import Route
-from sandbox.clock import iso, now
-from sandbox.okta_access import ACCESS_ROUTES
-from sandbox.okta_answers import error, ok
-from sandbox.okta_seed import build_accounts
-from sandbox.okta_users import USER_ROUTES, complete_due
-from sandbox.vendor import Vendor
-from sandbox.wire import Request, Response
+from sandbox.kit.accounts import Account, Item, stable_id
+from sandbox.kit.calls import Route
+from sandbox.kit.clock import iso, now
+from sandbox.kit.vendor import Vendor
+from sandbox.kit.wire import Request, Response
+from sandbox.vendors.okta_access import ACCESS_ROUTES
+from sandbox.vendors.okta_answers import error, ok
+from sandbox.vendors.okta_seed import build_accounts
+from sandbox.vendors.okta_users import USER_ROUTES, complete_due
 
 __all__ = ["Okta"]
 

@@ -1,0 +1,1 @@
+"""The simulated vendors, each with what a person has there."""
