@@ -150,7 +150,8 @@ def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     template = make_url(postgres.owner_url).database
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(
-            f"create database {name} template {template} owner lockstep_owner".encode()
+            f"create database {name} template {template} owner lockstep_owner"
+            " strategy file_copy".encode()  # a quarter cheaper than through the log
         )
     yield Database(
         app_url=_at(postgres.app_url, database=name),
