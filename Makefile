@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 BESIDE = -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
+SUITE := test_conformance.py test_conformance_law.py test_whose_account_everywhere.py
 UNIT := tests/domain tests/evidence tests/architecture
 
-.PHONY: help demo test check bench format lock digests clean
+.PHONY: help demo test check connector bench format lock digests clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ check: $(STAMP) ## The fast part: format, lint, types, imports, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -q $(BESIDE) $(UNIT)
+
+connector: $(STAMP) ## One connector's tests and the suite over it: make connector NAME=okta
+	$(PYTEST) -q $(wildcard $(addprefix tests/connectors/,$(SUITE) $(NAME)/ test_$(NAME)*.py)) -k $(NAME)
 
 bench: $(STAMP) ## Measure against bare Temporal; writes bench/RESULTS.md
 	$(BIN)/python -m bench
