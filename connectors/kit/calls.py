@@ -13,7 +13,7 @@ import httpx
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect, VendorHttp
-from connectors.kit.pages import Item, Pager, Params, Shape, Walk, Whole
+from connectors.kit.pages import MOST_PAGES, Item, Pager, Params, Shape, Walk, Whole
 from lockstep.domain.systems.access import Access, Action
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -51,11 +51,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One list: how it is asked for, how it is paged, and where its entries stand."""
+    """One list: how it is asked for, how it is paged, where its entries stand, and its bound."""
 
     call: Call
     pager: Pager = field(default_factory=Whole)
     shape: Shape = field(default_factory=Shape)
+    most_pages: int = MOST_PAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,12 @@ class Api:
         Raises:
             ConnectorFault: also where it is not known to be whole.
         """
-        walk = Walk(listed.pager, listed.shape, partial(self._page, listed, words, transcript))
+        walk = Walk(
+            listed.pager,
+            listed.shape,
+            partial(self._page, listed, words, transcript),
+            most=listed.most_pages,
+        )
         found = await walk.all()
         if walk.flaw:
             raise self.odd(listed.call.operation, walk.flaw)

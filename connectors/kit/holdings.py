@@ -53,7 +53,7 @@ class Holding:
             the vendor did not heed the filter.
         mine: of a list of everybody's, whether an entry is the account's.
         stands: whether it still opens anything.
-        ref: what names an entry where that is not its id.
+        ref: what names an entry where that is not its id; one name within a kind.
         again: whether the list is read again before closing, because the vendor does not say that
             a thing was closed already.
         leaves: residuals by code, and the test of an entry that makes one.
@@ -81,7 +81,8 @@ class Held:
 
     things: Mapping[Access, tuple[Holding, Item]]
     unread: tuple[Unread, ...] = ()
-    leaves: frozenset[str] = frozenset()
+    leaves: Mapping[str, Holding] = field(default_factory=dict)
+    """What outlives the account, and the list that shows it."""
 
     @property
     def standing(self) -> tuple[Access, ...]:
@@ -91,7 +92,7 @@ class Held:
         return Held(
             {**self.things, **other.things},
             (*self.unread, *other.unread),
-            self.leaves | other.leaves,
+            {**self.leaves, **other.leaves},
         )
 
 
@@ -134,11 +135,11 @@ class Holdings:
         rows = [row for row in self._rows if any(f"{{{name}}}" in _asked(row) for name in gone)]
         if not rows:
             return held
-        kinds = {kind for row in rows for kind in row.kinds}
+        asked = {row.listed.call.operation for row in rows}
         kept = Held(
             {way: each for way, each in held.things.items() if each[0] not in rows},
-            tuple(row for row in held.unread if row.kind not in kinds),
-            held.leaves,
+            tuple(row for row in held.unread if row.operation not in asked),
+            {what: row for what, row in held.leaves.items() if row not in rows},
         )
         return kept.merged(await self.read(now, transcript, rows))
 
@@ -151,7 +152,7 @@ class Holdings:
             ConnectorFault: at the end, with what was done.
         """
         due = [access for access in before if access.kind in self._kinds]
-        again = [row for row in self._rows if row.again and self._is_due(row, due)]
+        again = [row for row in self._rows if self._is_looked_at(row) and self._is_due(row, due)]
         held = await self.read(words, transcript, again)
         lost: list[Step] = [
             partial(_cannot, fault_of(row, connector=self._api.kind))
@@ -174,7 +175,7 @@ class Holdings:
         row, thing = held.things.get(access, (None, {}))
         if row is None:
             row = next(each for each in self._rows if access.kind in each.kinds)
-            if row.again:
+            if self._is_looked_at(row):
                 return None  # it was looked at: closed by now, or in a list that cannot be read
         return partial(self._close_one, row, access, thing, words, transcript)
 
@@ -189,13 +190,13 @@ class Holdings:
         told = await attempt(self._entries(row, words, transcript))
         if isinstance(told, ConnectorFault):
             return Held({}, tuple(unread(kind, told) for kind in row.kinds))
-        leaves = {what for what, test in row.leaves.items() if any(map(test, told))}
+        leaves = {what: row for what, test in row.leaves.items() if any(map(test, told))}
         things = {
             Access(row.kind_of(item), row.ref(item)): (row, item)
             for item in told
             if row.stands(item) and not any(test(item) for test in row.leaves.values())
         }
-        return Held(things, leaves=frozenset(leaves))
+        return Held(things, leaves=leaves)
 
     async def _entries(self, row: Holding, words: Words, transcript: Transcript) -> list[Item]:
         items = await self._api.whole(row.listed, words, transcript)
@@ -208,6 +209,11 @@ class Holdings:
     @property
     def _kinds(self) -> set[AccessKind]:
         return {kind for row in self._rows for kind in row.kinds}
+
+    def _is_looked_at(self, row: Holding) -> bool:
+        """Also where another list holds the same kind: only the list says whose a thing is."""
+        others = (each for each in self._rows if each is not row)
+        return row.again or any(set(each.kinds) & set(row.kinds) for each in others)
 
     def _is_due(self, row: Holding, due: Iterable[Access]) -> bool:
         return any(access.kind in row.kinds for access in due)

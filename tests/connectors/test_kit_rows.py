@@ -222,6 +222,49 @@ async def test_what_stood_in_a_list_that_is_lost_is_neither_closed_nor_gone(club
     assert [action.access for action in fault.actions] == [SESSION, TEAM]
 
 
+async def test_a_kind_in_two_lists_is_closed_by_the_call_of_its_list(club: Club) -> None:
+    """What a snapshot calls a secret may be a key or a token: the lists are asked which."""
+    club.lists["tokens"] = [{"id": "x1", "owner": "p1"}]
+    tokens = holding("tokens", AccessKind.SECRET)
+    connector = club.connector(replace(SPEC, holdings=(*SPEC.holdings, tokens)))
+    await connector.strip(ACCOUNT, await seen(connector), Transcript())
+
+    assert {"DELETE /keys/k1", "DELETE /tokens/x1"} <= set(club.changes)
+    assert "DELETE /keys/x1" not in club.changes
+
+
+async def test_a_list_by_a_name_that_changed_is_asked_for_anew(club: Club) -> None:
+    """What the old name's list shows is another's by now; the other lists are kept as they were."""
+    assert club.person is not None
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/devices":
+            return club(request)
+        asked.append(request.url.params["user"])
+        devices = {"a@x.test": [{"id": "old", "tag": 1}], "new@x.test": [{"id": "d1", "tag": 0}]}
+        return httpx.Response(200, json={"devices": devices[asked[-1]]})
+
+    call = Call("GET", "/devices", "devices.list", "devices", {"user": "{locator}"})
+    devices = Holding(
+        Listed(call, shape=Shape(at=("devices",))),
+        {AccessKind.DEVICE: always},
+        Close(),
+        leaves={"apps": lambda device: bool(device["tag"])},
+    )
+    club.person["email"] = "new@x.test"
+    club.person["active"] = False
+    club.refused["GET /teams"] = 503
+    spec = replace(SPEC, holdings=(*SPEC.holdings, devices), things_outlive_it=True)
+    given = ConnectorOptions("club-test", {}, {"key": "synthetic"})
+    observed = await seen(RestConnector(spec, given, transport=httpx.MockTransport(answer)))
+
+    assert asked == ["a@x.test", "new@x.test"]
+    assert observed.standing == (SESSION, KEYS, Access(AccessKind.DEVICE, "d1"))
+    assert [row.operation for row in observed.unread] == ["teams.list"]
+    assert [each.what for each in observed.residuals] == ["cache"]
+
+
 async def test_nothing_is_read_where_nothing_is_left_to_strip(club: Club) -> None:
     """A closed account costs no call."""
     transcript = Transcript()
