@@ -374,3 +374,27 @@ async def test_a_refusal_half_way_says_what_was_closed() -> None:
 
     assert caught.value.category is FaultCategory.VENDOR_ERROR
     assert {action.access.ref for action in caught.value.actions} == {"all", "g1", "g3"}
+
+
+@pytest.mark.parametrize(
+    ("code", "category"),
+    [
+        ("E0000001", FaultCategory.PROTECTED_ACCOUNT),
+        ("E0000038", FaultCategory.UNEXPECTED_ANSWER),
+        ("E0000006", FaultCategory.PERMISSION_MISSING),
+        ("E0000047", FaultCategory.RATE_LIMITED),
+    ],
+)
+async def test_a_used_up_window_makes_no_limit_of_a_refusal(
+    code: str, category: FaultCategory
+) -> None:
+    """Okta tells on every answer what is left: a 403 of another code does not pass by itself."""
+    refused = answer({"errorCode": code}, 403, **{"x-rate-limit-remaining": "0"})
+    path = f"POST /api/v1/users/{ID}/lifecycle"
+    dialogue = Dialogue(
+        {USER: answer(user()), f"{path}/suspend": refused, f"{path}/deactivate": refused}
+    )
+    with pytest.raises(ConnectorFault) as caught:
+        await connect(dialogue).contain(Account(ID), OPEN, Transcript())
+
+    assert caught.value.category is category
