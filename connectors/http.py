@@ -24,6 +24,7 @@ from connectors.transport import vendor_transport
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange
 from lockstep.domain.systems.faults import FaultCategory
+from lockstep.domain.systems.pace import Told
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TOO_LARGE = "answer_too_large"
@@ -341,6 +342,11 @@ class VendorHttp:
             # Okta names the end of its window on every answer; only a limit has to wait for it.
             dialect = replace(dialect, reset_epoch_header=None)
         wait = retry_after(response.headers, dialect, now, limited=limited)
+        told = told_of(status, response.headers, response.headers.raw, now) if limited else None
+        if limited and not (told and told.refused):  # only the vendor's own words say so
+            away = wait.total_seconds() if wait else None
+            age = now - response.extensions[_SENT_AT]
+            self._pace.heard(Told(refused=True, wait_s=away), age_s=age.total_seconds())
         return self._fault(
             category,
             operation,

@@ -13,6 +13,7 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect, VendorHttp
+from connectors.kit.faults import FaultRow
 from connectors.kit.limits import told_of
 from connectors.kit.pace import OPEN, Line, NoTurnError, OwnBudget
 from connectors.registry import MANIFESTS
@@ -253,6 +254,31 @@ def test_the_spellings_of_limits(status: int, headers: dict[str, str], told: Tol
     given = httpx.Headers(headers)
 
     assert told_of(status, given, given.raw, NOW) == told
+
+
+async def test_a_refusal_that_only_the_vendors_code_tells_slows_down_too() -> None:
+    """Where a limit is refused by a status of another meaning, the vendor's row says what it is."""
+    line = Line(TWENTY)
+    rows = (FaultRow(FaultCategory.RATE_LIMITED, codes=frozenset({"too_fast"})),)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        del request
+        return httpx.Response(400, json={"error": "too_fast"}, headers={"Retry-After": "2"})
+
+    http = VendorHttp(
+        Dialect("vendor", faults=rows),
+        "https://vendor.example.test",
+        headers={},
+        transport=httpx.MockTransport(answer),
+        pace=line,
+    )
+    with pytest.raises(ConnectorFault):
+        await http.call("GET", "/one", operation="one", transcript=Transcript())
+
+    assert line.last_told == Told(refused=True, wait_s=2.0)
+    assert line.wait_s(1, DISMISSED) > 1.5
+    await http.aclose()
+    await line.aclose()
 
 
 class Never:
