@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 BESIDE = -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
-SUITE := test_conformance.py test_conformance_law.py test_whose_account_everywhere.py
+SUITE := test_conformance.py test_conformance_law.py test_whose_account_everywhere.py \
+  test_limited_credentials.py
 UNIT := tests/domain tests/evidence tests/architecture
 
 .PHONY: help demo test check connector bench format lock digests clean
