@@ -63,6 +63,8 @@ def _section(manifest: ConnectorManifest) -> list[str]:
         "",
         f"Read-back: {manifest.proves}",
         "",
+        f"Limit: {_limit(manifest)}",
+        "",
         "Permissions:",
         "",
         *(f"- {permission}" for permission in manifest.permissions),
@@ -71,6 +73,13 @@ def _section(manifest: ConnectorManifest) -> list[str]:
         "",
         *(f"- `{option.name}`{_nature(option)}: {option.summary}" for option in manifest.options),
     ]
+
+
+def _limit(manifest: ConnectorManifest) -> str:
+    if manifest.limit is None:
+        return "none built in; `limit` of the system sets one"
+    calls = f"about {manifest.calls} calls for one leaver"
+    return f"{manifest.limit} for each credential, as the vendor documents; {calls}"
 
 
 def _nature(option: OptionSpec) -> str:

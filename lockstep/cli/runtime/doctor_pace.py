@@ -41,7 +41,11 @@ def pace_check(part: str, table: SystemTable, told: Told | None, kept: Pace | No
 def _source(table: SystemTable, limit: Limit | None) -> str:
     if limit is None:
         own = "limit: none, as the settings say"
-        return own if table.limit == NO_LIMIT else "limit: not known; the vendor documents none"
+        return (
+            own
+            if table.limit == NO_LIMIT
+            else "limit: none known, neither in the settings nor built in"
+        )
     by = "the settings say" if table.limit else "the vendor documents"
     return f"limit: {limit}, as {by}"
 

@@ -57,7 +57,7 @@ def test_where_nothing_is_known_it_is_said() -> None:
     nothing = pace_check("chat", SystemTable(connector="scim"), None, None).says
 
     assert nothing == (
-        "limit: not known; the vendor documents none; "
+        "limit: none known, neither in the settings nor built in; "
         "how long 5,000 leavers would take is not known"
     )
 
