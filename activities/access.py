@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,10 +11,10 @@ from temporalio import activity
 from activities.condition import Condition
 from activities.faults import TooEarlyError, guarded, heartbeats, next_try, require_begun
 from activities.passing import Pass, standing_of
-from connectors.base import OUR_PACE, Connector, ConnectorFault, Transcript
+from activities.turns import out_of_turn, turns
+from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.kit.pace import OPEN, Pacer
 from lockstep.contracts import payloads as p
-from lockstep.contracts.policies import HOME_PATIENCE, REHEARSE_TIMEOUT
 from lockstep.domain.cases.clocks import VendorClock, skew_of
 from lockstep.domain.cases.outcomes import RevocationState, reckon
 from lockstep.domain.intake.numbering import Numbering
@@ -38,8 +37,6 @@ from lockstep.storage.systems.revocations import Progress, Revocation, Revocatio
 
 log = structlog.get_logger("lockstep.activities")
 
-_WAITS = 0.8
-"""The part of an activity's time in which its calls may wait for their turns."""
 PAUSE_LOOK = timedelta(seconds=15)
 """How soon the end of a pause, planned or early, is seen."""
 
@@ -90,7 +87,7 @@ class AccessActivities:
             self._require_due(item, asked_at)
             await self._respect_pause(item, given)
             self._respect_waiting_time(item)
-            transcript = _turns(item, Band.REVOKE)
+            transcript = turns(item, Band.REVOKE)
             work = Progress(item.snapshot)
             # Temporal counts anew in every round, and a workflow task that is done over repeats
             # its first try: the database knows how often it really was tried.
@@ -109,22 +106,31 @@ class AccessActivities:
         """See the stub. Reads only."""
         async with guarded("rehearse_access", case_id=given.case_id, system=given.system):
             item = await self._revocations.load(given.case_id, given.system, 1)
-            transcript = _turns(item, Band.REHEARSE)
-            health = await self._connector.health(transcript)
-            self._require_turns(transcript)
-            problems = [
-                {"code": problem.code, "summary": problem.summary, "fix": problem.fix}
-                for problem in health.problems
-            ]
-            accounts = 0
-            if health.reachable:
-                work = Progress(item.snapshot)
-                found = self._pass(item, work, transcript)
-                await found.find()
-                accounts = len(work.snapshot.accounts)
-                problems += _doubts(work, item)
+            transcript = turns(item, Band.REHEARSE)
+            try:
+                accounts, problems = await self._rehearse(item, transcript)
+            except ConnectorFault:
+                if transcript.out_of_turn is None:
+                    raise
+            if transcript.out_of_turn is not None:  # what was not asked shows no trouble
+                raise out_of_turn(self._connector.kind)
             await self._revocations.rehearsed(item, accounts=accounts, problems=problems)
             return p.RehearseResult(accounts, len(problems))
+
+    async def _rehearse(
+        self, item: Revocation, transcript: Transcript
+    ) -> tuple[int, list[dict[str, str]]]:
+        """How many accounts are found, and what would be in the way on the last day."""
+        health = await self._connector.health(transcript)
+        problems = [
+            {"code": problem.code, "summary": problem.summary, "fix": problem.fix}
+            for problem in health.problems
+        ]
+        if not health.reachable:
+            return 0, problems
+        work = Progress(item.snapshot)
+        await self._pass(item, work, transcript).find()
+        return len(work.snapshot.accounts), problems + _doubts(work, item)
 
     @activity.defn
     async def watch_access(self, given: p.WatchInput) -> p.WatchResult:
@@ -137,11 +143,13 @@ class AccessActivities:
             if not given.last and not await self._cases.is_watched(given.case_id):
                 return p.WatchResult(returned=False)  # they work here again
             # A case closes on such a look; once it has closed, nobody waits for it.
-            transcript = _turns(item, Band.WATCH if item.is_closed else Band.REVOKE)
+            transcript = turns(item, Band.WATCH if item.is_closed else Band.REVOKE)
             work = Progress(item.snapshot)
             try:
                 looks = await self._watched(item, work, transcript)
             except ConnectorFault as fault:
+                if fault.is_own_pace and not transcript.exchanges:
+                    raise  # nothing was looked at
                 await self._revocations.note(self._failed_look(item, given, fault, transcript))
                 raise
             standing = standing_of(looks)
@@ -307,17 +315,6 @@ class AccessActivities:
             skew = skew_of(item.read_at, before=asked_at, after=self._own())
             Reading(item.read_at, skew).require_agreed()
 
-    def _require_turns(self, transcript: Transcript) -> None:
-        """Raise where a call had no turn in time: what was not asked shows no trouble."""
-        if transcript.out_of_turn is not None:
-            raise ConnectorFault(
-                FaultCategory.RATE_LIMITED,
-                connector=self._connector.kind,
-                operation="health",
-                code=OUR_PACE,
-                retry_after=transcript.out_of_turn,
-            )
-
     async def _respect_pause(self, item: Revocation, given: p.RevokeInput) -> None:
         """Leave a paused system alone, visibly; the clocks run on.
 
@@ -451,21 +448,6 @@ class AccessActivities:
             policy=item.policy,
             data={**data, **exchange_data(transcript.exchanges, dropped=transcript.dropped)},
         )
-
-
-def _turns(item: Revocation, band: Band) -> Transcript:
-    """The calls of an activity: whose turn they are, and how long each may wait for it.
-
-    Whoever has no turn in time gives up before Temporal takes the activity for lost.
-    """
-    info = activity.info()
-    bound = HOME_PATIENCE if info.is_local else info.start_to_close_timeout or REHEARSE_TIMEOUT
-    return Transcript(
-        urgency=Urgency(
-            band, item.kind.priority, item.cutoff.timestamp(), datetime.now(UTC).timestamp()
-        ),
-        until=asyncio.get_running_loop().time() + _WAITS * bound.total_seconds(),
-    )
 
 
 def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:

@@ -53,6 +53,9 @@ REHEARSE_RETRY = RetryPolicy(
 )
 """A rehearsal that cannot be held is itself a finding, and is reported after these."""
 
+REHEARSE_PAUSE = timedelta(minutes=5)
+"""Before a rehearsal that had no turn at a vendor with a limit: its six tries must not be spent."""
+
 WATCH_PATIENCE = timedelta(hours=24)
 """How long a later look is tried; a vendor that is gone must not stop the looks after it."""
 

@@ -12,6 +12,7 @@ from activities.condition import Condition
 from connectors.base import OUR_PACE, ConnectorFault, Transcript
 from connectors.kit.pace import Line
 from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInput
+from lockstep.contracts.policies import REHEARSE_PAUSE
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.systems.access import Health, Problem
 from lockstep.domain.systems.faults import FaultCategory
@@ -77,7 +78,7 @@ async def test_a_rehearsal_without_its_turns_finds_nothing(bench: Bench) -> None
     with pytest.raises(ApplicationError, match="our_pace_not_a_refusal") as caught:
         await environment().run(bench.activities().rehearse_access, given)
 
-    assert caught.value.next_retry_delay == LATER
+    assert caught.value.next_retry_delay == REHEARSE_PAUSE
 
 
 async def test_each_call_carries_the_urgency_of_its_case(bench: Bench) -> None:
