@@ -2,7 +2,7 @@
 
 ``python scripts/connector_cost.py`` prints the table, with ``--write`` into docs/connectors.md; a
 test compares it. Lines are counted as they stand, comments too, and rounded to tens. The page is
-current while no number on it is off by more than a twentieth: a line more is no news.
+current while no number on it is off by more than a tenth: a line more is no news.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def is_current(text: str, page: str) -> bool:
     if _NUMBER.sub("", told) != _NUMBER.sub("", text):
         return False
     pairs = zip(_numbers(told), _numbers(text), strict=True)
-    return all(abs(said - is_) <= max(_NEAR, is_ // 20) for said, is_ in pairs)
+    return all(abs(said - is_) <= max(_NEAR, is_ // 10) for said, is_ in pairs)
 
 
 def page_with(text: str, page: str) -> str:
