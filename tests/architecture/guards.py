@@ -191,7 +191,7 @@ AN_HR_USER = (
         "lockstep/storage/intake/brake_decisions.py",
         "if is_own and decision is BrakeState.RELEASED:",
         "if False:",
-        "tests/control/intake/test_brake.py::test_nobody_decides_about_their_own_reports",
+        "tests/control/intake/test_brake.py::test_nobody_releases_what_no_brake_of_theirs_holds",
     ),
     Plant(
         "somebody releases the file that they reported",

@@ -440,6 +440,18 @@ async def test_nobody_decides_about_their_own_reports(hall):
     assert await hall.states() == {"done": 3, "held": 3}
 
 
+async def test_nobody_releases_what_no_brake_of_theirs_holds(hall):
+    """Also where a brake counts for everybody, as those of earlier releases: each event tells."""
+    for number in range(6):
+        await hall.send(f"W-{number}", source=LOCAL_SOURCE, actor="uaaaabbbbcccc")
+    await hall.dispatch()
+    view = await hall.the_brake()
+    with pytest.raises(RefusedError, match="you have reported"):
+        await hall.desk.decide(view.brake_id, RELEASED, APPROVER, reason="I need it")
+
+    assert await hall.states() == {"done": 3, "held": 3}
+
+
 async def test_what_is_out_of_scope_is_not_there(hall):
     """Partner, secret and one's own person: not counted, not listed, not decided."""
     await hall.mass(4)
