@@ -39,8 +39,8 @@ _LEARNT_OVER_S: Final = 10.0
 _LEARNT_LEAST: Final = 2.0
 _LEARNT_ROOM: Final = 4.0
 """What is learnt from a bare refusal is forgotten once so many times its pace went well."""
-_FEW: Final = 5
-"""Refusals that teach no pace where nobody stated a limit."""
+_FEW: Final = 10
+"""Fewer refusals, or less than a third of the calls, teach no pace where nobody stated a limit."""
 _MOST_LAPSED: Final = 3
 """Turns that lapse in a row because they came too late; a busy process would have none at all."""
 _NEWS: Final = 20
@@ -196,7 +196,7 @@ class Line:
             self._refusals.append(now)
             calls = sum(1 for sent in self._sent if sent > now - _LEARNT_OVER_S)
             refused = sum(1 for at in self._refusals if at > now - _LEARNT_OVER_S)
-            if refused < _FEW or refused * 10 < calls:
+            if refused < _FEW or refused * 3 < calls:
                 return  # whoever was refused waits; that is no reason for others to
             pace = max(_LEARNT_LEAST, (calls - refused) / _LEARNT_OVER_S)
             room = round(pace * _LEARNT_ROOM * _LEARNT_OVER_S)
