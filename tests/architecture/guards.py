@@ -10,6 +10,13 @@ from tests.support.planting import Plant
 
 A_PARTNER = (
     Plant(
+        "nobody is told that a source spoke of another's leaver",
+        "lockstep/storage/outgoing/notices.py",
+        "about).where(troubled(_RECENT)).order_by",
+        'about).where(troubled(_RECENT), row.verdict != "foreign").order_by',
+        "tests/web/test_source_remit.py::test_operations_are_told_of_what_was_said_of_anothers",
+    ),
+    Plant(
         "a new name for each leaver makes room at the brake",
         "lockstep/control/intake/brake.py",
         "is_apart = said.partner in apart.get(said.source, ())",
@@ -175,8 +182,8 @@ AN_HR_USER = (
     Plant(
         "one person's flood holds what others report",
         "lockstep/control/intake/brake.py",
-        'return Channel(source, self.reporter if source == LOCAL_SOURCE else "")',
-        "return Channel(source)",
+        "return Channel(said.source, self.reporter)",
+        "return Channel(said.source)",
         "tests/web/console/test_brake_of_one.py::test_one_persons_flood_holds_nobody_elses_reports",
     ),
     Plant(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 
 from lockstep.control.intake.events import local_body, read_event
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.domain.notices import NoticeKind
+from lockstep.storage.outgoing.notices import Notices
 from tests.support.casework import TENANT, Casework
 from tests.web.conftest import event
 from tests.web.senders import LATER, MINE, NOW, THEIRS, House
@@ -41,6 +44,15 @@ async def test_of_another_partner_nothing_is_taken(apart: House, action: str):
     assert await apart.cases() == []
     assert await apart.told() == ["foreign"]
     assert await apart.work.inbox.counts() == {"refused": 1}
+
+
+async def test_operations_are_told_of_what_was_said_of_anothers(apart: House):
+    """A notice names the source, its event and why, and nobody whom it is about."""
+    assert await apart.send("hr-a", event_id="e-1", **THEIRS) == (403, "foreign")
+    facts = await Notices(apart.work.engine).about_cases(datetime.now(UTC))
+    [fact] = [one for one in facts if one.kind is NoticeKind.EVENT]
+    assert fact.system.startswith("hr-a, e-1: partner: not of this source's")
+    assert "1005" not in repr(fact)
 
 
 async def test_a_refusal_is_the_same_when_it_is_delivered_again(apart: House):
