@@ -6,11 +6,13 @@ import argparse
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import patterns
+from bench.growth import grown
 from bench.load import Ours, closed_loop, until
 from bench.patterns import Pairs
 from bench.plan import FULL, QUICK, Plan
@@ -42,7 +44,10 @@ async def compare(plan: Plan, console: Console) -> Outcome:
         console.print("[bold]systems over HTTP[/]")
         low, full = await low_and_full(stage, plan, console)
         slow, urgent = await slow_and_urgent(stage, plan, console)
-    return judge(low, full, slow, urgent, low_inside=low_inside, saturated_inside=full_inside)
+    console.print("[bold]one worker, two and three[/]")
+    growth = await grown(plan)
+    outcome = judge(low, full, slow, urgent, low_inside=low_inside, saturated_inside=full_inside)
+    return replace(outcome, growth=growth)
 
 
 async def slow_and_urgent(

@@ -23,6 +23,7 @@ class Plan:
     slow_attempts: int = 5
     queued: int = 600
     urgent: int = 3
+    workers: tuple[int, ...] = (1, 2, 3)
 
 
 FULL = Plan()
@@ -38,5 +39,6 @@ QUICK = Plan(
     slow_attempts=1,
     queued=100,
     urgent=2,
+    workers=(1, 2),
 )
 """About a minute: shows that everything works, not how fast it is."""

@@ -76,6 +76,12 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     for cells in rows:
         cpu.add_row(*cells)
     console.print(cpu)
+    held = Table(title="Room, with one worker, two and three")
+    for heading in _ROOM:
+        held.add_column(heading)
+    for cells in room_rows(outcome):
+        held.add_row(*cells)
+    console.print(held)
     for line in rejected_lines(outcome):
         console.print(line)
 
@@ -102,6 +108,12 @@ def write_results(outcome: Outcome, plan: Plan, path: Path, *, now: datetime | N
         "## CPU milliseconds per case",
         "",
         *_markdown(*cpu_rows(outcome)),
+        "",
+        "## Room",
+        "",
+        _ROOM_METHOD,
+        "",
+        *_markdown(_ROOM, room_rows(outcome)),
         "",
         _METHOD.format(systems=plan.systems, answer=plan.answer_ms, quiet=QUIET_CORES),
         "## Every pair that counts",
@@ -142,6 +154,36 @@ def cpu_rows(outcome: Outcome) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             cells = [f"{used[group]:.1f}" for group in groups]
             rows.append((f"{title}, {side}", *cells, f"{sum(used.values()):.1f}"))
     return ("run", *groups, "all"), rows
+
+
+_ROOM_METHOD = (
+    "Lockstep alone, saturated, systems over HTTP; memory is what was resident after the run, of"
+    " several workers the largest; `web` was idle. Bytes are what tables, indexes and Temporal's"
+    " file grew by."
+)
+_ROOM = (
+    "workers",
+    "cases/s",
+    "worker MiB",
+    "web MiB",
+    "PostgreSQL KiB per case",
+    "Temporal KiB per case",
+)
+
+
+def room_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Memory, and what cases leave behind."""
+    return [
+        (
+            str(row.workers),
+            f"{row.cases_per_s:.1f}",
+            f"{row.memory_mib['our-worker']:.0f}",
+            f"{row.memory_mib['web']:.0f}",
+            f"{row.database_kib:.1f}",
+            f"{row.temporal_kib:.1f}",
+        )
+        for row in outcome.growth
+    ]
 
 
 def rejected_lines(outcome: Outcome) -> Iterator[str]:

@@ -86,11 +86,12 @@ class _Places:
 
 @contextlib.asynccontextmanager
 async def staged(
-    *, systems: int = 8, profiled: bool = False, is_inside: bool = False
+    *, systems: int = 8, profiled: bool = False, is_inside: bool = False, workers: int = 1
 ) -> AsyncIterator[Stage]:
     """Start everything, yield, stop everything and remove the folder.
 
     With ``is_inside`` the systems answer in the worker's own process instead of over HTTP.
+    ``workers``: processes of ours that work beside each other.
     """
     home = _new_home()
     try:
@@ -101,6 +102,9 @@ async def staged(
             if profiled:
                 flags += ["--profile", str(home / "profile.json")]
             await _start_processes(supervisor, home, places, systems, flags)
+            for number in range(2, workers + 1):
+                ours = ("ours", "--config", str(home / "lockstep.toml"), *flags)
+                await supervisor.start(_process(home, f"our-worker-{number}", ours))
             engine = create_engine(places.database_url, application="bench")
             yield Stage(
                 home=home,

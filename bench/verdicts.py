@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.accounting import percentile
+from bench.growth import Growth
 from bench.load import Run
 from bench.patterns import Pair, Pairs, Slow, Urgent
 
@@ -45,6 +46,7 @@ class Outcome:
     low_inside: Pairs
     saturated_inside: Pairs
     measures: list[Measure] = field(default_factory=list)
+    growth: Sequence[Growth] = ()
 
 
 def judge(

@@ -30,6 +30,7 @@ TINY = Plan(
     slow_attempts=1,
     queued=4,
     urgent=1,
+    workers=(2,),
 )
 
 
@@ -103,6 +104,10 @@ async def test_the_harness_runs(tmp_path):
     used = outcome.saturated.kept[0].ours.usage.cpu_s
     assert {"client", "postgres", "temporal", "sandbox", "our-worker", "web"} <= set(used)
     assert used["our-worker"] > used["bare-worker"]
+    [room] = outcome.growth
+    assert room.memory_mib["our-worker"] > room.memory_mib["web"] > 10
+    assert room.database_kib > 0
     written = (tmp_path / "RESULTS.md").read_text()
+    assert "| workers | cases/s | worker MiB |" in written
     assert "| throughput, saturated, systems inside |" in written
     assert "at least x0.6" in written
