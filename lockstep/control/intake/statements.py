@@ -35,6 +35,11 @@ from lockstep.storage.records import CaseRow
 
 log = structlog.get_logger("lockstep.dispatcher")
 
+_TOO_LATE = (
+    "it adds keys after the last look at this leaver: nobody searches by them any more; report the"
+    " leaver under another spell, if they may have access by these keys"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -172,12 +177,20 @@ class Statements:
                 and _dismisses(one.said, one.case)
             )
             is_alone = opens and one.case is None and one.key not in seen
-            if one.to_look_at:
-                undone = "; ".join(filter(None, (read.undone, one.to_look_at)))
+            notes = (one.to_look_at, _TOO_LATE if await self._comes_too_late(one) else "")
+            if any(notes):
+                undone = "; ".join(filter(None, (read.undone, *notes)))
                 read = replace(read, undone=undone)  # noqa: PLW2901 - the same event, with a note
             rows.append(Sorted(read, one, is_braked=opens or dismisses, is_alone=is_alone))
             seen.add(one.key)
         return rows
+
+    async def _comes_too_late(self, one: Found) -> bool:
+        """Whether it brings keys of a leaver whom nobody looks for any more."""
+        case = one.case
+        if one.verdict is not Verdict.AMEND or case is None or case.status != CaseStatus.CLOSED:
+            return False
+        return await self._cases.adds_keys_too_late(case, one.said)
 
     async def pass_brake(self, reads: Sequence[Sorted]) -> list[Sorted]:
         """What is not held: changes of known cases, what was released, and what is not too much."""

@@ -29,7 +29,7 @@ from lockstep.domain.systems.finding import Picks
 from lockstep.evidence.format.canonical import instant_text
 from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.evidence.ledger.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
-from lockstep.storage.cases.adding import add_said
+from lockstep.storage.cases.adding import add_said, adds_keys, is_watch_over
 from lockstep.storage.cases.amendments import (
     amend_rows,
     amendment_data,
@@ -226,6 +226,13 @@ class Cases:
             kind = EntryKind.CASE_AMENDED
             await say(connection, current, kind, number, data, subject=subject, said=said, now=now)
             return await locked(connection, case.case_id)
+
+    async def adds_keys_too_late(self, case: CaseRow, termination: Termination) -> bool:
+        """Whether it brings keys to a closed case after the last look of its watch."""
+        policy = await self.policy(case.policy)
+        async with self._engine.connect() as connection:
+            ended = await is_watch_over(connection, case, policy)
+            return ended and await adds_keys(connection, case, termination, ring=self._ring)
 
     async def rescind(
         self,

@@ -40,7 +40,8 @@ class Trouble(StrEnum):
     UNREADABLE = "unreadable"
     """The keyring does not open it: it waits, and nothing is done about what it says."""
     IN_PART = "in_part"
-    """It was carried out, but names accounts of systems that nobody has configured."""
+    """It was carried out, but people have to look: accounts of a system that nobody has configured,
+    keys by which nobody searches any more, a number of somebody else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from lockstep.domain.intake.brakes import BrakeRule
 from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
 from lockstep.storage.cases.rows import PinnedPolicy, pin
 from lockstep.storage.intake.brakes import Brakes
+from lockstep.storage.intake.refused_events import RefusedEvents, Trouble
 from tests.support.casework import TENANT, Casework
 
 SOURCES = ("hr-a", "hr-b", "hr-c")
@@ -110,7 +111,7 @@ class Intake:
 
 
 def event(
-    worker: str = "1005",
+    worker: str | dict[str, object] = "1005",
     *,
     ends: timedelta = timedelta(0),
     email: str = "a@example.com",
@@ -122,7 +123,7 @@ def event(
         "revision": 1,
         "recorded_at": now.isoformat(),
         "kind": "voluntary",
-        "worker": {"id": worker, "emails": [email]},
+        "worker": worker if isinstance(worker, dict) else {"id": worker, "emails": [email]},
         "dates": {"zone": "Asia/Manila", "access_ends_at": (now + ends).isoformat()},
         **more,
     }
@@ -323,3 +324,26 @@ async def test_what_is_known_of_erased_people_is_not_guessed(intake, work):
         await connection.execute(text("update inbox set body = ''"))
 
     assert await intake.send(kind="contract_end") == "done duplicate"
+
+
+@pytest.mark.parametrize(
+    ("watch", "told"), [((), 1), ((timedelta(hours=1),), 0)], ids=["after it", "during it"]
+)
+async def test_keys_after_the_last_look_are_told(work, watch, told):
+    """Nobody searches by them any more, so people hear of it; while looks go on, they are used."""
+    policy = pin(replace(work.policy.policy, watch=watch))
+    await work.cases.adopt(policy, TENANT)
+    intake = Intake(work, policy)
+    left = {"zone": "Asia/Manila", "access_ends_at": datetime.now(UTC).isoformat()}
+    await intake.send(dates=left)
+    await intake.close()
+    same = {"id": "1005", "emails": ["a@example.com"]}
+    assert await intake.send(revision=2, worker=same, dates=left) == "done amend"
+    assert await RefusedEvents(work.engine).newest() == []
+
+    more = {"id": "1005", "emails": ["a@example.com", "b@example.com"]}
+    assert await intake.send(revision=3, worker=more, dates=left) == "done amend"
+
+    found = await RefusedEvents(work.engine).newest()
+    assert [one.trouble for one in found] == [Trouble.IN_PART] * told
+    assert all("after the last look" in one.why for one in found)
