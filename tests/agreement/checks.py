@@ -22,7 +22,7 @@ from lockstep.scorecard.definition import DEFAULT
 from lockstep.scorecard.metric import Window, judge
 from lockstep.storage.ledger.checkpoints import leaves
 from lockstep.storage.score.scores import Scores
-from tests.agreement.reckoning import DAY, Document, costs_of, feeds_of, reckon, score_of
+from tests.agreement.reckoning import DAY, Document, by_policy, costs_of, feeds_of, reckon, score_of
 from tests.agreement.rows import Rows, facts_of, read_rows
 from tests.agreement.stage import Stage
 from tests.support.casework import TENANT
@@ -243,6 +243,9 @@ async def scores_agree(stage: Stage, told: Told, asked: Asked) -> Served:
     feeds = feeds_of(stage.feeds, cases, as_of)
     _equals_rows("official score", official["score"], cases, window=year, as_of=as_of, feeds=feeds)
     _equals_rows("period's score", period["score"], cases, window=window, as_of=as_of, feeds=feeds)
+    for what, served, its in (("official", official, year), ("period", period, window)):
+        under = by_policy(cases, its, as_of, told.rows.policies, feeds=feeds)
+        same(f"{what} score under each policy", served["score"]["by_policy"], under)
     for dimension in ("partner", "site", "kind"):
         parts = official["by"][dimension]
         for name, part in parts.items():

@@ -33,6 +33,7 @@ from lockstep.evidence.verify.heads import heads
 from lockstep.scorecard import counting, explain, judging, metric
 from lockstep.scorecard.facts import CaseFacts
 from lockstep.scorecard.measures import Durations
+from lockstep.scorecard.policies import PolicyTerms
 from lockstep.storage.score import projection
 from lockstep.storage.score.scores import Reading
 
@@ -170,6 +171,26 @@ def judging_forgets_waivers(patch: pytest.MonkeyPatch) -> None:
 
 def judging_lets_optional_systems_decide(patch: pytest.MonkeyPatch) -> None:
     everywhere(patch, judging.deciding, lambda items: items)
+
+
+def policies_forget_what_is_missing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PolicyTerms, "missing", lambda *given: set())
+
+
+def policies_let_everything_decide(patch: pytest.MonkeyPatch) -> None:
+    """Also what the policy does not know."""
+    right = PolicyTerms._applied
+    patch.setattr(
+        PolicyTerms,
+        "_applied",
+        lambda terms, item, kind: (
+            right(terms, item, kind) if item.system in terms.systems else item
+        ),
+    )
+
+
+def policies_keep_each_case_its_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PolicyTerms, "applied", lambda terms, case: case)
 
 
 def judging_lets_early_make_up_for_late(patch: pytest.MonkeyPatch) -> None:
@@ -418,6 +439,9 @@ MUTANTS = (
     Mutant(judging_counts_who_had_nothing, r"clocks of \S+/state"),
     Mutant(judging_forgets_waivers, r"clocks of \S+/"),
     Mutant(judging_lets_optional_systems_decide, r"clocks of \S+/ratio"),
+    Mutant(policies_forget_what_is_missing, r"official score under each policy/\d/missing"),
+    Mutant(policies_let_everything_decide, r"official score under each policy/\d/value"),
+    Mutant(policies_keep_each_case_its_time, r"official score under each policy/\d/value"),
     Mutant(judging_lets_early_make_up_for_late, r"clocks of \S+/exposure"),
     Mutant(command_line_counts_one_account, r"`cases show` of \S+/exposure_ms"),
     Mutant(scores_close_open_work_when_it_is_due, f"{OFFICIAL}/"),

@@ -88,7 +88,11 @@ def is_untouched(case: Document, items: Sequence[Document]) -> bool:
 
 def reckon(case: Document, as_of: int, others: Mapping[str, Document]) -> Document:
     """One case: its slowest required system decides; every system, where none is required."""
-    told, case = case, counted(case, others, as_of)
+    return _reckoned(case, counted(case, others, as_of), as_of)
+
+
+def _reckoned(told: Document, case: Document, as_of: int) -> Document:
+    """The same of a case whose clocks and items are settled."""
     items = [reckon_item(case, item, as_of) for item in case["items"]]
     deciding = [item for item in items if item["required"]] or items
     ratio = max((Fraction(item["ttr"], item["allowed"]) for item in deciding), default=Fraction(0))
@@ -113,6 +117,7 @@ def reckon(case: Document, as_of: int, others: Mapping[str, Document]) -> Docume
     return {
         **case,
         "told": told,
+        "base": case,
         "items": items,
         "deciding": deciding,
         "state": state,
@@ -195,16 +200,9 @@ def score_of(
     mine = _of_window(cases, start, end, as_of, among)
     scored = [case for case in mine if case["scored"]]
     counted = [case for case in mine if case["scored"] or case["state"] == "pending"]
-    capped = [case for case in scored if case["tier0_late"] > DAY]
-    taken_off = min(Fraction(10), sum(map(penalty, scored), Fraction(0)))
-    quality = base = value = None
     silence = max((feed["age_ms"] for feed in feeds), default=None)
     is_stale = silence is not None and silence > 7 * DAY
-    if scored:
-        quality = sum(map(credit, scored), Fraction(0)) / len(scored)
-        base = max(Fraction(0), 20 - 50 * (1 - quality))
-        value = max(Fraction(0), base - taken_off)
-        value = min(value, Fraction(135, 10)) if capped else value
+    quality, base, taken_off, capped, value = worth_of(scored)
     within = sum(case["ratio"] <= 1 for case in scored)
     return {
         "n": len(scored),
@@ -237,6 +235,91 @@ def score_of(
         "policies": sorted({case["policy"] for case in counted}),
         "waivers": _waivers(counted),
     }
+
+
+def worth_of(
+    scored: Sequence[Document],
+) -> tuple[Fraction | None, Fraction | None, Fraction, list[Document], Fraction | None]:
+    """Quality, what it is worth, what open cases take off, cases that cap it, and the value."""
+    capped = [case for case in scored if case["tier0_late"] > DAY]
+    taken_off = min(Fraction(10), sum(map(penalty, scored), Fraction(0)))
+    if not scored:
+        return None, None, taken_off, capped, None
+    quality = sum(map(credit, scored), Fraction(0)) / len(scored)
+    base = max(Fraction(0), 20 - 50 * (1 - quality))
+    value = max(Fraction(0), base - taken_off)
+    return quality, base, taken_off, capped, min(value, Fraction(135, 10)) if capped else value
+
+
+def by_policy(
+    cases: Iterable[Document],
+    window: tuple[int, int],
+    as_of: int,
+    policies: Mapping[str, Document],
+    *,
+    feeds: Sequence[Document] = (),
+) -> list[Document]:
+    """What the score would be, had every case pinned one and the same policy."""
+    cases = list(cases)
+    mine = _of_window(cases, *window, as_of, cases)
+    mine = [case for case in mine if case["scored"] or case["state"] == "pending"]
+    digests = sorted({case["policy"] for case in mine})
+    is_stale = any(feed["age_ms"] > 7 * DAY for feed in feeds)
+    rows: list[Document] = []
+    for digest in digests[:20] if len(digests) > 1 else ():
+        systems = {row["system"]: row for row in policies[digest]["systems"]}
+        under = [_under(case, digest, policies[digest], as_of) for case in mine]
+        value = worth_of([case for case in under if case["scored"]])[-1]
+        missing = {
+            name
+            for case in mine
+            for name, row in systems.items()
+            if row["required"] and name not in {item["system"] for item in case["items"]}
+        }
+        rows.append(
+            {
+                "policy": digest,
+                "cases": sum(case["policy"] == digest for case in mine),
+                "value": None if value is None or is_stale else decimal(value, 2),
+                "missing": sorted(missing),
+            }
+        )
+    return rows
+
+
+def _under(case: Document, digest: str, policy: Document, as_of: int) -> Document:
+    """A case as it would stand under a policy; unchanged under its own."""
+    if case["policy"] == digest:
+        return case
+    base, systems = case["base"], {row["system"]: row for row in policy["systems"]}
+
+    def asked(name: str) -> Document:
+        row = systems[name]
+        seconds = policy["sla_s"][f"{base['kind']}.{row['tier']}"]
+        return {"tier": row["tier"], "required": row["required"], "sla_ms": 1000 * seconds}
+
+    items = [
+        item | (asked(item["system"]) if item["system"] in systems else {"required": False})
+        for item in base["items"]
+    ]
+    known = {item["system"] for item in items}
+    for name, row in systems.items():
+        if row["required"] and name not in known:
+            items.append(_UNDECIDED | asked(name) | {"system": name, "category": row["category"]})
+    return _reckoned(case["told"], {**base, "items": items}, as_of)
+
+
+_UNDECIDED: Document = {
+    "accounts": 0,
+    "outcome": "",
+    "grade": "",
+    "off_at": None,
+    "read_back_at": None,
+    "first_attempt_at": None,
+    "waived_until": None,
+    "waived_in_vain": False,
+    "openings": 1,
+}
 
 
 def costs_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -91,6 +92,8 @@ STORY = Story(
         leaver(18, -3 * DAY, *proved(IDP, CRM, WIKI, accounts=0), Attest(BADGE, strong=True)),
         leaver(19, -3 * DAY, *gone_before(IDP, CRM, BADGE), *proved(WIKI, accounts=0)),
         leaver(14, -5 * DAY, *map(corrected, ("involuntary", "voluntary"))),
+        # Numbers of policies: what they call the same system is at another place of theirs.
+        replace(leaver(20, -3 * DAY, *proved(0, 1, 2)), policy=1),
     ),
     sealed=3,
     feeds=(Listened("hr", 30 * DAY, None), Listened("agency", 30 * DAY, DAY)),
@@ -98,8 +101,8 @@ STORY = Story(
 """Corrected in time and too late, reopened, waived in time and in vain, moved by one person and
 by two, late where it does not matter, early, with two accounts, open and overdue, open for
 longer than a year, a second spell on one person's word, taken back, and still to come; called off
-too late, a dismissal put off, one reported anew, two of whom nothing was left to take; one
-source of HR is heard by its heartbeat alone.
+too late, a dismissal put off, one reported anew, two of whom nothing was left to take, one under
+another policy; one source of HR is heard by its heartbeat alone.
 """
 
 
