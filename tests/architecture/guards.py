@@ -110,6 +110,13 @@ A_PARTNER = (
 )
 AN_HR_USER = (
     Plant(
+        "a token goes on by a key that is known to be a leaver's only later",
+        "lockstep/storage/people/api_tokens.py",
+        "            ~left,\n",
+        "",
+        "tests/storage/people/test_api_tokens.py::test_a_key_that_is_barred_later_ends_the_use_of_a_token",
+    ),
+    Plant(
         "a program reports whoever made it, under a key of a later sign-in",
         "lockstep/control/hr/reporters.py",
         "known[by.user_id].keys | more",
