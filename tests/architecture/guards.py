@@ -135,7 +135,7 @@ AN_HR_USER = (
         "lockstep/control/hr/reporters.py",
         "if own and own & indexes_as_any(self.ring, self.tenant, said.keys.keys):",
         "if False:",
-        "tests/web/console/test_hr.py::test_nobody_reports_themselves_under_another_key",
+        "tests/web/console/test_hr_scope.py::test_nobody_reports_themselves_under_another_key",
     ),
     Plant(
         "a report of somebody else is read and changed",
@@ -170,7 +170,7 @@ AN_HR_USER = (
         "lockstep/control/hr/reporters.py",
         "        and case.begun_at is not None\n",
         "",
-        "tests/web/console/test_hr.py::test_what_was_not_carried_out_does_not_tell_why",
+        "tests/web/console/test_hr_scope.py::test_what_was_not_carried_out_does_not_tell_why",
     ),
     Plant(
         "somebody called off and reported anew has a new clock",

@@ -14,7 +14,7 @@ from lockstep.domain.rights import Permission, Role
 from tests.support.casework import EMAIL, NAME, TENANT, WORKER
 from tests.web.console.conftest import Site, site  # noqa: F401 - a fixture
 from tests.web.console.conftest import site_settings as site_settings  # noqa: PLC0414
-from tests.web.console.test_hr import Hr, cases, hr  # noqa: F401 - a fixture
+from tests.web.console.hr_office import Hr, cases, hr  # noqa: F401 - a fixture
 
 DAYS = timedelta(days=1)
 TODAY = datetime.now(UTC)

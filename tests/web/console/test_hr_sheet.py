@@ -18,7 +18,7 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.web.bounds import most_bytes
 from tests.control.intake.test_brake import Hall
 from tests.web.console.conftest import SETTINGS, Browser, text_of
-from tests.web.console.test_hr import HOME, SCRIPT, Hr, cases, entries, hr  # noqa: F401 - a fixture
+from tests.web.console.hr_office import HOME, SCRIPT, Hr, cases, entries, hr  # noqa: F401 - a fixture
 
 SHEET = f"{HOME}/sheet"
 HEAD = "worker_id;name;emails;kind;zone;last_working_day;partner;revision"

@@ -36,7 +36,7 @@ from tests.support.ledgers import LedgerBook
 from tests.web.conftest import SECRET
 from tests.web.console import test_routes_and_roles as routes_and_roles
 from tests.web.console.conftest import COOKIE, Site
-from tests.web.console.test_hr import form
+from tests.web.console.hr_office import form
 from tests.web.console.test_routes_and_roles import TABLE, all_routes, secret_of
 from tests.web.console.worlds import Ask, Visitor, World, copied, installed
 
