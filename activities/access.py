@@ -13,7 +13,7 @@ from activities.faults import TooEarlyError, guarded, heartbeats, next_try, requ
 from activities.passing import Pass, standing_of
 from activities.turns import out_of_turn, turns
 from connectors.base import Connector, ConnectorFault, Transcript
-from connectors.kit.pace import OPEN, Pacer
+from connectors.kit.pacing.pace import OPEN, Pacer
 from lockstep.contracts import payloads as p
 from lockstep.domain.cases.clocks import VendorClock, skew_of
 from lockstep.domain.cases.outcomes import RevocationState, reckon

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol, runtime_checkable
 
-from connectors.kit.pace import OPEN, Pacer
+from connectors.kit.pacing.pace import OPEN, Pacer
 from lockstep.domain.cases.clocks import worse_skew
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import (
@@ -137,9 +137,10 @@ class Connector(Protocol):
 
         Every account that a search returns is a `Match`, with all keys that the vendor holds of
         it; `lockstep.domain.systems.finding` decides whose it is. A search that found nobody says
-        how it is known that it could have found somebody (`Proof`; `connectors.kit.proving`). One
-        that failed while another found somebody is in ``unread`` (`connectors.kit.searching`): an
-        account that is known must not stay open because of it.
+        how it is known that it could have found somebody (`Proof`;
+        `connectors.kit.finding.proving`). One that failed while another found somebody is in
+        ``unread`` (`connectors.kit.finding.searching`): an account that is known must not stay
+        open because of it.
 
         Args:
             keys: the leaver's.

@@ -17,9 +17,9 @@ import tenacity
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit.faults import FaultRow, ReallyOk, category_of
-from connectors.kit.limits import RESETS, plain_wait, reset_wait, told_of
-from connectors.kit.pace import OPEN, Pacer
-from connectors.kit.turns import in_turn
+from connectors.kit.pacing.limits import RESETS, plain_wait, reset_wait, told_of
+from connectors.kit.pacing.pace import OPEN, Pacer
+from connectors.kit.pacing.turns import in_turn
 from connectors.transport import vendor_transport
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange

@@ -24,7 +24,7 @@ from activities.condition import Condition
 from activities.home import HomeActivities
 from activities.record import Hear, RecordActivities
 from connectors.base import Connector
-from connectors.kit.pace import OPEN, Line
+from connectors.kit.pacing.pace import OPEN, Line
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.chores import (
     build_chores,

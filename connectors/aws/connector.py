@@ -23,7 +23,7 @@ from connectors.aws.match import Usable, failed, joined
 from connectors.aws.settings import OPTIONS, read_settings
 from connectors.aws.sso import IdentityCenterUsers, is_user_id
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
-from connectors.kit.searching import Searching
+from connectors.kit.finding.searching import Searching
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import Account, Action, Category, Health, Location, Observation
 from lockstep.domain.systems.faults import FaultCategory

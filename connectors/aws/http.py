@@ -26,8 +26,8 @@ from connectors.aws.faults import Faults, GoneFault, bounded
 from connectors.aws.settings import AwsSettings
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import date_instant
-from connectors.kit.pace import OPEN, Pacer
-from connectors.kit.turns import in_turn
+from connectors.kit.pacing.pace import OPEN, Pacer
+from connectors.kit.pacing.turns import in_turn
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange
 from lockstep.domain.systems.faults import FaultCategory

@@ -13,8 +13,8 @@ from connectors.aws.http import AwsCalls, need
 from connectors.aws.match import Finds, distinct
 from connectors.aws.settings import AwsSettings
 from connectors.base import Transcript
+from connectors.kit.finding.proving import is_among, shape_of
 from connectors.kit.instants import told_instant
-from connectors.kit.proving import is_among, shape_of
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account, Location, Match, Proof
 from lockstep.domain.systems.keys import comparable, local_part

@@ -16,9 +16,9 @@ from connectors.aws.http import AwsCalls, need
 from connectors.aws.match import Finds, distinct
 from connectors.aws.settings import AwsSettings
 from connectors.base import ConnectorFault, Transcript
+from connectors.kit.finding.proving import Prover, is_among, shape_of
+from connectors.kit.finding.searching import Searching
 from connectors.kit.instants import told_instant
-from connectors.kit.proving import Prover, is_among, shape_of
-from connectors.kit.searching import Searching
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account, Location, Match, Observation, Proof
 from lockstep.domain.systems.keys import comparable

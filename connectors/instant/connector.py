@@ -22,8 +22,8 @@ from connectors.base import (
 )
 from connectors.http import Answer, Dialect, VendorHttp, vendor_instant
 from connectors.kit import options
+from connectors.kit.finding.searching import Searching
 from connectors.kit.options import read_options
-from connectors.kit.searching import Searching
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import (
     Access,

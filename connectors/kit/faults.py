@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from connectors.kit.limits import is_throttling
+from connectors.kit.pacing.limits import is_throttling
 from connectors.kit.paths import Path, at
 from lockstep.domain.systems.faults import FaultCategory
 

@@ -13,14 +13,14 @@ from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions,
 from connectors.http import VendorHttp
 from connectors.kit.auth import choose
 from connectors.kit.calls import NO_ONE, Api, Words, actions
+from connectors.kit.finding.locating import Locator
+from connectors.kit.finding.searching import Searching
 from connectors.kit.holdings import Held, Holdings
-from connectors.kit.locating import Locator
 from connectors.kit.options import read_options
 from connectors.kit.pages import Item
 from connectors.kit.paths import at
 from connectors.kit.records import Records
 from connectors.kit.residuals import shown
-from connectors.kit.searching import Searching
 from connectors.kit.spec import Examined, RestSpec
 from connectors.kit.steps import attempt
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.proving import together
-from connectors.kit.searching import Searching
+from connectors.kit.finding.proving import together
+from connectors.kit.finding.searching import Searching
 from connectors.okta.api import LIST_LIMIT, OktaApi
 from connectors.okta.options import OktaOptions
 from connectors.okta.search import (

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.proving import Prover
+from connectors.kit.finding.proving import Prover
 from connectors.okta.api import OktaApi, is_no_search
 from connectors.okta.options import OktaOptions
 from connectors.okta.user import OktaUser, is_under, listed_match, strong_attributes

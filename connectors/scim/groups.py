@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit import steps
-from connectors.kit.proving import LIFE_S
+from connectors.kit.finding.proving import LIFE_S
 from connectors.scim import wire
 from connectors.scim.beyond import holds_by_filter
 from connectors.scim.client import PAGE, ScimClient, fault, path_of, refuses, status_of

@@ -14,7 +14,7 @@ from typing import Any
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
 from connectors.kit import steps
-from connectors.kit.proving import LIFE_S
+from connectors.kit.finding.proving import LIFE_S
 from connectors.scim import wire
 from connectors.scim.client import (
     ANY_VERSION,

@@ -15,8 +15,8 @@ from typing import Any
 from uuid import uuid4
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.proving import Prover, Shape, is_among, shape_of, together
-from connectors.kit.searching import Searching
+from connectors.kit.finding.proving import Prover, Shape, is_among, shape_of, together
+from connectors.kit.finding.searching import Searching
 from connectors.scim import wire
 from connectors.scim.client import PAGE, Page, ScimClient, fault, passes, refuses
 from connectors.scim.pages import LONG_ANSWER_BYTES, Walk

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from connectors.anchors.base import AnchorOptions
 from connectors.anchors.registry import ANCHORS
 from connectors.base import ConnectorOptions
-from connectors.kit.pace import Line, Pacer
+from connectors.kit.pacing.pace import Line, Pacer
 from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.control.intake.places import Places

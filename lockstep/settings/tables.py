@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from connectors.kit.pace import limit_of
+from connectors.kit.pacing.pace import limit_of
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.domain.cases.clocks import VENDOR_CLOCK_TOLERANCE
 from lockstep.domain.cases.terminations import TerminationKind

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from activities.access import AccessActivities
 from activities.condition import Condition
 from connectors.base import OUR_PACE, ConnectorFault, Transcript
-from connectors.kit.pace import Line
+from connectors.kit.pacing.pace import Line
 from lockstep.contracts.payloads import RehearseInput, RehearseResult, WatchInput
 from lockstep.contracts.policies import REHEARSE_PAUSE
 from lockstep.domain.cases.terminations import TerminationKind

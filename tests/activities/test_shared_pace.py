@@ -13,7 +13,7 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.instant.connector import InstantConnector
-from connectors.kit.pace import Line, NoTurnError
+from connectors.kit.pacing.pace import Line, NoTurnError
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.pace import Band, Limit, Urgency
 from lockstep.storage.engine.database import create_engine

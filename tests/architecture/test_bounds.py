@@ -23,7 +23,7 @@ OWNERS_OF_PROCESSES = {
     "support/children.py": "it kills what lasts too long",
     "support/identity_provider.py": "read by a thread that nobody waits for; ends with us",
     "e2e/processes.py": "output goes to a file; waited for by polling; ends with us",
-    "connectors/harness_aws.py": "output goes to a file; one for the whole run, ended with a bound",
+    "connectors/aws/harness.py": "output goes to a file; one for the whole run, ended with a bound",
 }
 _RUNS = {"run", "call", "check_call", "check_output"}
 _WAITS = {"wait", "communicate", "join", "result"}

@@ -11,24 +11,18 @@ from uuid import uuid4
 import pytest
 
 from connectors.base import Connector, Transcript
+from connectors.registry import PLACES
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import Account, Observation
 from tests.connectors.harness import Harness, HarnessFactory
 
 # By name, so that one harness that cannot be imported fails its own connector and no other.
-HARNESSES: tuple[tuple[str, str], ...] = (
-    ("okta", "tests.connectors.harness_okta"),
-    ("scim", "tests.connectors.harness_scim"),
-    ("aws", "tests.connectors.harness_aws"),
-    ("tailscale", "tests.connectors.harness_tailscale"),
-    ("kisi", "tests.connectors.harness_kisi"),
-    ("instant", "tests.connectors.harness_instant"),
-)
+HARNESSES = {kind: f"tests.connectors.{kind}.harness" for kind in PLACES}
 
 
 def harness_factory(kind: str) -> HarnessFactory:
     """The `harness` function of one connector's harness file."""
-    factory: HarnessFactory = importlib.import_module(dict(HARNESSES)[kind]).harness
+    factory: HarnessFactory = importlib.import_module(HARNESSES[kind]).harness
     return factory
 
 
@@ -36,11 +30,11 @@ def harness_factory(kind: str) -> HarnessFactory:
 def _peers_end() -> Iterator[None]:
     """The server that tests of several files share does not outlive them."""
     yield
-    if aws := sys.modules.get(dict(HARNESSES)["aws"]):
+    if aws := sys.modules.get(HARNESSES["aws"]):
         aws.MotoServer.ended()
 
 
-@pytest.fixture(scope="session", params=[kind for kind, _ in HARNESSES])
+@pytest.fixture(scope="session", params=list(HARNESSES))
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     async with harness_factory(request.param)() as made:
         yield made

@@ -17,7 +17,7 @@ from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors import test_conformance as suite
 from tests.connectors.conftest import Scene
 from tests.connectors.harness import FaultKind, FaultTransport
-from tests.connectors.harness_instant import InstantHarness, harness
+from tests.connectors.instant.harness import InstantHarness, harness
 from tests.connectors.test_conformance import Step
 
 

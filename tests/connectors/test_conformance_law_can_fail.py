@@ -17,8 +17,8 @@ import pytest
 
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect, VendorHttp
-from connectors.kit.proving import Prover
-from connectors.kit.searching import Searching
+from connectors.kit.finding.proving import Prover
+from connectors.kit.finding.searching import Searching
 from connectors.kit.steps import carry_out, fault_of, unread
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import (

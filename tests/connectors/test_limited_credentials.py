@@ -9,8 +9,9 @@ import pytest
 
 from connectors.base import ConnectorFault, Transcript
 from lockstep.domain.systems.faults import FaultCategory
-from tests.connectors import harness_kisi, harness_tailscale
+from tests.connectors.kisi import harness as harness_kisi
 from tests.connectors.revoking import revoke
+from tests.connectors.tailscale import harness as harness_tailscale
 
 HARNESSES = {"kisi": harness_kisi.harness, "tailscale": harness_tailscale.harness}
 Limited = harness_kisi.KisiHarness | harness_tailscale.TailscaleHarness

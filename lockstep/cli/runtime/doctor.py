@@ -19,7 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from connectors.base import Connector, ConnectorFault, Transcript
-from connectors.kit.pace import Line
+from connectors.kit.pacing.pace import Line
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANIFESTS, MANUAL

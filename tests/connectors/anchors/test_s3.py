@@ -15,7 +15,7 @@ from botocore.session import Session
 
 from connectors.anchors.base import AnchorConflict, AnchorFault, AnchorUnfit
 from tests.connectors.anchors.peers import SECRET, Asked, Authority, HttpPeer, build, checkpoint
-from tests.connectors.harness_aws import MotoServer
+from tests.connectors.aws.harness import MotoServer
 
 KEYS = {"access_key_id": "AKIALOCKSTEPSYNTHETIC", "secret_access_key": SECRET}
 KEY = "lockstep/acme_lockstep-ledger/7.txt"

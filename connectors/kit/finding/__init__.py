@@ -1,0 +1,1 @@
+"""Searching for a person's accounts, and what a search proves."""

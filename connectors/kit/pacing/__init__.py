@@ -1,0 +1,1 @@
+"""How fast one credential may be used, and whose turn it is."""
