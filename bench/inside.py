@@ -14,7 +14,7 @@ from connectors.instant.connector import InstantConnector
 from lockstep.settings import Settings
 from lockstep.worker import Parts
 from sandbox.kit.wire import Request
-from sandbox.vendors.instant import Instant
+from sandbox.vendors.instant.simulator import Instant
 
 
 class InsideTransport(httpx.AsyncBaseTransport):

@@ -14,10 +14,10 @@ from sandbox.kit.state_file import StateFile
 from sandbox.kit.wire import Listener
 from sandbox.people import Person
 from sandbox.settings import Credentials
-from sandbox.vendors.instant import Instant
-from sandbox.vendors.kisi import Kisi
-from sandbox.vendors.okta import Okta
-from sandbox.vendors.tailscale import Tailscale, TailscaleCredentials
+from sandbox.vendors.instant.simulator import Instant
+from sandbox.vendors.kisi.simulator import Kisi
+from sandbox.vendors.okta.simulator import Okta
+from sandbox.vendors.tailscale.simulator import Tailscale, TailscaleCredentials
 
 __all__ = ["Options", "Sandbox", "Urls", "running", "start_in_thread"]
 

@@ -14,7 +14,7 @@ from sandbox.kit.calls import Call, Route
 from sandbox.kit.clock import iso
 from sandbox.kit.vendor import Vendor
 from sandbox.kit.wire import Request, Response, json_response
-from sandbox.vendors.kisi_seed import KISI_PARTS, build_account
+from sandbox.vendors.kisi.seed import KISI_PARTS, build_account
 
 __all__ = ["Kisi"]
 

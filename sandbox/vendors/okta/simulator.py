@@ -15,10 +15,10 @@ from sandbox.kit.calls import Route
 from sandbox.kit.clock import iso, now
 from sandbox.kit.vendor import Vendor
 from sandbox.kit.wire import Request, Response
-from sandbox.vendors.okta_access import ACCESS_ROUTES
-from sandbox.vendors.okta_answers import error, ok
-from sandbox.vendors.okta_seed import build_accounts
-from sandbox.vendors.okta_users import USER_ROUTES, complete_due
+from sandbox.vendors.okta.access import ACCESS_ROUTES
+from sandbox.vendors.okta.answers import error, ok
+from sandbox.vendors.okta.seed import build_accounts
+from sandbox.vendors.okta.users import USER_ROUTES, complete_due
 
 __all__ = ["Okta"]
 

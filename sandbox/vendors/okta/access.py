@@ -6,9 +6,9 @@ from typing import Final
 from sandbox.kit.accounts import Account, Item
 from sandbox.kit.calls import Call, Route
 from sandbox.kit.wire import Response
-from sandbox.vendors.okta_answers import change, error, no_content, not_found, ok
-from sandbox.vendors.okta_seed import ISSUER
-from sandbox.vendors.okta_users import LAST_SUPER_ADMIN, is_last_super_admin, missing
+from sandbox.vendors.okta.answers import change, error, no_content, not_found, ok
+from sandbox.vendors.okta.seed import ISSUER
+from sandbox.vendors.okta.users import LAST_SUPER_ADMIN, is_last_super_admin, missing
 
 __all__ = ["ACCESS_ROUTES"]
 

@@ -20,7 +20,7 @@ from sandbox.kit.calls import Call, Route
 from sandbox.kit.clock import iso, now
 from sandbox.kit.vendor import Vendor
 from sandbox.kit.wire import Request, Response, json_response
-from sandbox.vendors.tailscale_seed import build_account
+from sandbox.vendors.tailscale.seed import build_account
 
 __all__ = ["Tailscale", "TailscaleCredentials"]
 

@@ -7,8 +7,8 @@ from sandbox.kit.accounts import Account
 from sandbox.kit.calls import Call, Route
 from sandbox.kit.clock import iso, now
 from sandbox.kit.wire import Response
-from sandbox.vendors.okta_answers import change, error, no_content, not_found, ok, page
-from sandbox.vendors.okta_expressions import ExpressionError, matcher, parse, terms
+from sandbox.vendors.okta.answers import change, error, no_content, not_found, ok, page
+from sandbox.vendors.okta.expressions import ExpressionError, matcher, parse, terms
 
 __all__ = ["USER_ROUTES", "complete_due", "is_last_super_admin"]
 

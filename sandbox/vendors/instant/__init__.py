@@ -1,0 +1,1 @@
+"""Instant, the smallest vendor, which does not exist."""
