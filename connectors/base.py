@@ -15,7 +15,10 @@ from typing import Final, Protocol, runtime_checkable
 from connectors.kit.pacing.pace import OPEN, Pacer
 from lockstep.domain.cases.clocks import worse_skew
 from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.cases.outcomes import EvidenceGrade
+from lockstep.domain.systems.abilities import Ability, EnforcedAt, Enforcement
 from lockstep.domain.systems.access import (
+    AccessKind,
     Account,
     Action,
     Category,
@@ -226,6 +229,9 @@ class OptionSpec:
     choices: tuple[str, ...] = ()
 
 
+ONE_SERVICE: Final = EnforcedAt(Enforcement.ONE_PLACE, "the vendor's service")
+
+
 class ConnectorFactory(Protocol):
     """Builds a connector; raises ``ValueError`` naming the option that is wrong."""
 
@@ -247,6 +253,13 @@ class ConnectorManifest:
             nobody states one.
         limit: what the vendor documents that one credential may do; None where it states nothing.
         calls: about how many calls one leaver takes, read-back included.
+        abilities: what it offers beyond `Connector` (`connectors.abilities`), and of each what it
+            sees and does not see, for people.
+        grade: the best evidence that it reaches: A where the vendor's own record says since when
+            the sign-in is shut.
+        revives_on_unblock: what works again as soon as somebody undoes the block, before anything
+            was stripped: a block is not a kill. None where nobody has looked.
+        enforced_at: where a block takes hold.
     """
 
     kind: str
@@ -259,3 +272,7 @@ class ConnectorManifest:
     residual_s: Mapping[str, int | None] = field(default_factory=dict)
     limit: Limit | None = None
     calls: int = 6
+    abilities: Mapping[Ability, str] = field(default_factory=dict)
+    grade: EvidenceGrade = EvidenceGrade.B
+    revives_on_unblock: frozenset[AccessKind] | None = None
+    enforced_at: EnforcedAt = ONE_SERVICE

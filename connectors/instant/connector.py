@@ -25,6 +25,7 @@ from connectors.kit import options
 from connectors.kit.finding.searching import Searching
 from connectors.kit.options import read_options
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.outcomes import EvidenceGrade
 from lockstep.domain.systems.access import (
     Access,
     AccessKind,
@@ -249,4 +250,6 @@ MANIFEST = ConnectorManifest(
     options=_OPTIONS,
     permissions=("none: the simulated vendor's token may do everything",),
     proves="GET /accounts/{id} says signed_in=false and no sessions (simulated)",
+    grade=EvidenceGrade.A,
+    revives_on_unblock=frozenset(),
 )

@@ -26,6 +26,7 @@ from connectors.kit.residuals import Outlives
 from connectors.kit.rest import manifest_of
 from connectors.kit.spec import Door, Finding, KeyAt, Record, RestSpec, SignIn
 from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.abilities import EnforcedAt, Enforcement
 from lockstep.domain.systems.access import AccessKind, Category
 from lockstep.domain.systems.pace import Limit
 
@@ -182,6 +183,9 @@ SPEC = RestSpec(
     " Group links and shares name no user and are not seen.",
     limit=Limit(5),  # for each key (docs.kisi.io, rate limits)
     calls=20,
+    # Two flags are turned off; all that a user holds stays where it is until it is taken away.
+    revives_on_unblock=frozenset(kind for row in _HOLDINGS for kind in row.kinds),
+    enforced_at=EnforcedAt(Enforcement.NOT_READ, "readers, which keep a cache"),
 )
 
 MANIFEST = manifest_of(SPEC)

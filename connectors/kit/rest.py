@@ -24,6 +24,7 @@ from connectors.kit.residuals import shown
 from connectors.kit.spec import Examined, RestSpec
 from connectors.kit.steps import attempt
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
+from lockstep.domain.cases.outcomes import EvidenceGrade
 from lockstep.domain.systems.access import (
     AccessKind,
     Account,
@@ -215,4 +216,7 @@ def manifest_of(spec: RestSpec) -> ConnectorManifest:
         residual_s={row.what: row.default for row in spec.outlives},
         limit=spec.limit,
         calls=spec.calls,
+        grade=EvidenceGrade.A if spec.sign_in.off_since else EvidenceGrade.B,
+        revives_on_unblock=spec.revives_on_unblock,
+        enforced_at=spec.enforced_at,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from connectors.base import OptionSpec
+from connectors.base import ONE_SERVICE, OptionSpec
 from connectors.kit.auth import Auth, SignedIn
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding
@@ -14,7 +14,8 @@ from connectors.kit.pages import Item
 from connectors.kit.paths import Path
 from connectors.kit.residuals import Outlives
 from lockstep.domain.cases.leavers import KeyKind
-from lockstep.domain.systems.access import Category, Problem, Proof
+from lockstep.domain.systems.abilities import EnforcedAt
+from lockstep.domain.systems.access import AccessKind, Category, Problem, Proof
 from lockstep.domain.systems.pace import Limit
 
 
@@ -145,6 +146,8 @@ class RestSpec:
         examine: further problems, of this vendor only.
         limit: what the vendor documents that one credential may do.
         calls: about how many calls one leaver takes, read-back included.
+        revives_on_unblock: see `ConnectorManifest`.
+        enforced_at: see `ConnectorManifest`.
     """
 
     kind: str
@@ -167,3 +170,5 @@ class RestSpec:
     examine: Callable[[Examined], Iterable[Problem]] = lambda _: ()
     limit: Limit | None = None
     calls: int = 6
+    revives_on_unblock: frozenset[AccessKind] | None = None
+    enforced_at: EnforcedAt = ONE_SERVICE

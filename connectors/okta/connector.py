@@ -48,6 +48,7 @@ from connectors.okta.user import (
     open_lists,
 )
 from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.cases.outcomes import EvidenceGrade
 from lockstep.domain.systems.access import (
     Access,
     AccessKind,
@@ -192,4 +193,5 @@ MANIFEST = ConnectorManifest(
     "under way; the user's own lists of clients, factors, roles and groups are empty of what can "
     "be removed.",
     residual_s={ACCESS_TOKEN: ACCESS_TOKEN_S, APP_SESSION: None},
+    grade=EvidenceGrade.A,
 )

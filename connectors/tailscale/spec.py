@@ -26,6 +26,7 @@ from connectors.kit.rest import manifest_of
 from connectors.kit.spec import Door, Finding, Guard, KeyAt, Record, RestSpec, SignIn
 from connectors.tailscale import quirks
 from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.abilities import EnforcedAt, Enforcement
 from lockstep.domain.systems.access import AccessKind, Category
 
 KIND = "tailscale"
@@ -149,6 +150,9 @@ SPEC = RestSpec(
         Outlives("oauth_clients", of_things=True),
     ),
     things_outlive_it=True,
+    # Suspending ends API keys for good; devices connect again and auth keys work again.
+    revives_on_unblock=frozenset({AccessKind.DEVICE, AccessKind.SECRET}),
+    enforced_at=EnforcedAt(Enforcement.NOT_READ, "every device of the tailnet, by its netmap"),
     lacking=quirks.LACKING,
     examine=lambda seen: quirks.examine(seen, _SCOPES, _API_KEY),
     permissions=(

@@ -15,6 +15,7 @@ from connectors.base import Connector, ConnectorManifest, ConnectorOptions
 from connectors.registry import MANIFESTS
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors import test_conformance as suite
+from tests.connectors import test_conformance_abilities as abilities
 from tests.connectors import test_conformance_law as law
 from tests.connectors.conftest import HARNESSES, Scene
 from tests.connectors.connector_docs import PAGE, PEERS, described, page_with
@@ -131,7 +132,7 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
 def checks() -> list[Any]:
     """Every check of the suite, with every argument that the suite gives it."""
     found = []
-    for name, check in {**vars(suite), **vars(law)}.items():
+    for name, check in {**vars(suite), **vars(law), **vars(abilities)}.items():
         if not name.startswith("test_") or "scene" not in check.__annotations__:
             continue
         cases: list[dict[str, object]] = [{}]
