@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from connectors.http import Dialect
 from connectors.kit import options
-from connectors.kit.auth import Header
+from connectors.kit.auth.ways import Header
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding, Test, always
 from connectors.kit.pages import Offset, Shape, Total

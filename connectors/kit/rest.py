@@ -11,7 +11,7 @@ import httpx
 
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import VendorHttp
-from connectors.kit.auth import choose
+from connectors.kit.auth.ways import choose
 from connectors.kit.calls import NO_ONE, Api, Words, actions
 from connectors.kit.finding.locating import Locator
 from connectors.kit.finding.searching import Searching

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from connectors.base import ONE_SERVICE, OptionSpec
-from connectors.kit.auth import Auth, SignedIn
+from connectors.kit.auth.ways import Auth, SignedIn
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding
 from connectors.kit.options import Option, Values

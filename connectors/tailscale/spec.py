@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from connectors.http import Dialect
 from connectors.kit import options
-from connectors.kit.auth import ClientCredentials, bearer
+from connectors.kit.auth.ways import ClientCredentials, bearer
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding, always
 from connectors.kit.pages import Shape, Whole

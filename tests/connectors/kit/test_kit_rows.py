@@ -13,7 +13,7 @@ import pytest
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect
 from connectors.kit import options
-from connectors.kit.auth import Basic, ClientCredentials, Header, bearer, choose
+from connectors.kit.auth.ways import Basic, ClientCredentials, Header, bearer, choose
 from connectors.kit.calls import Call, Listed, Wire, fill
 from connectors.kit.holdings import Close, Holding, always
 from connectors.kit.options import Values, read_options

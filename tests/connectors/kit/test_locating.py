@@ -12,7 +12,7 @@ import pytest
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect
 from connectors.kit import options
-from connectors.kit.auth import bearer
+from connectors.kit.auth.ways import bearer
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close
 from connectors.kit.pages import Offset, Shape, Total
