@@ -27,7 +27,7 @@ check: $(STAMP) ## The fast part: format, lint, types, imports, unit tests
 	$(BIN)/lint-imports
 	$(PYTEST) -q $(BESIDE) $(UNIT)
 
-connector: $(STAMP) ## One connector's tests and the suite over it: make connector NAME=okta
+connector: $(STAMP) ## One connector's tests and the suite over it: make connector NAME=<kind>
 	$(PYTEST) -q $(addprefix tests/connectors/,$(SUITE) $(NAME)/) -k $(NAME)
 
 bench: $(STAMP) ## Measure against bare Temporal; writes bench/RESULTS.md

@@ -188,8 +188,8 @@ class Pass:
     ) -> dict[str, Observation]:
         """By account: everything but the sign-in that stands, or that stood when first seen.
 
-        What stood before is closed again although it may be gone: some ways in, such as Okta's
-        sessions, cannot be listed once sign-in is blocked, and a killed worker may have stopped
+        What stood before is closed again although it may be gone: some ways in, such as
+        sessions, may not be listed once sign-in is blocked, and a killed worker may have stopped
         between the two.
         """
         shut = {action.access for action in self._work.snapshot.done}

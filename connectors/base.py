@@ -42,7 +42,7 @@ class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the desi
 
     Args:
         category: decides whether the call is repeated or a person is asked.
-        connector: the connector's kind, for instance ``okta``.
+        connector: the connector's kind, as the registry names it.
         operation: our stable name of the call, for instance ``users.suspend``.
         code: the vendor's own error code or the HTTP status, bounded and cleaned.
         retry_after: the vendor's own retry time; wins over ours.
@@ -203,7 +203,7 @@ class ConnectorOptions:
     """Everything a connector is built from.
 
     Args:
-        system: the configured system's id, for instance ``okta-prod``.
+        system: the configured system's id, as the settings name it.
         settings: the validated options of ``[systems.<id>]``; no secrets.
         secrets: resolved secret values by option name; never shown in ``repr``.
         timeout: bound on one vendor call.

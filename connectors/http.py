@@ -339,7 +339,7 @@ class VendorHttp:
         category = category_of(dialect.faults, status, code, response.headers, now)
         limited = category is FaultCategory.RATE_LIMITED
         if not limited:
-            # Okta names the end of its window on every answer; only a limit has to wait for it.
+            # Some name the end of their window on every answer; only a limit has to wait for it.
             dialect = replace(dialect, reset_epoch_header=None)
         wait = retry_after(response.headers, dialect, now, limited=limited)
         told = told_of(status, response.headers, response.headers.raw, now) if limited else None

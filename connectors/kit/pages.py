@@ -109,7 +109,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """A number of what is skipped (SCIM's ``startIndex`` from 1), or of the page.
+    """A number of what is skipped (``startIndex`` counts from 1), or of the page.
 
     Args:
         param: ``offset``, ``startIndex``, ``page``.

@@ -133,7 +133,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A credential in a header, for instance ``Authorization: KISI-LOGIN {}``."""
+    """A credential in a header, for instance ``Authorization: Bearer {}``."""
 
     secret: Option[str]
     template: str = "Bearer {}"

@@ -66,7 +66,7 @@ from lockstep.storage.records import CaseView
 
 _TOLD_SKEW_MS = 1000
 CaseArgument = Annotated[str, typer.Argument(help="Case id, or the beginning of it.")]
-SystemArgument = Annotated[str, typer.Argument(help="System of the case, for instance okta-prod.")]
+SystemArgument = Annotated[str, typer.Argument(help="System of the case, as the settings name it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
 ActorOption = Annotated[
     str, typer.Option("--as", help="Who decides \\[default: the operating system's user].")

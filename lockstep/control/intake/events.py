@@ -145,7 +145,7 @@ class Worker(_Model):
     name: Name = Field(default="", description="Shown to operations; stored encrypted.")
     employee_number: EmployeeNumber | None = Field(default=None, examples=["10442"])
     external_id: ExternalId | None = Field(
-        default=None, description="SCIM externalId, if it differs."
+        default=None, description="The directory's external id, if it differs."
     )
     usernames: UserNames = Field(default_factory=list, max_length=MOST_NAMES)
     emails: Emails = Field(default_factory=list, max_length=MOST_NAMES)
@@ -154,7 +154,7 @@ class Worker(_Model):
         max_length=50,
         description="Immutable account ids by configured system, one or several, where HR knows"
         " them.",
-        examples=[{"okta-prod": "00u1a2b3c4"}, {"okta-prod": ["00u1a2b3c4", "00u5d6e7f8"]}],
+        examples=[{"directory": "00u1a2b3c4"}, {"directory": ["00u1a2b3c4", "00u5d6e7f8"]}],
     )
 
     def account_keys(self) -> list[Key]:

@@ -78,14 +78,14 @@ def _revision(cell: str) -> int:
 
 
 def _accounts(cell: object) -> dict[str, object]:
-    """Accounts by system, as they are or as `okta-prod=00u1; okta-prod=00u2; aws=AIDA1`."""
+    """Accounts by system, as they are or as `directory=00u1; directory=00u2; cloud=AIDA1`."""
     if isinstance(cell, Mapping):
         return dict(cell)
     found: dict[str, list[str]] = {}
     for item in _items(cell):
         system, sign, account = (part.strip() for part in item.partition("="))
         if not (system and sign and account):
-            raise EventError(["accounts: write each as system=id, as okta-prod=00u1a2b3c4"])
+            raise EventError(["accounts: write each as system=id, as directory=00u1a2b3c4"])
         found.setdefault(system, []).append(account)
     return dict(found)
 

@@ -177,7 +177,7 @@ _NOT_CELLS = frozenset({"when", "last_working_day", "ends_at", "reason", "accoun
 
 
 def _accounts(text: str) -> dict[str, list[str]]:
-    """Account ids by system, of lines such as `okta-prod: 00u1a2b3c4`; raises `EventError`."""
+    """Account ids by system, of lines such as `directory: 00u1a2b3c4`; raises `EventError`."""
     found: dict[str, list[str]] = {}
     problems = []
     for number, line in enumerate(text.splitlines(), start=1):
