@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
 from connectors.kit.pacing.pace import OPEN, Pacer
@@ -252,6 +253,7 @@ class ConnectorManifest:
         residual_s: default bound of what outlives a revocation, in seconds by code; None where
             nobody states one.
         limit: what the vendor documents that one credential may do; None where it states nothing.
+        limit_by: the option by which that differs, and the limits by its words.
         calls: about how many calls one leaver takes, read-back included.
         abilities: what it offers beyond `Connector` (`connectors.abilities`), and of each what it
             sees and does not see, for people.
@@ -271,8 +273,14 @@ class ConnectorManifest:
     proves: str
     residual_s: Mapping[str, int | None] = field(default_factory=dict)
     limit: Limit | None = None
+    limit_by: tuple[str, Mapping[str, Limit | None]] = ("", MappingProxyType({}))
     calls: int = 6
     abilities: Mapping[Ability, str] = field(default_factory=dict)
     grade: EvidenceGrade = EvidenceGrade.B
     revives_on_unblock: frozenset[AccessKind] | None = None
     enforced_at: EnforcedAt = ONE_SERVICE
+
+    def limit_in(self, settings: Mapping[str, object]) -> Limit | None:
+        """What the vendor documents for a system of these settings."""
+        option, by_word = self.limit_by
+        return by_word.get(str(settings.get(option, "")), self.limit)

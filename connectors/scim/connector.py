@@ -6,28 +6,24 @@ SCIM knows neither sessions nor tokens, so a read-back carries a residual for th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import partial
 
 import httpx
 
-from connectors.base import (
-    ConnectorFault,
-    ConnectorManifest,
-    ConnectorOptions,
-    Transcript,
-)
+from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import Dialect, VendorHttp
-from connectors.kit import options, steps
+from connectors.kit import steps
+from connectors.kit.auth.ways import bearer
 from connectors.kit.options import read_options
-from connectors.kit.residuals import residual
-from connectors.scim import wire
-from connectors.scim.client import KIND, NO_LIST, WRONG_ADDRESS, ScimClient, fault
+from connectors.kit.residuals import shown
+from connectors.scim import spec, wire
+from connectors.scim.client import KIND, ScimClient, fault
+from connectors.scim.dialects import DIALECTS
 from connectors.scim.groups import JustSeen, ScimGroups
 from connectors.scim.leaving import Leaving
 from connectors.scim.search import ScimSearch
 from connectors.scim.sign_in import SignIn
-from connectors.scim.wire import Profile
 from lockstep.domain.cases.leavers import LeaverKeys
 from lockstep.domain.systems.access import (
     Access,
@@ -39,10 +35,9 @@ from lockstep.domain.systems.access import (
     Location,
     Observation,
     Problem,
-    ProblemSeverity,
     Unread,
 )
-from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.faults import FaultCategory
 
 
 class ScimConnector:
@@ -59,27 +54,32 @@ class ScimConnector:
     def __init__(
         self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        values = read_options(_OPTIONS, given, kind=KIND)
-        self._strips_groups = values[_STRIP_GROUPS]
-        # 0 says that the product ends sessions itself.
-        self._residuals = residual("session", values[_SESSION_BOUND])
+        values = read_options(spec.OPTIONS, given, kind=KIND)
+        is_given = spec.PROFILE.name in given.settings
+        self._dialect, profile = spec.chosen(values, is_given=is_given)
+        self._strips_groups = values[spec.STRIP_GROUPS]
+        self._residuals = shown(spec.OUTLIVES, values, signs_in=False)
+        answers = Dialect(KIND, error_code=("scimType",))
+        signed_in = bearer(spec.TOKEN).sign_in(values, values[spec.BASE_URL], answers)
         http = VendorHttp(
-            Dialect(KIND, error_code=("scimType",)),
-            values[_BASE_URL],
-            headers={
-                "Authorization": f"Bearer {values[_TOKEN]}",
-                "Accept": f"{wire.CONTENT_TYPE}, application/json",
-            },
+            answers,
+            values[spec.BASE_URL],
+            headers={**signed_in.headers, "Accept": f"{wire.CONTENT_TYPE}, application/json"},
             secrets=values.secrets,
             timeout=given.timeout,
             transport=transport,
             pace=given.pace,
         )
         self._client = client = ScimClient(http)
-        self._search = ScimSearch(client, system=given.system, groups=self._strips_groups)
+        self._search = ScimSearch(
+            client,
+            system=given.system,
+            groups=self._strips_groups,
+            searched=self._dialect.searched,
+        )
         self._groups = ScimGroups(client)
-        deletes = values[_DISABLE] == "delete"
-        self._sign_in = SignIn(client, profile=values[_PROFILE], deletes=deletes)
+        deletes = values[spec.DISABLE] == "delete"
+        self._sign_in = SignIn(client, profile=profile, deletes=deletes)
         self._leaving = Leaving(client, self._groups)
         self._held = JustSeen()
 
@@ -173,17 +173,17 @@ class ScimConnector:
         """
         for part in (self._client, self._groups):
             part.forget()
-        problems: list[Problem] = []
+        problems = list(spec.untried(self._dialect))
         try:
             await self._client.probe("/Users", transcript)
             await self._client.learn(transcript)
             if not self._client.supports("filter"):
-                problems.append(_NO_FILTER)
+                problems.append(spec.NO_FILTER)
             elif unproved := await self._search.unproved(transcript):
-                problems.append(_unproved(unproved))
+                problems.append(spec.unproved(unproved))
         except ConnectorFault as told:
             lost = {FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT}
-            return Health(told.category not in lost, (*problems, _problem(told)))
+            return Health(told.category not in lost, (*problems, spec.problem(told)))
         if self._strips_groups:
             problems += await self._groups_health(transcript)
         return Health(reachable=True, problems=tuple(problems))
@@ -194,80 +194,19 @@ class ScimConnector:
         except ConnectorFault as told:
             if await self._groups.are_none(told, transcript):
                 return []
-            return [_problem(told, fix=_GROUPS_FIX)]
-        return [] if await self._groups.show_members(transcript) else [_NO_MEMBERS]
+            return [spec.problem(told, fix=spec.GROUPS_FIX)]
+        return [] if await self._groups.show_members(transcript) else [spec.NO_MEMBERS]
 
-
-_GROUPS_FIX = "Let the token read and write /Groups, or set strip_groups = false."
-_NO_MEMBERS = Problem(
-    "members_not_seen",
-    "no group that was looked at shows a member, so leaving groups cannot be proved",
-    "Let the token see the members of groups, or set strip_groups = false.",
-    ProblemSeverity.LIMITS,
-)
-_NO_FILTER = Problem(
-    "no_filter",
-    "the server does not filter: every search lists all users",
-    "Give account ids with each leaver, or expect slow searches in a large directory.",
-    ProblemSeverity.LIMITS,
-)
-
-
-_ADDRESS_FIX = (
-    "Check the address and the version segment in base_url: the SCIM service answers at "
-    "base_url/Users, and base_url often ends in /scim/v2 or /v2."
-)
-
-
-def _problem(told: ConnectorFault, fix: str = "") -> Problem:
-    if WRONG_ADDRESS in told.code or told.code in NO_LIST:
-        fix = fix or _ADDRESS_FIX
-    return Problem(told.category.value, str(told), fix or rule_for(told.category).suggestion)
-
-
-def _unproved(attributes: Sequence[str]) -> Problem:
-    named = ", ".join(attributes)
-    return Problem(
-        "search_not_proved",
-        f"a filter on {named} does not find an account that is known to be there",
-        "Nothing to do in a small directory: who is not found is looked for in a list of all users."
-        " Else ask the vendor for filters that heed no case, or give account ids with each leaver.",
-        ProblemSeverity.LIMITS,
-    )
-
-
-_BASE_URL = options.address("base_url", "address of the SCIM service, version segment included")
-_TOKEN = options.secret("token", "bearer token", required=True)
-_PROFILE = options.one_of(
-    "profile",
-    "how active=false is written: RFC 7644, an object without a path, or a string",
-    Profile,
-)
-_DISABLE = options.choice(
-    "disable",
-    "deactivate the user, or delete it for good where the vendor says that DELETE does so",
-    ("deactivate", "delete"),
-)
-_STRIP_GROUPS = options.flag("strip_groups", "also take the user out of every group", default=True)
-_SESSION_BOUND = options.bound(
-    "session_bound_s",
-    "longest life of a session that was open at the cutoff, in seconds, as the vendor "
-    "states it; 0 if the product ends sessions itself",
-)
-_OPTIONS = (_BASE_URL, _TOKEN, _PROFILE, _DISABLE, _STRIP_GROUPS, _SESSION_BOUND)
 
 MANIFEST = ConnectorManifest(
     kind=KIND,
     title="Any SCIM 2.0 service provider",
     category=Category.SAAS,
     build=ScimConnector,
-    options=_OPTIONS,
-    permissions=(
-        "read and update /Users: find the account, set active=false, read it back",
-        "read and update /Groups: find memberships and remove them (strip_groups)",
-        "delete /Users: only with disable = delete",
-    ),
-    proves="GET /Users/{id} says active=false, or 404 for an id located earlier; "
-    "neither the user's own groups nor the members of any group of GET /Groups name the user",
-    residual_s={"session": None},
+    options=spec.OPTIONS,
+    permissions=spec.PERMISSIONS,
+    proves=spec.PROVES,
+    residual_s={row.what: row.default for row in spec.OUTLIVES},
+    limit_by=(spec.DIALECT.name, {word: each.limit for word, each in DIALECTS.items()}),
+    calls=12,
 )

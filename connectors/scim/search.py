@@ -87,10 +87,14 @@ class ScimSearch:
     Args:
         system: for the account ids that HR gave for it.
         groups: whether groups are closed too, so that a first look has not seen them.
+        searched: the attributes that filters take; any where it names none.
     """
 
-    def __init__(self, client: ScimClient, *, system: str, groups: bool) -> None:
+    def __init__(
+        self, client: ScimClient, *, system: str, groups: bool, searched: frozenset[str]
+    ) -> None:
         self._client = client
+        self._searched = searched or frozenset(wire.HELD_AS)
         self._system = system
         self._groups = groups
         self.prover = Prover()
@@ -123,7 +127,11 @@ class ScimSearch:
         self.prover.forget()
         if not self._client.supports("filter"):
             return []
-        proofs = {name: await self._proof(name, transcript) for name in wire.HELD_AS}
+        proofs = {
+            name: await self._proof(name, transcript)
+            for name in wire.HELD_AS
+            if name in self._searched
+        }
         return [name for name, proof in proofs.items() if proof is Proof.UNPROVED]
 
     async def _pin(self, made: _Round, user_id: str, transcript: Transcript) -> None:
@@ -146,7 +154,7 @@ class ScimSearch:
         self, made: _Round, query: Query, value: str, transcript: Transcript
     ) -> None:
         """One filter; the accounts in its answer that hold the key, or that do not show it."""
-        if not self._client.supports("filter"):
+        if query.attribute not in self._searched or not self._client.supports("filter"):
             made.unanswered.add(query)
             return
         walk = self._walk(query, value, transcript)

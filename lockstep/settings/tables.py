@@ -252,7 +252,8 @@ class SystemTable(BaseModel):
     def to_limit(self) -> pace.Limit | None:
         """What the system takes from us: as written here, else as its vendor documents."""
         manifest = MANIFESTS.get(self.connector)
-        found = limit_of(manifest.limit if manifest else None, self.model_extra or {})
+        settings = self.model_extra or {}
+        found = limit_of(manifest.limit_in(settings) if manifest else None, settings)
         if self.limit:
             found = None if self.limit == NO_LIMIT else pace.Limit.parse(self.limit)
         return replace(found or pace.Limit(0), at_once=self.at_once) if self.at_once else found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from connectors.base import ConnectorManifest, OptionSpec
 from connectors.registry import MANIFESTS
+from connectors.scim.dialects import DIALECTS, Dialect
 
 PAGE = Path(__file__).parents[2] / "docs" / "connectors.md"
 BEGIN = "<!-- from the manifests: python -m tests.connectors.connector_docs -->\n"
@@ -72,10 +73,39 @@ def _section(manifest: ConnectorManifest) -> list[str]:
         "Options:",
         "",
         *(f"- `{option.name}`{_nature(option)}: {option.summary}" for option in manifest.options),
+        *(_dialects() if manifest.kind == "scim" else ()),
     ]
 
 
+def _dialects() -> list[str]:
+    """The products that speak SCIM, with what their rows rest on."""
+    told = ((word, row) for word, row in DIALECTS.items() if row.sources)
+    return [
+        "",
+        "Dialects, from the products' documents; none of them was a peer of our tests:",
+        "",
+        *(f"- `{word}`: {_dialect(row)}" for word, row in told),
+    ]
+
+
+def _dialect(row: Dialect) -> str:
+    filters = ", ".join(sorted(row.searched))
+    told = [
+        f"{row.title}, at `{row.at}` ({', '.join(row.sources)})",
+        f"limit {row.limit}" if row.limit else "",
+        f"filters by {filters} only" if filters else "",
+        f"DELETE: {row.deletes}",
+        f"beyond its SCIM: {'; '.join(row.beyond)}" if row.beyond else "",
+        f"not verified: {'; '.join(row.unverified)}",
+    ]
+    return ". ".join(filter(None, told)) + "."
+
+
 def _limit(manifest: ConnectorManifest) -> str:
+    option, by_word = manifest.limit_by
+    stated = [f"{limit} for {word}" for word, limit in by_word.items() if limit]
+    if stated:
+        return f"by `{option}`: {', '.join(stated)}; else `limit` of the system sets one"
     if manifest.limit is None:
         return "none built in; `limit` of the system sets one"
     calls = f"about {manifest.calls} calls for one leaver"

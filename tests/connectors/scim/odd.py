@@ -215,8 +215,8 @@ async def connected(server: OddScim, **settings: object) -> AsyncIterator[ScimCo
     await connector.aclose()
 
 
-async def located(server: OddScim, keys: LeaverKeys) -> Location:
-    async with connected(server) as connector:
+async def located(server: OddScim, keys: LeaverKeys, **settings: object) -> Location:
+    async with connected(server, **settings) as connector:
         return await connector.locate(keys, Transcript())
 
 
