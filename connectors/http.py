@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ import httpx
 import tenacity
 
 from connectors.base import ConnectorFault, Transcript
+from connectors.kit.codecs import JSON, Codec
 from connectors.kit.faults import FaultRow, ReallyOk, category_of
 from connectors.kit.pacing.limits import RESETS, plain_wait, reset_wait, told_of
 from connectors.kit.pacing.pace import OPEN, Pacer
@@ -32,6 +32,9 @@ _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
 _SENT_AT = "lockstep_sent_at"
+_GONE = 404
+_NOT_FOUND_AT_ALL = 0
+"""A 404 that says nothing of the thing: no call expects it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Dialect:
         reset_epoch_header: header with the UTC epoch second at which a rate limit ends.
         faults: what its refusals mean beyond what their status says.
         ok: where a body says whether the call succeeded, of a vendor that answers 200 to all.
+        gone: codes by which it says that a thing is not there, whatever the status; they count as
+            404 then, and a 404 without one is a refusal.
+        codec: how bodies are written and read.
     """
 
     connector: str
@@ -72,6 +78,8 @@ class Dialect:
     reset_epoch_header: str | None = None
     faults: tuple[FaultRow, ...] = ()
     ok: ReallyOk | None = None
+    gone: frozenset[str] = frozenset()
+    codec: Codec = JSON
 
 
 def require_safe_url(url: str, *, option: str = "base_url") -> str:
@@ -156,7 +164,7 @@ class VendorHttp:
         expect: Collection[int] = (200, 201, 202, 204),
         params: Mapping[str, str | int] | None = None,
         body: object | None = None,
-        content_type: str = "application/json",
+        content_type: str = "",
         headers: Mapping[str, str] | None = None,
         most: int = MAX_ANSWER_BYTES,
     ) -> Answer:
@@ -167,13 +175,14 @@ class VendorHttp:
         Raises:
             ConnectorFault: classified; a lost reply is `FaultCategory.TIMEOUT`.
         """
-        content = None if body is None else json.dumps(body).encode()
+        codec = self._dialect.codec
+        content = None if body is None else codec.write(body)
         sent = self._headers  # a request copies them
         if headers or content is not None:
             sent = sent.copy()
             sent.update(headers)
         if content is not None:
-            sent["Content-Type"] = content_type
+            sent["Content-Type"] = content_type or codec.content_type
         request = httpx.Request(
             method,
             f"{self._base}{path}",
@@ -187,9 +196,9 @@ class VendorHttp:
         if len(raw) > most:
             raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, TOO_LARGE)
         data = self._parse(operation, response, raw)
-        ok = self._dialect.ok
-        if response.status_code in expect and (ok is None or ok.holds(data)):
-            return Answer(response.status_code, response.headers, data, exchange)
+        ok, status = self._dialect.ok, self._status(response, data)
+        if status in expect and (ok is None or ok.holds(data)):
+            return Answer(status, response.headers, data, exchange)
         raise self._refusal(operation, response, data, exchange)
 
     async def aclose(self) -> None:
@@ -322,13 +331,22 @@ class VendorHttp:
         if not raw.strip():
             return None
         try:
-            return json.loads(raw)
+            return self._dialect.codec.read(raw)
         except (ValueError, RecursionError):
             if response.status_code >= httpx.codes.BAD_REQUEST:
                 return None  # an error page of a proxy; its status says enough
             raise self._fault(
                 FaultCategory.UNEXPECTED_ANSWER, operation, f"{response.status_code}.not_json"
             ) from None
+
+    def _status(self, response: httpx.Response, data: object) -> int:
+        """The status; of a vendor that says by codes what is gone, by these and by no 404."""
+        status = response.status_code
+        if not self._dialect.gone:
+            return status
+        if self._error_code(data) in self._dialect.gone:
+            return _GONE
+        return _NOT_FOUND_AT_ALL if status == _GONE else status
 
     def _refusal(
         self, operation: str, response: httpx.Response, data: object, exchange: Exchange

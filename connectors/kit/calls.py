@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 import httpx
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.http import Answer, Dialect, VendorHttp
+from connectors.http import Answer, Dialect
 from connectors.kit.pages import MOST_PAGES, Item, Pager, Params, Shape, Walk, Whole
 from lockstep.domain.systems.access import Access, Action
 from lockstep.domain.systems.faults import FaultCategory
@@ -38,6 +38,8 @@ class Call:
         params: of the query.
         body: sent as JSON.
         when: of the thing that it closes, whether this call is needed.
+        begun: of a change's answer, whether it says that the change was made or is under way, where
+            the vendor accepts what it does not do.
     """
 
     method: str
@@ -47,16 +49,39 @@ class Call:
     params: Mapping[str, str | int] = field(default_factory=dict, hash=False)
     body: Any = field(default=None, hash=False)
     when: Callable[[Item], bool] | None = None
+    begun: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One list: how it is asked for, how it is paged, where its entries stand, and its bound."""
+    """One list: how it is asked for, how it is paged, where its entries stand, and its bound.
+
+    ``gone_is_empty``: whether a 404 says that the account has no such things any more.
+    """
 
     call: Call
     pager: Pager = field(default_factory=Whole)
     shape: Shape = field(default_factory=Shape)
     most_pages: int = MOST_PAGES
+    gone_is_empty: bool = False
+
+
+class Sender(Protocol):
+    """Makes a filled-in call: `VendorHttp`, or what stands before several of them."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation: str,
+        transcript: Transcript,
+        expect: Collection[int],
+        params: Mapping[str, str | int] | None = None,
+        body: object | None = None,
+    ) -> Answer: ...
+
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +104,7 @@ class Wire:
 class Api:
     """Makes calls of one system. Every method raises `ConnectorFault` and nothing else."""
 
-    def __init__(self, http: VendorHttp, wire: Wire, words: Words) -> None:
+    def __init__(self, http: Sender, wire: Wire, words: Words) -> None:
         self._http = http
         self._wire = wire
         self._words = words
@@ -109,6 +134,9 @@ class Api:
             if call.when is None or call.when(thing):
                 expect = self._wire.effect_ok | {_GONE}
                 answer = await self._call(call, words, transcript, expect=expect)
+                is_done = call.begun is None or answer.status == _GONE or call.begun(answer.data)
+                if not is_done:
+                    raise self.fault(FaultCategory.NOT_APPLIED, call.operation, "not_begun")
         return None if answer is None or answer.status == _GONE else answer
 
     async def whole(self, listed: Listed, words: Words, transcript: Transcript) -> list[Item]:
@@ -154,7 +182,14 @@ class Api:
     async def _page(
         self, listed: Listed, words: Words, transcript: Transcript, params: Params
     ) -> Answer:
-        return await self._call(listed.call, words, transcript, expect={200}, params=params)
+        expect = {200, _GONE} if listed.gone_is_empty else {200}
+        answer = await self._call(listed.call, words, transcript, expect=expect, params=params)
+        if answer.status != _GONE:
+            return answer
+        nothing: Any = []
+        for key in reversed(listed.shape.at):
+            nothing = {key: nothing}
+        return replace(answer, data=nothing)
 
     async def _call(
         self,

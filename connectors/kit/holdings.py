@@ -8,6 +8,7 @@ cannot be read is `Unread` with its reason, for its own kinds and for no other.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,12 +53,16 @@ class Holding:
         owner: the field that must name the account: an entry of a stranger's is a fault, because
             the vendor did not heed the filter.
         mine: of a list of everybody's, whether an entry is the account's.
+        adds: what stands because no entry of the list shuts it.
         stands: whether it still opens anything.
         ref: what names an entry where that is not its id; one name within a kind.
         again: whether the list is read again before closing, because the vendor does not say that
             a thing was closed already.
         leaves: residuals by code, and the test of an entry that makes one.
         probe: the query by which health tries the list, where it is another.
+        named: what its refs look like, where other lists hold the same kind: it tells them apart,
+            and its groups fill in the calls that close. So a thing whose list cannot be looked at
+            again is closed all the same.
     """
 
     listed: Listed
@@ -65,11 +70,23 @@ class Holding:
     close: Close
     owner: str = ""
     mine: Callable[[Item, Words], bool] = lambda _item, _words: True
+    adds: Callable[[list[Item], Words], Iterable[Item]] = lambda _items, _words: ()
     stands: Test = always
     ref: Callable[[Item], str] = lambda item: str(item["id"])
     again: bool = False
     leaves: Mapping[str, Test] = field(default_factory=dict, hash=False)
     probe: Mapping[str, str | int] | None = field(default=None, hash=False)
+    named: re.Pattern[str] | None = None
+
+    def holds(self, access: Access) -> bool:
+        """Whether it can be of this list."""
+        is_named = self.named is None or self.named.fullmatch(access.ref)
+        return access.kind in self.kinds and bool(is_named)
+
+    def words(self, access: Access) -> Words:
+        """What the thing fills in the calls that close it."""
+        found = self.named.fullmatch(access.ref) if self.named is not None else None
+        return {"ref": access.ref, **(found.groupdict() if found else {})}
 
     def kind_of(self, item: Item) -> AccessKind:
         return next(kind for kind, test in self.kinds.items() if test(item))
@@ -151,13 +168,14 @@ class Holdings:
         Raises:
             ConnectorFault: at the end, with what was done.
         """
-        due = [access for access in before if access.kind in self._kinds]
+        due = [access for access in before if any(row.holds(access) for row in self._rows)]
         again = [row for row in self._rows if self._is_looked_at(row) and self._is_due(row, due)]
         held = await self.read(words, transcript, again)
+        named = {row.listed.call.operation for row in self._rows if row.named is not None}
         lost: list[Step] = [
             partial(_cannot, fault_of(row, connector=self._api.kind))
             for row in held.unread
-            if any(access.kind is row.kind for access in due)
+            if row.operation not in named and any(access.kind is row.kind for access in due)
         ]
         stages: list[list[Step]] = [
             [
@@ -174,8 +192,10 @@ class Holdings:
     ) -> Step | None:
         row, thing = held.things.get(access, (None, {}))
         if row is None:
-            row = next(each for each in self._rows if access.kind in each.kinds)
-            if self._is_looked_at(row):
+            row = next(each for each in self._rows if each.holds(access))
+            asked = row.listed.call.operation
+            is_hidden = any(each.operation == asked for each in held.unread)
+            if self._is_looked_at(row) and not (is_hidden and row.named is not None):
                 return None  # it was looked at: closed by now, or in a list that cannot be read
         return partial(self._close_one, row, access, thing, words, transcript)
 
@@ -183,7 +203,7 @@ class Holdings:
         self, row: Holding, access: Access, thing: Item, words: Words, transcript: Transcript
     ) -> tuple[Action, ...]:
         calls = row.close.chosen(self._values)
-        answer = await self._api.do(calls, {**words, "ref": access.ref}, transcript, thing=thing)
+        answer = await self._api.do(calls, {**words, **row.words(access)}, transcript, thing=thing)
         return actions([access], answer)
 
     async def _one(self, row: Holding, words: Words, transcript: Transcript) -> Held:
@@ -204,19 +224,17 @@ class Holdings:
             raise self._api.fault(
                 FaultCategory.UNEXPECTED_ANSWER, row.listed.call.operation, "other_owner"
             )
-        return [item for item in items if row.mine(item, words)]
-
-    @property
-    def _kinds(self) -> set[AccessKind]:
-        return {kind for row in self._rows for kind in row.kinds}
+        return [*(item for item in items if row.mine(item, words)), *row.adds(items, words)]
 
     def _is_looked_at(self, row: Holding) -> bool:
         """Also where another list holds the same kind: only the list says whose a thing is."""
+        if row.named is not None:
+            return row.again
         others = (each for each in self._rows if each is not row)
         return row.again or any(set(each.kinds) & set(row.kinds) for each in others)
 
     def _is_due(self, row: Holding, due: Iterable[Access]) -> bool:
-        return any(access.kind in row.kinds for access in due)
+        return any(row.holds(access) for access in due)
 
 
 def _asked(row: Holding) -> str:

@@ -22,6 +22,7 @@ Params = Mapping[str, str | int]
 Ask = Callable[[Params], Awaitable[Answer]]
 
 MOST_PAGES: Final = 50
+_YES: Final = (True, "true")
 NO_LIST: Final = "no_list"
 NO_ID: Final = "no_id"
 REPEATED: Final = "page_repeated"
@@ -91,11 +92,15 @@ class NextLink:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A cursor or token in the body, sent back as a parameter; none or an empty one is the end."""
+    """A cursor or token in the body, sent back as a parameter; none or an empty one is the end.
+
+    ``more`` is where the vendor says that there is more: then no cursor is a flaw, not the end.
+    """
 
     param: str
     at: Path
     size: Params | None = None
+    more: Path = ()
 
     def first(self) -> Params:
         return self.size or {}
@@ -103,7 +108,8 @@ class Cursor:
     def after(self, answer: Answer, seen: Seen) -> Params | None:  # noqa: ARG002 - as the others
         told = at(answer.data, self.at)
         if not isinstance(told, str | int) or told == "":
-            return None
+            says_more = bool(self.more) and at(answer.data, self.more) in _YES
+            return self.first() if says_more else None  # which was asked: the walk notices
         return {**self.first(), self.param: told}
 
 
@@ -164,12 +170,30 @@ class Shape:
         ref: the field that names an entry.
         total: where the vendor says how many there are, if it does.
         null_is_empty: whether ``null`` is an empty list, as Go writes one.
+        parts: fields that name an entry together; with slashes between they become ``ref``.
+        plain: whether entries are texts, each its own ``ref``.
     """
 
     at: Path = ()
     ref: str = "id"
     total: Total | None = None
     null_is_empty: bool = False
+    parts: tuple[str, ...] = ()
+    plain: bool = False
+
+    def entries(self, found: object) -> list[Item] | None:
+        """The entries, each with its ``ref`` where it has one; None where it is no list."""
+        if not isinstance(found, list):
+            return None
+        if self.plain:
+            found = [{self.ref: one} if isinstance(one, str) else one for one in found]
+        if not all(isinstance(item, dict) for item in found):
+            return None
+        return [{**item, self.ref: self._named(item)} for item in found] if self.parts else found
+
+    def _named(self, item: Item) -> str:
+        parts = [item.get(part) for part in self.parts]
+        return "/".join(map(str, parts)) if all(map(_names, parts)) else ""
 
 
 class Walk:
@@ -231,15 +255,16 @@ class Walk:
         found = at(answer.data, shape.at)
         if found is None and shape.null_is_empty and _holds(answer.data, shape.at):
             found = []
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        items = shape.entries(found)
+        if items is None:
             self.flaw = NO_LIST
             return None
-        if not all(_names(item.get(shape.ref)) for item in found):
+        if not all(_names(item.get(shape.ref)) for item in items):
             self.flaw = NO_ID
             return None
         told = shape.total.of(answer) if shape.total else None
         self._total = max(told, self._total or 0) if told is not None else self._total
-        return [{**item, shape.ref: str(item[shape.ref])} for item in found]
+        return [{**item, shape.ref: str(item[shape.ref])} for item in items]
 
 
 def is_usual_cut(size: int) -> bool:
