@@ -7,9 +7,10 @@ is left to its own queue, where nobody else waits for it (docs/decisions/0006).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -34,6 +35,9 @@ REST_S = 30.0
 
 _WAITS = 0.5
 """The part of a first try's time that may be spent on waiting for turns."""
+
+WAITS_S = 0.1
+"""First tries that are under way for longer wait for vendors, unless this process is behind."""
 
 FEW = 16
 """Tries under way that keep a processor busy; more only make each other, and the urgent, wait."""
@@ -101,6 +105,8 @@ class HomeActivities:
         conditions: Mapping[str, Condition] = MappingProxyType({}),
     ) -> None:
         self._turnstile = Turnstile(is_behind)
+        self.waiting = 0
+        """How many cases' first tries wait for vendors."""
         self._lanes = {
             system: _Lane(activities, concurrency(system), conditions.get(system) or Condition())
             for system, activities in access.items()
@@ -109,8 +115,26 @@ class HomeActivities:
     @activity.defn
     async def try_at_home(self, given: p.HomeInput) -> p.HomeResult:
         """See the stub. A system that is better left to its own queue is not touched."""
-        tries = await asyncio.gather(*(self._try(given, system) for system in given.systems))
+        with self._counted():
+            tries = await asyncio.gather(*(self._try(given, system) for system in given.systems))
         return p.HomeResult(list(tries))
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count this case among those that wait, once it has been under way for a while."""
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            counted = 1
+            self.waiting += 1
+
+        later = asyncio.get_running_loop().call_later(WAITS_S, count)
+        try:
+            yield
+        finally:
+            later.cancel()
+            self.waiting -= counted
 
     async def _try(self, given: p.HomeInput, system: str) -> p.HomeTry:
         lane = self._lanes.get(system)

@@ -7,7 +7,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-MAX_CONNECTIONS = 20
+MAX_CONNECTIONS = 48
+"""Of one system in one process: as many calls as it may have first tries and tasks of its queue."""
 
 
 def vendor_transport(base: httpx.URL) -> httpx.AsyncBaseTransport:

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
 from activities.access import AccessActivities
 from activities.condition import Condition
@@ -41,6 +41,7 @@ from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.runtime.load import LoopLag
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
 from lockstep.control.runtime.sandboxing import sandboxed
+from lockstep.control.runtime.slots import WaitingSlots
 from lockstep.control.runtime.start import CaseStarter
 from lockstep.domain.intake.numbering import Numbering
 from lockstep.settings import Settings
@@ -61,9 +62,12 @@ from workflows.case import CaseWorkflow
 log = structlog.get_logger("lockstep.worker")
 
 WORKFLOW_TASKS = 8
-"""Few at once: what waits on the server is ordered by priority, what waits in here is not.
+"""Few at once: what waits on the server is ordered by priority, what waits in here is not."""
 
-No more than a system may have tries under way by default: each holds one first try of each.
+AT_VENDORS = 32
+"""Workflow tasks at once of which all but those few merely wait for vendors.
+
+Each holds one first try of each system, so a system may have as many under way by default.
 """
 
 GRACE = timedelta(seconds=10)
@@ -130,11 +134,13 @@ def build_workers(
     *,
     hear: Hear,
     concurrency: Callable[[str], int] = lambda _: 8,
+    at_home: Callable[[str], int] = lambda _: AT_VENDORS,
     is_behind: Callable[[], bool] = lambda: False,
     conditions: Mapping[str, Condition] = MappingProxyType({}),
 ) -> list[Worker]:
     """One worker for the cases' queue, and one per system: its own bulkhead and rate limit.
 
+    ``concurrency`` is of a system's queue, ``at_home`` of its first tries.
     What is learnt of a system while working on it goes into ``conditions``. ``hear`` is asked when
     a case begins and something about its leaver waits in the inbox.
     """
@@ -152,7 +158,7 @@ def build_workers(
         )
         for system, connector in parts.connectors.items()
     }
-    home = HomeActivities(access, concurrency, is_behind, conditions)
+    home = HomeActivities(access, at_home, is_behind, conditions)
     workers = [
         Worker(
             client,
@@ -167,7 +173,7 @@ def build_workers(
             ],
             workflow_runner=sandboxed(),
             max_cached_workflows=1000,
-            max_concurrent_workflow_tasks=WORKFLOW_TASKS,
+            tuner=_tuner(home, is_behind),
             sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
             graceful_shutdown_timeout=GRACE,
         )
@@ -183,6 +189,20 @@ def build_workers(
             )
         )
     return workers
+
+
+def _tuner(home: HomeActivities, is_behind: Callable[[], bool]) -> WorkerTuner:
+    """As the SDK has it, but for workflow tasks."""
+    slots = WaitingSlots(
+        WORKFLOW_TASKS, AT_VENDORS, waiting=lambda: home.waiting, is_behind=is_behind
+    )
+    others = FixedSizeSlotSupplier(100)
+    return WorkerTuner.create_composite(
+        workflow_supplier=slots,
+        activity_supplier=others,
+        local_activity_supplier=others,
+        nexus_supplier=others,
+    )
 
 
 def _calls(kind: str) -> int:
@@ -283,6 +303,7 @@ async def run_worker(
         hear=dispatcher.hear,
         conditions=conditions,
         concurrency=lambda system: settings.systems[system].concurrency,
+        at_home=lambda system: settings.systems[system].first_tries or AT_VENDORS,
         is_behind=lambda: lag.is_behind,
     )
     chores = build_chores(settings, parts.engine, parts.ring)

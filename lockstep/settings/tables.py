@@ -249,6 +249,11 @@ class SystemTable(BaseModel):
         self.to_limit()
         return self
 
+    @property
+    def first_tries(self) -> int:
+        """How many may be under way in workflow tasks; 0 where nobody has said how many at all."""
+        return self.concurrency if "concurrency" in self.model_fields_set else 0
+
     def to_limit(self) -> pace.Limit | None:
         """What the system takes from us: as written here, else as its vendor documents."""
         manifest = MANIFESTS.get(self.connector)

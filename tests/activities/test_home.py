@@ -85,6 +85,24 @@ async def test_no_more_at_once_than_the_system_may_have():
     assert access.calls == 3
 
 
+async def test_first_tries_that_take_a_while_count_as_waiting_for_a_vendor(monkeypatch):
+    """Only then may another case be taken on beside them; those that answer at once never count."""
+    monkeypatch.setattr(home_module, "WAITS_S", 0.0)
+    access = Access()
+    access.gate.clear()
+    home = at_home(access)
+    running = asyncio.create_task(tried(home))
+    async with asyncio.timeout(60):
+        while not home.waiting:  # noqa: ASYNC110 - a timer of the loop makes it so
+            await asyncio.sleep(0)
+    access.gate.set()
+    await running
+    assert home.waiting == 0
+    monkeypatch.setattr(home_module, "WAITS_S", 600.0)
+    await tried(home)
+    assert home.waiting == 0
+
+
 @pytest.mark.parametrize(
     ("error", "final"),
     [
