@@ -7,7 +7,7 @@ authoritative endpoint. It never sleeps, never decides policy, never says "revok
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
@@ -228,6 +228,8 @@ class OptionSpec:
     secret: bool = False
     default: object | None = None
     choices: tuple[str, ...] = ()
+    is_path: bool = False
+    """Names a file, from the place of the settings file."""
 
 
 ONE_SERVICE: Final = EnforcedAt(Enforcement.ONE_PLACE, "the vendor's service")
@@ -262,6 +264,8 @@ class ConnectorManifest:
         revives_on_unblock: what works again as soon as somebody undoes the block, before anything
             was stripped: a block is not a kill. None where nobody has looked.
         enforced_at: where a block takes hold.
+        of: where a file of the operator's says all this, the manifest of one system, by its
+            options; raises ``ValueError``, one problem a line.
     """
 
     kind: str
@@ -279,6 +283,7 @@ class ConnectorManifest:
     grade: EvidenceGrade = EvidenceGrade.B
     revives_on_unblock: frozenset[AccessKind] | None = None
     enforced_at: EnforcedAt = ONE_SERVICE
+    of: Callable[[Mapping[str, object]], ConnectorManifest] | None = None
 
     def limit_in(self, settings: Mapping[str, object]) -> Limit | None:
         """What the vendor documents for a system of these settings."""

@@ -18,6 +18,7 @@ PLACES: Final[Mapping[str, str]] = {
     "tailscale": "connectors.tailscale.spec",
     "kisi": "connectors.kisi.spec",
     "instant": "connectors.instant.connector",
+    "recipe": "connectors.recipe.spec",
 }
 """By kind, the module with the vendor's ``MANIFEST``."""
 

@@ -88,6 +88,7 @@ class Parts:
     connectors: Mapping[str, Connector]
     numbering: Numbering = field(default_factory=Numbering)
     lines: Mapping[str, Line] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict)
 
 
 def build_lines(settings: Settings, engine: AsyncEngine) -> dict[str, Line]:
@@ -95,7 +96,7 @@ def build_lines(settings: Settings, engine: AsyncEngine) -> dict[str, Line]:
     asker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     budgets = settings.budgets()
     lines = {
-        budget: Line(settings.systems[budget].to_limit(), PaceLeases(engine, budget, asker))
+        budget: Line(settings.limit(budget), PaceLeases(engine, budget, asker))
         for budget in budgets.values()
     }
     return {name: lines[budget] for name, budget in budgets.items()}
@@ -125,6 +126,7 @@ def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
         connectors=build_connectors(settings, lines),
         numbering=settings.numbering(),
         lines=lines,
+        calls={name: settings.manifest(name).calls for name in lines},
     )
 
 
@@ -153,7 +155,7 @@ def build_workers(
             parts.cases,
             condition=conditions.get(system),
             pace=parts.lines.get(system, OPEN),
-            calls=_calls(connector.kind),
+            calls=parts.calls.get(system) or _calls(connector.kind),
             numbering=parts.numbering,
         )
         for system, connector in parts.connectors.items()

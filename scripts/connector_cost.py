@@ -18,9 +18,10 @@ BEGIN = "<!-- measured: python scripts/connector_cost.py --write -->\n"
 END = "<!-- end of what is measured -->"
 _NUMBER = re.compile(r"[0-9][0-9,]*")
 _NEAR = 20
-NO_VENDORS = {"anchors", "kit", "openid"}
+NO_VENDORS = {"anchors", "kit", "openid", "program", "recipe"}
 SHARED = {
     "the kit and what all share": ("connectors/kit", "connectors/*.py"),
+    "systems of one's own": ("connectors/recipe", "connectors/program"),
     "the suite and its harness": (
         "tests/connectors/test_conformance*.py",
         "tests/connectors/*ness.py",

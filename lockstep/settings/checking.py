@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 
-from connectors.registry import MANIFESTS, MANUAL
+from connectors.registry import MANIFESTS
 from lockstep.settings.anchors import build_anchor
 from lockstep.settings.channels import build_channel
 from lockstep.settings.errors import SettingsError
@@ -29,21 +29,21 @@ def check_settings(settings: Settings, *parts: Part) -> list[str]:
     checks: list[Callable[[], object]] = [settings.open_keyring, settings.database_url]
     if Part.WORKER in wanted:
         checks += [settings.temporal_address, settings.open_signer, settings.scorecard_receiver]
-        for name, table in settings.systems.items():
-            if table.connector != MANUAL:
-                checks.append(partial(_build, settings, name))
+        checks += [partial(_build, settings, name) for name in settings.connected]
         checks += [partial(build_anchor, settings, name) for name in settings.ledger.anchors]
         checks += [partial(build_channel, settings, name) for name in settings.notices.routes]
     if Part.WEB in wanted:
         checks += [partial(settings.source_secrets, name) for name in settings.sources]
         checks += [settings.token_book, settings.oidc_client, settings.temporal_address]
+    # What kind of system each one is stands in the policy; a file of the operator's may say it.
+    checks += [partial(settings.manifest, name) for name in settings.connected]
     problems: list[str] = []
     for check in checks:
         try:
             check()
         except SettingsError as error:
             problems.extend(error.problems)
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def _build(settings: Settings, name: str) -> None:

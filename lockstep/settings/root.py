@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from connectors.anchors.base import AnchorOptions
 from connectors.anchors.registry import ANCHORS
-from connectors.base import ConnectorOptions
+from connectors.base import ConnectorManifest, ConnectorOptions
 from connectors.kit.pacing.pace import Line, Pacer
 from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS, MANUAL
@@ -27,6 +28,7 @@ from lockstep.domain.intake.remit import Remit
 from lockstep.domain.policy import DEFAULT_SLA, Policy, SystemPolicy
 from lockstep.domain.rights import Permission
 from lockstep.domain.systems.access import Category
+from lockstep.domain.systems.pace import Limit
 from lockstep.evidence.format.notes import NoteError, Signer
 from lockstep.settings.console import (
     EVERY,
@@ -367,7 +369,7 @@ class Settings(BaseSettings):
                 SystemPolicy(
                     system=name,
                     connector=table.connector,
-                    category=table.category or _category(table.connector),
+                    category=table.category or self._category(name),
                     tier=table.tier,
                     required=table.required,
                     accept_single_key=table.accept_single_key,
@@ -413,11 +415,50 @@ class Settings(BaseSettings):
             if table.connector == MANUAL:
                 continue
             options = self.connector_options(name)
-            credential = (table.connector, options.settings.get("base_url"), options.secrets)
+            place = self._place(name, options.settings)
+            credential = (table.connector, place, options.secrets)
             same = (first for its, first in firsts if options.secrets and its == credential)
             found[name] = next(same, name)
             firsts.append((credential, found[name]))
         return found
+
+    @property
+    def connected(self) -> list[str]:
+        """Systems that a connector speaks to; people work the others by hand."""
+        return [name for name, table in self.systems.items() if table.connector != MANUAL]
+
+    def manifest(self, name: str) -> ConnectorManifest:
+        """What is known of one system's connector; a file of the operator's may say it.
+
+        Raises:
+            SettingsError: with everything that is wrong with that file.
+        """
+        table = self.systems[name]
+        manifest = MANIFESTS[table.connector]
+        if manifest.of is None:
+            return manifest
+        try:
+            return manifest.of(self._with_paths(manifest, table.model_extra or {}))
+        except ValueError as error:
+            raise SettingsError(
+                [f"systems.{name}: {line}" for line in str(error).splitlines()]
+            ) from None
+
+    def _place(self, name: str, options: Mapping[str, object]) -> tuple[object, ...]:
+        """Where a system stands: its address, and the file that says what it is."""
+        files = [spec.name for spec in self.manifest(name).options if spec.is_path]
+        return tuple(options.get(key) for key in ("base_url", *files))
+
+    def limit(self, name: str) -> Limit | None:
+        """What one system takes from us.
+
+        Raises:
+            SettingsError: as `manifest` does.
+        """
+        table = self.systems[name]
+        return (
+            table.to_limit() if table.connector == MANUAL else table.to_limit(self.manifest(name))
+        )
 
     def connector_options(self, name: str, *, pace: Pacer | None = None) -> ConnectorOptions:
         """What one system's connector is built from; without ``pace`` it keeps one of its own.
@@ -425,15 +466,16 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: naming each option that is unknown, missing or wrong.
         """
-        table = self.systems[name]
+        table, manifest = self.systems[name], self.manifest(name)
         plain, secrets = read_options(
             f"systems.{name}",
             table.model_extra or {},
-            options=MANIFESTS[table.connector].options,
+            options=manifest.options,
             owner=table.connector,
             secret=self.secret,
         )
-        return ConnectorOptions(name, plain, secrets, table.timeout, pace or Line(table.to_limit()))
+        plain = self._with_paths(manifest, plain)
+        return ConnectorOptions(name, plain, secrets, table.timeout, pace or Line(self.limit(name)))
 
     def anchor_options(self, name: str) -> AnchorOptions:
         """What one anchor is built from.
@@ -452,10 +494,19 @@ class Settings(BaseSettings):
         data_dir = self.path(self.data_dir) / "anchors"
         return AnchorOptions(name, plain, secrets, home=self._home, data_dir=data_dir)
 
+    def _with_paths(
+        self, manifest: ConnectorManifest, given: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The options, with files named in full."""
+        paths = {spec.name for spec in manifest.options if spec.is_path}
+        return {
+            key: str(self.path(Path(value))) if key in paths and isinstance(value, str) else value
+            for key, value in given.items()
+        }
+
+    def _category(self, name: str) -> Category:
+        is_manual = self.systems[name].connector == MANUAL
+        return Category.SAAS if is_manual else self.manifest(name).category
+
     def _optional(self, path: Path | None) -> Path | None:
         return self.path(path) if path else None
-
-
-def _category(connector: str) -> Category:
-    manifest = MANIFESTS.get(connector)
-    return manifest.category if manifest else Category.SAAS

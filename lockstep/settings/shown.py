@@ -138,7 +138,7 @@ def _systems(settings: Settings) -> list[dict[str, Any]]:
                 "start_to_close": "–" if row.connector == MANUAL else text_of(table.start_to_close),
                 "timeout": "–" if row.connector == MANUAL else text_of(table.timeout),
                 "concurrency": table.concurrency,
-                "limit": str(table.to_limit() or "–"),
+                "limit": str(settings.limit(row.system) or "–"),
                 "wakes_per_minute": "–" if row.connector == MANUAL else table.wakes_per_minute,
             }
         )

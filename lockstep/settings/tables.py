@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from connectors.base import ConnectorManifest
 from connectors.kit.pacing.pace import limit_of
 from connectors.registry import MANIFESTS, MANUAL
 from lockstep.domain.cases.clocks import VENDOR_CLOCK_TOLERANCE
@@ -254,10 +255,12 @@ class SystemTable(BaseModel):
         """How many may be under way in workflow tasks; 0 where nobody has said how many at all."""
         return self.concurrency if "concurrency" in self.model_fields_set else 0
 
-    def to_limit(self) -> pace.Limit | None:
-        """What the system takes from us: as written here, else as its vendor documents."""
-        manifest = MANIFESTS.get(self.connector)
-        settings = self.model_extra or {}
+    def to_limit(self, manifest: ConnectorManifest | None = None) -> pace.Limit | None:
+        """What the system takes from us: as written here, else as its vendor documents.
+
+        ``manifest`` is the system's own, where a file of the operator's says it.
+        """
+        manifest, settings = manifest or MANIFESTS.get(self.connector), self.model_extra or {}
         found = limit_of(manifest.limit_in(settings) if manifest else None, settings)
         if self.limit:
             found = None if self.limit == NO_LIMIT else pace.Limit.parse(self.limit)

@@ -23,6 +23,7 @@ PEERS = {
     "aws": "moto server, an independent emulation of AWS",
     "tailscale": "simulated Tailscale of the sandbox",
     "kisi": "simulated Kisi of the sandbox",
+    "recipe": "a made-up vendor in memory, by the recipe of the example",
     "instant": "simulated vendor of the sandbox; there is no product of this name",
 }
 

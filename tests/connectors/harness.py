@@ -96,8 +96,9 @@ class FaultTransport(httpx.AsyncBaseTransport):
         rate_limit_headers: Callable[[int], dict[str, str]],
         is_effect: IsEffect | None = None,
         done_status: int = 200,
+        inner: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._inner = loopback()
+        self._inner = inner or loopback()
         self._script = script
         self._limits = rate_limit_headers
         self._is_effect = is_effect or (lambda request: request.method not in {"GET", "HEAD"})

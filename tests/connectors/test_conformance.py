@@ -18,7 +18,7 @@ from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
 
-from connectors.base import Connector, ConnectorFault, Transcript
+from connectors.base import Connector, ConnectorFault, ConnectorManifest, Transcript
 from connectors.registry import MANIFESTS
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Account, Location, Observation, ProblemSeverity
@@ -140,6 +140,12 @@ def shape(observation: Observation) -> tuple[object, ...]:
     return observation.exists, kinds, {residual.what for residual in observation.residuals}
 
 
+def manifest_of(scene: Scene) -> ConnectorManifest:
+    """Of the kind, or of the one system that a file of its own describes."""
+    own = getattr(scene.harness, "manifest", None)
+    return own or MANIFESTS[scene.harness.kind]
+
+
 def matched_ids(location: Location) -> list[str]:
     return [match.account.id for match in location.matches]
 
@@ -241,7 +247,7 @@ async def test_revoked_is_closed_for_us_and_for_the_peer(scene: Scene) -> None:
     assert {action.operation for action in actions} <= made
     assert all(action.accepted_at.tzinfo for action in actions)
     assert after.off_since is None or after.off_since.tzinfo
-    known = MANIFESTS[scene.harness.kind].residual_s
+    known = manifest_of(scene).residual_s
     assert {residual.what for residual in after.residuals} <= set(known)
 
 

@@ -8,17 +8,12 @@ having it.
 from __future__ import annotations
 
 from connectors.abilities import offered
-from connectors.base import ConnectorManifest
-from connectors.registry import MANIFESTS
 from lockstep.domain.cases.outcomes import EvidenceGrade
 from lockstep.domain.systems.abilities import Ability, Enforcement
 from lockstep.domain.systems.access import AccessKind
 from tests.connectors.conftest import Scene
 from tests.connectors.revoking import revoke
-
-
-def manifest_of(scene: Scene) -> ConnectorManifest:
-    return MANIFESTS[scene.harness.kind]
+from tests.connectors.test_conformance import manifest_of
 
 
 async def test_what_is_declared_is_there_and_nothing_else(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from lockstep.domain.systems.abilities import Ability, EnforcedAt, Enforcement
 from lockstep.domain.systems.access import AccessKind
 from tests.connectors import test_conformance_abilities as rows
 from tests.connectors.conftest import Scene
-from tests.connectors.test_docs import DeskHarness, example
+from tests.connectors.test_docs import ExampleHarness, example
 
 Check = Callable[[Scene], Awaitable[None]]
 
@@ -59,7 +59,7 @@ PLANTED = {
 
 async def run(check: Check, manifest: ConnectorManifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MANIFESTS.loaded, "desk", manifest)
-    scene = Scene(DeskHarness(manifest, manifest.build))
+    scene = Scene(ExampleHarness(manifest))
     try:
         await check(scene)
     finally:

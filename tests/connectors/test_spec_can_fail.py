@@ -16,7 +16,7 @@ from lockstep.domain.cases.leavers import KeyKind
 from tests.connectors import test_conformance as suite
 from tests.connectors import test_conformance_law as law
 from tests.connectors.conftest import Scene
-from tests.connectors.test_docs import DeskHarness, example
+from tests.connectors.test_docs import ExampleHarness, example
 
 Check = Callable[[Scene], Awaitable[None]]
 Mutation = Callable[[RestSpec], RestSpec]
@@ -80,7 +80,7 @@ MUTANTS: dict[str, tuple[Mutation, Check]] = {
 def scene_of(spec: RestSpec, monkeypatch: pytest.MonkeyPatch) -> Scene:
     manifest = manifest_of(spec)
     monkeypatch.setitem(MANIFESTS.loaded, "desk", manifest)
-    return Scene(DeskHarness(manifest, manifest.build))
+    return Scene(ExampleHarness(manifest))
 
 
 async def run(check: Check, scene: Scene) -> None:

@@ -22,7 +22,7 @@ from connectors.base import Connector, ConnectorFault, Transcript
 from connectors.kit.pacing.pace import Line
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
-from connectors.registry import MANIFESTS, MANUAL
+from connectors.registry import MANUAL
 from lockstep.chores import facts_seal
 from lockstep.cli.context import (
     FAILED,
@@ -397,15 +397,16 @@ async def _system(settings: Settings, name: str, kept: Pace | None) -> list[Chec
     if table.connector == MANUAL:
         return [Check(part, "ok", "manual: a person revokes and attests")]
     try:
-        line = Line(table.to_limit())
-        connector = MANIFESTS[table.connector].build(settings.connector_options(name, pace=line))
+        manifest = settings.manifest(name)
+        line = Line(table.to_limit(manifest))
+        connector = manifest.build(settings.connector_options(name, pace=line))
     except (SettingsError, ValueError) as error:
         return [Check(part, "problem", str(error))]
     try:
         checks = await asyncio.wait_for(
             _health(part, connector, settings.policy.vendor_clock_tolerance), _PATIENCE_S
         )
-        return [*checks, pace_check(part, table, line.last_told, kept)]
+        return [*checks, pace_check(part, table, manifest, line.last_told, kept)]
     except ConnectorFault as fault:
         return [Check(part, "problem", str(fault))]
     except TimeoutError:

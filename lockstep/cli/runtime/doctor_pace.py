@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.registry import MANIFESTS
+from connectors.base import ConnectorManifest
 from lockstep.cli.runtime.checks import Check
 from lockstep.domain.counting import counted
 from lockstep.domain.systems.pace import Limit, Told
@@ -13,16 +13,23 @@ MANY = 5_000
 _FULL = 0.995
 
 
-def pace_check(part: str, table: SystemTable, told: Told | None, kept: Pace | None) -> Check:
+def pace_check(
+    part: str,
+    table: SystemTable,
+    manifest: ConnectorManifest,
+    told: Told | None,
+    kept: Pace | None,
+) -> Check:
     """One system: its limit as settings or vendor state it, what it is now, what many would take.
 
     Args:
         part: how the check is named.
         table: the system in the settings.
+        manifest: what is known of its connector.
         told: what the vendor's answers to this doctor stated.
         kept: how its budget was used by workers; None where it never was.
     """
-    limit = table.to_limit()
+    limit = table.to_limit(manifest)
     told = told or (kept.told if kept else None)
     stated = _stated(told)
     words = [_source(table, limit)]
@@ -34,7 +41,7 @@ def pace_check(part: str, table: SystemTable, told: Told | None, kept: Pace | No
     if kept and kept.refused and kept.refused_at:
         times = counted(kept.refused, "call was refused", "calls were refused")
         words.append(f"{times} for it, the last at {kept.refused_at:%Y-%m-%d %H:%M} UTC")
-    words.append(_many(MANIFESTS[table.connector].calls, limit or _whole(told), share))
+    words.append(_many(manifest.calls, limit or _whole(told), share))
     return Check(part, "ok", "; ".join(words))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from connectors.registry import MANIFESTS
 from lockstep.cli.runtime.doctor_pace import pace_check
 from lockstep.domain.systems.pace import Told
 from lockstep.settings.tables import SystemTable
@@ -24,7 +25,8 @@ KEPT = Pace(
 
 def says(told: Told | None = None, kept: Pace | None = None, **options: object) -> str:
     """The words about a Kisi system."""
-    return pace_check("door", SystemTable(connector="kisi", **options), told, kept).says
+    table = SystemTable(connector="kisi", **options)
+    return pace_check("door", table, MANIFESTS["kisi"], told, kept).says
 
 
 def test_the_documented_limit_and_what_it_means() -> None:
@@ -54,7 +56,7 @@ def test_what_answers_state_is_told_as_they_state_it() -> None:
 
 def test_where_nothing_is_known_it_is_said() -> None:
     """No limit, no time."""
-    nothing = pace_check("chat", SystemTable(connector="scim"), None, None).says
+    nothing = pace_check("chat", SystemTable(connector="scim"), MANIFESTS["scim"], None, None).says
 
     assert nothing == (
         "limit: none known, neither in the settings nor built in; "
