@@ -6,10 +6,8 @@ nothing of it, so that both sides cannot share a misunderstanding.
 
 from sandbox.people import Person, demo_people, generate
 from sandbox.running import Options, Sandbox, Urls, running, start_in_thread
-from sandbox.settings import Credentials
 
 __all__ = [
-    "Credentials",
     "Options",
     "Person",
     "Sandbox",

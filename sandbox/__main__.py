@@ -11,15 +11,22 @@ from typing import Any
 
 from sandbox.people import demo_people
 from sandbox.running import Options, running
-from sandbox.settings import Credentials
+from sandbox.vendors.registry import simulated
 
 
 def read_arguments(arguments: list[str]) -> Options:
     """Turn the command line and the environment into options."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    for vendor in ("okta", "tailscale", "kisi", "instant"):
-        parser.add_argument(f"--{vendor}-port", type=int, default=0, help="0 takes a free port")
+    for kind in simulated():
+        parser.add_argument(
+            f"--{kind}-port",
+            type=int,
+            default=0,
+            dest=kind,
+            metavar="PORT",
+            help="0 takes a free port",
+        )
     parser.add_argument("--state-file", type=Path, help="keep the state here over restarts")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="of every answer")
     seed = parser.add_mutually_exclusive_group()
@@ -33,13 +40,10 @@ def read_arguments(arguments: list[str]) -> Options:
         people, shape = value["people"], value.get("shape", {})
     return Options(
         host=given.host,
-        okta_port=given.okta_port,
-        tailscale_port=given.tailscale_port,
-        kisi_port=given.kisi_port,
-        instant_port=given.instant_port,
+        ports={kind: getattr(given, kind) for kind in simulated()},
         latency_ms=given.latency_ms,
         state_file=given.state_file,
-        credentials=Credentials.from_environment(os.environ),
+        credentials={kind: it.credentials(os.environ) for kind, it in simulated().items()},
         people=people,
         shape=shape,
     )
@@ -52,7 +56,7 @@ async def serve(options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, finished.set)
     async with running(options) as urls:
-        sys.stdout.write(json.dumps({**urls.as_json(), "simulated": True}) + "\n")
+        sys.stdout.write(json.dumps({**urls, "simulated": True}) + "\n")
         sys.stdout.flush()
         await finished.wait()
 

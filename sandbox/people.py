@@ -8,6 +8,8 @@ import random
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from sandbox.vendors.registry import descriptions
+
 __all__ = ["PARTNER", "SITE", "Person", "demo_people", "generate"]
 
 PARTNER: Final = "Northwind Contact Centers"
@@ -88,18 +90,13 @@ def generate(count: int, *, seed: int = 0, first_number: int = 1) -> list[Person
     return people
 
 
-# What makes a demonstration worth watching, by place in the list.
-DEMO_SHAPES: Final[dict[int, dict[str, Any]]] = {
-    2: {"okta": {"roles": ["HELP_DESK_ADMIN"]}},
-    4: {"tailscale": {"tagged_device": True}},
-    6: {"okta": {"app_groups": 1}},
-    8: {"kisi": {"absent": True}},
-    9: {"okta": {"status": "SUSPENDED"}},
-    10: {"tailscale": {"role": "owner"}},
-}
-
-
 def demo_people() -> list[Person]:
     """The twelve people of the demonstration, some with something unusual about them."""
     people = generate(12, seed=2026, first_number=501)
-    return [replace(p, shape=DEMO_SHAPES.get(n, {})) for n, p in enumerate(people)]
+    return [replace(person, shape=_unusual(place)) for place, person in enumerate(people)]
+
+
+def _unusual(place: int) -> dict[str, Any]:
+    """By vendor, what makes the person at this place of the list worth watching."""
+    told = ((kind, each.demo.get(place)) for kind, each in descriptions().items())
+    return {kind: dict(shape) for kind, shape in told if shape}

@@ -1,8 +1,9 @@
-"""Starts and stops the four simulated services together, in one event loop."""
+"""Starts and stops the simulated services together, in one event loop."""
 
 import asyncio
+import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,102 +11,71 @@ from typing import Final
 
 from sandbox.kit.accounts import Item
 from sandbox.kit.admin import Control, Simulated
+from sandbox.kit.asking import post
 from sandbox.kit.state_file import StateFile
 from sandbox.kit.wire import Listener
 from sandbox.people import Person
-from sandbox.settings import Credentials
-from sandbox.vendors.instant.simulator import Instant
-from sandbox.vendors.kisi.simulator import Kisi
-from sandbox.vendors.okta.simulator import Okta
-from sandbox.vendors.tailscale.simulator import Tailscale, TailscaleCredentials
+from sandbox.vendors.registry import simulated
 
-__all__ = ["Options", "Sandbox", "Urls", "running", "start_in_thread"]
+__all__ = ["Options", "Sandbox", "Urls", "hire_simulated", "running", "start_in_thread"]
 
 START_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Urls:
-    """Where the services listen."""
-
-    okta: str
-    tailscale: str
-    kisi: str
-    instant: str
-
-    def as_json(self) -> dict[str, str]:
-        """The addresses by service."""
-        return {
-            "okta": self.okta,
-            "tailscale": self.tailscale,
-            "kisi": self.kisi,
-            "instant": self.instant,
-        }
+Urls = Mapping[str, str]
+"""Where the services listen, by vendor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run the sandbox; port 0 takes a free one.
+    """How to run the sandbox.
 
     Attributes:
         host: address to listen on. The control interface answers to loopback in any case.
-        okta_port: port of the simulated Okta.
-        tailscale_port: port of the simulated Tailscale.
-        kisi_port: port of the simulated Kisi.
-        instant_port: port of Instant.
+        ports: by vendor; 0, or none, takes a free one.
         latency_ms: every answer of every vendor takes at least this long.
         state_file: keep the state here.
-        credentials: what the vendors accept.
+        credentials: what a vendor accepts, by vendor and name, where it is not the usual.
         people: who has accounts from the start, unless the state file says otherwise.
         shape: what they have by default, per vendor.
     """
 
     host: str = "127.0.0.1"
-    okta_port: int = 0
-    tailscale_port: int = 0
-    kisi_port: int = 0
-    instant_port: int = 0
+    ports: Mapping[str, int] = field(default_factory=dict)
     latency_ms: float = 0.0
     state_file: Path | None = None
-    credentials: Credentials = field(default_factory=Credentials)
+    credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     people: Iterable[Person | Item] = ()
     shape: Item = field(default_factory=dict)
 
 
 class Sandbox:
-    """The four simulated services."""
+    """The simulated services, each by its vendor's name."""
 
     def __init__(self, options: Options) -> None:
         """Build the services; nothing listens before `start`."""
-        given = options.credentials
-        self.okta = Okta(given.okta_token, given.okta_limited)
-        self.tailscale = Tailscale(
-            TailscaleCredentials(
-                tailnet=given.tailnet,
-                api_token=given.tailscale_token,
-                client_id=given.tailscale_client_id,
-                client_secret=given.tailscale_client_secret,
-            )
-        )
-        self.kisi = Kisi(given.kisi_key)
-        self.instant = Instant(given.instant_token)
         self._options = options
-        self._services = (self.okta, self.tailscale, self.kisi, self.instant)
+        self._services = {
+            kind: each.build({**each.usual, **options.credentials.get(kind, {})})
+            for kind, each in simulated().items()
+        }
         self._listeners: list[Listener] = []
         self._state = self._state_file()
-        everybody: dict[str, Simulated] = {service.name: service for service in self._services}
-        for service in self._services:
-            service.control = Control(service, everybody)
+        for service in self._services.values():
+            service.control = Control(service, self._services)
             service.latency = options.latency_ms / 1000
+
+    def __getitem__(self, kind: str) -> Simulated:
+        return self._services[kind]
 
     def _state_file(self) -> StateFile | None:
         path = self._options.state_file
-        return StateFile(path, {s.name: s for s in self._services}) if path else None
+        return StateFile(path, self._services) if path else None
 
     def seed(self, people: Iterable[Person | Item], shape: Item | None = None) -> None:
         """Give people accounts at every vendor."""
         records = [p.as_json() if isinstance(p, Person) else p for p in people]
-        for service in self._services:
+        for service in self._services.values():
             service.seed(records, shape or {})
 
     async def start(self) -> Urls:
@@ -115,20 +85,15 @@ class Sandbox:
         if not known:
             self.seed(options.people, options.shape)
         if self._state is not None:
-            for service in self._services:
+            for service in self._services.values():
                 service.on_change = self._state.changed
-        ports = (
-            options.okta_port,
-            options.tailscale_port,
-            options.kisi_port,
-            options.instant_port,
-        )
-        handlers = [service.handle for service in self._services]
-        for handler, port in zip(handlers, ports, strict=True):
-            listener = Listener(handler)
+        urls = {}
+        for kind, service in self._services.items():
+            listener = Listener(service.handle)
             self._listeners.append(listener)
-            await listener.start(options.host, port)
-        return Urls(*(listener.url for listener in self._listeners))
+            await listener.start(options.host, options.ports.get(kind, 0))
+            urls[kind] = listener.url
+        return urls
 
     async def stop(self) -> None:
         """Stop listening and write the state."""
@@ -147,6 +112,12 @@ async def running(options: Options | None = None) -> AsyncIterator[Urls]:
         yield await sandbox.start()
     finally:
         await sandbox.stop()
+
+
+def hire_simulated(url: str, person: Mapping[str, object]) -> None:
+    """Give a person access at one running simulation; blocks."""
+    body = json.dumps({"people": [person]}).encode()
+    post(f"{url}/sandbox/seed", body, {"Content-Type": "application/json"})
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Profile(StrEnum):
 
     RFC = "rfc"
     NO_PATH = "no-path"
-    """The value is an object of attributes, as Okta's client sends it."""
+    """The value is an object of attributes, as some clients send it."""
     STRING = "string"
     """The value is the word ``False``, as Entra's client sent it for years."""
 

@@ -268,15 +268,27 @@ class SystemTable(BaseModel):
 
 
 class SandboxTable(Table):
-    """Ports of the simulated and local systems that `lockstep up --sandbox` starts."""
+    """Of the simulated and local systems that `lockstep up --sandbox` starts.
 
-    okta_port: int = Field(default=8101, ge=1, le=65535)
-    tailscale_port: int = Field(default=8102, ge=1, le=65535)
-    kisi_port: int = Field(default=8103, ge=1, le=65535)
-    instant_port: int = Field(default=8104, ge=1, le=65535)
-    scim_port: int = Field(default=8105, ge=1, le=65535)
-    aws_port: int = Field(default=8106, ge=1, le=65535)
+    A vendor's port is ``<kind>_port``; one that is not said is as the sandbox describes it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[int, Field(ge=1, le=65535)]]
+
     latency_ms: int = Field(default=0, ge=0, le=60_000)
+
+    @model_validator(mode="after")
+    def _known(self) -> SandboxTable:
+        known = {f"{kind}_port" for kind in MANIFESTS}
+        if unknown := sorted(set(self.__pydantic_extra__) - known):
+            told = ", ".join(sorted([*known, "latency_ms"]))
+            raise ValueError(f"unknown setting: {', '.join(unknown)}; there are {told}")
+        return self
+
+    def port(self, kind: str) -> int | None:
+        """Where the vendor listens, if it is said."""
+        return self.__pydantic_extra__.get(f"{kind}_port")
 
 
 class LogTable(Table):

@@ -4,14 +4,14 @@ It answers to loopback only: it hands out session tokens and undoes revocations.
 anything like it, and every answer says `"simulated": true`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from sandbox.kit.faults import Fault, FaultError, Faults
-from sandbox.kit.wire import Request, Response, json_response
+from sandbox.kit.wire import Reply, Request, Response, json_response
 
 __all__ = ["Control", "Simulated"]
 
@@ -19,11 +19,17 @@ Item = dict[str, Any]
 
 
 class Simulated(Protocol):
-    """What the control interface needs of a service."""
+    """What the control interface, and whoever runs it, needs of a service."""
 
     name: str
     faults: Faults
     lacks: dict[str, frozenset[str]]
+    latency: float
+    on_change: Callable[[], None]
+    control: Callable[[Request], Response] | None
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request, or say how not to."""
 
     def seed(self, people: list[Item], shape: Item) -> int:
         """Give people accounts."""
@@ -43,8 +49,11 @@ class Simulated(Protocol):
     def reset(self, *, keep_people: bool) -> None:
         """Start over."""
 
-    def on_change(self) -> None:
-        """Say that there is something new to keep."""
+    def dump(self) -> Item:
+        """Everything that must survive a restart, as JSON values."""
+
+    def load(self, value: Item) -> None:
+        """Take up what `dump` wrote."""
 
 
 class Control:

@@ -19,7 +19,7 @@ from lockstep.domain.systems.pace import Band, Limit, Urgency
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.systems.paces import PaceLeases
 from sandbox.running import running
-from sandbox.settings import Credentials
+from sandbox.vendors.instant.description import DESCRIPTION
 from tests.conftest import Database
 
 CALLS = 3
@@ -92,8 +92,8 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 async def vendor(stack: AsyncExitStack) -> Vendor:
     """The simulator on a port of its own."""
     urls = await stack.enter_async_context(running())
-    http = await stack.enter_async_context(httpx.AsyncClient(base_url=urls.instant))
-    return Vendor(urls.instant, http)
+    http = await stack.enter_async_context(httpx.AsyncClient(base_url=urls["instant"]))
+    return Vendor(urls["instant"], http)
 
 
 async def hired(
@@ -107,7 +107,7 @@ async def hired(
         line = Line(limit, PaceLeases(engine, "instant", f"worker-{number}"))
         stack.push_async_callback(line.aclose)
         options = ConnectorOptions(
-            "instant", {"base_url": vendor.url}, {"token": Credentials().instant_token}, pace=line
+            "instant", {"base_url": vendor.url}, {"token": DESCRIPTION.usual["token"]}, pace=line
         )
         connector = InstantConnector(options)
         stack.push_async_callback(connector.aclose)

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lockstep.cli.runtime.up import quiet
+from lockstep.cli.runtime.stand_ins import quiet
+from sandbox.vendors.registry import descriptions
 from tests.support.ports import free_port
 
 EMAIL = "maria.evangelista@example.com"
@@ -17,12 +18,12 @@ WITHIN_S = 60
 BIN = Path(sys.executable).parent
 
 
-def servers(port: int) -> dict[str, list[str]]:
-    scim = [str(BIN / "scim2-server"), "--hostname", "127.0.0.1", "--port", str(port)]
-    return {
-        "scim": [*scim, "--bearer-token", "secret"],
-        "aws": [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)],
-    }
+def server(kind: str, port: int) -> list[str]:
+    """The command of a real server that stands in for a vendor."""
+    described = descriptions()[kind]
+    assert described.program is not None
+    script, *arguments = described.program.command(port, described.usual)
+    return [str(BIN / script), *arguments]
 
 
 async def log_of(argv: list[str], port: int, file: Path) -> str:
@@ -45,11 +46,11 @@ async def log_of(argv: list[str], port: int, file: Path) -> str:
     return file.read_text()  # noqa: ASYNC240 - a short local file
 
 
-@pytest.mark.parametrize("name", ["scim", "aws"])
-async def test_no_peer_of_the_sandbox_logs_whom_it_is_asked_about(name, tmp_path):
-    """Neither the SCIM server nor moto; and without our bridle each of them does."""
+@pytest.mark.parametrize("kind", [kind for kind, it in descriptions().items() if it.program])
+async def test_no_peer_of_the_sandbox_logs_whom_it_is_asked_about(kind, tmp_path):
+    """None of the real servers; and without our bridle each of them does."""
     port = free_port()
-    argv = servers(port)[name]
+    argv = server(kind, port)
     silent = await log_of(quiet(argv), port, tmp_path / "quiet.log")
     loud = await log_of(argv, port, tmp_path / "loud.log")
 

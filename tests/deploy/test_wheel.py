@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.runtime.init import DEFAULT_PORTS
+from lockstep.cli.runtime.stand_ins import usual_ports
 from tests.deploy.wheel_home import ROOT, build_wheel, install, plain_environment
 from tests.support.children import child
 from tests.support.homes import server_home
@@ -83,7 +83,7 @@ def test_a_new_home_works(run, programs, home):
     begun = run("lockstep", "init", "--sandbox")
     settings = home / "lockstep.toml"
     text = settings.read_text()
-    for port in (*DEFAULT_PORTS.values(), 7233, 8080):  # others may have these
+    for port in (*usual_ports().values(), 7233, 8080):  # others may have these
         text = text.replace(str(port), str(free_port()))
     settings.write_text(text)
     with child(

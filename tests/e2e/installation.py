@@ -22,6 +22,7 @@ from standardwebhooks import Webhook
 from lockstep.cli.context import embedded_postgres
 from lockstep.cli.runtime import templates
 from lockstep.cli.runtime.init import SECRET, write_home
+from lockstep.cli.runtime.stand_ins import usual_ports
 from lockstep.embedded.runstate import read_run_state
 from lockstep.settings import Settings, load_settings
 from tests.e2e.books import Books
@@ -35,12 +36,11 @@ from tests.e2e.processes import (
     put_down,
     spawn,
 )
+from tests.e2e.vendors import SIMULATED
 from tests.support.ports import free_port
 
 COMMAND = (sys.executable, "-m", "lockstep.cli.main")
-SIMULATED = ("okta-sandbox", "tailscale-sandbox", "kisi-sandbox")
 UP = b"Lockstep is up."
-_PORTS = ("okta", "tailscale", "kisi", "instant", "scim", "aws")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def settings_text(
     watch: str = '["1h"]',
 ) -> str:
     """A settings file with free ports and the chosen systems of the template."""
-    ports = {name: vendor_ports.get(name) or free_port() for name in _PORTS}
+    ports = {name: vendor_ports.get(name) or free_port() for name in usual_ports()}
     head, *tables = templates.sandbox_systems(ports).split("\n[systems.")
     chosen = [table for table in tables if table.partition("]")[0] in systems]
     return templates.settings_text(

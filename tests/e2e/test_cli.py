@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from lockstep.cli.intake.terminate import COLUMNS
-from lockstep.cli.runtime import demo_access
-from lockstep.cli.runtime.init import DEFAULT_PORTS
+from lockstep.cli.runtime import stand_ins
 from sandbox.people import Person
 from tests.e2e.installation import Installation, lockstep
 from tests.e2e.leavers import full_name, new_people, new_person
@@ -35,7 +34,9 @@ async def walk(home: Path) -> AsyncIterator[Walk]:
     """`lockstep init`, free ports instead of the usual ones, `lockstep up --sandbox`."""
     init = await lockstep("init", str(home), "--tenant", "acme-bpo", "--sandbox")
     file = home / "lockstep.toml"
-    usual = {str(port): str(free_port()) for port in (*DEFAULT_PORTS.values(), 7233, 8080)}
+    usual = {
+        str(port): str(free_port()) for port in (*stand_ins.usual_ports().values(), 7233, 8080)
+    }
     # In one go: a new port may have an old one in it.
     text = re.sub("|".join(usual), lambda found: usual[found[0]], file.read_text())
     (home / "paula.token").write_text(APPROVER)
@@ -43,9 +44,7 @@ async def walk(home: Path) -> AsyncIterator[Walk]:
     token += 'owner = { email = "paula@example.com" }\n'
     file.write_text(f"{text}\n{token}")
     installation = Installation(home, "")
-    table = installation.settings.sandbox
-    ports = {name: getattr(table, f"{name}_port") for name in DEFAULT_PORTS}
-    vendors = Vendors(home, ports=ports)
+    vendors = Vendors(home, ports=stand_ins.ports_of(installation.settings))
     try:
         await installation.up("--sandbox")
         yield Walk(installation, vendors, init)
@@ -85,7 +84,7 @@ async def test_doctor_finds_everything_in_order(walk: Walk) -> None:
 async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
     """`terminate --wait` ends when every door is closed and read back, in all five systems."""
     person = new_person()
-    await demo_access.give(walk.installation.settings, person)
+    await stand_ins.hire(walk.installation.settings, person.as_json())
     began = time.monotonic()
     said = await walk.run(
         *("terminate", "--worker", person.worker_id, "--name", full_name(person)),

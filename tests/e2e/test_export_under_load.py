@@ -20,11 +20,11 @@ from lockstep.cli.runtime.init import LEDGER_KEY
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.evidence.verify.check import verify_pack
 from lockstep.evidence.verify.report import Verdict
-from tests.e2e.installation import SIMULATED, Installation, lockstep, settings_text
+from tests.e2e.installation import Installation, lockstep, settings_text
 from tests.e2e.leavers import new_people, termination
 from tests.e2e.processes import eventually
 from tests.e2e.test_load import NO_BRAKE
-from tests.e2e.vendors import Vendors
+from tests.e2e.vendors import SIMULATED, Vendors
 from tests.support.exporting import Reader
 
 pytestmark = pytest.mark.e2e

@@ -19,11 +19,11 @@ import pytest
 
 from sandbox.people import Person
 from tests.e2e.books import Row, kinds, outcomes
-from tests.e2e.installation import SIMULATED, Installation, settings_text
+from tests.e2e.installation import Installation, settings_text
 from tests.e2e.leavers import full_name, new_people, new_person, termination
 from tests.e2e.processes import PATIENCE_S, command_lines, eventually
 from tests.e2e.test_load import NO_BRAKE
-from tests.e2e.vendors import Vendors, applied_twice, still_open
+from tests.e2e.vendors import SIMULATED, Vendors, applied_twice, still_open
 
 pytestmark = pytest.mark.e2e
 

@@ -36,10 +36,18 @@ from lockstep.storage.intake.inbox import Inbox
 from tests.conftest import search_attribute_types
 from tests.e2e.books import Books, Row, kinds, outcomes
 from tests.e2e.crashing_worker import Point
-from tests.e2e.installation import SIMULATED, settings_text
+from tests.e2e.installation import settings_text
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import PATIENCE_S, ROOT
-from tests.e2e.vendors import SYSTEMS, Account, Vendors, applied_twice, still_open, ways_in
+from tests.e2e.vendors import (
+    SIMULATED,
+    SYSTEMS,
+    Account,
+    Vendors,
+    applied_twice,
+    still_open,
+    ways_in,
+)
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e

@@ -16,7 +16,7 @@ from typing import cast
 
 import pytest
 
-from lockstep.cli.runtime.init import DEFAULT_PORTS
+from lockstep.cli.runtime.stand_ins import usual_ports
 from tests.e2e.printed import NOT_RUN, PAGES, ROOT, Printed, commands_of
 from tests.support.children import child
 from tests.support.homes import server_home
@@ -142,7 +142,7 @@ def move_ports(settings: Path) -> int:
     """Ports that nobody else has; returns the web's."""
     text = settings.read_text()
     web = free_port()
-    for port in (*DEFAULT_PORTS.values(), 7233):
+    for port in (*usual_ports().values(), 7233):
         text = text.replace(str(port), str(free_port()))
     settings.write_text(text.replace("8080", str(web)))
     return web

@@ -19,10 +19,10 @@ from lockstep.control.runtime.temporal import connect
 from lockstep.embedded.runstate import STATE_NAME
 from sandbox.people import Person
 from tests.e2e.hoard import files_below, found, histories, opened
-from tests.e2e.installation import SIMULATED, Installation, Said, settings_text
+from tests.e2e.installation import Installation, Said, settings_text
 from tests.e2e.leavers import full_name, new_person, termination
 from tests.e2e.processes import PATIENCE_S, eventually
-from tests.e2e.vendors import SYSTEMS, Vendors
+from tests.e2e.vendors import SIMULATED, SYSTEMS, Vendors
 from tests.support.casework import everything_stored
 
 pytestmark = pytest.mark.e2e

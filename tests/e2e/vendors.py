@@ -12,11 +12,14 @@ from typing import Any
 import httpx
 
 from sandbox.people import Person
+from sandbox.vendors.registry import descriptions, simulated
 from tests.e2e.processes import eventually, put_down, spawn
 from tests.support.ports import free_port
 
-VENDORS = ("okta", "tailscale", "kisi", "instant")
-SYSTEMS = {name: f"{name}-sandbox" for name in VENDORS}
+VENDORS = tuple(simulated())
+SYSTEMS = {kind: f"{kind}-sandbox" for kind in VENDORS}
+SIMULATED = tuple(SYSTEMS[kind] for kind, each in simulated().items() if each.settings)
+"""Those that are sample systems."""
 Account = dict[str, Any]
 
 
@@ -56,7 +59,7 @@ class Vendors:
 
     async def seed(self, people: Iterable[Person]) -> None:
         """Give people access everywhere."""
-        await self._post("okta", "seed?all=true", {"people": [p.as_json() for p in people]})
+        await self._post(VENDORS[0], "seed?all=true", {"people": [p.as_json() for p in people]})
 
     async def accounts(self, vendor: str, word: str) -> list[Account]:
         """What the vendor knows of a person; nothing of one who never had an account."""
@@ -106,53 +109,17 @@ class Vendors:
 def ways_in(vendor: str, account: Account) -> Counter[str]:
     """How many ways in of each kind an account has, reckoned from the vendor's own records.
 
-    This is what a case must remove, counted without any of our connectors. Okta's sessions and
-    app assignments are each one way in, because Okta ends them as a whole.
+    This is what a case must remove, counted without any of our connectors.
     """
-    parts, doc = account["parts"], account["doc"]
-    match vendor:
-        case "okta":
-            counted = {
-                "sign_in": int(doc["status"] == "ACTIVE"),
-                "session": int(bool(parts["sessions"])),
-                "token": len({token["clientId"] for token in parts["tokens"]}),
-                "factor": len(parts["factors"]),
-                "role": len(parts["roles"]),
-                "group": sum(group["type"] == "OKTA_GROUP" for group in parts["groups"]),
-                "assignment": int(bool(parts["apps"])),
-            }
-        case "tailscale":
-            counted = {
-                "sign_in": int(doc["status"] in {"active", "idle"}),
-                "secret": sum(not key["invalid"] for key in parts["keys"]),
-                "device": sum(not device.get("tags") for device in parts["devices"]),
-            }
-        case "kisi":
-            counted = {
-                "sign_in": int(doc["access_enabled"]) + int(doc["password_flow_enabled"]),
-                "session": sum(login["type"] == "device" for login in parts["logins"]),
-                "secret": sum(login["type"] == "api" for login in parts["logins"]),
-                "credential": sum(c["status"] == "activated" for c in parts["card_assignments"]),
-                "role": len(parts["role_assignments"]),
-                "group": len(parts["team_memberships"]),
-            }
-        case _:
-            raise ValueError(vendor)
-    return Counter({kind: count for kind, count in counted.items() if count})
-
-
-_OPEN = {
-    "okta": ("sign_in", "sessions", "tokens", "groups", "roles"),
-    "tailscale": ("sign_in", "usable_devices", "keys"),
-    "kisi": ("sign_in", "doors", "logins", "role_assignments", "cards", "team_memberships"),
-    "instant": ("sign_in", "sessions"),
-}
+    count = descriptions()[vendor].ways_in
+    assert count is not None, f"{vendor} does not say"
+    return Counter({kind: number for kind, number in count(account).items() if number})
 
 
 def still_open(vendor: str, account: Account) -> dict[str, Any]:
     """What still stands by the vendor's own word; empty when every door is shut."""
     standing = account["standing"]
-    return {name: standing[name] for name in _OPEN[vendor] if standing[name]}
+    return {name: standing[name] for name in descriptions()[vendor].doors if standing[name]}
 
 
 def applied_twice(calls: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -28,7 +28,7 @@ def test_keys_with_unusual_letters_come_back_as_they_were(instant):
 
 
 def test_a_wrong_token_is_refused(box, client_of):
-    assert client_of(box.instant, "Bearer no")("GET", "/accounts", key="x").status == 401
+    assert client_of(box["instant"], "Bearer no")("GET", "/accounts", key="x").status == 401
 
 
 @pytest.mark.parametrize("path", ["/accounts", "/accounts/other", "/accounts/acc-a/b"])
@@ -53,7 +53,7 @@ def test_success_not_done_leaves_the_account_on(instant):
 def test_fixed_latency_is_a_delay_and_needs_no_memory(box, instant):
     instant.arm(kind="latency", delay_ms=300)
     assert instant.reply("GET", "/accounts", key="NW-1").delay == pytest.approx(0.3)
-    assert box.instant.faults.dump()[0]["seen"] == {}
+    assert box["instant"].faults.dump()[0]["seen"] == {}
 
 
 def test_restore_and_reset_switch_accounts_on_again(instant):

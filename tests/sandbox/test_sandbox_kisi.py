@@ -26,7 +26,7 @@ def test_a_person_has_roles_a_card_logins_and_a_team(kisi, ana):
 
 
 def test_a_wrong_key_is_refused(box, client_of):
-    answer = client_of(box.kisi, "KISI-LOGIN wrong")("GET", "/users")
+    answer = client_of(box["kisi"], "KISI-LOGIN wrong")("GET", "/users")
     assert answer.status == 401
     assert set(answer.json) == {"error", "code"}
 
@@ -103,6 +103,6 @@ def test_a_deleted_user_is_not_found_and_holds_nothing(kisi, ana, user_id):
 
 def test_the_owner_of_the_organisation_cannot_be_deleted(box, kisi):
     owner = {"worker_id": "W-1", "email": "owner@example.com"}
-    box.kisi.seed([{**owner, "shape": {"kisi": {"owner": True}}}], {})
-    user_id = box.kisi.named("owner@example.com")[0].id
+    box["kisi"].seed([{**owner, "shape": {"kisi": {"owner": True}}}], {})
+    user_id = box["kisi"].named("owner@example.com")[0].id
     assert kisi("DELETE", f"/users/{user_id}").status == 422

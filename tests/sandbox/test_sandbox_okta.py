@@ -23,14 +23,14 @@ def user(okta, ana):
 def last_super_admin(client_of, *others):
     box = Sandbox(Options())
     admin = {"worker_id": "W-1", "email": "boss@example.com"}
-    box.okta.seed(
+    box["okta"].seed(
         [
             {**admin, "shape": {"okta": {"roles": ["SUPER_ADMIN"]}}},
             *others,
         ],
         {},
     )
-    return client_of(box.okta, "SSWS sandbox-okta-token")
+    return client_of(box["okta"], "SSWS sandbox-okta-token")
 
 
 def test_a_person_has_realistic_access(okta, ana):
@@ -48,7 +48,7 @@ def test_a_person_has_realistic_access(okta, ana):
 
 
 def test_a_wrong_token_is_refused_with_oktas_code(box, client_of):
-    answer = client_of(box.okta, "SSWS wrong")("GET", USERS)
+    answer = client_of(box["okta"], "SSWS wrong")("GET", USERS)
     assert answer.status == 401
     assert answer.json["errorCode"] == "E0000011"
     assert answer.headers["X-Okta-Request-Id"]
@@ -105,7 +105,7 @@ def test_deactivation_twice_is_an_error_and_ends_sessions(okta, user, ana):
 
 
 def test_asynchronous_deactivation_shows_the_status_it_goes_to(box, okta, user, ana):
-    account = box.okta.named(ana.email)[0]
+    account = box["okta"].named(ana.email)[0]
     account.doc["transitioningToStatus"] = "DEPROVISIONED"
     account.pending = {"at": time.time() + 60}
     assert okta.get(user)["status"] == "ACTIVE"
@@ -204,15 +204,15 @@ def test_the_system_log_ties_events_to_request_ids(okta, user, ana):
 def test_an_ambiguous_person_has_two_accounts_with_one_number(client_of):
     box = Sandbox(Options())
     person = {"worker_id": "W-1", "email": "twice@example.com", "employee_number": "7"}
-    box.okta.seed([{**person, "shape": {"okta": {"ambiguous": True}}}], {})
-    okta = client_of(box.okta, "SSWS sandbox-okta-token")
+    box["okta"].seed([{**person, "shape": {"okta": {"ambiguous": True}}}], {})
+    okta = client_of(box["okta"], "SSWS sandbox-okta-token")
     assert len(okta.get(USERS, search='profile.employeeNumber eq "7"')) == 2
     assert okta.get(f"{USERS}/twice@example.com")["profile"]["login"] == "twice@example.com"
 
 
 def test_a_limited_token_gets_403_where_it_lacks_the_permission(box, client_of, okta, user):
     okta("POST", "/sandbox/tokens", body={"token": "weak", "lacks": ["roles", "groups:write"]})
-    weak = client_of(box.okta, "SSWS weak")
+    weak = client_of(box["okta"], "SSWS weak")
     assert weak("GET", f"{user}/roles").json["errorCode"] == "E0000006"
     groups = weak.get(f"{user}/groups")
     path = f"/api/v1/groups/{groups[1]['id']}/users/{user.rpartition('/')[2]}"
@@ -220,9 +220,9 @@ def test_a_limited_token_gets_403_where_it_lacks_the_permission(box, client_of, 
 
 
 def test_a_session_works_until_it_is_cleared(box, client_of, okta, user, ana):
-    account = box.okta.named(ana.email)[0]
-    session = client_of(box.okta, f"Bearer {account.parts['sessions'][0]['id']}")
-    token = client_of(box.okta, f"Bearer {account.parts['tokens'][0]['access']}")
+    account = box["okta"].named(ana.email)[0]
+    session = client_of(box["okta"], f"Bearer {account.parts['sessions'][0]['id']}")
+    token = client_of(box["okta"], f"Bearer {account.parts['tokens'][0]['access']}")
     whoami = "/sandbox/okta/whoami"
     assert session("GET", whoami).json["via"] == "session"
     assert token("GET", whoami).json["via"] == "oauth"

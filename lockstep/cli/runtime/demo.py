@@ -19,7 +19,7 @@ def demo(
     ),
 ) -> None:
     """Show a whole termination on this machine: real Temporal and PostgreSQL, simulated vendors."""
-    # Late: other commands need not wait for the AWS library and the simulators.
+    # Late: other commands need not wait for the simulators.
     from lockstep.cli.runtime.demo_play import play  # noqa: PLC0415
 
     configure_logging(level="error")

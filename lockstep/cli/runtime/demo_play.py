@@ -22,7 +22,7 @@ from lockstep.cli import render
 from lockstep.cli.cases.case import print_case
 from lockstep.cli.context import Context, die, opened, out, run
 from lockstep.cli.people.access import new_link
-from lockstep.cli.runtime import demo_access, templates
+from lockstep.cli.runtime import stand_ins, templates
 from lockstep.cli.runtime.init import SECRET, write_home
 from lockstep.cli.runtime.up import start_all
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
@@ -32,9 +32,9 @@ from lockstep.embedded.ports import free_port
 from lockstep.embedded.supervisor import Supervisor
 from lockstep.settings import Settings, load_settings
 from lockstep.storage.records import CaseView
+from sandbox.vendors.registry import simulated
 
 PATIENCE_S = 90
-_PORTS = ("okta", "tailscale", "kisi", "instant", "scim", "aws")
 
 
 def play(folder: Path, *, once: bool) -> int:
@@ -42,7 +42,7 @@ def play(folder: Path, *, once: bool) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for place in (folder, folder.resolve().parent):
         place.chmod(0o711)  # the database's own user must be able to pass
-    ports = {name: free_port() for name in (*_PORTS, "temporal", "web")}
+    ports = {name: free_port() for name in (*stand_ins.usual_ports(), "temporal", "web")}
     text = templates.settings_text(
         tenant="sample-bpo",
         keyring=".lockstep/keyring.json",
@@ -81,7 +81,7 @@ async def _play(settings: Settings, file: Path, *, once: bool) -> int:
 
 async def _terminate_somebody(context: Context, settings: Settings) -> CaseView | None:
     person = sandbox.generate(1, seed=secrets.randbelow(2**31), first_number=_number())[0]
-    await demo_access.give(settings, person)
+    await stand_ins.hire(settings, person.as_json())
     leaver = f"{person.first_name} {person.last_name}"
     out.print(
         f"\n[bold]{escape(leaver)}[/] of [bold]{escape(person.partner)}[/] has access to "
@@ -164,9 +164,14 @@ def _report(view: CaseView | None, began: float) -> int:
         return 1
     out.print(
         f"\n[bold green]Every door is closed and read back.[/] "
-        f"({spent:.1f} s with starting up; okta, tailscale and kisi are simulated)"
+        f"({spent:.1f} s with starting up; {_simulated()} are simulated)"
     )
     return 0
+
+
+def _simulated() -> str:
+    *others, last = [kind for kind, each in simulated().items() if each.settings]
+    return f"{', '.join(others)} and {last}"
 
 
 def _suggest(file: Path) -> None:

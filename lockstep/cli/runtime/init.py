@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lockstep.cli.context import UNUSABLE, die, out
-from lockstep.cli.runtime import templates
+from lockstep.cli.runtime import stand_ins, templates
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings.signing import default_origin
 from lockstep.storage.keys.keyring import Keyring
@@ -21,9 +21,6 @@ from lockstep.storage.keys.keyring import Keyring
 KEYRING = ".lockstep/keyring.json"
 LEDGER_KEY = ".lockstep/ledger.key"
 SECRET = ".lockstep/hr-main.secret"  # noqa: S105 - a path
-DEFAULT_PORTS = {
-    "okta": 8101, "tailscale": 8102, "kisi": 8103, "instant": 8104, "scim": 8105, "aws": 8106
-}  # fmt: skip
 
 
 def init(
@@ -33,7 +30,7 @@ def init(
     show: Annotated[bool, typer.Option("--print", help="Print the file, write nothing.")] = False,
 ) -> None:
     """Write a commented lockstep.toml, the keys and a webhook secret; overwrites nothing."""
-    systems = templates.sandbox_systems(DEFAULT_PORTS) if sandbox else ""
+    systems = templates.sandbox_systems(stand_ins.usual_ports()) if sandbox else ""
     text = templates.settings_text(tenant=tenant, keyring=KEYRING, secret=SECRET, systems=systems)
     if show:
         typer.echo(text)
@@ -60,7 +57,7 @@ def write_home(folder: Path, text: str, extra: Mapping[str, str] | None = None) 
     keyring = folder / KEYRING
     if not keyring.exists():
         Keyring.generate().save(keyring)
-    wanted = {Path(SECRET).name: new_secret(), **templates.SANDBOX_SECRETS, **(extra or {})}
+    wanted = {Path(SECRET).name: new_secret(), **stand_ins.secret_files(), **(extra or {})}
     origin = document.get("ledger", {}).get("origin") or default_origin(document.get("tenant", ""))
     wanted[Path(LEDGER_KEY).name] = FileSigner.generate(origin).to_text()
     for name, value in wanted.items():

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import typer
 
 from lockstep.cli.context import ConfigOption, embedded_postgres, out, run
 from lockstep.cli.people.access import new_link
+from lockstep.cli.runtime import stand_ins
 from lockstep.cli.runtime.servers import READY_VARIABLE, checked_settings
 from lockstep.contracts.names import SEARCH_ATTRIBUTES
 from lockstep.embedded.child import ChildSpec
@@ -29,7 +30,6 @@ _POLL_S = 0.05
 _LEFT_S = 3.0
 """What a killed run left behind ends by itself within so long."""
 _TYPES = {"KEYWORD": "Keyword", "DATETIME": "Datetime"}
-SCIM_TOKEN_NAME = "sandbox-scim"  # noqa: S105 - the name of a file
 
 
 def up(
@@ -72,7 +72,7 @@ async def start_all(
     """
     logs = settings.path(settings.data_dir) / "logs"
     temporal = temporal_server(settings, logs) if settings.temporal.mode == "embedded" else None
-    wanted = [_web_port(settings), *(_sandbox_ports(settings) if sandbox else ())]
+    wanted = [_web_port(settings), *(stand_ins.wanted_ports(settings) if sandbox else ())]
     wanted += temporal.wanted_ports() if temporal else []
     await asyncio.to_thread(require_free_ports, wanted, patience_s=_LEFT_S)
     if settings.database.mode == "embedded":
@@ -81,7 +81,7 @@ async def start_all(
         await asyncio.to_thread(migrate, server.owner_url)
     if sandbox:
         await asyncio.gather(
-            *(supervisor.start(spec) for spec in _sandbox_children(settings, logs))
+            *(supervisor.start(spec) for spec in stand_ins.children(settings, logs))
         )
     if temporal:
         await supervisor.start(temporal.child_spec())
@@ -134,104 +134,12 @@ def _web_port(settings: Settings) -> WantedPort:
     return WantedPort(settings.web.port, "web.port", host=settings.web.bind, bind="web.bind")
 
 
-def _sandbox_ports(settings: Settings) -> list[WantedPort]:
-    table = settings.sandbox
-    names = ("okta_port", "tailscale_port", "kisi_port", "instant_port", "scim_port", "aws_port")
-    return [WantedPort(getattr(table, name), f"sandbox.{name}") for name in names]
-
-
-def _sandbox_children(settings: Settings, logs: Path) -> list[ChildSpec]:
-    """Simulated vendors, and real local peers: a SCIM server and moto."""
-    table = settings.sandbox
-    data = settings.path(settings.data_dir)
-    bin_dir = Path(sys.executable).parent
-    ports = {"okta": table.okta_port, "tailscale": table.tailscale_port, "kisi": table.kisi_port}
-    flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
-    simulators = [
-        *(sys.executable, "-m", "sandbox", "--host", "127.0.0.1", *flags),
-        *("--instant-port", str(table.instant_port), "--latency-ms", str(table.latency_ms)),
-        *("--state-file", str(data / "sandbox-state.json")),
-    ]
-    token = (data / SCIM_TOKEN_NAME).read_text().strip()
-    scim = [
-        *(str(bin_dir / "scim2-server"), "--hostname", "127.0.0.1"),
-        *("--port", str(table.scim_port), "--bearer-token", token),
-    ]
-    aws = [str(bin_dir / "moto_server"), "-H", "127.0.0.1", "-p", str(table.aws_port)]
-    for argv in (scim, aws):
-        if not Path(argv[0]).exists():
-            raise EmbeddedError(f"{argv[0]} is not installed: pip install 'lockstep[peers]'")
-    return [
-        _peer("sandbox", simulators, {**ports, "instant": table.instant_port}, logs),
-        _peer("scim", quiet(scim), {"scim": table.scim_port}, logs),
-        # The connector attaches AWS's own deny policy, which moto loads only on request.
-        _peer(
-            "aws",
-            quiet(aws),
-            {"aws": table.aws_port},
-            logs,
-            MOTO_IAM_LOAD_MANAGED_POLICIES="true",
-        ),
-    ]
-
-
-def quiet(argv: list[str]) -> list[str]:
-    """A command of Python's that logs no request: their addresses and bodies name people."""
-    return [sys.executable, "-c", _QUIET, *argv]
-
-
-_QUIET = (
-    "import http.server, logging, runpy, sys; logging.disable(logging.WARNING);"
-    " http.server.BaseHTTPRequestHandler.log_message = lambda *_: None;"
-    " del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-)
-"""Bounds every logger, also one that sets a level of its own, and what writes to stderr itself."""
-
-
-def _peer(
-    name: str, argv: list[str], ports: Mapping[str, int], logs: Path, **env: str
-) -> ChildSpec:
-    """One of the sandbox's servers; ``ports`` by the vendor whose setting they are."""
-
-    def prepare() -> None:
-        for vendor, port in ports.items():
-            WantedPort(port, f"sandbox.{vendor}_port").require_free()
-
-    async def ready() -> None:
-        for port in ports.values():
-            await _accepts(port)
-
-    return ChildSpec(
-        name=name,
-        argv=tuple(argv),
-        log_path=logs / f"{name}.log",
-        ready=ready,
-        prepare=prepare,
-        env={**os.environ, **env},
-        ports=dict(ports),
-        owns=tuple(ports.values()),
-        stop_grace_s=3,
-    )
-
-
 def _file_appears(flag: Path) -> Callable[[], Awaitable[None]]:
     async def ready() -> None:
         while not flag.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
             await asyncio.sleep(_POLL_S)
 
     return ready
-
-
-async def _accepts(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(_POLL_S)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
 
 
 def _print_event(event: Event) -> None:

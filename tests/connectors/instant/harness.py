@@ -10,8 +10,8 @@ import httpx
 from connectors.base import Connector, ConnectorOptions
 from connectors.instant.connector import MANIFEST, InstantConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
-from sandbox.running import Options, running
-from sandbox.settings import Credentials
+from sandbox.running import running
+from sandbox.vendors.instant.description import DESCRIPTION
 from tests.connectors.harness import FaultScript, FaultTransport
 
 
@@ -53,9 +53,5 @@ class InstantHarness:
 @asynccontextmanager
 async def harness() -> AsyncIterator[InstantHarness]:
     """Run the sandbox in this event loop."""
-    credentials = Credentials()
-    async with (
-        running(Options(credentials=credentials)) as urls,
-        httpx.AsyncClient(base_url=urls.instant) as peer,
-    ):
-        yield InstantHarness(urls.instant, peer, credentials.instant_token)
+    async with running() as urls, httpx.AsyncClient(base_url=urls["instant"]) as peer:
+        yield InstantHarness(urls["instant"], peer, DESCRIPTION.usual["token"])

@@ -11,7 +11,8 @@ import httpx
 from connectors.base import ConnectorOptions
 from connectors.kisi.spec import KIND, SPEC
 from connectors.kit.rest import RestConnector
-from sandbox import Credentials, running
+from sandbox import running
+from sandbox.vendors.kisi.description import DESCRIPTION
 from tests.connectors.harness import FaultTransport
 from tests.connectors.harness_sandbox import SandboxHarness, retry_after
 
@@ -20,9 +21,9 @@ SYSTEM = "kisi-test"
 
 class KisiHarness(SandboxHarness):
     kind = KIND
-    secret = Credentials().kisi_key
+    secret = DESCRIPTION.usual["key"]
     shape: ClassVar = {"logins": 2, "roles": 2, "cards": 2, "teams": 1}
-    ways = ("sign_in", "doors", "logins", "role_assignments", "cards", "team_memberships")
+    ways = DESCRIPTION.doors
 
     def connector(self, *, secret: str | None = None) -> RestConnector:
         transport = FaultTransport(self.script, rate_limit_headers=retry_after, done_status=204)
@@ -45,5 +46,5 @@ class KisiHarness(SandboxHarness):
 @asynccontextmanager
 async def harness() -> AsyncIterator[KisiHarness]:
     """Run the sandbox in this event loop."""
-    async with running() as urls, httpx.AsyncClient(base_url=urls.kisi) as peer:
-        yield KisiHarness(urls.kisi, peer)
+    async with running() as urls, httpx.AsyncClient(base_url=urls["kisi"]) as peer:
+        yield KisiHarness(urls["kisi"], peer)

@@ -120,7 +120,7 @@ class OktaHarness:
 async def harness() -> AsyncIterator[OktaHarness]:
     """Start the peer; the default policy, which deactivates."""
     async with sandbox.running() as urls:
-        peer = OktaHarness(urls.okta)
+        peer = OktaHarness(urls["okta"])
         try:
             yield peer
         finally:

@@ -25,7 +25,7 @@ EFFECTS = 11
 @pytest.fixture(scope="module")
 async def url() -> AsyncIterator[str]:
     async with sandbox.running() as urls:
-        yield urls.okta
+        yield urls["okta"]
 
 
 @pytest.fixture

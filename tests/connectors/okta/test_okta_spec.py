@@ -65,10 +65,10 @@ async def heard() -> AsyncIterator[Recorder]:
     """Whole revocations with both policies, every key, health, and refusals, on one wire."""
     wire = Recorder(loopback())
     async with sandbox.running() as urls:
-        peer = OktaHarness(urls.okta)
+        peer = OktaHarness(urls["okta"])
         for disable in ("deactivate", "suspend"):
             for status in ("ACTIVE", "LOCKED_OUT", "SUSPENDED"):
-                await revocation(peer, urls.okta, wire, disable=disable, status=status)
+                await revocation(peer, urls["okta"], wire, disable=disable, status=status)
         await peer.aclose()
     yield wire
     await wire.aclose()

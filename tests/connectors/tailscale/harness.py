@@ -11,17 +11,18 @@ import httpx
 from connectors.base import ConnectorOptions
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import KIND, SPEC
-from sandbox import Credentials, running
+from sandbox import running
+from sandbox.vendors.tailscale.description import DESCRIPTION
 from tests.connectors.harness import FaultTransport
 from tests.connectors.harness_sandbox import SandboxHarness, retry_after
 
 SYSTEM = "tailscale-test"
-CREDENTIALS = Credentials()
+CREDENTIALS = DESCRIPTION.usual
 
 
 class TailscaleHarness(SandboxHarness):
     kind = KIND
-    secret = CREDENTIALS.tailscale_token
+    secret = CREDENTIALS["api_token"]
     shape: ClassVar = {"devices": 2, "keys": 2}
     ways = ("sign_in", "usable_devices", "keys")
 
@@ -47,5 +48,5 @@ class TailscaleHarness(SandboxHarness):
 @asynccontextmanager
 async def harness() -> AsyncIterator[TailscaleHarness]:
     """Run the sandbox in this event loop."""
-    async with running() as urls, httpx.AsyncClient(base_url=urls.tailscale) as peer:
-        yield TailscaleHarness(urls.tailscale, peer)
+    async with running() as urls, httpx.AsyncClient(base_url=urls["tailscale"]) as peer:
+        yield TailscaleHarness(urls["tailscale"], peer)

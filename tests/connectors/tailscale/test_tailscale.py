@@ -414,8 +414,8 @@ async def test_a_short_name_finds_whoever_has_it_before_the_at() -> None:
 
 
 OAUTH = {
-    "client_id": CREDENTIALS.tailscale_client_id,
-    "client_secret": CREDENTIALS.tailscale_client_secret,
+    "client_id": CREDENTIALS["client_id"],
+    "client_secret": CREDENTIALS["client_secret"],
 }
 
 

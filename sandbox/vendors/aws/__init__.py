@@ -1,0 +1,1 @@
+"""AWS as moto answers for it."""
