@@ -15,13 +15,15 @@ from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions,
 from connectors.http import Dialect, VendorHttp
 from connectors.kit import steps
 from connectors.kit.auth.ways import bearer
+from connectors.kit.memory import Memory
 from connectors.kit.options import read_options
 from connectors.kit.residuals import shown
 from connectors.scim import spec, wire
 from connectors.scim.client import KIND, ScimClient, fault
 from connectors.scim.dialects import DIALECTS
-from connectors.scim.groups import JustSeen, ScimGroups
+from connectors.scim.groups import ScimGroups
 from connectors.scim.leaving import Leaving
+from connectors.scim.members import Membership
 from connectors.scim.search import ScimSearch
 from connectors.scim.sign_in import SignIn
 from lockstep.domain.cases.leavers import LeaverKeys
@@ -81,7 +83,8 @@ class ScimConnector:
         deletes = values[spec.DISABLE] == "delete"
         self._sign_in = SignIn(client, profile=profile, deletes=deletes)
         self._leaving = Leaving(client, self._groups)
-        self._held = JustSeen()
+        # What a look has shown just before, so that stripping does not read it again.
+        self._held = Memory[str, tuple[Membership, ...]](life_s=30.0, most=200)
 
     @property
     def kind(self) -> str:

@@ -8,7 +8,6 @@ either shows stands, and that neither shows anything counts only where a side wa
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from uuid import uuid4
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit import steps
 from connectors.kit.finding.proving import LIFE_S
+from connectors.kit.memory import Memory
 from connectors.scim import wire
 from connectors.scim.beyond import holds_by_filter
 from connectors.scim.client import PAGE, ScimClient, fault, path_of, refuses, status_of
@@ -84,22 +84,24 @@ class ScimGroups:
     def __init__(self, client: ScimClient) -> None:
         self._client = client
         self._filters: tuple[str, ...] = ("members.value", "members")
-        self._proved_at: dict[str, float] = {}
+        self._proved = Memory[str, bool](life_s=LIFE_S)
+        self._worked = set[str]()
         self._by_name = False
-        self._shown_at: dict[str, float] = {}
+        self._shown = Memory[str, bool](life_s=LIFE_S)
         self._longest = 0
 
     def forget(self) -> None:
         """Find out anew what this server can."""
         self._filters = ("members.value", "members")
-        self._proved_at.clear()
+        self._proved.forget()
+        self._worked.clear()
         self._longest = 0
 
     async def of(self, user: dict[str, Any], transcript: Transcript) -> Memberships:
         """The groups that either side names, and whether that is known to be all."""
         own = own_groups(user)
         if own:
-            self._seen("own")
+            self._shown.keep("own", True)
         sight = _Sight(found={one.group_id: one for one in own or ()})
         unread = None
         try:
@@ -129,7 +131,7 @@ class ScimGroups:
                 break
             sight.found.update({one: Membership(one, person.id) for one in found})
             if found or proved:
-                self._seen("members")
+                self._shown.keep("members", True)
                 return
             break
         if not sight.is_bare:
@@ -152,7 +154,7 @@ class ScimGroups:
             found = await walk.few(lambda _: not one_page)
         except ConnectorFault as told:
             # A filter that was seen to work and is denied now is news, not a missing feature.
-            denied = attribute in self._proved_at and status_of(told) in _DENIED
+            denied = attribute in self._worked and status_of(told) in _DENIED
             if denied or not refuses(told):
                 raise
             return None
@@ -165,8 +167,7 @@ class ScimGroups:
 
         None where no group shows a member that could be asked for.
         """
-        at = self._proved_at.get(attribute)
-        if at is not None and time.monotonic() - at < LIFE_S:
+        if self._proved.get(attribute):
             return True
         if not sight.sampled:
             sight.sampled = True
@@ -178,7 +179,8 @@ class ScimGroups:
         if canary.group_id not in (groups or ()) or not await self._heeds(attribute, transcript):
             return False
         self._by_name = self._by_name or await self._is_a_name(canary.member, transcript)
-        self._proved_at[attribute] = time.monotonic()
+        self._proved.keep(attribute, True)
+        self._worked.add(attribute)
         return True
 
     async def _heeds(self, attribute: str, transcript: Transcript) -> bool:
@@ -275,12 +277,12 @@ class ScimGroups:
     def _why_not(self, sight: _Sight, walk: Walk) -> str:
         """Why it proves nothing that no group was seen to hold the user; "" if it does."""
         if sight.shows:
-            self._seen("members")
+            self._shown.keep("members", True)
         if not walk.whole:
             return "list_not_whole"
         if not walk.seen:
             return ""  # no groups at all
-        return "" if self._was_seen("members") else "members_never_seen"
+        return "" if self._shown.get("members") else "members_never_seen"
 
     async def _take(
         self,
@@ -351,41 +353,14 @@ class ScimGroups:
         """Whether users' own ``groups`` may be believed: they were seen to name one."""
         if own is None:
             return False
-        if not self._was_seen("own"):
+        if not self._shown.get("own"):
             with suppress(ConnectorFault):
                 page = await self._client.page(
                     "/Users", "users.list", transcript, {"startIndex": 1, "count": PAGE}
                 )
                 if any(own_groups(user) for user in page.resources):
-                    self._seen("own")
-        return self._was_seen("own")
-
-    def _seen(self, side: str) -> None:
-        self._shown_at[side] = time.monotonic()
-
-    def _was_seen(self, side: str) -> bool:
-        at = self._shown_at.get(side)
-        return at is not None and time.monotonic() - at < LIFE_S
-
-
-class JustSeen:
-    """The memberships of a look that stripping follows at once, so that they are read once."""
-
-    _FOR_S = 30.0
-    _AT_MOST = 200
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[float | None, tuple[Membership, ...]]] = {}
-
-    def keep(self, user_id: str, found: tuple[Membership, ...]) -> None:
-        while len(self._seen) >= self._AT_MOST:
-            self._seen.pop(next(iter(self._seen)))
-        self._seen[user_id] = (time.monotonic(), found)
-
-    def take(self, user_id: str) -> tuple[Membership, ...] | None:
-        """What was seen, once; None if it is too long ago."""
-        at, found = self._seen.pop(user_id, (None, ()))
-        return found if at is not None and time.monotonic() - at < self._FOR_S else None
+                    self._shown.keep("own", True)
+        return bool(self._shown.get("own"))
 
 
 def _canary_in(group: dict[str, Any]) -> _Canary | None:

@@ -6,7 +6,6 @@ There is no PUT here: it would write everybody's membership, not only the leaver
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,7 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
 from connectors.kit import steps
 from connectors.kit.finding.proving import LIFE_S
+from connectors.kit.memory import Memory
 from connectors.scim import wire
 from connectors.scim.client import (
     ANY_VERSION,
@@ -37,8 +37,8 @@ from lockstep.domain.systems.faults import FaultCategory
 
 _OPERATION = "groups.remove_member"
 _VERSIONED = (STALE, VERSION_WANTED)
-_REMEMBERED = 1000
 _TRIES = 3
+_COLLEAGUES = "colleagues"
 COLLEAGUES_REMOVED = "colleagues_removed"
 
 
@@ -50,9 +50,9 @@ class Leaving:
         self._groups = groups
         self._one_by_one = asyncio.Lock()
         self._first = asyncio.Lock()
-        self._spares_at: float | None = None
+        self._spares = Memory[str, bool](life_s=LIFE_S)
         self._emptied = ""
-        self._sent: dict[tuple[str, str], None] = {}
+        self._sent = Memory[tuple[str, str], bool]()
 
     async def leave(
         self, user_id: str, membership: Membership, transcript: Transcript
@@ -62,15 +62,11 @@ class Leaving:
         Until this server was seen to spare colleagues, one group at a time: the filter in the path
         may be ignored, and then everybody goes.
         """
-        if not self._spares:
+        if not self._spares.get(_COLLEAGUES):
             async with self._first:
-                if not self._spares:
+                if not self._spares.get(_COLLEAGUES):
                     return await self._watched(user_id, membership, transcript)
         return await self._leave(user_id, membership, transcript)
-
-    @property
-    def _spares(self) -> bool:
-        return self._spares_at is not None and time.monotonic() - self._spares_at < LIFE_S
 
     async def _watched(
         self, user_id: str, membership: Membership, transcript: Transcript
@@ -89,13 +85,10 @@ class Leaving:
         with suppress(ConnectorFault):
             after = await self._members(group_id, transcript) or set()
             if others <= after:
-                self._spares_at = time.monotonic()
+                self._spares.keep(_COLLEAGUES, True)
             if not others & after:
                 self._emptied = self._client.clean(f"{COLLEAGUES_REMOVED}.{group_id}")
-        try:
-            self._stop_if_emptied()
-        except ConnectorFault as told:
-            raise steps.with_actions(told, left) from None
+        self._stop_if_emptied(left)
         return left
 
     async def _leave(
@@ -138,28 +131,24 @@ class Leaving:
             if answer.status not in DONE:
                 raise self._client.refusal(answer)
             left = (action(AccessKind.GROUP, group_id, answer),)
-            try:
-                after = await self._looked_again(group_id, transcript)
-                if after is None or before - after - {named}:
-                    self._emptied = self._client.clean(f"{COLLEAGUES_REMOVED}.{group_id}")
-                self._stop_if_emptied()
-            except ConnectorFault as told:
-                raise steps.with_actions(told, left) from None
+            for _ in range(2):  # nothing else would tell
+                with suppress(ConnectorFault):
+                    after = await self._members(group_id, transcript)
+                    if after is None or before - after - {named}:
+                        self._emptied = self._client.clean(f"{COLLEAGUES_REMOVED}.{group_id}")
+                    break
+            else:
+                raise self._told(f"colleagues_unseen.{group_id}", left)
+            self._stop_if_emptied(left)
             return left
 
-    async def _looked_again(self, group_id: str, transcript: Transcript) -> set[str] | None:
-        """The members after the change. It is looked twice, because nothing else would tell."""
-        with suppress(ConnectorFault):
-            return await self._members(group_id, transcript)
-        try:
-            return await self._members(group_id, transcript)
-        except ConnectorFault:
-            code = self._client.clean(f"colleagues_unseen.{group_id}")
-        raise fault(FaultCategory.UNEXPECTED_ANSWER, _OPERATION, code)
-
-    def _stop_if_emptied(self) -> None:
+    def _stop_if_emptied(self, left: tuple[Action, ...] = ()) -> None:
         if self._emptied:
-            raise fault(FaultCategory.UNEXPECTED_ANSWER, _OPERATION, self._emptied)
+            raise self._told(self._emptied, left)
+
+    def _told(self, code: str, left: tuple[Action, ...]) -> ConnectorFault:
+        told = fault(FaultCategory.UNEXPECTED_ANSWER, _OPERATION, self._client.clean(code))
+        return steps.with_actions(told, left)
 
     async def _members(self, group_id: str, transcript: Transcript) -> set[str] | None:
         """The members that the group shows, as it names them; None when the group is gone."""
@@ -194,10 +183,8 @@ class Leaving:
     ) -> bool:
         """Whether the server accepts the path form and does nothing; looked at the second time."""
         key = (membership.group_id, user_id)
-        if key not in self._sent:
-            while len(self._sent) >= _REMEMBERED:
-                self._sent.pop(next(iter(self._sent)))
-            self._sent[key] = None
+        if not self._sent.get(key):
+            self._sent.keep(key, True)
             return False
         members = await self._members(membership.group_id, transcript)
         return members is not None and wire.text(membership.value) in members

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
+from connectors.kit.memory import Memory
 from connectors.scim import wire
 from connectors.scim.client import (
     ANY_VERSION,
@@ -37,7 +38,6 @@ _CONFLICT, _UNREADABLE = 409, 422
 _EXPECTED = (
     *(*DONE, REFUSED, GONE, *NO_METHOD, _CONFLICT, STALE, VERSION_WANTED, _UNREADABLE, _BROKEN),
 )
-_REMEMBERED = 1000
 
 
 class Way(NamedTuple):
@@ -77,7 +77,7 @@ class SignIn:
         self._deletes = deletes
         dialects = [profile, *(one for one in (Profile.RFC, Profile.NO_PATH) if one != profile)]
         self._ways = [*(Way("PATCH", one) for one in dialects), Way("PUT", profile)]
-        self._sent: dict[str, None] = {}
+        self._sent = Memory[str, bool]()
 
     async def end(
         self, user_id: str, user: Answer | None, transcript: Transcript
@@ -111,7 +111,7 @@ class SignIn:
         refusals: list[Answer] = []
         accepted: Answer | None = None
         no_patch = not self._client.supports("patch")
-        doubted = user_id in self._sent  # a server accepted it before, and did nothing
+        doubted = self._sent.get(user_id)  # a server accepted it before, and did nothing
         for way in tuple(self._ways):
             if way.method == "PATCH" and no_patch:
                 continue
@@ -136,9 +136,7 @@ class SignIn:
         """What worked comes first from now on; whom it was sent for is looked at next time."""
         self._ways.remove(way)
         self._ways.insert(0, way)
-        while len(self._sent) >= _REMEMBERED:
-            self._sent.pop(next(iter(self._sent)))
-        self._sent[user_id] = None
+        self._sent.keep(user_id, True)
 
     async def _try(self, way: Way, user_id: str, user: Answer, transcript: Transcript) -> _Tried:
         """One way, by its method; after a conflict with the new version, then without any.
