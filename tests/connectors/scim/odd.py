@@ -40,6 +40,14 @@ def group(group_id: object, *members: object) -> Thing:
     return {"id": group_id, "displayName": f"Group {group_id}", "members": shown}
 
 
+Base = type["OddScim"]
+
+
+def odd(base: Base | None = None, **methods: Any) -> Base:
+    """A server of which only these methods are odd."""
+    return type("Odd", (base or OddScim,), methods)
+
+
 class OddScim:
     """Users and groups by id; every call is kept in ``calls`` as method, path and query."""
 

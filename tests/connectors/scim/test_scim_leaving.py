@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -10,6 +12,7 @@ from lockstep.domain.systems.access import Access, AccessKind, Account, Observat
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.scim.odd import (
     Answer,
+    Base,
     OddScim,
     Thing,
     connected,
@@ -17,6 +20,7 @@ from tests.connectors.scim.odd import (
     ended,
     error,
     group,
+    odd,
     person,
 )
 
@@ -24,33 +28,48 @@ ANN = Account("u1")
 PEOPLE = [person(), person("u2", "bob@example.test")]
 
 
+def with_groups(kind: Base, number: int, *members: str) -> OddScim:
+    return kind(PEOPLE, [group(f"g{n}", *(members or ("u1", "u2"))) for n in range(number)])
+
+
+def is_by_value(body: Thing) -> bool:
+    return bool(body["Operations"][0]["path"] == "members")
+
+
+def emptying(self: OddScim, group_id: str, body: Thing) -> Answer:
+    """As RFC 7644 has it: ``value`` means nothing, and all members go."""
+    if not is_by_value(body):
+        return error(400, "invalidPath")
+    self.groups[group_id]["members"] = []
+    return 204, None
+
+
+def path_empties(self: OddScim, group_id: str, body: Thing) -> Answer:
+    """Reads the path of a removal without its filter: all members go."""
+    del body
+    self.groups[group_id]["members"] = []
+    return 204, None
+
+
 class ByValue(OddScim):
     """Refuses a filter in the path, and reads ``value``."""
 
     def patch_group(self, group_id: str, body: Thing) -> Answer:
-        if body["Operations"][0]["path"] != "members":
+        if not is_by_value(body):
             return error(400, "invalidPath")
         return super().patch_group(group_id, body)
 
 
-class Emptying(ByValue):
-    """As RFC 7644 has it: ``value`` means nothing, and all members go."""
+class InVain(OddScim):
+    """Accepts the form with a path, and does nothing."""
 
     def patch_group(self, group_id: str, body: Thing) -> Answer:
-        if body["Operations"][0]["path"] != "members":
-            return error(400, "invalidPath")
-        self.groups[group_id]["members"] = []
-        return 204, None
-
-
-class EmptyingUnseen(Emptying):
-    def show_group(self, one: Thing, *, alone: bool) -> Thing:
-        return {"id": one["id"]} if alone else one
+        return super().patch_group(group_id, body) if is_by_value(body) else (204, None)
 
 
 async def test_one_member_goes_by_value_where_the_path_is_refused() -> None:
     """It is looked at right after: the colleague is still there."""
-    server = ByValue(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(3)])
+    server = with_groups(ByValue, 3)
     seen, actions, fault = await ended(server, ANN)
 
     assert fault is None
@@ -59,9 +78,10 @@ async def test_one_member_goes_by_value_where_the_path_is_refused() -> None:
     assert len(actions) == 4
 
 
-async def test_colleagues_who_went_are_told_loudly() -> None:
-    """One group was emptied: a person is told which, and no further group is touched."""
-    server = Emptying(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(6)])
+@pytest.mark.parametrize("empties", [emptying, path_empties])
+async def test_colleagues_who_went_are_told_loudly(empties: Any) -> None:
+    """One group was emptied, by either form: a person is told which, and no other is touched."""
+    server = with_groups(odd(patch_group=empties), 6)
     async with connected(server) as connector:
         seen, actions, fault = await end(connector, ANN)
         again, more, still = await end(connector, ANN)
@@ -78,27 +98,6 @@ async def test_colleagues_who_went_are_told_loudly() -> None:
     assert not again.is_closed
 
 
-class PathEmpties(OddScim):
-    """Reads the path of a removal without its filter: all members go."""
-
-    def patch_group(self, group_id: str, body: Thing) -> Answer:
-        self.groups[group_id]["members"] = []
-        return 204, None
-
-
-async def test_a_path_whose_filter_is_ignored_empties_one_group_only() -> None:
-    """The first removal is looked at: if all colleagues went, it is told, and nothing more is."""
-    server = PathEmpties(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(6)])
-    seen, actions, fault = await ended(server, ANN)
-    emptied = [name for name in server.groups if not server.members(name)]
-
-    assert fault is not None
-    assert fault.code == f"colleagues_removed.{emptied[0]}"
-    assert len(emptied) == 1
-    assert [action.access.ref for action in actions] == ["u1", emptied[0]]
-    assert not seen.is_closed
-
-
 async def test_a_colleague_who_leaves_meanwhile_stops_nobody() -> None:
     """Another leaver of a wave is taken out at the same time: that is no emptied group."""
 
@@ -107,7 +106,7 @@ async def test_a_colleague_who_leaves_meanwhile_stops_nobody() -> None:
             self.groups[group_id]["members"].pop()
             return super().patch_group(group_id, body)
 
-    server = Wave(PEOPLE, [group(f"g{n}", "u1", "u2", "u3", "u4") for n in range(3)])
+    server = with_groups(Wave, 3, "u1", "u2", "u3", "u4")
     seen, _, fault = await ended(server, ANN)
 
     assert fault is None
@@ -117,12 +116,16 @@ async def test_a_colleague_who_leaves_meanwhile_stops_nobody() -> None:
 
 async def test_a_group_is_not_emptied_where_nobody_could_see_it() -> None:
     """Without a look afterwards the dangerous form is not sent."""
-    server = EmptyingUnseen(PEOPLE, [group("g1", "u1", "u2")])
+    unseen = odd(
+        patch_group=emptying,
+        show_group=lambda _, one, *, alone: {"id": one["id"]} if alone else one,
+    )
+    server = with_groups(unseen, 1)
     _, _, fault = await ended(server, ANN)
 
     assert fault is not None
     assert fault.code == "members_unseen"
-    assert server.members() == ["u1", "u2"]
+    assert server.members("g0") == ["u1", "u2"]
 
 
 @pytest.mark.parametrize("looks", [1, 2])
@@ -133,38 +136,33 @@ async def test_the_look_afterwards_is_made_twice(looks: int) -> None:
         failures = looks
 
         def get_group(self, group_id: str) -> Answer:
-            if "u1" not in self.members() and self.failures:
+            if "u1" not in self.members("g0") and self.failures:
                 self.failures -= 1
                 return error(503)
             return super().get_group(group_id)
 
-    _, actions, fault = await ended(Failing(PEOPLE, [group("g1", "u1", "u2")]), ANN)
+    _, actions, fault = await ended(with_groups(Failing, 1), ANN)
 
     assert (fault is None) == (looks == 1)
-    assert fault is None or (fault.code == "colleagues_unseen.g1" and not fault.is_transient)
-    assert [action.access.ref for action in actions] == ["u1", "g1"]
+    assert fault is None or (fault.code == "colleagues_unseen.g0" and not fault.is_transient)
+    assert [action.access.ref for action in actions] == ["u1", "g0"]
 
 
 @pytest.mark.parametrize(("status", "version"), [(412, 'W/"7"'), (428, 'W/"7"'), (428, "*")])
 async def test_a_group_is_left_in_the_version_that_it_has(status: int, version: str) -> None:
     """A server that takes changes of a named version only is told the one that it shows, or any."""
 
-    class Versioned(OddScim):
-        def show_group(self, one: Thing, *, alone: bool) -> Thing:
-            return {**one, "meta": {"version": version}} if version != "*" else one
+    def refuses(_: OddScim, request: httpx.Request) -> Answer | None:
+        is_change = request.method == "PATCH" and "/Groups/" in request.url.path
+        return error(status) if is_change and request.headers.get("if-match") != version else None
 
-        def refuses(self, request: httpx.Request) -> Answer | None:
-            is_change = request.method == "PATCH" and "/Groups/" in request.url.path
-            return (
-                error(status) if is_change and request.headers.get("if-match") != version else None
-            )
-
-    server = Versioned(PEOPLE, [group("g1", "u1", "u2")])
+    shown = {"meta": {"version": version}} if version != "*" else {}
+    server = with_groups(odd(refuses=refuses, show_group=lambda _, one, **__: {**one, **shown}), 1)
     seen, _, fault = await ended(server, ANN)
 
     assert fault is None
     assert seen.is_closed
-    assert server.members() == ["u2"]
+    assert server.members("g0") == ["u2"]
 
 
 async def test_one_group_that_refuses_keeps_no_other() -> None:
@@ -174,8 +172,7 @@ async def test_one_group_that_refuses_keeps_no_other() -> None:
         def patch_group(self, group_id: str, body: Thing) -> Answer:
             return error(403) if group_id == "g0" else super().patch_group(group_id, body)
 
-    server = OneRefuses(PEOPLE, [group(f"g{n}", "u1", "u2") for n in range(4)])
-    seen, actions, fault = await ended(server, ANN)
+    seen, actions, fault = await ended(with_groups(OneRefuses, 4), ANN)
 
     assert fault is not None
     assert fault.category is FaultCategory.PERMISSION_MISSING
@@ -185,37 +182,30 @@ async def test_one_group_that_refuses_keeps_no_other() -> None:
 
 async def test_a_path_that_does_nothing_is_followed_by_the_other_form() -> None:
     """Accepted and still a member: the second time it is looked at, and the value is sent."""
-
-    class InVain(OddScim):
-        def patch_group(self, group_id: str, body: Thing) -> Answer:
-            if body["Operations"][0]["path"] != "members":
-                return 204, None
-            return super().patch_group(group_id, body)
-
-    server = InVain(PEOPLE, [group("g1", "u1", "u2")])
+    server = with_groups(InVain, 1)
     async with connected(server) as connector:
         first, _, _ = await end(connector, ANN)
         second, _, _ = await end(connector, ANN)
 
     assert not first.is_closed
     assert second.is_closed
-    assert server.members() == ["u2"]
+    assert server.members("g0") == ["u2"]
 
 
-@pytest.mark.parametrize("status", [404, 500])
-async def test_a_group_that_lets_go_and_says_no_is_left(status: int) -> None:
-    """The read-back decides, not the answer."""
+@pytest.mark.parametrize("answer", [error(404), error(500), error(400, "noTarget")])
+async def test_a_group_that_lets_go_and_says_no_is_left(answer: Answer) -> None:
+    """The read-back decides, not the answer; a path that selects nobody is left already."""
 
     class SaysNo(OddScim):
         def patch_group(self, group_id: str, body: Thing) -> Answer:
             super().patch_group(group_id, body)
-            return error(status)
+            return answer
 
-    server = SaysNo(PEOPLE, [group("g1", "u1", "u2")])
-    seen, _, fault = await ended(server, ANN)
+    seen, actions, fault = await ended(with_groups(SaysNo, 1), ANN)
 
     assert seen.is_closed
-    assert fault is None or fault.is_transient
+    assert (fault is not None and fault.is_transient) is (answer[0] == 500)
+    assert [action.access.ref for action in actions] == ["u1"]
 
 
 @pytest.mark.parametrize(
@@ -232,42 +222,21 @@ async def test_a_group_that_cannot_be_left_is_for_people(
     answer: Answer, category: FaultCategory
 ) -> None:
     """A directory's group, a server without PATCH, one that reads neither form: no PUT is tried."""
-
-    class Refusing(OddScim):
-        def patch_group(self, group_id: str, body: Thing) -> Answer:
-            return answer
-
-    server = Refusing(PEOPLE, [group("g1", "u1", "u2")])
+    server = with_groups(odd(patch_group=lambda *_: answer), 1)
     seen, _, fault = await ended(server, ANN)
 
     assert fault is not None
     assert (fault.category, fault.operation) == (category, "groups.remove_member")
-    assert [way.ref for way in seen.standing] == ["g1"]
+    assert [way.ref for way in seen.standing] == ["g0"]
     assert not [write for write in server.writes if write.startswith("PUT")]
-
-
-async def test_no_target_is_left_already() -> None:
-    """RFC 7644: a path that selects nobody; the read-back decides."""
-
-    class NoTarget(OddScim):
-        def patch_group(self, group_id: str, body: Thing) -> Answer:
-            super().patch_group(group_id, body)
-            return error(400, "noTarget")
-
-    seen, actions, fault = await ended(NoTarget(PEOPLE, [group("g1", "u1", "u2")]), ANN)
-
-    assert fault is None
-    assert seen.is_closed
-    assert len(actions) == 1
 
 
 async def test_an_old_snapshot_yields_nothing_twice() -> None:
     """What is left already is no action."""
-    server = OddScim(PEOPLE, [group("g1", "u1", "u2")])
-    old = Observation("u1", exists=True, standing=(Access(AccessKind.GROUP, "g1"),))
-    async with connected(server) as connector:
+    old = Observation("u1", exists=True, standing=(Access(AccessKind.GROUP, "g0"),))
+    async with connected(with_groups(OddScim, 1)) as connector:
         first = await connector.strip(ANN, old, Transcript())
         second = await connector.strip(ANN, old, Transcript())
 
-    assert [action.access.ref for action in first] == ["g1"]
+    assert [action.access.ref for action in first] == ["g0"]
     assert second == ()

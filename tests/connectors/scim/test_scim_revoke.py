@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import httpx
@@ -22,6 +24,7 @@ from tests.connectors.scim.odd import (
     ended,
     error,
     group,
+    odd,
     person,
 )
 from tests.connectors.scim.script import (
@@ -39,128 +42,132 @@ from tests.connectors.scim.script import (
 )
 
 OFF = patched(op="replace", path="active", value=False)
+ALONE = {"strip_groups": False}
 
 
-def off(status: int = 204, **sends: str | None) -> Turn:
+def off(status: int = 204, body: object = OFF, **sends: str | None) -> Turn:
     named = {name.replace("_", "-"): value for name, value in sends.items()}
-    return Turn("PATCH /v2/Users/u1", status, body=OFF, sends=named)
+    return Turn("PATCH /v2/Users/u1", status, body=body, sends=named)
 
 
-@pytest.mark.parametrize(
-    ("profile", "body"),
-    [
-        ("rfc", OFF),
-        ("no-path", patched(op="replace", value={"active": False})),
-        ("string", patched(op="Replace", path="active", value="False")),
-    ],
-)
-async def test_each_profile_has_its_body(profile: str, body: object) -> None:
-    """The server is told in its own dialect, with the version that was read."""
-    told = Turn("PATCH /v2/Users/u1", 204, body=body, sends={"if-match": 'W/"3"'})
-    async with talking(reads(meta={"version": 'W/"3"'}), told, profile=profile) as connector:
-        actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert [(action.access, action.operation) for action in actions] == [
-        (SIGN_IN, "users.deactivate")
-    ]
+def put(status: int = 200, *, active: object = False, **sends: str | None) -> Turn:
+    named = {name.replace("_", "-"): value for name, value in sends.items()}
+    return Turn("PUT /v2/Users/u1", status, body=user(active=active, title="Agent"), sends=named)
 
 
-@pytest.mark.parametrize("status", [405, 501])
-async def test_without_patch_the_whole_user_is_put(status: int) -> None:
-    """405 or 501 to PATCH means PUT, now and later; read-only attributes stay away.
+@dataclass(frozen=True)
+class Told:
+    """One dialogue: its turns, how often a revocation is tried, and what the last one did."""
 
-    The second time for one user it is looked at whether the change was made.
-    """
-    whole = reads(meta={"version": "v"}, groups=[{"value": "g1"}], title="Agent")
-    put = Turn(
-        "PUT /v2/Users/u1",
-        200,
-        user(active=False),
-        body=user(active=False, title="Agent"),
-        sends={"if-match": "v"},
-    )
-    turns = [whole, off(status), put, whole, put, reads(active=False)]
-    async with talking(*turns) as connector:
-        for _ in range(2):
-            actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
+    turns: Sequence[Turn]
+    done: str = ""
+    category: FaultCategory | None = None
+    missing: str | None = None
+    times: int = 1
+    settings: dict[str, object] = field(default_factory=dict)
 
-    assert [action.access for action in actions] == [SIGN_IN]
+
+V3, OLD, NEW = (reads(meta={"version": each}) for each in ('W/"3"', "1", "2"))
+WHOLE = reads(meta={"version": "v"}, groups=[{"value": "g1"}], title="Agent")
+LIVES = Turn("GET /v2/Users?count=1", answer=listed())
+GONE = (reads(404), LIVES)
+DELETE = "DELETE /v2/Users/u1"
+MISCONFIGURED = FaultCategory.MISCONFIGURED
+DIALOGUES = {
+    "in its own dialect, of the version that was read": Told(
+        [V3, off(if_match='W/"3"')], "users.deactivate"
+    ),
+    "an object without a path": Told(
+        [reads(), off(body=patched(op="replace", value={"active": False}))],
+        "users.deactivate",
+        settings={"profile": "no-path"},
+    ),
+    "the word False": Told(
+        [reads(), off(body=patched(op="Replace", path="active", value="False"))],
+        "users.deactivate",
+        settings={"profile": "string"},
+    ),
+    # Read-only attributes stay away. The second time for one user it is looked at whether the
+    # change was made.
+    **{
+        f"{status} to PATCH is PUT, now and later": Told(
+            [WHOLE, off(status), put(if_match="v"), WHOLE, put(if_match="v"), reads(active=False)],
+            "users.deactivate",
+            times=2,
+        )
+        for status in (405, 501)
+    },
+    "neither PATCH nor PUT is for operations": Told(
+        [WHOLE, off(501), put(501)], category=MISCONFIGURED
+    ),
+    "after 412 with the new version": Told(
+        [OLD, off(412, if_match="1"), NEW, off(if_match="2")], "users.deactivate"
+    ),
+    "somebody else was faster": Told([reads(), off(412), reads(active=False)]),
+    "after two conflicts no version is named": Told(
+        [OLD, off(412, if_match="1"), NEW, off(412, if_match="2"), NEW, off(if_match=None)],
+        "users.deactivate",
+    ),
+    # If-Match takes a star (RFC 9110 section 13.1.1).
+    "a version is wanted and none is shown": Told(
+        [reads(), off(428, if_match=None), off(if_match="*")], "users.deactivate"
+    ),
+    "a user who is changed all the time passes": Told(
+        [reads(), *[off(412), reads()] * 3], category=FaultCategory.VENDOR_ERROR
+    ),
+    "what a directory owns is written in no other form": Told(
+        [
+            reads(),
+            Turn("PATCH /v2/Users/u1", 400, {**ERROR, "scimType": "mutability"}, body=OFF),
+        ],
+        category=FaultCategory.MANAGED_ELSEWHERE,
+    ),
+    "403 names what is missing": Told(
+        [reads(), off(403)],
+        category=FaultCategory.PERMISSION_MISSING,
+        missing="write access to users and groups",
+    ),
+    "gone before, and the endpoint lives": Told(GONE),
+    "gone meanwhile": Told([reads(), off(404), *GONE]),
+    # Where DELETE first deactivates, a second one could destroy.
+    "an active user is deleted": Told(
+        [reads(), Turn(DELETE, 204)], "users.delete", settings={"disable": "delete"}
+    ),
+    "an inactive one is left": Told(
+        [reads(), Turn(DELETE, 204), reads(active=False)], times=2, settings={"disable": "delete"}
+    ),
+    "a server without DELETE is for operations": Told(
+        [reads(), Turn(DELETE, 405)], category=MISCONFIGURED, settings={"disable": "delete"}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+async def test_a_door_is_shut_in_this_dialogue(name: str) -> None:
+    """These calls and no others, and what they come to."""
+    told, fault = DIALOGUES[name], None
+    async with talking(*told.turns, **told.settings) as connector:
+        for _ in range(told.times):
+            try:
+                actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
+            except ConnectorFault as caught:
+                actions, fault = (), caught
+
+    done = [(SIGN_IN, told.done)] if told.done else []
+    assert [(action.access, action.operation) for action in actions] == done
+    assert (fault and fault.category, fault and fault.missing) == (told.category, told.missing)
+    assert fault is None or fault.operation in {"users.deactivate", "users.delete"}
 
 
 @pytest.mark.parametrize("said", [False, "false"])
 async def test_patch_is_not_tried_where_it_is_not_promised(said: object) -> None:
     """patch.supported = false goes straight to PUT, in the profile's dialect."""
     config = Turn("GET /v2/ServiceProviderConfig", answer={"patch": {"supported": said}})
-    put = Turn("PUT /v2/Users/u1", 200, body=user(active="False"), sends={"if-match": None})
     found = search('userName eq "ann"', answer=listed(user()))
-    async with talking(config, found, reads(), put, profile="string") as connector:
+    turns = (config, found, reads(title="Agent"), put(active="False", if_match=None))
+    async with talking(*turns, profile="string") as connector:
         await connector.locate(keys(username="ann"), Transcript())
         await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-
-async def test_neither_patch_nor_put_is_a_wrong_setting() -> None:
-    """A server that cannot change users is for operations, not for another try."""
-    put = Turn("PUT /v2/Users/u1", 501, body=user(active=False))
-    async with talking(reads(), off(501), put) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert caught.value.category is FaultCategory.MISCONFIGURED
-
-
-async def test_a_version_conflict_is_read_again_once() -> None:
-    """After 412 the user is read anew and the change repeated with the new version."""
-    old, new = reads(meta={"version": "1"}), reads(meta={"version": "2"})
-    async with talking(old, off(412, if_match="1"), new, off(if_match="2")) as connector:
-        actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert [action.access for action in actions] == [SIGN_IN]
-
-
-async def test_a_conflict_that_closed_the_user_needs_no_second_change() -> None:
-    """Somebody else was faster: success without an action of ours."""
-    async with talking(reads(), off(412), reads(active=False)) as connector:
-        actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert actions == ()
-
-
-async def test_after_two_conflicts_no_version_is_named() -> None:
-    """Some servers refuse every If-Match, also the one that they have just given."""
-    old, new = reads(meta={"version": "1"}), reads(meta={"version": "2"})
-    turns = [old, off(412, if_match="1"), new, off(412, if_match="2"), new, off(if_match=None)]
-    async with talking(*turns) as connector:
-        actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert [action.access for action in actions] == [SIGN_IN]
-
-
-async def test_a_server_that_wants_a_version_and_shows_none_hears_any() -> None:
-    """428 is no person's trouble: If-Match takes a star (RFC 9110 section 13.1.1)."""
-    async with talking(reads(), off(428, if_match=None), off(if_match="*")) as connector:
-        actions = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert [action.access for action in actions] == [SIGN_IN]
-
-
-async def test_three_conflicts_are_left_to_a_later_try() -> None:
-    """A user who is being changed all the time is a passing fault."""
-    async with talking(reads(), *[off(412), reads()] * 3) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert caught.value.is_transient
-
-
-async def test_what_a_directory_owns_is_not_written_in_another_way() -> None:
-    """Read-only active belongs to a directory: no other form is tried."""
-    refused = Turn("PATCH /v2/Users/u1", 400, {**ERROR, "scimType": "mutability"}, body=OFF)
-    async with talking(reads(), refused) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert caught.value.category is FaultCategory.MANAGED_ELSEWHERE
-    assert caught.value.operation == "users.deactivate"
 
 
 @pytest.mark.parametrize(
@@ -175,83 +182,28 @@ async def test_a_change_refused_in_every_form_says_whose_turn_it_is(
     told: str | None, category: FaultCategory
 ) -> None:
     """The first refusal is told: an unread body belongs to the settings."""
-
-    class Refusing(OddScim):
-        def patch_user(self, user_id: str, body: Thing) -> Answer:
-            return error(400, told)
-
-        def put_user(self, user_id: str, body: Thing) -> Answer:
-            return error(400)
-
-    seen, _, fault = await ended(Refusing([person()]), ACCOUNT, strip_groups=False)
+    refusing = odd(patch_user=lambda *_: error(400, told), put_user=lambda *_: error(400))
+    seen, _, fault = await ended(refusing([person()]), ACCOUNT, **ALONE)
 
     assert seen.signs_in
     assert fault is not None
     assert fault.category is category
 
 
-async def test_403_names_what_is_missing() -> None:
-    """Operations read which access the token lacks."""
-    async with talking(reads(), off(403)) as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert caught.value.category is FaultCategory.PERMISSION_MISSING
-    assert caught.value.missing == "write access to users and groups"
-
-
-async def test_gone_meanwhile_is_success() -> None:
-    """A user who vanishes before or during the change needs no action, if the endpoint lives."""
-    gone = (reads(404), Turn("GET /v2/Users?count=1", answer=listed()))
-    async with talking(*gone) as connector:
-        assert await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript()) == ()
-    async with talking(reads(), off(404), *gone) as connector:
-        assert await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript()) == ()
-
-
-async def test_delete_is_sent_once_and_only_to_an_active_user() -> None:
-    """Where DELETE first deactivates, a second one could destroy: an inactive user is left."""
-    delete = Turn("DELETE /v2/Users/u1", 204)
-    async with talking(reads(), delete, reads(active=False), disable="delete") as connector:
-        first = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-        second = await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert [action.operation for action in first] == ["users.delete"]
-    assert second == ()
-
-
-async def test_a_server_without_delete_is_a_wrong_setting() -> None:
-    """A server without DELETE under disable = delete is for operations."""
-    delete = Turn("DELETE /v2/Users/u1", 405)
-    async with talking(reads(), delete, disable="delete") as connector:
-        with pytest.raises(ConnectorFault) as caught:
-            await revoke(connector, ACCOUNT, standing(SIGN_IN), Transcript())
-
-    assert caught.value.category is FaultCategory.MISCONFIGURED
-
-
-def ways(server: OddScim) -> list[str]:
-    return [write.partition(" ")[0] for write in server.writes]
-
-
 @pytest.mark.parametrize("page", [None, HTML])
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 422, 500, 501])
 async def test_put_follows_where_patch_is_missing(status: int, page: str | None) -> None:
     """Whatever a server answers to a PATCH that it has not, the door is shut; learned once."""
-
-    class NoPatch(OddScim):
-        def patch_user(self, user_id: str, body: Thing) -> Answer:
-            return (status, page) if page else error(status)
-
-    server = NoPatch([person(), person("u2", "bob")])
-    async with connected(server, strip_groups=False) as connector:
+    no_patch = odd(patch_user=lambda *_: (status, page) if page else error(status))
+    server = no_patch([person(), person("u2", "bob")])
+    async with connected(server, **ALONE) as connector:
         first = await end(connector, ACCOUNT)
         server.calls.clear()
         await end(connector, Account("u2"))
 
     assert first[0].is_closed
     assert first[2] is None
-    assert ways(server) == ["PUT"]
+    assert server.writes == ["PUT /v2/Users/u2"]
     assert not server.users["u2"]["active"]
 
 
@@ -270,7 +222,7 @@ async def test_a_change_that_says_no_and_was_made_is_made(status: int, deletes: 
             return error(status)
 
     server = SaysNo([person()])
-    seen, _, fault = await ended(server, ACCOUNT, strip_groups=False, disable=deletes)
+    seen, _, fault = await ended(server, ACCOUNT, disable=deletes, **ALONE)
 
     assert seen.is_closed
     assert fault is None
@@ -282,14 +234,13 @@ async def test_plain_json_where_scims_own_type_is_refused(answer: Answer) -> Non
     """application/json is learned per server, for users and for groups."""
     types: list[str] = []
 
-    class Plain(OddScim):
-        def refuses(self, request: httpx.Request) -> Answer | None:
-            if request.method == "GET":
-                return None
-            types.append(request.headers["content-type"])
-            return None if types[-1] == "application/json" else answer
+    def refuses(_: OddScim, request: httpx.Request) -> Answer | None:
+        if request.method == "GET":
+            return None
+        types.append(request.headers["content-type"])
+        return None if types[-1] == "application/json" else answer
 
-    server = Plain([person(), person("u2", "bob")], [group("g1", "u1", "u2")])
+    server = odd(refuses=refuses)([person(), person("u2", "bob")], [group("g1", "u1", "u2")])
     seen, _, fault = await ended(server, ACCOUNT)
 
     assert seen.is_closed
@@ -307,22 +258,19 @@ async def test_a_path_that_is_not_read_is_left_out() -> None:
             return super().patch_user(user_id, body)
 
     server = NoPath([person()])
-    seen, _, _ = await ended(server, ACCOUNT, strip_groups=False)
+    seen, _, _ = await ended(server, ACCOUNT, **ALONE)
 
     assert seen.is_closed
-    assert ways(server) == ["PATCH", "PATCH"]
+    assert server.writes == ["PATCH /v2/Users/u1"] * 2
 
 
 @pytest.mark.parametrize("says", [True, False])
 async def test_a_patch_in_vain_is_followed_by_another_way(*, says: bool) -> None:
     """If the answer itself shows the user active, at once; else when it still stands next time."""
-
-    class InVain(OddScim):
-        def patch_user(self, user_id: str, body: Thing) -> Answer:
-            return (200, self.users[user_id]) if says else (204, None)
-
-    server = InVain([person()])
-    async with connected(server, strip_groups=False) as connector:
+    in_vain = odd(
+        patch_user=lambda self, user_id, _: (200, self.users[user_id]) if says else (204, None)
+    )
+    async with connected(in_vain([person()]), **ALONE) as connector:
         first, actions, _ = await end(connector, ACCOUNT)
         second, _, _ = await end(connector, ACCOUNT)
 
@@ -335,7 +283,7 @@ async def test_a_patch_in_vain_is_followed_by_another_way(*, says: bool) -> None
 async def test_what_is_not_surely_closed_is_shut(active: object) -> None:
     """An odd ``active`` keeps no door open: it is written first and judged afterwards."""
     server = OddScim([person(active=active)])
-    seen, _, _ = await ended(server, ACCOUNT, strip_groups=False)
+    seen, _, _ = await ended(server, ACCOUNT, **ALONE)
 
     assert seen.is_closed
     assert server.users["u1"]["active"] is False
@@ -343,13 +291,9 @@ async def test_what_is_not_surely_closed_is_shut(active: object) -> None:
 
 async def test_the_servers_own_spelling_is_written() -> None:
     """A PUT writes the attribute under the name that the server gave it, and no second one."""
-
-    class Upper(OddScim):
-        def patch_user(self, user_id: str, body: Thing) -> Answer:
-            return error(405)
-
-    server = Upper([{"id": "u1", "UserName": "ann", "Active": True, "Meta": {}, "Groups": []}])
-    await ended(server, ACCOUNT, strip_groups=False)
+    upper = {"id": "u1", "UserName": "ann", "Active": True, "Meta": {}, "Groups": []}
+    server = odd(patch_user=lambda *_: error(405))([upper])
+    await ended(server, ACCOUNT, **ALONE)
 
     assert server.users["u1"] == {"id": "u1", "UserName": "ann", "Active": False}
 
@@ -357,13 +301,12 @@ async def test_the_servers_own_spelling_is_written() -> None:
 async def test_a_403_that_names_a_wait_is_one() -> None:
     """A limit is told as a limit, with its time, and not as a missing permission."""
 
-    class Limited(OddScim):
-        def answer(self, request: httpx.Request) -> httpx.Response:
-            if request.method == "PATCH":
-                return httpx.Response(403, headers={"Retry-After": "60"}, json={})
-            return super().answer(request)
+    def answer(self: OddScim, request: httpx.Request) -> httpx.Response:
+        if request.method == "PATCH":
+            return httpx.Response(403, headers={"Retry-After": "60"}, json={})
+        return OddScim.answer(self, request)
 
-    _, _, fault = await ended(Limited([person()]), ACCOUNT, strip_groups=False)
+    _, _, fault = await ended(odd(answer=answer)([person()]), ACCOUNT, **ALONE)
 
     assert fault is not None
     assert fault.category is FaultCategory.RATE_LIMITED
