@@ -214,11 +214,14 @@ class OddScim:
 
 
 @asynccontextmanager
-async def connected(server: OddScim, **settings: object) -> AsyncIterator[ScimConnector]:
+async def connected(
+    server: OddScim, *, through: Any = None, **settings: object
+) -> AsyncIterator[ScimConnector]:
+    """A connector of this server; ``through`` answers its calls in the server's place."""
     options = ConnectorOptions(
         "scim-test", {"base_url": "http://127.0.0.1/v2", **settings}, {"token": "word"}
     )
-    connector = ScimConnector(options, transport=httpx.MockTransport(server.answer))
+    connector = ScimConnector(options, transport=httpx.MockTransport(through or server.answer))
     yield connector
     await connector.aclose()
 
