@@ -1,4 +1,4 @@
-"""The generic SCIM connector: finding people, health, options, and the real server."""
+"""The generic SCIM connector: finding, health, options, the read-back, and the real server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from connectors.base import Connector, ConnectorFault, ConnectorOptions, Transcript
+from connectors.kit.steps import attempt
 from connectors.scim.connector import ScimConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import AccessKind, ProblemSeverity, Proof
@@ -18,13 +19,16 @@ from tests.connectors.revoking import revoke
 from tests.connectors.scim.harness import ScimHarness
 from tests.connectors.scim.harness import harness as scim_server
 from tests.connectors.scim.script import (
+    ACCOUNT,
     CONFIG,
     EMPLOYEE,
     ENTERPRISE,
     ERROR,
     FIRST_PAGE,
+    SIGN_IN,
     keys,
     listed,
+    reads,
     search,
     talking,
     user,
@@ -179,18 +183,78 @@ async def test_health_says_what_limits_and_what_blocks() -> None:
         ({}, {}, "token"),
         ({"base_url": "http://scim.example.test"}, {"token": "t"}, "base_url"),
         ({"profile": "okta"}, {"token": "t"}, "profile"),
-        ({"disable": "purge"}, {"token": "t"}, "disable"),
-        ({"strip_groups": "perhaps"}, {"token": "t"}, "strip_groups"),
-        ({"session_bound_s": "-1"}, {"token": "t"}, "session_bound_s"),
     ],
 )
 def test_a_wrong_option_is_named(
     settings: dict[str, object], secrets: dict[str, str], named: str
 ) -> None:
-    """The message begins with the option that is wrong."""
+    """The message begins with the option that is wrong; the kit's tests know the rest."""
     settings = {"base_url": "https://scim.example.test", **settings}
     with pytest.raises(ValueError, match=f"^{named}: "):
         ScimConnector(ConnectorOptions("scim-test", settings, secrets))
+
+
+# The read-back, where servers differ
+
+
+@pytest.mark.parametrize(
+    ("told", "stands"),
+    [
+        *(({**user(), "active": said}, True) for said in (True, "True", " true ")),
+        *(({**user(), "active": said}, False) for said in (False, "False", "false")),
+        ({"id": "u1"}, True),  # what is not said to be closed is open
+        *((odd, None) for odd in (user(active="maybe"), user(active=None), user(id="u2"), [])),
+    ],
+)
+async def test_active_is_read_kindly_and_nothing_else(told: object, *, stands: bool | None) -> None:
+    """Words in any case count; an odd ``active`` or another user's record is unexpected."""
+    async with talking(Turn("GET /v2/Users/u1", answer=told)) as connector:
+        seen = await attempt(connector.read_back(ACCOUNT, Transcript()))
+
+    if isinstance(seen, ConnectorFault):
+        assert (stands, seen.category) == (None, FaultCategory.UNEXPECTED_ANSWER)
+    else:
+        assert stands is not None
+        assert seen.standing == ((SIGN_IN,) if stands else ())
+
+
+LIVES = "GET /v2/Users?count=1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "lives", "category"),
+    [
+        (None, Turn(LIVES, 404), FaultCategory.MISCONFIGURED),
+        (ERROR, Turn(LIVES, 404, ERROR), FaultCategory.MISCONFIGURED),
+        (None, Turn(LIVES, answer=listed()), None),
+        (ERROR, Turn(LIVES, answer=listed()), None),
+        (ERROR, Turn(LIVES, 400), None),  # a list that wants a filter is a sign of life
+        (None, Turn(LIVES, 400), FaultCategory.UNEXPECTED_ANSWER),
+    ],
+)
+async def test_404_counts_only_where_the_endpoint_lives(
+    answer: object, lives: Turn, category: FaultCategory | None
+) -> None:
+    """A 404 of a wrong address is no proof that the user is gone; a living list is."""
+    async with talking(Turn("GET /v2/Users/u1", 404, answer), lives) as connector:
+        seen = await attempt(connector.read_back(ACCOUNT, Transcript()))
+
+    if isinstance(seen, ConnectorFault):
+        assert seen.category is category
+    else:
+        assert (seen.exists, category) == (False, None)
+
+
+@pytest.mark.parametrize(("bound", "told"), [("unknown", [None]), ("60", [60]), (0, [])])
+async def test_sessions_are_a_residual(bound: object, told: list[int | None]) -> None:
+    """A closed account carries the bound that somebody stated, or an unknown one."""
+    async with talking(reads(active=False), reads(), session_bound_s=bound) as connector:
+        closed = await connector.read_back(ACCOUNT, Transcript())
+        still_open = await connector.read_back(ACCOUNT, Transcript())
+
+    assert [residual.bound_s for residual in closed.residuals] == told
+    assert {residual.what for residual in closed.residuals} <= {"session"}
+    assert still_open.residuals == ()
 
 
 # Against the real server
