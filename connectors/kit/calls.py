@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
@@ -14,6 +16,7 @@ import httpx
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer, Dialect
 from connectors.kit.pages import MOST_PAGES, Item, Pager, Params, Shape, Walk, Whole
+from connectors.kit.paths import at
 from lockstep.domain.systems.access import Access, Action
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -93,12 +96,19 @@ class Wire:
         effect_ok: statuses by which it accepts a change; any other is not "really ok".
         missing: what a refused call lacks, by ``{needs}``: a read, and a change.
         ids: what its ids look like, where that is known.
+        gone: its own codes of a 404, where it has them: any other 404 is a proxy's or a wrong
+            address's, and proves nothing.
+        headers: sent with every call, beside the credential's.
+        at_once: so many calls are under way at a time; 0 for any number.
     """
 
     dialect: Dialect
     effect_ok: frozenset[int] = frozenset({200, 201, 202, 204})
     missing: tuple[str, str] = ("{needs}", "{needs}")
     ids: re.Pattern[str] = re.compile(r"(?!\.{1,2}$).+", re.DOTALL)
+    gone: frozenset[str] = frozenset()
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    at_once: int = 0
 
 
 class Api:
@@ -108,6 +118,7 @@ class Api:
         self._http = http
         self._wire = wire
         self._words = words
+        self._turn = asyncio.Semaphore(wire.at_once) if wire.at_once else nullcontext()
 
     @property
     def kind(self) -> str:
@@ -123,7 +134,7 @@ class Api:
     async def read(self, call: Call, words: Words, transcript: Transcript) -> Answer | None:
         """Read one thing by an id that was resolved before; None when it is gone."""
         answer = await self._call(call, words, transcript, expect={200, _GONE})
-        return None if answer.status == _GONE else answer
+        return None if self._is_gone(answer, call) else answer
 
     async def do(
         self, calls: Iterable[Call], words: Words, transcript: Transcript, *, thing: Item
@@ -134,10 +145,11 @@ class Api:
             if call.when is None or call.when(thing):
                 expect = self._wire.effect_ok | {_GONE}
                 answer = await self._call(call, words, transcript, expect=expect)
-                is_done = call.begun is None or answer.status == _GONE or call.begun(answer.data)
-                if not is_done:
+                is_gone = self._is_gone(answer, call)
+                if not (is_gone or call.begun is None or call.begun(answer.data)):
                     raise self.fault(FaultCategory.NOT_APPLIED, call.operation, "not_begun")
-        return None if answer is None or answer.status == _GONE else answer
+                answer = None if is_gone else answer
+        return answer
 
     async def whole(self, listed: Listed, words: Words, transcript: Transcript) -> list[Item]:
         """A list to its end.
@@ -145,46 +157,72 @@ class Api:
         Raises:
             ConnectorFault: also where it is not known to be whole.
         """
-        walk = Walk(
-            listed.pager,
-            listed.shape,
-            partial(self._page, listed, words, transcript),
-            most=listed.most_pages,
-        )
+        walk = self.walk(listed, words, transcript)
         found = await walk.all()
-        if walk.flaw:
-            raise self.odd(listed.call.operation, walk.flaw)
+        self.require_whole(walk, listed)
         return found
+
+    def walk(
+        self, listed: Listed, words: Words, transcript: Transcript, *, most: int | None = None
+    ) -> Walk:
+        """A list, a page at a time; see `require_whole` before concluding from its end."""
+        ask = partial(self._page, listed, words, transcript)
+        return Walk(listed.pager, listed.shape, ask, most=most or listed.most_pages)
+
+    def require_whole(self, walk: Walk, listed: Listed) -> None:
+        """Let nothing be concluded from a list that is not known to be whole.
+
+        Raises:
+            ConnectorFault: with what is wrong with it.
+        """
+        if walk.flaw:
+            raise self.odd(listed.call.operation, walk.flaw, walk.last)
 
     async def some(self, listed: Listed, words: Words, transcript: Transcript) -> list[Item]:
         """The first page of a list."""
-        walk = Walk(
-            listed.pager, listed.shape, partial(self._page, listed, words, transcript), most=1
-        )
+        walk = self.walk(listed, words, transcript, most=1)
         found = await walk.all()
         # One page is all that was wanted: only what is no list at all is a fault.
         if not found and walk.flaw in {"no_list", "no_id"}:
-            raise self.odd(listed.call.operation, walk.flaw)
+            self.require_whole(walk, listed)
         return found
 
     async def probe(self, call: Call, words: Words, transcript: Transcript) -> Answer:
         """Try a read, to learn whether we may."""
         return await self._call(call, words, transcript, expect={200})
 
-    def odd(self, operation: str, code: str) -> ConnectorFault:
+    def odd(self, operation: str, code: str, answer: Answer | None = None) -> ConnectorFault:
         """An answer that the vendor's documentation does not allow."""
-        return self.fault(FaultCategory.UNEXPECTED_ANSWER, operation, code)
+        return self.fault(FaultCategory.UNEXPECTED_ANSWER, operation, code, answer)
 
-    def fault(self, category: FaultCategory, operation: str, code: str = "") -> ConnectorFault:
-        """A fault that the connector itself decided."""
-        return ConnectorFault(category, connector=self.kind, operation=operation, code=code)
+    def fault(
+        self,
+        category: FaultCategory,
+        operation: str,
+        code: str = "",
+        answer: Answer | None = None,
+    ) -> ConnectorFault:
+        """A fault that the connector itself decided, with the id of the request it is about."""
+        request_id = answer.exchange.request_id if answer is not None else None
+        return ConnectorFault(
+            category, connector=self.kind, operation=operation, code=code, request_id=request_id
+        )
+
+    def _is_gone(self, answer: Answer, call: Call) -> bool:
+        """Whether the vendor itself says so."""
+        if answer.status != _GONE:
+            return False
+        code = str(at(answer.data, self._wire.dialect.error_code))
+        if self._wire.gone and code not in self._wire.gone:
+            raise self.odd(call.operation, f"404.not_{self.kind}", answer)
+        return True
 
     async def _page(
         self, listed: Listed, words: Words, transcript: Transcript, params: Params
     ) -> Answer:
         expect = {200, _GONE} if listed.gone_is_empty else {200}
         answer = await self._call(listed.call, words, transcript, expect=expect, params=params)
-        if answer.status != _GONE:
+        if not self._is_gone(answer, listed.call):
             return answer
         nothing: Any = []
         for key in reversed(listed.shape.at):
@@ -203,15 +241,16 @@ class Api:
         words = {**self._words, **words}
         query = {name: fill(text, words) for name, text in call.params.items()}
         try:
-            return await self._http.call(
-                call.method,
-                self._path(call, words),
-                operation=call.operation,
-                transcript=transcript,
-                expect=frozenset(expect),
-                params={**query, **(params or {})},
-                body=fill(call.body, words),
-            )
+            async with self._turn:
+                return await self._http.call(
+                    call.method,
+                    self._path(call, words),
+                    operation=call.operation,
+                    transcript=transcript,
+                    expect=frozenset(expect),
+                    params={**query, **(params or {})},
+                    body=fill(call.body, words),
+                )
         except ConnectorFault as fault:
             if fault.category is not FaultCategory.PERMISSION_MISSING:
                 raise

@@ -58,6 +58,7 @@ class Holding:
         ref: what names an entry where that is not its id; one name within a kind.
         again: whether the list is read again before closing, because the vendor does not say that
             a thing was closed already.
+        where: whether the settings want it looked at and closed at all.
         leaves: residuals by code, and the test of an entry that makes one.
         probe: the query by which health tries the list, where it is another.
         named: what its refs look like, where other lists hold the same kind: it tells them apart,
@@ -74,6 +75,7 @@ class Holding:
     stands: Test = always
     ref: Callable[[Item], str] = lambda item: str(item["id"])
     again: bool = False
+    where: Callable[[Values], bool] = lambda _: True
     leaves: Mapping[str, Test] = field(default_factory=dict, hash=False)
     probe: Mapping[str, str | int] | None = field(default=None, hash=False)
     named: re.Pattern[str] | None = None
@@ -120,9 +122,14 @@ class Holdings:
     """The rows of one vendor, run against one system."""
 
     def __init__(self, rows: Sequence[Holding], api: Api, values: Values) -> None:
-        self._rows = tuple(rows)
+        self._rows = tuple(row for row in rows if row.where(values))
         self._api = api
         self._values = values
+
+    @property
+    def rows(self) -> tuple[Holding, ...]:
+        """Those that the settings want."""
+        return self._rows
 
     @property
     def unasked(self) -> tuple[Unread, ...]:

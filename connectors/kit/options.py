@@ -16,6 +16,7 @@ from connectors.base import ConnectorOptions, OptionSpec
 from connectors.http import require_safe_url
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
 
 UNKNOWN: Final = "unknown"
@@ -25,16 +26,16 @@ _WORDS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option(OptionSpec, Generic[T]):
+class Option(OptionSpec, Generic[T_co]):
     """One row: ``parse`` reads a value that was given, or the default.
 
     ``absent`` is the result where there is neither.
     """
 
-    parse: Callable[[object], T]
-    absent: T
+    parse: Callable[[object], T_co]
+    absent: T_co
 
-    def read(self, given: ConnectorOptions) -> T:
+    def read(self, given: ConnectorOptions) -> T_co:
         """The value.
 
         Raises:

@@ -7,7 +7,7 @@ why; nobody may conclude an absence from it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -172,6 +172,7 @@ class Shape:
         null_is_empty: whether ``null`` is an empty list, as Go writes one.
         parts: fields that name an entry together; with slashes between they become ``ref``.
         plain: whether entries are texts, each its own ``ref``.
+        counts: whether an entry is one; any other is left out, whatever it lacks.
     """
 
     at: Path = ()
@@ -180,6 +181,7 @@ class Shape:
     null_is_empty: bool = False
     parts: tuple[str, ...] = ()
     plain: bool = False
+    counts: Callable[[Item], bool] = lambda _: True
 
     def entries(self, found: object) -> list[Item] | None:
         """The entries, each with its ``ref`` where it has one; None where it is no list."""
@@ -189,6 +191,7 @@ class Shape:
             found = [{self.ref: one} if isinstance(one, str) else one for one in found]
         if not all(isinstance(item, dict) for item in found):
             return None
+        found = [item for item in found if self.counts(item)]
         return [{**item, self.ref: self._named(item)} for item in found] if self.parts else found
 
     def _named(self, item: Item) -> str:
@@ -207,6 +210,8 @@ class Walk:
 
     Attributes:
         flaw: after the walk, why the list is not known to be whole; "" where it is.
+        last: the last page's answer.
+        shown: entries of the last page.
     """
 
     def __init__(self, pager: Pager, shape: Shape, ask: Ask, *, most: int = MOST_PAGES) -> None:
@@ -217,23 +222,26 @@ class Walk:
         self._refs: set[str] = set()
         self._total: int | None = None
         self.flaw = ENDLESS
+        self.last: Answer | None = None
+        self.shown = 0
 
     @property
     def is_whole(self) -> bool:
         return not self.flaw
 
-    async def pages(self) -> AsyncIterator[list[Item]]:
+    async def pages(self) -> AsyncGenerator[list[Item]]:
         """Each entry once, a page at a time; its ``id`` is text."""
         params, asked, counted = self._pager.first(), set[frozenset[tuple[str, str | int]]](), 0
         for number in range(1, self._most + 1):
             asked.add(frozenset(params.items()))
-            answer = await self._ask(params)
+            answer = self.last = await self._ask(params)
             items = self._read(answer)
             if items is None:
                 return
             fresh = [item for item in items if item[self._shape.ref] not in self._refs]
             self._refs.update(item[self._shape.ref] for item in fresh)
             counted += len(items)
+            self.shown = len(items)
             if fresh:
                 yield list({item[self._shape.ref]: item for item in fresh}.values())
             seen = Seen(number, len(items), counted, len(self._refs), self._total)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from connectors.base import Transcript
-from connectors.http import vendor_instant
+from connectors.http import Answer, vendor_instant
 from connectors.kit.calls import NO_ONE, Api, Words, fill
 from connectors.kit.instants import told_instant
 from connectors.kit.options import Values
@@ -12,7 +15,18 @@ from connectors.kit.paths import Path, at
 from connectors.kit.residuals import shown
 from connectors.kit.spec import Door, RestSpec
 from lockstep.domain.cases.leavers import Key, KeyKind
-from lockstep.domain.systems.access import Access, AccessKind, Account, Match, Observation, Unread
+from lockstep.domain.systems.access import (
+    Access,
+    AccessKind,
+    Account,
+    Match,
+    Observation,
+    Residual,
+    Unread,
+)
+
+_READ_AT: Final = "lockstep.read_at"
+"""Where a record carries when it was read, by the vendor's clock; no vendor's field."""
 
 
 class Records:
@@ -43,10 +57,23 @@ class Records:
                 return None
             everybody = await self._api.whole(self._spec.finding.everybody, {}, transcript)
             return next((one for one in everybody if one[self._ref] == account_id), None)
+        record = self.of(answer, call.operation)
+        if record[self._ref] != account_id:
+            raise self._api.odd(call.operation, "other_user", answer)
+        return record
+
+    def of(self, answer: Answer, operation: str) -> Item:
+        """The record in an answer.
+
+        Raises:
+            ConnectorFault: unexpected answer, without what every record says.
+        """
         found = answer.data
-        if not isinstance(found, dict) or str(found.get(self._ref)) != account_id:
-            raise self._api.odd(call.operation, "other_user")
-        return {**found, self._ref: account_id}
+        if not isinstance(found, dict) or not found.get(self._ref):
+            raise self._api.odd(operation, "no_record", answer)
+        if not all(isinstance(found.get(name), str) for name in self._spec.record.says):
+            raise self._api.odd(operation, "no_record", answer)
+        return {**found, self._ref: str(found[self._ref]), _READ_AT: answer.exchange.at_by_vendor}
 
     def match(self, record: Item, found_by: KeyKind) -> Match:
         """A record as a search shows it, with everything by which it can be told from another."""
@@ -56,7 +83,7 @@ class Records:
             account,
             found_by,
             self.seen(account.id, record),
-            name=str(at(record, rows.name) or "") if rows.name else "",
+            name=self._name(record),
             created_at=told_instant(at(record, rows.created)) if rows.created else None,
             last_used_at=told_instant(at(record, rows.used)) if rows.used else None,
         )
@@ -64,14 +91,26 @@ class Records:
     def seen(self, account_id: str, record: Item | None) -> Observation:
         """What the record says; all else is kept in lists of their own."""
         doors = () if record is None else tuple(self._open_doors(account_id, record))
+        signs_in = any(door.kind is AccessKind.SIGN_IN for door in doors)
         off_since = at(record, self._spec.sign_in.off_since) if record else None
         return Observation(
             account_id,
             exists=record is not None,
             standing=doors,
-            off_since=vendor_instant(off_since) if not doors else None,
-            residuals=shown(self._spec.outlives, self._values, signs_in=bool(doors)),
+            off_since=vendor_instant(off_since) if not signs_in else None,
+            residuals=self.residuals(record, signs_in=signs_in),
             unread=self._unasked if record is not None else (),
+        )
+
+    def residuals(
+        self, record: Item | None, *, signs_in: bool, seen: Collection[str] = ()
+    ) -> tuple[Residual, ...]:
+        """What outlives the revocation of the account, by what its lists show (``seen``)."""
+        off_since = vendor_instant(at(record, self._spec.sign_in.off_since))
+        read_at = at(record, (_READ_AT,))
+        shut_for = read_at - off_since if off_since is not None and read_at is not None else None
+        return shown(
+            self._spec.outlives, self._values, signs_in=signs_in, seen=seen, shut_for=shut_for
         )
 
     def locator(self, record: Item) -> str:
@@ -85,8 +124,18 @@ class Records:
         return {"id": account.id, "locator": name or NO_ONE}
 
     def field_of(self, record: Item, path: Path) -> str:
+        """A field as trimmed text; a number of HR's may stand there as a number."""
         value = at(record, path)
-        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        is_text = isinstance(value, str | int) and not isinstance(value, bool)
+        return str(value).strip() if is_text else ""
+
+    def _name(self, record: Item) -> str:
+        row = self._spec.record.name
+        if callable(row):
+            return row(record)
+        return str(at(record, row) or "") if row else ""
 
     def _keys(self, record: Item) -> tuple[Key, ...]:
         keys = []
@@ -95,17 +144,17 @@ class Records:
             value = self.field_of(record, path) if all(path) else ""
             if (value or number == 0) and row.when(value):
                 keys.append(Key(row.kind, value))
-        return tuple(keys)
+        return tuple(dict.fromkeys(keys))
 
     def _open_doors(self, account_id: str, record: Item) -> list[Access]:
         return [
-            Access(AccessKind.SIGN_IN, door.ref.format(id=account_id))
+            Access(door.kind, door.ref.format(id=account_id))
             for door in self._spec.sign_in.doors
-            if not _is_shut(door, record)
+            if door.where(self._values) and not _is_shut(door, record)
         ]
 
 
 def _is_shut(door: Door, record: Item) -> bool:
     # Neither 0 nor "false" is the vendor's false: what is not said as documented is open.
-    said = at(record, door.at)
+    said = door.at(record) if callable(door.at) else at(record, door.at)
     return said == door.shut and type(said) is type(door.shut)

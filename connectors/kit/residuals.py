@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from connectors.kit.options import Option, Values
 from lockstep.domain.systems.access import Residual
@@ -22,14 +23,18 @@ class Outlives:
         what: its stable code.
         bound: the option that states it; a number that the vendor documents; None for unknown.
         of_things: whether it is told only where a list shows such a thing (`Holding.leaves`).
+        ends: whether it is told no more once its bound has passed since the sign-in was shut.
     """
 
     what: str
     bound: Option[int | None] | int | None = None
     of_things: bool = False
+    ends: bool = False
 
-    def told(self, values: Values) -> tuple[Residual, ...]:
+    def told(self, values: Values, shut_for: timedelta | None = None) -> tuple[Residual, ...]:
         bound = values[self.bound] if isinstance(self.bound, Option) else self.bound
+        if self.ends and bound is not None and shut_for is not None:
+            bound = 0 if shut_for >= timedelta(seconds=bound) else bound
         return residual(self.what, bound)
 
     @property
@@ -44,7 +49,12 @@ def residual(what: str, bound_s: int | None) -> tuple[Residual, ...]:
 
 
 def shown(
-    rows: Iterable[Outlives], values: Values, *, signs_in: bool, seen: Collection[str] = ()
+    rows: Iterable[Outlives],
+    values: Values,
+    *,
+    signs_in: bool,
+    seen: Collection[str] = (),
+    shut_for: timedelta | None = None,
 ) -> tuple[Residual, ...]:
     """What outlives the revocation of one account.
 
@@ -53,6 +63,7 @@ def shown(
         values: of the system's options.
         signs_in: whether the front door stands open.
         seen: codes of what the lists show.
+        shut_for: how long the sign-in has been shut, by the vendor's clock; None for unknown.
     """
     told = (row for row in rows if not signs_in and (not row.of_things or row.what in seen))
-    return tuple(each for row in told for each in row.told(values))
+    return tuple(each for row in told for each in row.told(values, shut_for))

@@ -20,7 +20,6 @@ from connectors.kit.options import read_options
 from connectors.kit.pages import Item
 from connectors.kit.paths import at
 from connectors.kit.records import Records
-from connectors.kit.residuals import shown
 from connectors.kit.spec import Examined, RestSpec
 from connectors.kit.steps import attempt
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
@@ -60,7 +59,7 @@ class RestConnector:
         http = VendorHttp(
             dialect,
             base_url,
-            headers=self._signed_in.headers,
+            headers={**self._signed_in.headers, **spec.wire.headers},
             secrets=values.secrets,
             timeout=given.timeout,
             transport=transport,
@@ -123,9 +122,7 @@ class RestConnector:
             words = self._records.words(account, self._records.locator(record))
             held = await self._holdings.read(words, transcript)
         seen = self._records.seen(account.id, record)
-        residuals = shown(
-            self._spec.outlives, self._values, signs_in=seen.signs_in, seen=held.leaves
-        )
+        residuals = self._records.residuals(record, signs_in=seen.signs_in, seen=held.leaves)
         standing = (*seen.standing, *held.standing)
         return replace(seen, standing=standing, residuals=residuals, unread=held.unread)
 
@@ -151,7 +148,7 @@ class RestConnector:
         """
         everybody = self._spec.finding.everybody
         rows = [(everybody, self._spec.probe)]
-        rows += [(row.listed, row.probe) for row in self._spec.holdings]
+        rows += [(row.listed, row.probe) for row in self._holdings.rows]
         problems: list[Problem] = []
         lists: dict[str, list[Item]] = {}
         for listed, params in rows:

@@ -38,18 +38,20 @@ class Record:
     Args:
         get: reads it by ``{id}``.
         keys: the identity keys in it; the first one is the account's locator.
-        name: the person's name, for people to compare.
+        name: the person's name, for people to compare; a path, or what makes it of the record.
         created: when it was made.
         used: when it was last used.
         listed_too: whether a 404 counts only once the list of everybody agrees.
+        says: fields that are text in every record: without them it says nothing.
     """
 
     get: Call
     keys: tuple[KeyAt, ...]
-    name: Path = ()
+    name: Path | Callable[[Item], str] = ()
     created: Path = ()
     used: Path = ()
     listed_too: bool = False
+    says: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A sign-in as the record shows it: shut only while ``at`` says ``shut``; unsaid is open."""
+    """A way in as the record shows it: shut only while ``at`` says ``shut``; unsaid is open.
 
-    at: Path
+    Args:
+        at: where the record says so, or what reads it out of the record.
+        shut: what stands there while it is shut.
+        ref: what names it.
+        kind: of access; what is no sign-in shuts with it or is closed after it.
+        where: whether the settings want it shut at all.
+    """
+
+    at: Path | Callable[[Item], object]
     shut: object
     ref: str = "{id}"
+    kind: AccessKind = AccessKind.SIGN_IN
+    where: Callable[[Values], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
