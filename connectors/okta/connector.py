@@ -1,14 +1,4 @@
-"""Okta Workforce Identity: suspend or deactivate the user, end sessions, strip what is left.
-
-Proof is ``GET /users/{id}``: status SUSPENDED or DEPROVISIONED with no transition under way, and
-the user's own lists of clients, factors, roles and groups. What cannot be proved:
-
-- Sessions are not listed. They count as standing until sign-in is blocked; see `okta_revoke`.
-- Groups of type APP_GROUP (imported) and BUILT_IN, and roles that come from a group, are not ours
-  to remove and are left out.
-- An app behind Okta keeps the session that it made itself: that is a residual.
-- Suspending tells the apps nothing, so with ``disable = "deactivate"`` a suspended user's app
-  assignments still count as standing.
+"""Okta's connector: the rows of `okta.spec`, and the order and the searches that are Okta's own.
 
 Finding. Reading by login is authoritative; the search index is proved to find before it is believed
 that it found nobody, else all users are listed. A short user name finds logins that begin with it:
@@ -23,175 +13,90 @@ from dataclasses import replace
 
 import httpx
 
-from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
-from connectors.http import VendorHttp
-from connectors.kit.steps import unread
-from connectors.okta.api import DIALECT, OktaApi
-from connectors.okta.faults import KIND, attempt
-from connectors.okta.health import examine
-from connectors.okta.lists import (
-    MANAGE_GROUPS,
-    MANAGE_ROLES,
-    MANAGE_USERS,
-    known_refs,
-)
-from connectors.okta.locate import Locating
-from connectors.okta.options import ACCESS_TOKEN_S, SPECS, parse_options
+from connectors.base import ConnectorFault, ConnectorOptions, Transcript
+from connectors.kit.finding.asking import Asking, keys_for
+from connectors.kit.finding.searching import Searching
+from connectors.kit.rest import RestConnector, manifest_of
+from connectors.kit.steps import attempt
+from connectors.okta.health import Examination
+from connectors.okta.lists import believed
 from connectors.okta.revoke import Revocation
-from connectors.okta.search import Searches
-from connectors.okta.user import (
-    ACCESS_TOKEN,
-    APP_SESSION,
-    OktaUser,
-    door,
-    lists_of,
-    open_lists,
-)
+from connectors.okta.search import BY_LOGIN, EMAIL, Searches
+from connectors.okta.spec import LIST_LIMIT, SPEC
 from lockstep.domain.cases.leavers import LeaverKeys
-from lockstep.domain.cases.outcomes import EvidenceGrade
-from lockstep.domain.systems.access import (
-    Access,
-    AccessKind,
-    Account,
-    Action,
-    Category,
-    Health,
-    Location,
-    Observation,
-    Unread,
-)
-
-_Refs = tuple[str, ...] | None | ConnectorFault
+from lockstep.domain.systems.access import Account, Action, Health, Location, Observation
 
 
-class OktaConnector:
-    """One Okta organisation.
-
-    Args:
-        options: see `okta_options.SPECS`.
-        transport: replaced in tests.
-
-    Raises:
-        ValueError: naming the option that is wrong.
-    """
+class OktaConnector(RestConnector):
+    """One Okta organisation."""
 
     def __init__(
-        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+        self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self._options = parse_options(options)
-        self._system = options.system
-        token = options.secrets["token"]
-        self._api = OktaApi(
-            VendorHttp(
-                DIALECT,
-                self._options.base_url,
-                headers={"Authorization": f"SSWS {token}", "Accept": "application/json"},
-                secrets=(token,),
-                timeout=options.timeout,
-                transport=transport,
-                pace=options.pace,
-            )
-        )
-        self._searches = Searches(self._api, self._options)
-
-    @property
-    def kind(self) -> str:
-        return KIND
+        super().__init__(SPEC, given, transport=transport)
+        self._system = given.system
+        self._searches = Searches(self._api, self._records, self._values)
+        everybody, full = SPEC.finding.everybody, LIST_LIMIT
+        self._asking = Asking(self._searches, self._api, self._records, everybody, full=full)
 
     async def locate(
         self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
     ) -> Location:
         """Search by account id, worker id, employee number, login and e-mail address."""
-        locating = Locating(
-            self._api,
-            self._options,
-            self._searches,
-            system=self._system,
-            keys=keys,
-            transcript=transcript,
-            not_theirs=not_theirs,
-        )
-        return await locating.run()
-
-    async def look(self, account: Account, transcript: Transcript) -> Observation:
-        user = await self._api.user(account.id, transcript)
-        if user is None:
-            return Observation(account.id, exists=False, standing=())
-        return door(user, self._options)
+        wanted = keys_for(keys, self._system)
+        return await self._asking.locate(wanted, transcript, Searching(not_theirs))
 
     async def contain(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """Block the sign-in; how, is explained in `okta_revoke`."""
-        if not before.signs_in:
-            return ()
-        user = await self._api.user(account.id, transcript)
-        if user is None:
-            return ()
-        return await Revocation(self._api, self._options, user, transcript).contain()
+        """Block the sign-in; how, is explained in `okta.revoke`."""
+        way_out = await self._way_out(account, transcript) if before.signs_in else None
+        return await way_out.contain() if way_out is not None else ()
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         """Read the user and its lists at once."""
-        async with asyncio.TaskGroup() as group:
-            reading = group.create_task(attempt(self._api.user(account.id, transcript)))
-            lists = {
-                kind: group.create_task(attempt(self._api.refs(kind, account.id, transcript)))
-                for kind in lists_of(self._options)
-            }
-        user = reading.result()
+        user, held = await asyncio.gather(
+            attempt(self._records.one(account.id, transcript)),
+            self._holdings.read({"id": account.id}, transcript),
+        )
         if isinstance(user, ConnectorFault):
             raise user
+        seen = self._records.seen(account.id, user)
         if user is None:
-            return Observation(account.id, exists=False, standing=())
-        seen = door(user, self._options)
-        standing, rows = list(seen.standing), list[Unread]()
-        for kind in open_lists(user, self._options):
-            refs = _believed(kind, lists[kind].result(), user)
-            if isinstance(refs, ConnectorFault):
-                rows.append(unread(kind, refs))
-            else:
-                standing += [Access(kind, ref) for ref in refs]
-        return replace(seen, standing=tuple(standing), unread=tuple(rows))
+            return seen
+        held = believed(held, user)
+        return replace(seen, standing=(*seen.standing, *held.standing), unread=held.unread)
 
     async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """Close the rest; order and repetition are explained in `okta_revoke`."""
-        if not before.standing:
-            return ()
-        user = await self._api.user(account.id, transcript)
-        if user is None:
-            return ()
-        return await Revocation(self._api, self._options, user, transcript).strip(before)
+        """Close the rest; order and repetition are explained in `okta.revoke`."""
+        way_out = await self._way_out(account, transcript) if before.standing else None
+        return await way_out.strip(before) if way_out is not None else ()
 
     async def health(self, transcript: Transcript) -> Health:
-        return await examine(self._api, self._options, self._searches, transcript)
+        return await Examination(
+            self._api,
+            self._records,
+            self._holdings,
+            self._values,
+            self._asking,
+            (BY_LOGIN, EMAIL, *self._searches.numbers.values()),
+            transcript,
+        ).run()
 
-    async def aclose(self) -> None:
-        await self._api.aclose()
+    async def _way_out(self, account: Account, transcript: Transcript) -> Revocation | None:
+        user = await self._records.one(account.id, transcript)
+        if user is None:
+            return None
+        return Revocation(
+            self._api,
+            self._records,
+            self._holdings,
+            self._values,
+            user=user,
+            transcript=transcript,
+        )
 
 
-def _believed(kind: AccessKind, refs: _Refs, user: OktaUser) -> tuple[str, ...] | ConnectorFault:
-    try:
-        return refs if isinstance(refs, ConnectorFault) else known_refs(kind, refs, user)
-    except ConnectorFault as fault:
-        return fault
-
-
-MANIFEST = ConnectorManifest(
-    kind=KIND,
-    title="Okta Workforce Identity",
-    category=Category.IDENTITY,
-    build=OktaConnector,
-    options=SPECS,
-    permissions=(
-        f"{MANAGE_USERS}: block, end sessions, reset factors (Organization Administrator)",
-        f"{MANAGE_GROUPS}: leave groups (Organization Administrator)",
-        f"{MANAGE_ROLES}: unassign roles, revoke administrators (Super Administrator)",
-    ),
-    proves="GET /users/{id} by immutable id: status SUSPENDED or DEPROVISIONED and no transition "
-    "under way; the user's own lists of clients, factors, roles and groups are empty of what can "
-    "be removed.",
-    residual_s={ACCESS_TOKEN: ACCESS_TOKEN_S, APP_SESSION: None},
-    grade=EvidenceGrade.A,
-)
+MANIFEST = replace(manifest_of(SPEC), build=OktaConnector)

@@ -2,145 +2,158 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.okta.api import OktaApi
-from connectors.okta.faults import attempt
-from connectors.okta.lists import MANAGE_GROUPS, MANAGE_ROLES, MANAGE_USERS, READ_USERS
-from connectors.okta.options import OktaOptions
-from connectors.okta.search import BY_LOGIN, EMAIL, Searches, Way
-from connectors.okta.user import OktaUser
-from lockstep.domain.systems.access import AccessKind, Health, Problem, ProblemSeverity, Proof
+from connectors.kit.calls import Api
+from connectors.kit.finding.asking import Asking, Way
+from connectors.kit.holdings import Holdings
+from connectors.kit.options import Values
+from connectors.kit.pages import Item, Shape
+from connectors.kit.records import Records
+from connectors.kit.steps import attempt
+from connectors.okta import spec
+from connectors.okta.lists import NOT_THERE
+from lockstep.domain.systems.access import Health, Problem, ProblemSeverity, Proof, Unread
 from lockstep.domain.systems.faults import FaultCategory
 
 # Roles that let their holder change users; a custom role's rights cannot be read with our scopes.
 _CHANGING_ROLES = frozenset({"SUPER_ADMIN", "ORG_ADMIN", "USER_ADMIN", "CUSTOM"})
 _NO_ANSWER = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
+_NEEDS = {
+    "users": "okta.users.manage",
+    "clients": "okta.users.read",
+    "factors": "okta.users.read",
+    "roles": "okta.roles.manage",
+    "groups": "okta.groups.manage",
+}
+_READ_ONLY = Problem(
+    "token_cannot_change_users",
+    "The API token's owner holds no admin role that may suspend or deactivate users.",
+    "Give the token's owner the role Organization Administrator (Super Administrator to "
+    "revoke administrators), or make the token as somebody who holds it.",
+)
+_UNANSWERED = (
+    "unreachable",
+    "Okta does not answer ({code}).",
+    "Check base_url, name resolution, proxy and firewall from the worker's machine.",
+)
+_UNCHECKED = (
+    "{name}_unchecked",
+    "Okta could not be asked for {name} just now ({code}).",
+    "Run the check again in a minute.",
+)
+_UNKNOWN = (
+    "{name}_unexpected",
+    "Okta answers a question for {name} in an unknown way ({code}).",
+    "Check that base_url is the organisation's own address, not its -admin address.",
+)
+_WORDS = {
+    FaultCategory.UNREACHABLE: _UNANSWERED,
+    FaultCategory.TIMEOUT: _UNANSWERED,
+    FaultCategory.CREDENTIALS_REJECTED: (
+        "token_rejected",
+        "Okta rejects the API token.",
+        "Make a new token under Security > API > Tokens as a service administrator. A "  # noqa: ISC004 - one text
+        "token ends with its owner, and after 30 days without use.",
+    ),
+    FaultCategory.PERMISSION_MISSING: (
+        "{name}_forbidden",
+        "The token may not read {name} ({code}).",
+        "Give the token's owner a role that holds {needs}, then run the check again.",
+    ),
+    FaultCategory.RATE_LIMITED: _UNCHECKED,
+    FaultCategory.VENDOR_ERROR: _UNCHECKED,
+}
 
 
-async def examine(
-    api: OktaApi, options: OktaOptions, searches: Searches, transcript: Transcript
-) -> Health:
-    """Check that Okta answers, takes our token, and lets us read all that a revocation reads.
-
-    Every search is proved anew: an attribute that the index does not hold finds nobody.
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """One check of one organisation.
 
     The right to change something cannot be tried without changing it. It is judged by the admin
     roles of the token's owner, where Okta shows them.
     """
-    users = await attempt(api.some_users(transcript))
-    if isinstance(users, ConnectorFault):
-        reachable = users.category not in _NO_ANSWER
-        return Health(reachable, (_problem("users", MANAGE_USERS, users),))
-    problems = list(await _probe_searches(searches, transcript)) if users else []
-    if options.strip_groups:
-        result = await attempt(api.sample_group(transcript))
-        problems.append(_blocked("groups", MANAGE_GROUPS, result))
-    owner = await attempt(api.token_owner(transcript))
-    if isinstance(owner, OktaUser):
-        problems.append(await _judge_owner(api, owner, transcript))
-    sample = [owner] if isinstance(owner, OktaUser) else users
-    if sample:
-        problems += await _probe_lists(api, options, sample[0], transcript)
-    named = {problem.code: problem for problem in problems if problem is not None}
-    return Health(True, tuple(named.values()))
+
+    api: Api
+    records: Records
+    holdings: Holdings
+    values: Values
+    asking: Asking
+    ways: tuple[Way, ...]
+    transcript: Transcript
+
+    async def run(self) -> Health:
+        """Whether Okta answers, takes our token, and lets us read all that a revocation reads."""
+        users = await attempt(self.api.some(spec.SPEC.finding.everybody, {}, self.transcript))
+        if isinstance(users, ConnectorFault):
+            return Health(users.category not in _NO_ANSWER, (_problem("users", users),))
+        problems = await self._searches() if users else []
+        if self.values[spec.STRIP_GROUPS]:
+            groups = await attempt(self.api.some(spec.GROUPS, {}, self.transcript))
+            problems += _blocked("groups", groups)
+        owner = await attempt(self.api.read(spec.ME, {}, self.transcript))
+        if owner is not None and not isinstance(owner, ConnectorFault):
+            users = [self.records.of(owner, spec.ME.operation)]
+            problems += await self._owner(users[0])
+        if users:
+            problems += await self._lists(users[0])
+        return Health(reachable=True, problems=tuple({one.code: one for one in problems}.values()))
+
+    async def _searches(self) -> list[Problem]:
+        """Prove every search anew: an attribute that the index does not hold finds nobody."""
+        self.asking.forget()
+        problems: list[Problem] = []
+        for way in self.ways:
+            proof = await attempt(self.asking.proof(way, self.transcript))
+            problems += _blocked("users", proof)
+            problems += [_blind(way.name)] if proof is Proof.UNPROVED else []
+        return problems
+
+    async def _lists(self, user: Item) -> list[Problem]:
+        """Read one user's lists: the calls that a read-back makes."""
+        held = await self.holdings.read({"id": user["id"]}, self.transcript)
+        lost = {row.operation.split(".")[1]: row for row in held.unread}
+        return [
+            each
+            for name, row in lost.items()
+            if row.code not in NOT_THERE
+            for each in _blocked(name, row)
+        ]
+
+    async def _owner(self, owner: Item) -> list[Problem]:
+        call = next(row.listed for row in spec.HOLDINGS if "roles" in row.listed.call.path)
+        every = replace(call, shape=Shape())  # those by a group too
+        roles = await attempt(self.api.whole(every, {"id": owner["id"]}, self.transcript))
+        if isinstance(roles, ConnectorFault):
+            return []
+        held = {str(role.get("type")) for role in roles}
+        return [_READ_ONLY] if held and not held & _CHANGING_ROLES else []
 
 
-async def _probe_searches(searches: Searches, transcript: Transcript) -> list[Problem | None]:
-    searches.forget()
-    ways = (BY_LOGIN, EMAIL, *searches.numbers())
-    found: list[Problem | None] = []
-    for way in ways:
-        proof = await attempt(searches.proof(way, transcript))
-        if isinstance(proof, ConnectorFault):
-            found.append(_blocked("users", MANAGE_USERS, proof))
-        elif proof is Proof.UNPROVED:
-            found.append(_blind(way))
-    return found
-
-
-def _blind(way: Way) -> Problem:
+def _blind(name: str) -> Problem:
     return Problem(
-        f"search_not_proved.{way.name}",
-        f"Okta did not find a user whom it lists, by what it holds of {way.name}.",
+        f"search_not_proved.{name}",
+        f"Okta did not find a user whom it lists, by what it holds of {name}.",
         "Check that the attribute exists and can be searched, and that the token sees all users. "
         "Until then everybody is listed before a leaver counts as not found.",
         ProblemSeverity.LIMITS,
     )
 
 
-async def _probe_lists(
-    api: OktaApi, options: OktaOptions, sample: OktaUser, transcript: Transcript
-) -> list[Problem | None]:
-    """Read one user's lists: the calls that a read-back makes."""
-    probes = [("clients", AccessKind.TOKEN, READ_USERS)]
-    if options.reset_factors:
-        probes.append(("factors", AccessKind.FACTOR, READ_USERS))
-    if options.strip_roles:
-        probes.append(("roles", AccessKind.ROLE, MANAGE_ROLES))
-    if options.strip_groups:
-        probes.append(("groups", AccessKind.GROUP, MANAGE_GROUPS))
-    return [
-        _blocked(name, needs, await attempt(api.refs(kind, sample.id, transcript)))
-        for name, kind, needs in probes
-    ]
-
-
-async def _judge_owner(api: OktaApi, owner: OktaUser, transcript: Transcript) -> Problem | None:
-    roles = await attempt(api.role_types(owner.id, transcript))
-    if isinstance(roles, ConnectorFault) or not roles or roles & _CHANGING_ROLES:
-        return None
-    return Problem(
-        "token_cannot_change_users",
-        "The API token's owner holds no admin role that may suspend or deactivate users.",
-        "Give the token's owner the role Organization Administrator (Super Administrator to "
-        "revoke administrators), or make the token as somebody who holds it.",
-    )
-
-
-def _blocked(name: str, needs: str, result: object) -> Problem | None:
+def _blocked(name: str, result: object) -> Iterator[Problem]:
     """A failed question about one part; only a clear refusal says that revoking would fail."""
-    if not isinstance(result, ConnectorFault):
-        return None
-    problem = _problem(name, needs, result)
-    if result.category is FaultCategory.UNEXPECTED_ANSWER:
-        return replace(problem, severity=ProblemSeverity.LIMITS)
-    return problem
+    if isinstance(result, ConnectorFault | Unread):
+        problem = _problem(name, result)
+        is_odd = result.category is FaultCategory.UNEXPECTED_ANSWER
+        yield replace(problem, severity=ProblemSeverity.LIMITS) if is_odd else problem
 
 
-def _problem(name: str, needs: str, fault: ConnectorFault) -> Problem:
+def _problem(name: str, fault: ConnectorFault | Unread) -> Problem:
     """One refusal in words that a person can act on."""
-    match fault.category:
-        case FaultCategory.UNREACHABLE | FaultCategory.TIMEOUT:
-            return Problem(
-                "unreachable",
-                f"Okta does not answer ({fault.code}).",
-                "Check base_url, name resolution, proxy and firewall from the worker's machine.",
-            )
-        case FaultCategory.CREDENTIALS_REJECTED:
-            return Problem(
-                "token_rejected",
-                "Okta rejects the API token.",
-                "Make a new token under Security > API > Tokens as a service administrator. A "
-                "token ends with its owner, and after 30 days without use.",
-            )
-        case FaultCategory.PERMISSION_MISSING:
-            return Problem(
-                f"{name}_forbidden",
-                f"The token may not read {name} ({fault.code}).",
-                f"Give the token's owner a role that holds {needs}, then run the check again.",
-            )
-        case FaultCategory.RATE_LIMITED | FaultCategory.VENDOR_ERROR:
-            return Problem(
-                f"{name}_unchecked",
-                f"Okta could not be asked for {name} just now ({fault.code}).",
-                "Run the check again in a minute.",
-                ProblemSeverity.LIMITS,
-            )
-        case _:
-            return Problem(
-                f"{name}_unexpected",
-                f"Okta answers a question for {name} in an unknown way ({fault.code}).",
-                "Check that base_url is the organisation's own address, not its -admin address.",
-            )
+    words = _WORDS.get(fault.category or FaultCategory.UNEXPECTED_ANSWER, _UNKNOWN)
+    told = {"name": name, "code": fault.code, "needs": _NEEDS[name]}
+    code, summary, fix = (text.format_map(told) for text in words)
+    severity = ProblemSeverity.LIMITS if words is _UNCHECKED else ProblemSeverity.BLOCKS
+    return Problem(code, summary, fix, severity)

@@ -21,40 +21,49 @@ is closed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.http import Answer
-from connectors.kit.steps import Step, carry_out
-from connectors.okta.api import MAX_PARALLEL, OktaApi
-from connectors.okta.faults import fault_of
-from connectors.okta.lists import known_refs
-from connectors.okta.options import DirectoryUsers, Disable, OktaOptions
-from connectors.okta.user import ACTIVE, ALL, APPS, DEPROVISIONED, SUSPENDED, OktaUser
+from connectors.kit.calls import Api, Call, actions
+from connectors.kit.holdings import Holding, Holdings
+from connectors.kit.options import Values
+from connectors.kit.pages import Item
+from connectors.kit.records import Records
+from connectors.kit.steps import Step, carry_out, fault_of
+from connectors.okta import spec, status
+from connectors.okta.lists import believed
 from lockstep.domain.systems.access import Access, AccessKind, Action, Observation
 from lockstep.domain.systems.faults import FaultCategory
 
 _ORDER = {kind: place for place, kind in enumerate(AccessKind)}
 _REFUSED = frozenset({FaultCategory.PERMISSION_MISSING, FaultCategory.UNEXPECTED_ANSWER})
 _Actions = tuple[Action, ...]
-_Close = Callable[[str, str, Transcript], Awaitable[Answer | None]]
 
 
 class Revocation:
     """One user's way out: `contain` first, then `strip`.
 
     Args:
-        user: as just read by id.
+        user: the record, as just read by id.
     """
 
     def __init__(
-        self, api: OktaApi, options: OktaOptions, user: OktaUser, transcript: Transcript
+        self,
+        api: Api,
+        records: Records,
+        holdings: Holdings,
+        values: Values,
+        *,
+        user: Item,
+        transcript: Transcript,
     ) -> None:
         self._api = api
-        self._options = options
+        self._records = records
+        self._holdings = holdings
+        self._values = values
+        self._is_final = spec.is_final(values)
         self._user = user
+        self._words = {"id": user["id"]}
         self._transcript = transcript
 
     async def contain(self) -> _Actions:
@@ -64,22 +73,21 @@ class Revocation:
             ConnectorFault: also where only a person may decide: a user of a directory's, or one
                 who cannot be suspended while the policy is to suspend.
         """
-        if self._user.is_blocked or self._user.is_transitioning:
+        if status.is_blocked(self._user) or status.is_transitioning(self._user):
             return ()
         self._require_ours()
-        is_final = self._options.disable is Disable.DEACTIVATE
-        if self._user.status == ACTIVE:
+        if self._user["status"] == status.ACTIVE:
             done = await self._suspend()
             if not isinstance(done, ConnectorFault):
                 return done
-            if self._user.is_blocked:
+            if status.is_blocked(self._user):
                 return ()
-            if not is_final and self._user.status == ACTIVE:
+            if not self._is_final and self._user["status"] == status.ACTIVE:
                 raise done
-        if not is_final:
+        if not self._is_final:
             # Deactivating instead would destroy data that the policy wants kept: a person decides.
-            code = f"not_active.{self._user.status}"
-            raise fault_of(FaultCategory.MISCONFIGURED, "users.suspend", code)
+            code = f"not_active.{self._user['status']}"
+            raise self._api.fault(FaultCategory.MISCONFIGURED, spec.SUSPEND.operation, code)
         return await self._deactivate()
 
     async def strip(self, before: Observation) -> _Actions:
@@ -88,16 +96,10 @@ class Revocation:
         Raises:
             ConnectorFault: after everything that can be closed is closed.
         """
-        open_ways = _OpenWays(before)
-        at_once: list[Step] = [
-            partial(self._clear_sessions, open_ways),
-            partial(self._revoke_tokens, open_ways),
-            partial(self._reset_factors, open_ways),
-            partial(self._close_each, AccessKind.ROLE, self._api.unassign_role, open_ways),
-            partial(self._close_each, AccessKind.GROUP, self._api.leave_group, open_ways),
-        ]
+        at_once: list[Step] = [partial(self._clear_sessions, before)]
+        at_once += [partial(self._close, row, before) for row in self._holdings.rows]
         done = await carry_out(
-            partial(carry_out, *at_once, at_once=MAX_PARALLEL), self._finish, at_once=1
+            partial(carry_out, *at_once, at_once=spec.MAX_PARALLEL), self._finish, at_once=1
         )
         return tuple(sorted(done, key=lambda one: (_ORDER[one.access.kind], one.access.ref)))
 
@@ -108,129 +110,116 @@ class Revocation:
         hold the right to deactivate users without the right to suspend them.
         """
         try:
-            answer = await self._api.suspend(self._user.id, self._transcript)
+            done = await self._do(spec.SUSPEND, Access(AccessKind.SIGN_IN, self._user["id"]))
         except ConnectorFault as fault:
             if fault.category not in _REFUSED:
                 raise
             await self._read_again()
             return self._from_directory(fault)
-        if answer is None:
-            return ()
-        self._become(SUSPENDED)
-        return (_action(AccessKind.SIGN_IN, self._user.id, answer),)
+        if done:
+            self._become(status.SUSPENDED)
+        return done
 
     async def _deactivate(self) -> _Actions:
-        was_open = not self._user.is_blocked
+        ends = [Access(AccessKind.ASSIGNMENT, spec.APPS)]
+        if not status.is_blocked(self._user):
+            ends.insert(0, Access(AccessKind.SIGN_IN, self._user["id"]))
         try:
-            answer = await self._api.deactivate(self._user.id, self._transcript)
+            done = await self._do(spec.DEACTIVATE, *ends)
         except ConnectorFault as fault:
             if fault.category not in _REFUSED:
                 raise
             await self._read_again()
-            if self._user.is_deactivated:
+            if status.is_deactivated(self._user):
                 return ()
             if (refusal := self._from_directory(fault)) is fault:
                 raise
             raise refusal from fault
-        if answer is None:
-            return ()
-        self._become(DEPROVISIONED)
-        sign_in = (_action(AccessKind.SIGN_IN, self._user.id, answer),) if was_open else ()
-        return (*sign_in, _action(AccessKind.ASSIGNMENT, APPS, answer))
+        if done:
+            self._become(status.DEPROVISIONED)
+        return done
 
     async def _finish(self) -> _Actions:
         """Deactivate a user who is suspended by now; never one who is on the way already."""
-        is_final = self._options.disable is Disable.DEACTIVATE
-        if not is_final or self._user.status != SUSPENDED or self._user.is_transitioning:
+        is_suspended = self._user["status"] == status.SUSPENDED
+        if not self._is_final or not is_suspended or status.is_transitioning(self._user):
             return ()
         self._require_ours()
         return await self._deactivate()
 
-    async def _clear_sessions(self, ways: _OpenWays) -> _Actions:
+    async def _clear_sessions(self, before: Observation) -> _Actions:
         """Clear what the snapshot shows, and what somebody may have left who only suspended.
 
         Whether suspending ends sessions Okta does not say; deactivating leaves nobody to hold one.
         """
-        is_kept = self._options.disable is Disable.SUSPEND and not ways.are_older
-        if not ways.of(AccessKind.SESSION) and not (is_kept and ways.any):
+        is_kept = not self._is_final and not before.signs_in
+        if not _refs(before, AccessKind.SESSION) and not (is_kept and before.standing):
             return ()
-        answer = await self._api.clear_sessions(self._user.id, self._transcript)
-        return () if answer is None else (_action(AccessKind.SESSION, ALL, answer),)
+        return await self._do(spec.SESSIONS, Access(AccessKind.SESSION, spec.ALL))
 
-    async def _revoke_tokens(self, ways: _OpenWays) -> _Actions:
-        """Revoke consents at once and each client's refresh tokens.
+    async def _close(self, row: Holding, before: Observation) -> _Actions:
+        (kind,) = row.kinds
+        if kind is AccessKind.FACTOR:
+            return await self._reset_factors(row, before)
+        due = [Access(kind, ref) for ref in await self._standing(row, before)]
+        (call,) = row.close.calls
+        steps: list[Step] = [partial(self._do, call, one, ref=one.ref) for one in due]
+        if due and kind is AccessKind.TOKEN:
+            # Clearing sessions ends the tokens as well; the calls per client make an entry of
+            # their own in Okta's log, and work where another authorisation server's are left.
+            steps.insert(0, partial(self._do, spec.GRANTS))
+        return await carry_out(*steps, at_once=spec.MAX_PARALLEL)
 
-        Clearing sessions ends the tokens as well; the calls per client make an entry of their own
-        in Okta's log, and work where the tokens of another authorisation server are left.
-        """
-        clients = await self._standing(AccessKind.TOKEN, ways)
-        if not clients:
-            return ()
-        steps = self._steps(AccessKind.TOKEN, clients, self._api.revoke_tokens)
-        return await carry_out(self._revoke_grants, *steps, at_once=MAX_PARALLEL)
-
-    async def _revoke_grants(self) -> _Actions:
-        await self._api.revoke_grants(self._user.id, self._transcript)
-        return ()
-
-    async def _reset_factors(self, ways: _OpenWays) -> _Actions:
+    async def _reset_factors(self, row: Holding, before: Observation) -> _Actions:
         """Unenrol factors, but only behind a blocked sign-in: else a new one could be enrolled.
 
         When the user is about to be deactivated a failure is let go, because the factors then open
         nothing, and waiting for them would keep the apps provisioned.
         """
-        if not self._options.reset_factors or self._user.status != SUSPENDED:
+        if self._user["status"] != status.SUSPENDED:
             return ()
         try:
-            factors = await self._standing(AccessKind.FACTOR, ways)
-            if not factors:
+            refs = await self._standing(row, before)
+            if not refs:
                 return ()
-            answer = await self._api.reset_factors(self._user.id, self._transcript)
+            return await self._do(spec.FACTORS, *(Access(AccessKind.FACTOR, ref) for ref in refs))
         except ConnectorFault:
-            if self._options.disable is Disable.DEACTIVATE:
+            if self._is_final:
                 return ()
             raise
-        if answer is None:
-            return ()
-        return tuple(_action(AccessKind.FACTOR, factor, answer) for factor in factors)
 
-    async def _close_each(self, kind: AccessKind, call: _Close, ways: _OpenWays) -> _Actions:
-        refs = await self._standing(kind, ways)
-        return await carry_out(*self._steps(kind, refs, call), at_once=MAX_PARALLEL)
-
-    def _steps(self, kind: AccessKind, refs: tuple[str, ...], call: _Close) -> list[Step]:
-        return [partial(self._close, kind, ref, call) for ref in refs]
-
-    async def _close(self, kind: AccessKind, ref: str, call: _Close) -> _Actions:
-        answer = await call(self._user.id, ref, self._transcript)
-        return () if answer is None else (_action(kind, ref, answer),)
-
-    async def _standing(self, kind: AccessKind, ways: _OpenWays) -> tuple[str, ...]:
+    async def _standing(self, row: Holding, before: Observation) -> tuple[str, ...]:
         """What to close: what ``before`` shows, or what of it still stands if that is older."""
-        known = ways.of(kind)
-        if not known or not ways.are_older:
+        (kind,) = row.kinds
+        known = _refs(before, kind)
+        if not known or not before.signs_in:
             return known
-        listed = await self._api.refs(kind, self._user.id, self._transcript)
-        return tuple(ref for ref in known_refs(kind, listed, self._user) if ref in known)
+        held = believed(await self._holdings.read(self._words, self._transcript, [row]), self._user)
+        for unread in held.unread:
+            raise fault_of(unread, connector=self._api.kind)
+        return tuple(one.ref for one in held.standing if one.ref in known)
+
+    async def _do(self, call: Call, *ends: Access, ref: str = "") -> _Actions:
+        words = {**self._words, "ref": ref}
+        return actions(ends, await self._api.do([call], words, self._transcript, thing=self._user))
 
     async def _read_again(self) -> None:
-        user = await self._api.user(self._user.id, self._transcript)
-        if user is not None:
-            self._user = user
+        user = await self._records.one(self._user["id"], self._transcript)
+        self._user = user or self._user
 
-    def _become(self, status: str) -> None:
-        self._user = replace(self._user, status=status, transitioning_to=None)
+    def _become(self, now: str) -> None:
+        self._user = {**self._user, "status": now, "transitioningToStatus": None}
 
     def _require_ours(self) -> None:
         """Leave a directory's user to a person, where the organisation wants that."""
-        wants_person = self._options.directory_users is DirectoryUsers.PERSON
-        if wants_person and self._user.is_directory_owned:
-            raise fault_of(FaultCategory.MANAGED_ELSEWHERE, "users.block", self._user.provider)
+        directory = status.directory_of(self._user)
+        if directory and self._values[spec.AD_MASTERED] == spec.PERSON:
+            raise self._api.fault(FaultCategory.MANAGED_ELSEWHERE, "users.block", directory)
 
     def _from_directory(self, fault: ConnectorFault) -> ConnectorFault:
         """A refused change of a directory's user is the directory's to make."""
         is_refused = fault.category is FaultCategory.UNEXPECTED_ANSWER
-        if not (self._user.is_directory_owned and is_refused):
+        if not (status.directory_of(self._user) and is_refused):
             return fault
         return ConnectorFault(
             FaultCategory.MANAGED_ELSEWHERE,
@@ -241,26 +230,5 @@ class Revocation:
         )
 
 
-class _OpenWays:
-    """What ``before`` shows, by kind."""
-
-    def __init__(self, before: Observation) -> None:
-        self._standing = before.standing
-        self.are_older = before.signs_in
-        """Whether the look was made before the sign-in was blocked."""
-
-    @property
-    def any(self) -> bool:
-        return bool(self._standing)
-
-    def of(self, kind: AccessKind) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(way.ref for way in self._standing if way.kind is kind))
-
-
-def _action(kind: AccessKind, ref: str, answer: Answer) -> Action:
-    return Action(
-        access=Access(kind, ref),
-        accepted_at=answer.answered_at,
-        operation=answer.exchange.operation,
-        request_id=answer.exchange.request_id,
-    )
+def _refs(seen: Observation, kind: AccessKind) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(way.ref for way in seen.standing if way.kind is kind))

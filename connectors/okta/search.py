@@ -1,140 +1,118 @@
-"""The ways in which Okta can be asked for users, and the proof that each can find.
+"""The ways in which Okta can be asked for users.
 
 Reading by login is authoritative. ``search`` is an index: it lags, is blind for an attribute that
-it does not hold, and refuses one that it does not know. So before "nobody" is believed, the same
-question must find a user who is known to be there.
+it does not hold, and refuses one that it does not know; so each way is proved
+(`connectors.kit.finding.asking`). A short user name finds logins that begin with it: those are
+told, and a person decides. Okta's list leaves out users that are DEPROVISIONED already: there is
+nothing to close for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.finding.proving import Prover
-from connectors.okta.api import OktaApi, is_no_search
-from connectors.okta.options import OktaOptions
-from connectors.okta.user import OktaUser, is_under, listed_match, strong_attributes
+from connectors.kit.calls import Api
+from connectors.kit.finding.asking import BY_ID, Hit, Question, Way
+from connectors.kit.options import Values
+from connectors.kit.pages import Item
+from connectors.kit.records import Records
+from connectors.okta import spec
+from connectors.okta.status import profile
 from lockstep.domain.cases.leavers import Key, KeyKind
-from lockstep.domain.systems.access import Match, Proof
-from lockstep.domain.systems.keys import comparable, local_part
-
-_ME = "me"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way of asking: by path, or by a comparison of one profile attribute.
-
-    ``proved_by`` is the kind of key of a known user that proves it.
-    """
-
-    name: str
-    proved_by: KeyKind
-    attribute: str = ""
-    operator: str = "eq"
-
+from lockstep.domain.systems.access import Proof
+from lockstep.domain.systems.keys import comparable
 
 BY_LOGIN = Way("users.find", KeyKind.USERNAME)
 LOGIN = Way("profile.login", KeyKind.USERNAME, "login")
-LOGIN_PREFIX = Way("profile.login.prefix", KeyKind.USERNAME, "login", "sw")
+LOGIN_PREFIX = Way("profile.login.prefix", KeyKind.USERNAME, "login", is_prefix=True)
 EMAIL = Way("profile.email", KeyKind.EMAIL, "email")
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What one question returned.
-
-    ``is_sound`` is false where Okta refused the question, or answered with users who do not hold
-    what was asked for: then nothing follows from whom it did not return. ``is_failed``: there was
-    no answer.
-    """
-
-    users: tuple[OktaUser, ...] = field(default=(), repr=False)
-    is_sound: bool = True
-    is_authoritative: bool = False
-    is_failed: bool = False
-
-
 class Searches:
-    """Asks, and remembers for a day which ways were seen to find."""
+    """What Okta is asked, and how; see `connectors.kit.finding.asking.Vendor`."""
 
-    def __init__(self, api: OktaApi, options: OktaOptions) -> None:
+    def __init__(self, api: Api, records: Records, values: Values) -> None:
         self._api = api
-        self._options = options
-        self._prover = Prover(empty=Proof.UNPROVED)
-
-    def numbers(self) -> tuple[Way, ...]:
+        self._records = records
+        pairs = (
+            (KeyKind.WORKER_ID, values[spec.WORKER_ID]),
+            (KeyKind.EMPLOYEE_NUMBER, values[spec.EMPLOYEE_NUMBER]),
+        )
+        self.numbers = {kind: Way(f"profile.{name}", kind, name) for kind, name in pairs if name}
         """The searches by attributes that hold numbers of HR's."""
-        return tuple(
-            Way(f"profile.{attribute}", kind, attribute)
-            for kind, attribute in strong_attributes(self._options)
-        )
 
-    async def ask(self, way: Way, value: str, transcript: Transcript) -> Answered:
-        """Ask for ``value`` in one way."""
+    def first(self, keys: Iterable[Key]) -> Iterator[Question]:
+        asked: set[str] = set()
+        for key in keys:
+            is_new = comparable(KeyKind.USERNAME, key.value) not in asked
+            if key.kind is KeyKind.ACCOUNT_ID:
+                yield key, BY_ID
+            elif key.kind in self.numbers:
+                yield key, self.numbers[key.kind]
+            elif key.kind is KeyKind.USERNAME:
+                yield key, BY_LOGIN if _can_be_read(key.value) else LOGIN
+                asked.add(comparable(key.kind, key.value))
+            elif key.kind is KeyKind.EMAIL:
+                yield key, EMAIL
+                # Most organisations use the address as login, and the read by login does not lag.
+                if is_new and _can_be_read(key.value):
+                    yield key, BY_LOGIN
+
+    def further(self, keys: Iterable[Key]) -> Iterator[Question]:
+        """Okta reads a login by its part before the @ only while that is unambiguous."""
+        for key in keys:
+            if key.kind is KeyKind.USERNAME:
+                if _can_be_read(key.value):
+                    yield key, LOGIN
+                if "@" not in key.value:
+                    yield key, LOGIN_PREFIX
+
+    def proves(self, record: Item) -> bool:
+        return _can_be_read(profile(record, "login"))
+
+    async def ask(self, key: Key, way: Way, transcript: Transcript) -> Hit:
+        if way == BY_ID and not _can_be_read(key.value):
+            return Hit(key, way, flaw=Proof.UNPROVED)
         if not way.attribute:
-            user = await self._api.find(value, transcript)
-            return Answered(() if user is None else (user,), is_authoritative=True)
+            answer = await self._api.read(spec.FIND, {"name": key.value}, transcript)
+            return Hit(key, way, [self._records.of(answer, spec.FIND.operation)] if answer else ())
         try:
-            return await self._search(way, value, transcript)
+            return await self._search(key, way, transcript)
         except ConnectorFault as fault:
-            if not is_no_search(fault):
+            is_search = fault.operation == spec.SEARCH.call.operation
+            if not (is_search and fault.code.rpartition(".")[2] == spec.NO_SUCH_SEARCH):
                 raise
-            return Answered(is_sound=False)
+            return Hit(key, way, flaw=Proof.UNPROVED)  # no attribute of this organisation
 
-    async def proof(self, way: Way, transcript: Transcript, wanted: str = "") -> Proof:
-        """Whether this way of asking finds a user who is known to be there, for such a value."""
-
-        async def known(value: str) -> Sequence[Match]:
-            wanted = f"{local_part(value)}@" if way.operator == "sw" else value
-            answered = await self.ask(way, wanted, transcript)
-            users = answered.users if answered.is_sound else ()
-            return [listed_match(user, self._options, way.proved_by) for user in users]
-
-        async def sample() -> Sequence[Match]:
-            users = await self._api.some_users(transcript)
-            # A login with a slash cannot be read by path, so it proves nothing about that.
-            users.sort(key=lambda user: not can_be_read(user.login))
-            return [listed_match(user, self._options, KeyKind.ACCOUNT_ID) for user in users]
-
-        return await self._prover.proof_of(
-            way.name, way.proved_by, wanted=wanted, sample=sample, ask=known
-        )
-
-    def forget(self) -> None:
-        """Prove anew."""
-        self._prover.forget()
-
-    async def _search(self, way: Way, value: str, transcript: Transcript) -> Answered:
-        wanted = comparable(way.proved_by, value)
-        users: list[OktaUser] = []
-        attribute = f"profile.{way.attribute}"
-        pages = self._api.search(attribute, way.operator, value, transcript)
-        async with aclosing(pages):
+    async def _search(self, key: Key, way: Way, transcript: Transcript) -> Hit:
+        """Users who hold it; no more is asked of an answer that shows any who do not."""
+        asked = way.wanted(key.value)
+        wanted = comparable(way.proved_by, asked)
+        escaped = asked.replace("\\", "\\\\").replace('"', '\\"')
+        search = f'profile.{way.attribute} {"sw" if way.is_prefix else "eq"} "{escaped}"'
+        users: list[Item] = []
+        walk = self._api.walk(spec.SEARCH, {"search": search}, transcript)
+        async with aclosing(walk.pages()) as pages:
             async for page in pages:
-                fitting = [user for user in page if _fits(user, way, wanted)]
+                fitting = [user for user in page if self._fits(user, way, wanted)]
                 users += fitting
                 if len(fitting) < len(page):
-                    return Answered(tuple(users), is_sound=False)
-        return Answered(tuple(users))
+                    return Hit(key, way, users, Proof.UNPROVED)
+        self._api.require_whole(walk, spec.SEARCH)
+        return Hit(key, way, users)
+
+    def _fits(self, user: Item, way: Way, wanted: str) -> bool:
+        held = self._records.field_of(user, ("profile", way.attribute))
+        have = comparable(way.proved_by, held)
+        return have.startswith(wanted) if way.is_prefix else have == wanted
 
 
-def can_be_read(name: str) -> bool:
+def _can_be_read(name: str) -> bool:
     """Whether ``GET /users/{name}`` means this name.
 
     "When fetching a user by login, URL encode the request parameter … logins with a / character
     can only be fetched by id", and "me" is whoever made our token.
     """
-    return bool(name) and "/" not in name and name.casefold() != _ME
-
-
-def holds(user: OktaUser, keys: Sequence[Key], options: OktaOptions) -> list[Key]:
-    """Those of ``keys`` that Okta holds of the user."""
-    return [key for key in keys if is_under(user, key, options)]
-
-
-def _fits(user: OktaUser, way: Way, wanted: str) -> bool:
-    have = comparable(way.proved_by, user.attribute(way.attribute))
-    return have.startswith(wanted) if way.operator == "sw" else have == wanted
+    return "/" not in name and name.casefold() not in {"", ".", "..", "me"}

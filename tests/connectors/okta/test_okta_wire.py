@@ -159,7 +159,7 @@ async def test_a_page_that_follows_itself_is_asked_for_once_more() -> None:
 
     seen = await read(dialogue)
 
-    assert [row.code for row in seen.unread] == ["too_many_pages"]
+    assert [row.code for row in seen.unread] == ["page_repeated"]
     assert len(dialogue.requests) == 2 + 4
 
 
