@@ -34,6 +34,8 @@ ALWAYS = 60
 KNOWS_EVERYBODY = frozenset({"instant"})
 # Instant builds its account ids from worker keys; nobody in the simulation is real.
 ID_NAMES_WORKER = frozenset({"instant"})
+# A database says that it has too many connections, and never until when.
+TELLS_NO_TIME = frozenset({"postgresql"})
 
 
 class Step(StrEnum):
@@ -343,6 +345,9 @@ async def test_429_hands_on_the_vendors_time(scene: Scene, step: Step) -> None:
     fault = await refused(scene, step, limit)
 
     assert FaultCategory.RATE_LIMITED is fault.category
+    if scene.harness.kind in TELLS_NO_TIME:
+        assert fault.retry_after is None
+        return
     assert fault.retry_after is not None
     assert timedelta(seconds=27) <= fault.retry_after <= timedelta(seconds=31)
 

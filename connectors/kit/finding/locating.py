@@ -8,6 +8,7 @@ from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit.calls import Api
+from connectors.kit.finding.listed import is_named
 from connectors.kit.finding.proving import Prover
 from connectors.kit.finding.searching import Searching
 from connectors.kit.pages import Item
@@ -15,7 +16,7 @@ from connectors.kit.records import Records
 from connectors.kit.spec import Finding
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Location, Match, Proof, Search
-from lockstep.domain.systems.keys import comparable, local_part
+from lockstep.domain.systems.keys import comparable
 
 
 class Locator:
@@ -152,17 +153,10 @@ class Locator:
         return found
 
     def _is(self, record: Item, kind: KeyKind, value: str) -> bool:
-        """Whether the key may name the account; a short name is looked for before the @.
-
-        Compared whole, a short name could find nobody among names that are all addresses, and
-        would still count as a search that found nobody.
-        """
+        """Whether the key may name the account."""
         if kind is KeyKind.ACCOUNT_ID:
             return bool(record[self._finding.everybody.shape.ref] == value)
-        text = self._records.field_of(record, self._finding.compared[kind])
-        wanted, held = comparable(kind, value), comparable(kind, text)
-        is_short = kind is KeyKind.USERNAME and "@" not in wanted
-        return bool(held) and wanted == (local_part(held) if is_short else held)
+        return is_named(kind, value, self._records.field_of(record, self._finding.compared[kind]))
 
 
 def _once(wanted: Iterable[tuple[KeyKind, str]]) -> list[tuple[KeyKind, str]]:

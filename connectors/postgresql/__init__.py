@@ -1,0 +1,1 @@
+"""PostgreSQL: roles that log in, their sessions, memberships and attributes."""

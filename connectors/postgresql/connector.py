@@ -1,0 +1,258 @@
+"""PostgreSQL: the role is shut, its sessions end on every server, what it could do is taken away.
+
+Nothing that the role owns is dropped or given to another: that is for people to decide. Its
+password stays as it is: while the role may not log in it opens nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+
+from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
+from connectors.kit.finding.listed import found_in
+from connectors.kit.finding.searching import Searching
+from connectors.kit.options import read_options
+from connectors.kit.sql import Connect, OpenServer, Row, SqlServer
+from connectors.kit.steps import attempt, carry_out, in_order, unread
+from connectors.postgresql import roles
+from connectors.postgresql import statements as ask
+from connectors.postgresql.driver import Place
+from connectors.postgresql.options import (
+    COMMENT_HOLDS,
+    OPTIONS,
+    PASSWORD,
+    ROLE_IS,
+    SERVER,
+    STANDBYS,
+    kinds_of,
+    place_of,
+)
+from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import (
+    Access,
+    AccessKind,
+    Account,
+    Action,
+    Category,
+    Health,
+    Location,
+    Match,
+    Observation,
+    Problem,
+    Proof,
+    Search,
+)
+from lockstep.domain.systems.faults import FaultCategory, rule_for
+
+KIND = "postgresql"
+
+Opener = Callable[[Place], Connect]
+
+
+class PostgresConnector:
+    """One cluster: a primary, and the standbys that people can connect to.
+
+    Args:
+        given: see `connectors.postgresql.options`.
+        opener: how a session is opened; replaced in tests.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+
+    def __init__(
+        self, given: ConnectorOptions, *, opener: Opener = lambda place: place.connect
+    ) -> None:
+        values = read_options(OPTIONS, given, kind=KIND)
+        self._system = given.system
+        self._role_is = kinds_of(values[ROLE_IS])
+        self._comment_holds = kinds_of(values[COMMENT_HOLDS])
+        # The primary has no name: what stands there is told by the role alone.
+        places = {"": values[SERVER], **{address: address for address in values[STANDBYS]}}
+        self._servers = {
+            at: SqlServer(
+                ask.DIALECT,
+                opener(place_of(values, address, given.timeout)),
+                secrets=[values[PASSWORD]],
+                timeout=given.timeout,
+                pace=given.pace,
+            )
+            for at, address in places.items()
+        }
+        self._primary = self._servers[""]
+
+    @property
+    def kind(self) -> str:
+        return KIND
+
+    async def aclose(self) -> None:
+        """Nothing stays open between calls."""
+
+    async def locate(
+        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
+    ) -> Location:
+        """List every role and compare: a catalogue is read whole, or not at all."""
+        kinds = {KeyKind.ACCOUNT_ID, *self._role_is, *self._comment_holds}
+        ids = [Key(KeyKind.ACCOUNT_ID, each) for each in keys.account_ids(self._system)]
+        wanted = [key for key in (*ids, *keys.keys) if key.kind in kinds]
+        wanted = [key for key in wanted if key.kind is not KeyKind.ACCOUNT_ID or key in ids]
+        if not wanted:
+            return Location((), ())
+        searching = Searching(not_theirs)
+        listed = await searching.one(partial(self._everybody, transcript))
+        if isinstance(listed, ConnectorFault):
+            failed = (Search(key.kind, key.value, Proof.FAILED) for key in wanted)
+            return searching.told(Location((), tuple(failed)))
+        # We are a role ourselves: a catalogue without any was not the catalogue.
+        proof = Proof.LISTED if listed else Proof.UNPROVED
+        searches = tuple(Search(key.kind, key.value, proof) for key in wanted)
+        return Location(found_in(listed, wanted), searches, listed=len(listed))
+
+    async def look(self, account: Account, transcript: Transcript) -> Observation:
+        """The role's own row on the primary."""
+        async with self._primary.opened(transcript) as server:
+            return roles.seen(account.id, await roles.one(server, account.id), unasked=True)
+
+    async def contain(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """``ALTER ROLE … NOLOGIN``; standbys follow by replication."""
+        if not before.signs_in:
+            return ()
+        async with self._primary.opened(transcript) as server:
+            role = await roles.one(server, account.id)
+            if role is None or role["signs_in"] is False:
+                return ()
+            if role["made_the_cluster"] or role["is_us"]:
+                code = "bootstrap_superuser" if role["made_the_cluster"] else "our_own_role"
+                raise self._primary.fault(FaultCategory.PROTECTED_ACCOUNT, ask.SHUT.operation, code)
+            _, exchange = await server.run(ask.SHUT, names={"role": role["name"]})
+        doors = [way for way in before.standing if way.kind is AccessKind.SIGN_IN]
+        return roles.actions(doors, exchange)
+
+    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
+        """The primary, and each standby by a session of its own: all of them let people in."""
+        looks = await asyncio.gather(
+            *(attempt(self._on(at, account.id, transcript)) for at in self._servers)
+        )
+        first, *standbys = looks
+        if isinstance(first, ConnectorFault):
+            raise first
+        standing, missed = [*first.standing], [*first.unread]
+        for look in standbys:
+            if isinstance(look, ConnectorFault):
+                # Whom a standby lets in is not known; it may lag behind, or be cut off.
+                missed += [unread(kind, look) for kind in roles.ON_STANDBYS]
+            else:
+                standing += look.standing
+                missed += look.unread
+        return replace(first, standing=tuple(standing), unread=tuple(dict.fromkeys(missed)))
+
+    async def strip(
+        self, account: Account, before: Observation, transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """End the sessions on every server; then attributes and memberships."""
+        due = {kind: [way for way in before.standing if way.kind is kind] for kind in AccessKind}
+        sessions = [
+            partial(self._end, at, account.id, ways, transcript)
+            for at in self._servers
+            if (ways := [w for w in due[AccessKind.SESSION] if w.ref.partition("@")[2] == at])
+        ]
+        rest = [*due[AccessKind.ROLE], *due[AccessKind.GROUP]]
+        rights = [partial(self._take, account.id, rest, transcript)] if rest else []
+        return await in_order(sessions, rights)
+
+    async def health(self, transcript: Transcript) -> Health:
+        """Reach every server, and see what our role may do on the primary."""
+        looks = await asyncio.gather(
+            *(attempt(self._about(server, transcript)) for server in self._servers.values())
+        )
+        problems: list[Problem] = []
+        for at, about in zip(self._servers, looks, strict=True):
+            if isinstance(about, ConnectorFault):
+                fix = rule_for(about.category).suggestion
+                problems.append(Problem(about.category.value, str(about), fix))
+            else:
+                problems += roles.problems(about, standby=bool(at))
+        reachable = not (isinstance(looks[0], ConnectorFault) and looks[0].category in _SILENT)
+        return Health(reachable, tuple(dict.fromkeys(problems)))
+
+    async def _everybody(self, transcript: Transcript) -> list[Match]:
+        async with self._primary.opened(transcript) as server:
+            rows, _ = await server.run(ask.EVERYBODY)
+        return [self._match(row) for row in rows]
+
+    def _match(self, role: Row) -> Match:
+        held = [(kind, role["name"]) for kind in self._role_is]
+        held += [(kind, role["comment"].strip()) for kind in self._comment_holds]
+        keys = tuple(Key(kind, value) for kind, value in held if value)
+        account = Account(role["id"], role["name"], keys)
+        seen = roles.seen(role["id"], role, unasked=True)
+        return Match(account, KeyKind.ACCOUNT_ID, seen, name=role["comment"])
+
+    async def _on(self, at: str, role_id: str, transcript: Transcript) -> Observation:
+        """What one server says; standbys copy memberships and attributes from the primary."""
+        async with self._servers[at].opened(transcript) as server:
+            seen = roles.seen(role_id, await roles.one(server, role_id), at=at)
+            listed = await attempt(server.run(ask.SESSIONS, {"id": role_id}))
+            held = () if at or not seen.exists else await self._memberships(server, role_id)
+        if isinstance(listed, ConnectorFault):
+            row = unread(AccessKind.SESSION, listed)
+            return replace(seen, standing=(*seen.standing, *held), unread=(*seen.unread, row))
+        where = f"@{at}" if at else ""
+        sessions = [Access(AccessKind.SESSION, f"{row['pid']}{where}") for row in listed[0]]
+        return replace(seen, standing=(*seen.standing, *sessions, *held))
+
+    @staticmethod
+    async def _memberships(server: OpenServer, role_id: str) -> tuple[Access, ...]:
+        rows, _ = await server.run(ask.MEMBERSHIPS, {"id": role_id})
+        return tuple(Access(AccessKind.GROUP, f"{row['id']}/{row['grantor']}") for row in rows)
+
+    async def _end(
+        self, at: str, role_id: str, ways: Sequence[Access], transcript: Transcript
+    ) -> tuple[Action, ...]:
+        async with self._servers[at].opened(transcript) as server:
+            _, exchange = await server.run(ask.END, {"id": role_id})
+        return roles.actions(ways, exchange)
+
+    async def _take(
+        self, role_id: str, ways: Sequence[Access], transcript: Transcript
+    ) -> tuple[Action, ...]:
+        """Attributes and memberships, one after the other in one session."""
+        async with self._primary.opened(transcript) as server:
+            role = await roles.one(server, role_id)
+            if role is None:
+                return ()
+            about = await roles.about(server)
+            held, _ = await server.run(ask.MEMBERSHIPS, {"id": role_id})
+            due = roles.to_take(role, held, ways, version=about["version"])
+            return await carry_out(*(partial(roles.take, server, *one) for one in due), at_once=1)
+
+    @staticmethod
+    async def _about(server: SqlServer, transcript: Transcript) -> Row:
+        async with server.opened(transcript) as opened:
+            return await roles.about(opened)
+
+
+_SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
+
+MANIFEST = ConnectorManifest(
+    kind=KIND,
+    title="PostgreSQL 14 and later",
+    category=Category.SAAS,
+    build=PostgresConnector,
+    options=OPTIONS,
+    permissions=(
+        "LOGIN: a role of our own",
+        f"{ask.ADMIN}: to shut it, and to take its memberships",
+        f"{ask.SIGNAL}: to end its sessions",
+    ),
+    proves=(
+        "pg_roles.rolcanlogin is false, pg_stat_activity shows no session of the role on the"
+        " primary and on every standby that is named, pg_auth_members no membership"
+    ),
+    calls=9,
+)
