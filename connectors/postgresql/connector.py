@@ -7,16 +7,17 @@ password stays as it is: while the role may not log in it opens nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
+from connectors.abilities import Place as EachPlace
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.kit.finding.listed import found_in
 from connectors.kit.finding.searching import Searching
 from connectors.kit.options import read_options
 from connectors.kit.sql import Connect, OpenServer, Row, SqlServer
-from connectors.kit.steps import attempt, carry_out, in_order, unread
+from connectors.kit.steps import attempt, carry_out, gap, in_order, unread
 from connectors.postgresql import roles
 from connectors.postgresql import statements as ask
 from connectors.postgresql.driver import Place
@@ -31,6 +32,7 @@ from connectors.postgresql.options import (
     place_of,
 )
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.abilities import Ability, EnforcedAt, Enforcement, Gap
 from lockstep.domain.systems.access import (
     Access,
     AccessKind,
@@ -45,9 +47,12 @@ from lockstep.domain.systems.access import (
     Proof,
     Search,
 )
+from lockstep.domain.systems.active import ActiveAccount, ActivePage, ListEnd
 from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.owned import Belongings, Owned, OwnedKind
 
 KIND = "postgresql"
+PRIMARY = "primary"
 
 Opener = Callable[[Place], Connect]
 
@@ -180,6 +185,46 @@ class PostgresConnector:
         reachable = not (isinstance(looks[0], ConnectorFault) and looks[0].category in _SILENT)
         return Health(reachable, tuple(dict.fromkeys(problems)))
 
+    async def list_active(self, transcript: Transcript) -> AsyncIterator[ActivePage]:
+        """Every role that may log in; PostgreSQL keeps no last use."""
+        listed = await attempt(self._everybody(transcript))
+        if isinstance(listed, ConnectorFault):
+            yield ActivePage((), ListEnd(0, (gap("accounts", listed),)))
+            return
+        active = (one for one in listed if one.seen is None or one.seen.signs_in)
+        accounts = tuple(ActiveAccount(one.account, one.name) for one in active)
+        yield ActivePage(accounts, ListEnd(len(listed)))
+
+    async def list_owned(self, account: Account, transcript: Transcript) -> Belongings:
+        """Functions that run with the role's rights, in the database that we connect to."""
+        owned = await attempt(self._owned(account.id, transcript))
+        if isinstance(owned, ConnectorFault):
+            return Belongings(account.id, (), (gap(OwnedKind.FLOW, owned),))
+        things, elsewhere = owned
+        if not elsewhere:
+            return Belongings(account.id, things)
+        code = "in_other_databases"
+        unseen = Gap(OwnedKind.FLOW, FaultCategory.MISCONFIGURED, ask.ELSEWHERE.operation, code)
+        return Belongings(account.id, things, (unseen,))
+
+    async def places(self, transcript: Transcript) -> tuple[EachPlace, ...]:  # noqa: ARG002 - settings name them
+        """The primary, and every standby that the settings name."""
+        return tuple(EachPlace(at or PRIMARY) for at in self._servers)
+
+    async def read_back_at(
+        self, place: EachPlace, account: Account, transcript: Transcript
+    ) -> Observation:
+        """What one server says."""
+        at = "" if place.ref == PRIMARY else place.ref
+        return await self._on(at, account.id, transcript)
+
+    async def _owned(self, role_id: str, transcript: Transcript) -> tuple[tuple[Owned, ...], int]:
+        async with self._primary.opened(transcript) as server:
+            rows, _ = await server.run(ask.FUNCTIONS, {"id": role_id})
+            elsewhere, _ = await server.run(ask.ELSEWHERE, {"id": role_id})
+        things = (Owned(OwnedKind.FLOW, row["id"], row["name"]) for row in rows)
+        return tuple(things), elsewhere[0]["functions"] if elsewhere else 0
+
     async def _everybody(self, transcript: Transcript) -> list[Match]:
         async with self._primary.opened(transcript) as server:
             rows, _ = await server.run(ask.EVERYBODY)
@@ -255,4 +300,14 @@ MANIFEST = ConnectorManifest(
         " primary and on every standby that is named, pg_auth_members no membership"
     ),
     calls=9,
+    abilities={
+        Ability.LIST_ACTIVE: "every role that may log in; no last use: PostgreSQL keeps none",
+        Ability.LIST_OWNED: (
+            "SECURITY DEFINER functions of the one database that is connected to; that there are"
+            " some in others is told as not seen. Tables and other data are not looked at"
+        ),
+        Ability.READ_EACH_PLACE: "the primary and every standby that the settings name",
+    },
+    revives_on_unblock=frozenset({AccessKind.SESSION, AccessKind.ROLE, AccessKind.GROUP}),
+    enforced_at=EnforcedAt(Enforcement.EACH_READ, "primary and standbys"),
 )

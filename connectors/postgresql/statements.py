@@ -91,3 +91,19 @@ ATTRIBUTES: Final = {
     for name in ("superuser", "createrole", "createdb", "replication", "bypassrls")
 }
 """What a role may do beyond what it was granted, each with what takes it away."""
+FUNCTIONS = Statement(
+    "functions.list",
+    "SELECT p.oid::text AS id, n.nspname || '.' || p.proname AS name FROM pg_proc p"
+    " JOIN pg_namespace n ON n.oid = p.pronamespace"
+    " WHERE p.prosecdef AND p.proowner = %(id)s::oid",
+    ("id", "name"),
+)
+"""What runs with the owner's rights, whoever calls it."""
+ELSEWHERE = Statement(
+    "functions.elsewhere",
+    "SELECT count(*) AS functions FROM pg_shdepend d, pg_database b"
+    " WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = %(id)s::oid AND d.deptype = 'o'"
+    " AND d.classid = 'pg_proc'::regclass AND b.oid = d.dbid AND b.datname <> current_database()",
+    ("functions",),
+)
+"""Functions of other databases, whose catalogues cannot be read from here."""

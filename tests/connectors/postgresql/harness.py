@@ -169,7 +169,7 @@ def copy_of(cluster: Cluster, folder: Path) -> Cluster:
     log = folder / "pg.log"
     program = Path(cluster.server.child_spec(log_path=log).argv[0]).with_name("pg_basebackup")
     subprocess.run(
-        [program, "-h", cluster.address, "-U", "postgres", "-D", target, "-R", "-X", "stream"],
+        [program, "-h", cluster.address, "-U", "postgres", "-D", target, "-R", "-c", "fast"],
         check=True,
         timeout=_START_S,
         env={"PATH": os.defpath},
