@@ -17,7 +17,7 @@ PLACES: Final[Mapping[str, str]] = {
     "aws": "connectors.aws.connector",
     "tailscale": "connectors.tailscale.spec",
     "kisi": "connectors.kisi.spec",
-    "postgresql": "connectors.postgresql.connector",
+    "postgresql_roles": "connectors.postgresql_roles.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
 }

@@ -24,6 +24,7 @@ PEERS = {
     "tailscale": "simulated Tailscale of the sandbox",
     "kisi": "simulated Kisi of the sandbox",
     "recipe": "a made-up vendor in memory, by the recipe of the example",
+    "postgresql_roles": "real PostgreSQL: a cluster, and a hot standby that follows it",
     "instant": "simulated vendor of the sandbox; there is no product of this name",
 }
 

@@ -35,7 +35,7 @@ KNOWS_EVERYBODY = frozenset({"instant"})
 # Instant builds its account ids from worker keys; nobody in the simulation is real.
 ID_NAMES_WORKER = frozenset({"instant"})
 # A database says that it has too many connections, and never until when.
-TELLS_NO_TIME = frozenset({"postgresql"})
+TELLS_NO_TIME = frozenset({"postgresql_roles"})
 
 
 class Step(StrEnum):

@@ -33,7 +33,7 @@ WEAK = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
 NUMBERS = frozenset({KeyKind.WORKER_ID, KeyKind.EMPLOYEE_NUMBER})
 ELSEWHERE = "partner-b.example"
 # The catalogue of PostgreSQL does not say when a role was made.
-KEEPS_NO_AGE = frozenset({"postgresql"})
+KEEPS_NO_AGE = frozenset({"postgresql_roles"})
 
 
 @dataclass(slots=True)

@@ -32,7 +32,8 @@ def names(kind: str, line: str) -> bool:
     """Whether ``line`` names the vendor: as a word of its own, also within an identifier."""
     if kind in PLAIN:
         return bool(re.search(_PLAIN.format(kind=kind, title=kind.title()), line))
-    return kind in line.lower() and f" {kind} " in f" {' '.join(_LETTERS.findall(line)).lower()} "
+    words = kind.replace("_", " ")
+    return kind in line.lower() and f" {words} " in f" {' '.join(_LETTERS.findall(line)).lower()} "
 
 
 def in_text(path: str, text: str) -> Iterator[tuple[str, int]]:

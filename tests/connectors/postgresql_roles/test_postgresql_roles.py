@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
-from connectors.postgresql.connector import PostgresConnector
+from connectors.postgresql_roles.connector import PostgresConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import AccessKind, Account, Observation
 from lockstep.domain.systems.active import gathered
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.supervisor import Supervisor
-from tests.connectors.postgresql.harness import Cluster, PostgresHarness, copy_of, harness
+from tests.connectors.postgresql_roles.harness import Cluster, PostgresHarness, copy_of, harness
 from tests.connectors.revoking import revoke
 from tests.support.homes import server_home
 from tests.support.ports import free_port
 
+ROOT = Path(__file__).parents[3]
 _PATIENCE_S = 30.0
 _SHORT = timedelta(seconds=0.5)
 
@@ -222,20 +225,21 @@ async def test_what_a_lesser_role_of_ours_lacks_is_named(
     assert "ADMIN OPTION" in str(caught.value)
 
 
-async def test_a_role_with_just_enough_rights_is_enough(
+async def test_the_role_of_the_page_is_enough(
     peer: PostgresHarness, transcript: Transcript, admin: psycopg.Connection
 ) -> None:
-    """No superuser is needed: CREATEROLE, ADMIN OPTION on whom it made, and pg_signal_backend."""
-    admin.execute(
-        "CREATE ROLE enough LOGIN CREATEROLE CREATEDB PASSWORD 'enough-password';"
-        "GRANT pg_signal_backend TO enough; GRANT clerks TO enough WITH ADMIN OPTION"
-    )
-    role, theirs = "plain@northwind.example.com", sql.Identifier("plain@northwind.example.com")
-    with peer.cluster.login("enough", "enough-password") as ours:
-        ours.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'w-plain' CREATEDB").format(theirs))
-        ours.execute(sql.SQL("GRANT clerks TO {}").format(theirs))
-    session = peer.cluster.login(role, "w-plain")
-    connector = peer.connect(user="enough", secret="enough-password")
+    """The statements of docs/connect: no superuser is needed for whom the role was granted."""
+    page = (ROOT / "docs" / "connect" / "postgresql_roles.md").read_text("utf-8")
+    make, grant = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    ours, password = "lockstep_revoker_of_the_page", "a long random one"
+    role = "a.person@example.com"
+    for statement in make.replace("lockstep_revoker", ours).strip().split("\n"):
+        admin.execute(statement.strip())
+    theirs = sql.Identifier(role)
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'w-page' CREATEROLE").format(theirs))
+    admin.execute(grant.replace("lockstep_revoker", ours).strip())
+    session = peer.cluster.login(role, "w-page")
+    connector = peer.connect(user=ours, secret=password)
     health = await connector.health(transcript)
 
     assert health.is_ready, health.problems

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from connectors.kit.sql import OpenServer, Row, Statement
-from connectors.postgresql import statements as ask
+from connectors.postgresql_roles import statements as ask
 from lockstep.domain.systems.access import (
     Access,
     AccessKind,

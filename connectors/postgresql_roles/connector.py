@@ -18,10 +18,10 @@ from connectors.kit.finding.searching import Searching
 from connectors.kit.options import read_options
 from connectors.kit.sql import Connect, OpenServer, Row, SqlServer
 from connectors.kit.steps import attempt, carry_out, gap, in_order, unread
-from connectors.postgresql import roles
-from connectors.postgresql import statements as ask
-from connectors.postgresql.driver import Place
-from connectors.postgresql.options import (
+from connectors.postgresql_roles import roles
+from connectors.postgresql_roles import statements as ask
+from connectors.postgresql_roles.driver import Place
+from connectors.postgresql_roles.options import (
     COMMENT_HOLDS,
     OPTIONS,
     PASSWORD,
@@ -51,7 +51,7 @@ from lockstep.domain.systems.active import ActiveAccount, ActivePage, ListEnd
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.domain.systems.owned import Belongings, Owned, OwnedKind
 
-KIND = "postgresql"
+KIND = "postgresql_roles"
 PRIMARY = "primary"
 
 Opener = Callable[[Place], Connect]
@@ -61,7 +61,7 @@ class PostgresConnector:
     """One cluster: a primary, and the standbys that people can connect to.
 
     Args:
-        given: see `connectors.postgresql.options`.
+        given: see `connectors.postgresql_roles.options`.
         opener: how a session is opened; replaced in tests.
 
     Raises:
@@ -286,7 +286,7 @@ _SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
 
 MANIFEST = ConnectorManifest(
     kind=KIND,
-    title="PostgreSQL 14 and later",
+    title="Roles of PostgreSQL 14 and later",
     category=Category.SAAS,
     build=PostgresConnector,
     options=OPTIONS,

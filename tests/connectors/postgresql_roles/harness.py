@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from connectors.base import ConnectorOptions
-from connectors.postgresql.connector import KIND, PostgresConnector
+from connectors.postgresql_roles.connector import KIND, PostgresConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.embedded import placement
 from lockstep.embedded.postgres import EmbeddedPostgres

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connectors.kit import options
 from connectors.kit.options import Values
-from connectors.postgresql.driver import Place
+from connectors.postgresql_roles.driver import Place
 from lockstep.domain.cases.leavers import KeyKind
 
 _PORT = 5432

@@ -15,7 +15,7 @@ ADMIN = "CREATEROLE, and ADMIN OPTION on the role (a superuser's role: superuser
 SIGNAL = "membership in pg_signal_backend (a superuser's session: superuser)"
 
 DIALECT: Final = SqlDialect(
-    "postgresql",
+    "postgresql_roles",
     {
         "08": FaultCategory.UNREACHABLE,
         "25": FaultCategory.VENDOR_ERROR,  # read-only: it is a standby for now
