@@ -36,6 +36,8 @@ KNOWS_EVERYBODY = frozenset({"instant"})
 ID_NAMES_WORKER = frozenset({"instant"})
 # A database says that it has too many connections, and never until when.
 TELLS_NO_TIME = frozenset({"postgresql_roles"})
+# And nothing of when a role was made.
+KEEPS_NO_AGE = frozenset({"postgresql_roles"})
 
 
 class Step(StrEnum):

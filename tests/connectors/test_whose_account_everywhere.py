@@ -26,14 +26,12 @@ from lockstep.storage.systems.revocations import Progress, Revocation
 from lockstep.storage.systems.snapshots import Snapshot
 from tests.connectors.conftest import Scene
 from tests.connectors.harness import Harness
-from tests.connectors.test_conformance import KNOWS_EVERYBODY
+from tests.connectors.test_conformance import KEEPS_NO_AGE, KNOWS_EVERYBODY
 
 DAY = timedelta(days=1)
 WEAK = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
 NUMBERS = frozenset({KeyKind.WORKER_ID, KeyKind.EMPLOYEE_NUMBER})
 ELSEWHERE = "partner-b.example"
-# The catalogue of PostgreSQL does not say when a role was made.
-KEEPS_NO_AGE = frozenset({"postgresql_roles"})
 
 
 @dataclass(slots=True)
