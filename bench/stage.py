@@ -33,6 +33,7 @@ from lockstep.storage.engine.database import create_engine
 from lockstep.storage.engine.migrate import migrate
 from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.stores import Stores
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "hr"
@@ -111,7 +112,7 @@ async def staged(
                 systems=systems,
                 settings=settings,
                 engine=engine,
-                inbox=Inbox(engine, ring),
+                inbox=Stores(engine, ring, tenant="bench").inbox,
                 bare_client=await Client.connect(places.temporal),
                 our_client=await connect(settings.temporal_address(), ring),
                 instant_url=f"http://127.0.0.1:{places.instant}",

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import FixedSizeSlotSupplier, Worker, WorkerTuner
 
@@ -26,37 +25,28 @@ from activities.record import Hear, RecordActivities
 from connectors.base import Connector
 from connectors.kit.pacing.pace import OPEN, Line
 from connectors.registry import MANIFESTS, MANUAL
-from lockstep.chores import (
-    build_chores,
-    build_clock_watch,
-    build_health_watch,
-    build_stalled_watch,
-    build_sweep,
-    build_waker,
-)
+from lockstep.chores import build_chores, build_health_watch, build_waker
+from lockstep.composition import Root, open_stores
 from lockstep.contracts import names
 from lockstep.contracts.policies import STICKY_TIMEOUT
 from lockstep.control.intake.brake import Brake
 from lockstep.control.intake.dispatch import Dispatcher
+from lockstep.control.runtime.clock_watch import ClockWatch
 from lockstep.control.runtime.load import LoopLag
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.slots import WaitingSlots
+from lockstep.control.runtime.stalled import StalledWatch
 from lockstep.control.runtime.start import CaseStarter
+from lockstep.control.runtime.sweep import Sweep
 from lockstep.domain.intake.numbering import Numbering
 from lockstep.settings import Settings
-from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import PinnedPolicy, pin
 from lockstep.storage.engine.database import check_fitness, create_engine
 from lockstep.storage.engine.migrate import newest_revision
-from lockstep.storage.intake.brakes import Brakes
-from lockstep.storage.intake.feeds import Feeds
-from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.keys.check import check_keyring
 from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.ledger.append import Ledger
-from lockstep.storage.systems.paces import PaceLeases
-from lockstep.storage.systems.revocations import Revocations
+from lockstep.storage.stores import Stores
 from workflows.case import CaseWorkflow
 
 log = structlog.get_logger("lockstep.worker")
@@ -80,23 +70,19 @@ AGAIN_S = 2.0
 class Parts:
     """What a worker is made of; tests replace single parts before the worker is built."""
 
-    engine: AsyncEngine
-    ring: Keyring
-    inbox: Inbox
-    cases: Cases
-    revocations: Revocations
+    stores: Stores
     connectors: Mapping[str, Connector]
     numbering: Numbering = field(default_factory=Numbering)
     lines: Mapping[str, Line] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
 
 
-def build_lines(settings: Settings, engine: AsyncEngine) -> dict[str, Line]:
+def build_lines(settings: Settings, stores: Stores) -> dict[str, Line]:
     """Whose turn it is at each system, over all processes; one line for each credential."""
     asker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     budgets = settings.budgets()
     lines = {
-        budget: Line(settings.limit(budget), PaceLeases(engine, budget, asker))
+        budget: Line(settings.limit(budget), stores.leases(budget, asker))
         for budget in budgets.values()
     }
     return {name: lines[budget] for name, budget in budgets.items()}
@@ -116,13 +102,10 @@ def build_connectors(settings: Settings, lines: Mapping[str, Line]) -> dict[str,
 def build_parts(settings: Settings, database_url: str, ring: Keyring) -> Parts:
     """Build everything that needs no running server yet."""
     engine = create_engine(database_url, pool_size=settings.database.pool_size)
-    lines = build_lines(settings, engine)
+    stores = open_stores(settings, engine, ring)
+    lines = build_lines(settings, stores)
     return Parts(
-        engine=engine,
-        ring=ring,
-        inbox=Inbox(engine, ring),
-        cases=Cases(engine, ring),
-        revocations=Revocations(engine, ring, Ledger(engine)),
+        stores=stores,
         connectors=build_connectors(settings, lines),
         numbering=settings.numbering(),
         lines=lines,
@@ -146,13 +129,14 @@ def build_workers(
     What is learnt of a system while working on it goes into ``conditions``. ``hear`` is asked when
     a case begins and something about its leaver waits in the inbox.
     """
-    record = RecordActivities(parts.cases, parts.revocations, hear)
+    cases, revocations = parts.stores.cases, parts.stores.revocations
+    record = RecordActivities(cases, revocations, hear)
     access = {
         system: AccessActivities(
             system,
             connector,
-            parts.revocations,
-            parts.cases,
+            revocations,
+            cases,
             condition=conditions.get(system),
             pace=parts.lines.get(system, OPEN),
             calls=parts.calls.get(system) or _calls(connector.kind),
@@ -247,8 +231,8 @@ async def _for_ever(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def adopt(settings: Settings, parts: Parts) -> PinnedPolicy:
     """Put on record what the score is judged by: the policy, and HR's sources that are expected."""
     pinned = pin(settings.to_policy())
-    await parts.cases.adopt(pinned, settings.tenant)
-    if await Feeds(parts.engine, settings.tenant).expect(settings.sources):
+    await parts.stores.cases.adopt(pinned, settings.tenant)
+    if await parts.stores.feeds.expect(settings.sources):
         log.info("sources_expected", count=len(settings.sources))
     return pinned
 
@@ -275,24 +259,25 @@ async def run_worker(
     Raises:
         StorageError: if the database is not migrated, or the role may change the ledger.
     """
-    async with parts.engine.connect() as connection:
+    stores = parts.stores
+    async with stores.engine.connect() as connection:
         await check_fitness(connection, expected_revision=newest_revision())
-    await check_keyring(parts.engine, parts.ring)
+    await check_keyring(stores.engine, stores.ring)
+    root = Root(settings, stores)
     pinned = await adopt(settings, parts)
     lag = LoopLag()
-    starter = CaseStarter(client, parts.cases, at_home=frozenset(parts.connectors))
+    starter = CaseStarter(client, stores.cases, at_home=frozenset(parts.connectors))
     dispatcher = Dispatcher(
-        engine=parts.engine,
-        inbox=parts.inbox,
-        cases=parts.cases,
+        inbox=stores.inbox,
+        cases=stores.cases,
         starter=starter,
         policy=pinned,
         sources=sorted(settings.sources),
         remits=settings.remits(),
-        places=settings.places(parts.engine),
+        places=root.places,
         brake=Brake(
-            Brakes(parts.engine, parts.ring, settings.tenant),
-            parts.ring,
+            stores.brakes,
+            stores.ring,
             settings.brake.to_rule(),
             settings.counted_apart(),
         ),
@@ -308,16 +293,14 @@ async def run_worker(
         at_home=lambda system: settings.systems[system].first_tries or AT_VENDORS,
         is_behind=lambda: lag.is_behind,
     )
-    chores = build_chores(settings, parts.engine, parts.ring)
-    chores.append(build_stalled_watch(parts.engine, client))
-    chores.append(build_sweep(parts.engine, client, starter))
-    chores.append(build_clock_watch(parts.engine, client, starter))
+    chores = build_chores(root)
+    chores.append(StalledWatch(client, stores.stalled).run)
+    chores.append(Sweep(client, stores.sweeps, starter).run)
+    chores.append(ClockWatch(client, stores.clocks, stores.sweeps, starter).run)
     if settings.temporal.mode == "embedded":
         chores.append(NamespaceGuard(client).run)
-    chores.append(build_waker(settings, parts.engine, client))
-    chores.append(
-        build_health_watch(settings, parts.engine, parts.ring, parts.connectors, conditions)
-    )
+    chores.append(build_waker(root, client))
+    chores.append(build_health_watch(root, parts.connectors, conditions))
     try:
         async with running(workers, dispatcher.run, *chores):
             log.info("worker_ready", count=len(workers))
@@ -328,4 +311,4 @@ async def run_worker(
             await connector.aclose()
         for line in parts.lines.values():
             await line.aclose()
-        await parts.engine.dispose()
+        await stores.engine.dispose()

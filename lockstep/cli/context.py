@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -17,14 +16,11 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.cli.console import PlainConsole
 from lockstep.cli.signals import answer_signals
-from lockstep.control.cases.desk import Desk
+from lockstep.composition import Root, open_stores
 from lockstep.control.intake.events import EventError
-from lockstep.control.intake.places import Places
-from lockstep.control.intake.whose_case import WhoseCase
 from lockstep.control.refusals import RefusedError
 from lockstep.control.runtime.temporal import connect
 from lockstep.domain.rights import EVERYTHING, Scope
@@ -34,12 +30,7 @@ from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
 from lockstep.settings import Settings, SettingsError, load_settings
 from lockstep.storage.board.known import UnknownNameError
-from lockstep.storage.board.views import CaseViews
-from lockstep.storage.cases.cases import Cases
 from lockstep.storage.engine.database import StorageError, create_engine
-from lockstep.storage.intake.inbox import Inbox
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.ledger.append import Ledger
 
 WIDE = 120
 """Columns where no terminal says otherwise: a file or a pipe has no edge."""
@@ -65,21 +56,6 @@ SealedOption = Annotated[
 def scope_of(*, sealed: bool) -> Scope:
     """What is listed: whoever has the keyring may see all, but not by accident."""
     return EVERYTHING if sealed else Scope(None)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Open connections of one command."""
-
-    settings: Settings
-    ring: Keyring
-    engine: AsyncEngine
-    views: CaseViews
-    inbox: Inbox
-    whose: WhoseCase
-    ledger: Ledger
-    desk: Desk
-    places: Places
 
 
 def die(message: str, *, code: int = FAILED) -> NoReturn:
@@ -114,26 +90,15 @@ def database_url(settings: Settings, *, owner: bool = False) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator[Context]:
+async def opened(settings: Settings, *, temporal: bool = False) -> AsyncIterator[Root]:
     """Connect for one command; Temporal connects when it is first needed."""
     ring = settings.open_keyring()
     engine = create_engine(database_url(settings), pool_size=2, application="lockstep-cli")
-    client = await connect(settings.temporal_address(), ring, lazy=True) if temporal else None
-    views = CaseViews(engine, ring)
-    inbox = Inbox(engine, ring)
-    places = settings.places(engine)
-    desk = Desk(
-        tenant=settings.tenant,
-        views=views,
-        inbox=inbox,
-        rule=settings.to_policy().cutoff,
-        client=client,
-        systems=frozenset(settings.systems),
-        places=places,
-    )
+    root = Root(settings, open_stores(settings, engine, ring))
+    if temporal:
+        root.desk.attach(await connect(settings.temporal_address(), ring, lazy=True))
     try:
-        whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
-        yield Context(settings, ring, engine, views, inbox, whose, Ledger(engine), desk, places)
+        yield root
     finally:
         await engine.dispose()
 

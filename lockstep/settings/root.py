@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from connectors.anchors.base import AnchorOptions
 from connectors.anchors.registry import ANCHORS
@@ -16,7 +15,6 @@ from connectors.base import ConnectorManifest, ConnectorOptions
 from connectors.kit.pacing.pace import Line, Pacer
 from connectors.openid.client import Client, ClientKey
 from connectors.registry import MANIFESTS, MANUAL
-from lockstep.control.intake.places import Places
 from lockstep.control.intake.webhook_secret import webhook_key
 from lockstep.control.people.tokens import TokenError, Tokens
 from lockstep.control.runtime.temporal import TemporalAddress
@@ -60,7 +58,6 @@ from lockstep.settings.tables import (
     TemporalTable,
     WebTable,
 )
-from lockstep.storage.intake.seen_places import SeenPlaces
 from lockstep.storage.keys.keyring import Keyring, KeyringError
 
 _MAX_SECRET = 64 * 1024
@@ -353,10 +350,6 @@ class Settings(BaseSettings):
     def place_list(self) -> PlaceList:
         """The partners and sites that there are."""
         return PlaceList(tuple(self.policy.partners), tuple(self.policy.sites))
-
-    def places(self, engine: AsyncEngine) -> Places:
-        """Knows which partners and sites there are."""
-        return Places(self.place_list(), SeenPlaces(engine), self.partners, self.bound_sites)
 
     def to_policy(self) -> Policy:
         """The policy that new cases are pinned to."""

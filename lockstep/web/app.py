@@ -15,48 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import lockstep
 from connectors.openid.provider import OpenIdProvider
-from lockstep.chores import build_exporter, build_score_service, packs_folder
+from lockstep.composition import Root, open_stores
 from lockstep.control.board.now import Board
-from lockstep.control.cases.casework import CaseDesk
-from lockstep.control.cases.desk import Desk
 from lockstep.control.hr.leaver_lines import LeaverLines
 from lockstep.control.hr.own_reports import OwnReports
 from lockstep.control.hr.own_sheets import OwnSheets
-from lockstep.control.hr.reporters import Reporters
-from lockstep.control.intake.brake import BrakeDesk
-from lockstep.control.intake.whose_case import WhoseCase
-from lockstep.control.people.api_tokens import ApiTokenDesk
-from lockstep.control.people.bars import Bars
 from lockstep.control.people.oidc import CALLBACK, OidcSignIn
-from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.sessions import Sessions
 from lockstep.control.people.tokens import Tokens
 from lockstep.control.runtime.temporal import connect
-from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.sight import ScoreSight
-from lockstep.control.systems.overview import SystemsDesk, connected
-from lockstep.control.systems.pauses import PauseDesk
 from lockstep.settings import Settings
 from lockstep.settings.shown import shown
-from lockstep.storage.board.known import KnownNames
-from lockstep.storage.board.live import LedgerTail
-from lockstep.storage.board.saved_views import SavedViews
-from lockstep.storage.board.views import CaseViews
-from lockstep.storage.cases.cases import Cases
-from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.intake.brakes import Brakes
-from lockstep.storage.intake.feeds import Feeds
-from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.outgoing.deliveries import Deliveries
-from lockstep.storage.packs.orders import Exports
-from lockstep.storage.packs.views import ExportViews
-from lockstep.storage.people.acts import ActsLog
-from lockstep.storage.runtime.stalled import StalledCases
-from lockstep.storage.score.scores import Scores
-from lockstep.storage.systems.health import SystemHealth
-from lockstep.storage.systems.pauses import Pauses
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.acts import acts_routers
 from lockstep.web.api.answers import AliveDocument, ReadyDocument, UnreadyDocument, told
@@ -87,37 +59,38 @@ _READ_ONLY = (
 def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     """The application; raises `SettingsError` for a source without a usable secret."""
     engine = create_engine(database_url, application="lockstep-web")
-    verifiers = {name: Verifier(settings.source_secrets(name)) for name in settings.sources}
-    inbox = Inbox(engine, ring)
+    root = Root(settings, open_stores(settings, engine, ring))
+    stores = root.stores
     hooks = Hooks(
         tenant=settings.tenant,
-        inbox=inbox,
-        whose=WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits()),
-        feeds=Feeds(engine, settings.tenant),
-        verifiers=verifiers,
-        rule=settings.to_policy().cutoff,
+        inbox=stores.inbox,
+        whose=root.whose,
+        feeds=stores.feeds,
+        verifiers={name: Verifier(settings.source_secrets(name)) for name in settings.sources},
+        rule=root.policy.cutoff,
         max_body_bytes=settings.web.max_body_bytes,
         systems=frozenset(settings.systems),
-        places=settings.places(engine),
+        places=root.places,
     )
+    remits = {name: table.to_remit() for name, table in settings.tokens.items()}
     gate = Gate(
-        Tokens(
-            settings.token_book(),
-            token_owners(settings, ring),
-            {name: table.to_remit() for name, table in settings.tokens.items()},
-        ),
-        made=ApiTokenDesk(engine, ring, tenant=settings.tenant),
-        acts=ActsLog(engine, settings.tenant),
+        Tokens(settings.token_book(), root.token_owners, remits),
+        made=root.tokens,
+        acts=stores.log,
     )
     packs = Packs(
-        build_exporter(settings, engine, ring),
-        Exports(engine),
-        packs_folder(settings),
-        ExportViews(engine),
-        CaseViews(engine, ring),
+        root.exporter, stores.exports, root.packs_folder, stores.export_views, stores.views
     )
-    api = _score_api(settings, engine, ring, gate)
-    console = _console(settings, engine, ring, api.service, packs)
+    api = ScoreApi(
+        gate=gate,
+        service=root.score,
+        sight=ScoreSight(root.score, stores.known, stores.sight),
+        scores=stores.scores,
+        deliveries=stores.deliveries,
+        stalled=stores.stalled,
+        by_partner=settings.scorecard.metrics_by_partner,
+    )
+    console = _console(root, packs)
     more = [
         evidence_router(gate, packs),
         cases_router(gate, console.board, console.cases),
@@ -127,139 +100,54 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     return assemble(engine, hooks, api, more=more, console=console)
 
 
-def _score_api(settings: Settings, engine: AsyncEngine, ring: Keyring, gate: Gate) -> ScoreApi:
-    scores = Scores(engine)
-    service = build_score_service(settings, scores, ring)
-    return ScoreApi(
-        gate=gate,
-        service=service,
-        sight=ScoreSight(service, engine, _known(settings, engine)),
-        scores=scores,
-        deliveries=Deliveries(engine),
-        stalled=StalledCases(engine),
-        by_partner=settings.scorecard.metrics_by_partner,
-    )
-
-
-def token_owners(settings: Settings, ring: Keyring) -> dict[str, frozenset[bytes]]:
-    """Blind indexes of the keys of whoever holds a token of the settings, by its name."""
-    return {
-        name: key_indexes(ring, settings.tenant, keys)
-        for name, keys in settings.token_owners().items()
-    }
-
-
-def _known(settings: Settings, engine: AsyncEngine) -> KnownNames:
-    systems = [system.system for system in settings.to_policy().systems]
-    return KnownNames(engine, partners=settings.partners, systems=systems)
-
-
-def _console(
-    settings: Settings, engine: AsyncEngine, ring: Keyring, score: ScoreService, packs: Packs
-) -> Console:
-    views = CaseViews(engine, ring)
-    sessions = Sessions(
-        engine,
-        ring,
-        tenant=settings.tenant,
-        idle=settings.console.idle,
-        lifetime=settings.console.lifetime,
-    )
-    policy = settings.to_policy()
-    one_person = OnePerson(engine, ring, token_owners(settings, ring))
-    pauses = Pauses(engine, ring, settings.tenant)
-    desk = Desk(
-        tenant=settings.tenant,
-        views=views,
-        inbox=Inbox(engine, ring),
-        rule=policy.cutoff,
-        systems=frozenset(settings.systems),
-        places=settings.places(engine),
-    )
-    cases = CaseDesk(
-        engine,
-        ring,
-        desk,
-        tenant=settings.tenant,
-        pairs=settings.console.pairs(),
-        one_person=one_person,
-    )
+def _console(root: Root, packs: Packs) -> Console:
+    settings, stores = root.settings, root.stores
     return Console(
-        tenant=settings.tenant,
-        engine=engine,
-        ring=ring,
-        gate=ConsoleGate(sessions, settings.origin),
+        stores=stores,
+        gate=ConsoleGate(root.sessions, settings.origin),
         pages=Pages(),
-        desk=desk,
-        views=views,
-        policy=policy,
-        score=score,
+        desk=root.desk,
+        policy=root.policy,
+        score=root.score,
         packs=packs,
         log=settings.ledger_origin,
         anchors={name: table.kind for name, table in settings.ledger.anchors.items()},
         shown=shown(settings),
         temporal=settings.temporal_address(),
-        board=Board(
-            engine,
-            ring,
-            tenant=settings.tenant,
-            known=_known(settings, engine),
-        ),
-        cases=cases,
-        saved=SavedViews(engine, ring),
-        live=Live(lambda: LedgerTail(engine)),
-        systems=SystemsDesk(engine, policy, SystemHealth(engine), pauses),
-        pauses=PauseDesk(
-            pauses,
-            sessions.log,
-            connected(policy),
-            pairs=settings.console.pairs(),
-            one_person=one_person,
-        ),
-        brake=BrakeDesk(
-            Brakes(engine, ring, settings.tenant),
-            sessions.log,
-            tenant=settings.tenant,
-            pairs=settings.console.pairs(),
-            one_person=one_person,
-        ),
-        tokens=ApiTokenDesk(engine, ring, tenant=settings.tenant),
-        bars=Bars(engine, ring, tenant=settings.tenant),
+        board=Board(stores),
+        cases=root.cases,
+        live=Live(stores.ledger_tail),
+        systems=root.systems,
+        pauses=root.pauses,
+        brake=root.brake,
+        tokens=root.tokens,
+        bars=root.bars,
         reports=OwnReports(
-            engine,
-            ring,
-            tenant=settings.tenant,
-            rule=policy.cutoff,
-            numbering=settings.numbering(),
+            stores,
+            root.whose,
+            rule=root.policy.cutoff,
             systems=frozenset(settings.systems),
-            places=settings.places(engine),
-            desk=cases,
+            places=root.places,
+            desk=root.cases,
         ),
-        sheets=_sheets(settings, engine, ring, desk),
-        oidc=_oidc(settings, sessions),
+        sheets=_sheets(root),
+        oidc=_oidc(settings, root.sessions),
         links=settings.one_time_links,
         provider=settings.oidc.name if settings.oidc else "",
     )
 
 
-def _sheets(settings: Settings, engine: AsyncEngine, ring: Keyring, desk: Desk) -> OwnSheets:
-    inbox = Inbox(engine, ring)
-    whose = WhoseCase(Cases(engine, ring), inbox, settings.numbering(), settings.remits())
-    brakes = Brakes(engine, ring, settings.tenant)
-    return OwnSheets(
-        LeaverLines(
-            desk,
-            whose,
-            brakes,
-            settings.brake.to_rule(),
-            settings.places(engine),
-            pairs=settings.console.pairs(),
-        ),
-        Reporters.on(engine, ring, settings.tenant),
-        inbox,
-        ring,
-        tenant=settings.tenant,
+def _sheets(root: Root) -> OwnSheets:
+    stores = root.stores
+    lines = LeaverLines(
+        root.desk,
+        root.whose,
+        stores.brakes,
+        root.settings.brake.to_rule(),
+        root.places,
+        pairs=root.settings.console.pairs(),
     )
+    return OwnSheets(lines, root.reporters, stores.inbox, stores.ring, tenant=stores.tenant)
 
 
 def _oidc(settings: Settings, sessions: Sessions) -> OidcSignIn | None:
@@ -290,7 +178,7 @@ def assemble(
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if console is not None:  # Temporal may still be down: it connects when first needed
-            console.desk.attach(await connect(console.temporal, console.ring, lazy=True))
+            console.desk.attach(await connect(console.temporal, console.stores.ring, lazy=True))
         yield
         if console is not None and console.oidc is not None:
             await console.oidc.aclose()

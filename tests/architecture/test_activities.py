@@ -78,11 +78,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
 
     monkeypatch.setattr(worker_module, "Worker", record)
     parts = Parts(
-        engine=typing.cast("Any", None),
-        ring=typing.cast("Any", None),
-        inbox=typing.cast("Any", None),
-        cases=typing.cast("Any", None),
-        revocations=typing.cast("Any", None),
+        stores=typing.cast("Any", SimpleNamespace(cases=None, revocations=None)),
         connectors={"okta": MemoryConnector()},
     )
     build_workers(typing.cast("Client", None), parts, hear=typing.cast("Any", None))

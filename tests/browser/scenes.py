@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lockstep.storage.cases.cases import Cases
+from lockstep.composition import open_stores
 from lockstep.storage.cases.rows import pin
 from tests.browser.stage import HOSTILE, HOSTILE_PLACE, MANY, PASS, Stage
 from tests.e2e.leavers import new_person, termination
@@ -45,7 +45,8 @@ async def another_policy(stage: Stage) -> tuple[str, str]:
     now = settings.to_policy()
     systems = tuple(replace(one, required=not one.required) for one in now.systems)
     other = pin(replace(now, version=LONG[:40], systems=systems))
-    await Cases(stage.engine, settings.open_keyring()).adopt(other, settings.tenant)
+    stores = open_stores(settings, stage.engine, settings.open_keyring())
+    await stores.cases.adopt(other, settings.tenant)
     return pin(now).digest, other.digest
 
 

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from lockstep.cli.context import embedded_postgres
 from lockstep.cli.runtime.init import SECRET
+from lockstep.composition import open_stores
 from lockstep.control.people.sessions import Identity, Sessions
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.engine.database import create_engine
@@ -143,7 +144,7 @@ async def begin(home: Path, more: str = MORE) -> Stage:
         raise
     settings = installation.settings
     engine = create_engine(embedded_postgres(settings).app_url)
-    sessions = Sessions(engine, settings.open_keyring(), tenant=settings.tenant)
+    sessions = Sessions(open_stores(settings, engine, settings.open_keyring()))
     return Stage(Walk(installation, vendors, Said(0, "", "")), engine, sessions)
 
 

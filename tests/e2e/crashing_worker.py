@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from lockstep.cli.context import finish, settings_or_die
 from lockstep.cli.runtime.servers import say_ready, stop_event
 from lockstep.control.runtime.temporal import connect
 from lockstep.settings import Settings
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.ledger.append import Ledger
+from lockstep.storage.stores import Stores
 from lockstep.storage.systems.revocations import Revocation, Revocations
 from lockstep.worker import Parts, build_parts, run_worker
 
@@ -61,8 +59,8 @@ class Trap:
 class TrappedRevocations(Revocations):
     """Dies around the writing of ATTEMPT or OUTCOME."""
 
-    def __init__(self, parts: Parts, ring: Keyring, trap: Trap) -> None:
-        super().__init__(parts.engine, ring, Ledger(parts.engine))
+    def __init__(self, stores: Stores, trap: Trap) -> None:
+        super().__init__(stores.engine, stores.ring, stores.ledger)
         self._trap = trap
 
     async def attempt(self, item: Revocation, **rest: Any) -> bool:
@@ -108,8 +106,8 @@ async def work(settings: Settings, trap: Trap) -> None:
     client = await connect(settings.temporal_address(), ring)
     parts = build_parts(settings, settings.database_url(), ring)
     trap_connector(parts, trap)
-    trapped = replace(parts, revocations=TrappedRevocations(parts, ring, trap))
-    await run_worker(settings, client, trapped, stop=stop, ready=say_ready)
+    parts.stores.revocations = TrappedRevocations(parts.stores, trap)
+    await run_worker(settings, client, parts, stop=stop, ready=say_ready)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tests.support.ledgers import LedgerBook
 
 @pytest.fixture
 def erasure(work: Casework) -> Erasure:
-    return Erasure(work.engine, work.ring)
+    return work.stores.erasure
 
 
 @pytest.fixture

@@ -18,14 +18,8 @@ from lockstep.control.score.sight import ScoreSight
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.intake.numbering import Numbering
 from lockstep.domain.rights import Permission
-from lockstep.storage.board.known import KnownNames
-from lockstep.storage.cases.cases import Cases
-from lockstep.storage.intake.feeds import Feeds
-from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.outgoing.deliveries import Deliveries
-from lockstep.storage.runtime.stalled import StalledCases
-from lockstep.storage.score.scores import Scores
+from lockstep.storage.stores import Stores
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.auth import Gate
 from lockstep.web.app import assemble
@@ -70,20 +64,19 @@ async def asking(
     """The assembled application with one token for each right."""
     tokens = Tokens({right.value: (SECRETS[right], [right]) for right in Permission})
     gate = Gate(tokens, per_minute=per_minute)
-    scores = Scores(engine)
-    service = ScoreService(scores, Rules(tenant=TENANT))
+    stores = Stores(engine, ring, tenant=TENANT, partners=["fabrikam"])
+    service = ScoreService(stores.scores, Rules(tenant=TENANT))
     api = ScoreApi(
         gate,
         service,
-        scores,
-        Deliveries(engine),
-        StalledCases(engine),
-        ScoreSight(service, engine, KnownNames(engine, partners=["fabrikam"])),
+        stores.scores,
+        stores.deliveries,
+        stores.stalled,
+        ScoreSight(service, stores.known, stores.sight),
         by_partner,
     )
-    inbox = Inbox(engine, ring)
-    whose = WhoseCase(Cases(engine, ring), inbox, Numbering())
-    hooks = Hooks(TENANT, inbox, whose, Feeds(engine, TENANT), {}, CutoffRule(), 262_144)
+    whose = WhoseCase(stores.cases, stores.inbox, Numbering())
+    hooks = Hooks(TENANT, stores.inbox, whose, stores.feeds, {}, CutoffRule(), 262_144)
     app = assemble(engine, hooks, api)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://lockstep") as client:

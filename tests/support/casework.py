@@ -21,14 +21,11 @@ from lockstep.domain.cases.terminations import (
 )
 from lockstep.domain.policy import Policy, SystemPolicy, Tier
 from lockstep.domain.systems.access import Category
-from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.closing import Closing
 from lockstep.storage.cases.rows import Opening, PinnedPolicy, pin
-from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.ledger.append import Ledger
 from lockstep.storage.records import CaseRow
-from lockstep.storage.systems.revocations import Revocations
+from lockstep.storage.stores import Stores
 
 TENANT = "acme"
 SOURCE = "hr"
@@ -97,10 +94,11 @@ class Casework:
     def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
         self.engine = engine
         self.ring = ring
-        self.inbox = Inbox(engine, ring)
-        self.cases = Cases(engine, ring)
-        self.ledger = Ledger(engine)
-        self.revocations = Revocations(engine, ring, self.ledger)
+        self.stores = Stores(engine, ring, tenant=TENANT)
+        self.inbox = self.stores.inbox
+        self.cases = self.stores.cases
+        self.ledger = self.stores.ledger
+        self.revocations = self.stores.revocations
         self.policy = two_systems()
 
     async def adopt(self, policy: PinnedPolicy | None = None) -> None:

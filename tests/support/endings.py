@@ -15,7 +15,7 @@ from lockstep.domain.policy import DEFAULT_WATCH
 from lockstep.storage.cases.spells import Spell
 from lockstep.storage.intake.inbox import Disposition
 from lockstep.storage.packs.orders import Exports
-from lockstep.storage.privacy.erasure import Cause, Erased, Erasure, Ground
+from lockstep.storage.privacy.erasure import Cause, Erased, Ground
 from lockstep.storage.records import CaseRow
 from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, WORKER, Casework, termination
 
@@ -100,14 +100,14 @@ async def set_back(work: Casework, case_id: str, ago: timedelta) -> None:
 
 async def spells(work: Casework, case: CaseRow) -> list[Spell]:
     """The spell of one case, as erasure sees it."""
-    found = await Erasure(work.engine, work.ring).spells_of(subject_id=case.subject_id)
+    found = await work.stores.erasure.spells_of(subject_id=case.subject_id)
     return [spell for spell in found if spell.case_id == case.case_id]
 
 
 async def erase(work: Casework, *which: CaseRow) -> Erased:
     """Erase the leavers of these cases on request."""
     wanted = [spell for case in which for spell in await spells(work, case)]
-    return await Erasure(work.engine, work.ring).erase(wanted, ASKED)
+    return await work.stores.erasure.erase(wanted, ASKED)
 
 
 def reasons(done: Erased) -> list[str]:

@@ -63,9 +63,7 @@ class Packing:
         self.work = Casework(engine, ring)
         self.book = book
         self.folder = folder
-        self.exporter = Exporter(
-            engine, ring, tenant=TENANT, origin=ORIGIN, open_signer=lambda: book.signer
-        )
+        self.exporter = Exporter(self.work.stores, origin=ORIGIN, open_signer=lambda: book.signer)
         self._count = 0
 
     async def revoked(self, worker: str, **changes: object) -> CaseRow:

@@ -21,6 +21,7 @@ from lockstep.domain.intake.numbering import Numbering
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox
+from lockstep.storage.ledger.append import Ledger
 from lockstep.web.app import assemble
 from lockstep.web.hooks.routes import Hooks
 from lockstep.web.hooks.signatures import Verifier
@@ -122,7 +123,7 @@ async def hook(engine, ring, database) -> AsyncIterator[Hook]:
     hooks = Hooks(
         tenant=TENANT,
         inbox=inbox,
-        whose=WhoseCase(Cases(engine, ring), inbox, Numbering(("hr", "hr-b"))),
+        whose=WhoseCase(Cases(engine, ring, Ledger(engine)), inbox, Numbering(("hr", "hr-b"))),
         feeds=Feeds(engine, TENANT),
         verifiers={"hr": Verifier([SECRET, NEXT_SECRET]), "hr-b": Verifier([SECRET])},
         rule=CutoffRule(),

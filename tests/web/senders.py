@@ -85,7 +85,6 @@ class House:
         )
         self.app = assemble(work.engine, hooks)
         self.dispatcher = Dispatcher(
-            engine=work.engine,
             inbox=work.inbox,
             cases=work.cases,
             starter=Starter(),  # type: ignore[arg-type] # the methods that are called

@@ -14,7 +14,6 @@ import pytest
 
 from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.domain.rights import Role
-from tests.support.casework import TENANT
 from tests.support.ledgers import plain
 from tests.web.console.conftest import Site, site  # noqa: F401 - the fixture
 from tests.web.console.ward import (
@@ -174,7 +173,7 @@ async def test_a_token_of_one_partner_knows_of_no_other(ward, ring):
     case = await ward.stuck(partner="northwind")
     admin = (await ward.site.sign_in(Role.ADMIN, Role.OPERATOR)).principal
     wish = Wish("contoso's", frozenset({Role.OPERATOR}), frozenset({"contoso"}))
-    token, _ = await ApiTokenDesk(ward.site.engine, ring, tenant=TENANT).make(wish, by=admin)
+    token, _ = await ApiTokenDesk(ward.site.stores).make(wish, by=admin)
     stranger = Caller(await ward.site.visitor(), token)
     until = in_days(1)
     for name, what, more in (

@@ -11,7 +11,7 @@ from lockstep.control.people.api_tokens import ApiTokenDesk, TokenRefusedError, 
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Role
-from tests.support.casework import EMAIL, NAME, TENANT, WORKER
+from tests.support.casework import EMAIL, NAME, WORKER
 from tests.web.console.conftest import Site, site  # noqa: F401 - a fixture
 from tests.web.console.conftest import site_settings as site_settings  # noqa: PLC0414
 from tests.web.console.hr_office import Hr, cases, hr  # noqa: F401 - a fixture
@@ -65,7 +65,7 @@ async def program(site: Site, *, keys: tuple[Key, ...] = (), partners=None) -> P
         lifetime=DAYS,
         keys=keys,
     )
-    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(site.stores)
     text, _ = await desk.make(wish, by=made_by.principal)
     return Program(await site.visitor(), text)
 
@@ -193,7 +193,7 @@ async def test_a_token_reports_nobody_of_its_maker_either(site, hr):  # noqa: F8
     rights = {"more": [Permission.SEND_EVENTS], "subject": "maker"}
     maker = await site.sign_in(*Role, keys=keys, **rights)
     wish = Wish("mine", roles=frozenset({Role.HR}), partners=None, lifetime=DAYS)
-    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(site.stores)
     text, _ = await desk.make(wish, by=maker.principal)
     mine = Program(await site.visitor(), text)
     for key, changes in (("one", {}), ("two", {"emails": [], "employee_number": EMAIL})):
@@ -210,7 +210,7 @@ async def test_a_token_reports_for_no_more_sites_than_its_maker(site, hr):  # no
     """It is bound to theirs without being asked; it may be bound to fewer, never to more."""
     speaks = Remit(frozenset({"northwind"}), frozenset({"cebu", "manila"}))
     maker = await site.sign_in(*Role, partners=["northwind", "contoso"], speaks=speaks)
-    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(site.stores)
 
     async def make(partner: str = "northwind", sites: frozenset[str] | None = None) -> Program:
         wish = Wish("x", frozenset({Role.HR}), frozenset({partner}), lifetime=DAYS, sites=sites)

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from lockstep.control.people.bars import Bars
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Role
-from tests.support.casework import TENANT
 from tests.web.console.conftest import site  # noqa: F401 - a fixture
 from tests.web.console.ward import DOOR, act, request_of, soon, ward_settings, write_tokens
 from tests.web.test_api_acts import (  # noqa: F401 - a fixture
@@ -117,6 +116,6 @@ async def test_a_token_of_the_settings_ends_with_its_owner(ward):  # noqa: F811
     assert (await nobody.post(path, text="z")).status_code == 200
 
     admin = await ward.site.sign_in(Role.ADMIN)
-    bars = Bars(ward.work.engine, ward.work.ring, tenant=TENANT)
+    bars = Bars(ward.work.stores)
     assert await bars.lift(gone.case_id, reason="hired again", by=admin.principal)
     assert (await kim.post(path, text="y")).status_code == 200

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.domain.rights import Role
-from tests.support.casework import TENANT, termination
+from tests.support.casework import termination
 from tests.web.console.conftest import site  # noqa: F401 - a fixture
 from tests.web.console.ward import BADGE, DOOR, TOKENS, VAULT, seen
 from tests.web.test_api_acts import (  # noqa: F401 - fixtures
@@ -30,7 +30,7 @@ async def operator(ward) -> Caller:  # noqa: F811
     """A token that may see cases and act."""
     admin = (await ward.site.sign_in(*Role)).principal
     wish = Wish("test", frozenset({Role.OPERATOR}), None)
-    desk = ApiTokenDesk(ward.site.engine, ward.site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(ward.site.stores)
     token, _ = await desk.make(wish, by=admin)
     return Caller(await ward.site.visitor(), token)
 

@@ -35,7 +35,6 @@ class Sender:
         self.work = work
         brakes = Brakes(work.engine, work.ring, TENANT)
         self.dispatcher = Dispatcher(
-            engine=work.engine,
             inbox=work.inbox,
             cases=work.cases,
             starter=Starter(),  # type: ignore[arg-type] # the methods that are called

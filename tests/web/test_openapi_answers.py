@@ -12,12 +12,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from lockstep.chores import build_score_service
+from lockstep.composition import Root
 from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.control.score.readings import Readings
 from lockstep.domain.rights import Role
-from lockstep.storage.score.scores import Scores
-from tests.support.casework import EMAIL, TENANT
+from tests.support.casework import EMAIL
 from tests.support.scoring import DAY, HOUR, facts, listen, store
 from tests.web.conftest import body as event_body
 from tests.web.conftest import signed
@@ -115,8 +114,8 @@ async def a_year(site: Site) -> None:  # noqa: F811 - the class
     many = [facts("", case_id=case_id(1000 + n)) for n in range(25)]
     await store(site.engine, [*made, *many])
     await listen(site.engine, "hr", heard=timedelta(hours=1))
-    scores = Scores(site.engine)
-    service = build_score_service(site.settings, scores, site.ring)
+    root = Root(site.settings, site.stores)
+    scores, service = site.stores.scores, root.score
     for ago in (8, 0):
         moment = datetime.now(UTC) - timedelta(days=ago)
         await Readings(scores, service, now=lambda at=moment: at).step()
@@ -319,9 +318,7 @@ async def test_a_token_of_one_partner_gets_what_is_described(
         partners=frozenset({"northwind"}),
         lifetime=timedelta(days=1),
     )
-    text, _ = await ApiTokenDesk(site.engine, site.ring, tenant=TENANT).make(
-        wish, by=admin.principal
-    )
+    text, _ = await ApiTokenDesk(site.stores).make(wish, by=admin.principal)
     scoped = asker.by(text)
     told = await scoped.ask("GET", "/api/score", params={"partner": "northwind"})
     assert told.json()["scheduled"] is None

@@ -25,14 +25,13 @@ import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lockstep.chores import build_exporter, packs_folder
+from lockstep.composition import Root
 from lockstep.control.packs.export import Requester
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import PackMaking
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Role
-from lockstep.storage.packs.orders import Exports
 from tests.support.board import asks_second
 from tests.support.casework import EMAIL
 from tests.support.exporting import Packing
@@ -178,10 +177,10 @@ async def _exported(site: Site, ward: Ward, database) -> tuple[str, str]:  # noq
         await packing.seal()
     finally:
         book.close()
-    exporter = build_exporter(site.settings, site.engine, site.ring)
-    exports = Exports(site.engine)
+    root = Root(site.settings, site.stores)
+    exporter, exports = root.exporter, site.stores.exports
     export_id, _ = await exporter.order(packing.order(), Requester(token="fuzz-0"))
-    folder = PacksFolder(packs_folder(site.settings))
+    folder = PacksFolder(root.packs_folder)
     await PackMaking(exporter, exports, folder).make(export_id)
     made = await exports.get(export_id)
     assert made is not None

@@ -9,20 +9,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from lockstep.cli import render
-from lockstep.cli.context import Context, out
+from lockstep.cli.context import out
+from lockstep.composition import Root
 from lockstep.control.cases.timeline import Told
 from lockstep.control.cases.withdrawing import key_words
 from lockstep.control.cases.wording import is_sought, searched_words
 from lockstep.control.cases.words import why_words
 from lockstep.control.refusals import RefusedError
 from lockstep.domain.rights import EVERYTHING
-from lockstep.storage.board.file import CaseFile, CaseFiles
+from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.candidates import Candidate
 
 
-async def file_of(context: Context, case_id: str) -> CaseFile:
+async def file_of(context: Root, case_id: str) -> CaseFile:
     """Everything about a case, for whoever holds the keyring."""
-    found = await CaseFiles(context.engine, context.ring).read(case_id, EVERYTHING)
+    found = await context.stores.files.read(case_id, EVERYTHING)
     if found is None:
         raise RefusedError(f"there is no case {case_id!r}: see `lockstep cases`")
     return found

@@ -26,7 +26,6 @@ from lockstep.cli.context import (
     FAILED,
     UNUSABLE,
     ConfigOption,
-    Context,
     JsonOption,
     SealedOption,
     die,
@@ -39,6 +38,7 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
+from lockstep.composition import Root
 from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.dates import refuse_to_soften
 from lockstep.control.cases.desk import Correction, Person
@@ -61,7 +61,7 @@ from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.settings import Settings
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.keys.artefacts import Upload
-from lockstep.storage.privacy.holds import Hold, Holds
+from lockstep.storage.privacy.holds import Hold
 from lockstep.storage.records import CaseView
 
 _TOLD_SKEW_MS = 1000
@@ -112,9 +112,9 @@ def show_case(
     async def work() -> tuple[CaseView, CaseFile, list[Hold], list[bytes]]:
         async with opened(settings) as context:
             view = await _found(context, case_id, sealed=sealed)
-            held = await Holds(context.engine, context.ring).of([view.case.case_id])
+            held = await context.stores.holds.of([view.case.case_id])
             file = await file_of(context, view.case.case_id)
-            return view, file, held, await context.ledger.entries(view.case.case_id)
+            return view, file, held, await context.stores.ledger.entries(view.case.case_id)
 
     view, file, held, entries = run(work())
     names = sorted(row.system for row in view.revocations)
@@ -182,7 +182,7 @@ def _going_on(view: CaseView, file: CaseFile) -> list[str]:
     return []
 
 
-async def _found(context: Context, case_id: str, *, sealed: bool) -> CaseView:
+async def _found(context: Root, case_id: str, *, sealed: bool) -> CaseView:
     """One case; what is left out without --sealed is not said to be missing."""
     try:
         return await context.desk.within(scope_of(sealed=sealed)).find(case_id)
@@ -477,7 +477,7 @@ def _upload(file: Path) -> Upload:
 
 
 async def _report(
-    context: Context,
+    context: Root,
     me: CommandLine,
     said: str | Asked,
     wish: str,
@@ -492,7 +492,7 @@ async def _report(
 
 
 async def _await_event(
-    context: Context,
+    context: Root,
     event_id: str,
     patience: Patience,
     *,
@@ -503,7 +503,7 @@ async def _await_event(
     seconds = patience.seconds if patience.waits else _SOON_S
     row = None
     for _ in range(seconds * 10):
-        row = (await context.views.by_event("cli", [event_id])).get(event_id)
+        row = (await context.stores.views.by_event("cli", [event_id])).get(event_id)
         if row and row["state"] in {"done", "refused"}:
             break
         await asyncio.sleep(0.1)
@@ -522,11 +522,11 @@ async def _await_event(
     return 0 if is_done or not patience.waits else FAILED
 
 
-async def _not_oneself(context: Context, case_id: str, actor: str) -> None:
+async def _not_oneself(context: Root, case_id: str, actor: str) -> None:
     """Refuse what somebody says of their own case, as far as their name is known."""
     tenant = context.settings.tenant
-    me = typed_principal(context.ring, tenant, given=actor, user=whoami())
-    if await context.views.within(me.scope).show(case_id) is None:
+    me = typed_principal(context.stores.ring, tenant, given=actor, user=whoami())
+    if await context.stores.views.within(me.scope).show(case_id) is None:
         raise RefusedError(
             f"case {case_id} is about a person of this name ({me.name}): nobody says anything of"
             " their own case; somebody else has to"

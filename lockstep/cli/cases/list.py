@@ -10,7 +10,6 @@ import typer
 from lockstep.cli import render
 from lockstep.cli.context import (
     ConfigOption,
-    Context,
     JsonOption,
     SealedOption,
     err,
@@ -22,10 +21,10 @@ from lockstep.cli.context import (
     scope_of,
     settings_or_die,
 )
+from lockstep.composition import Root
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING, Scope
-from lockstep.storage.board.known import KnownNames
 from lockstep.storage.records import CaseView
 
 MOST_CASES = 1000
@@ -78,25 +77,24 @@ class _Listed:
     partner: str | None
     worker: tuple[str, str] | None
 
-    async def of(self, context: Context, scope: Scope, limit: int) -> list[CaseView]:
-        return await context.views.within(scope).list_cases(
+    async def of(self, context: Root, scope: Scope, limit: int) -> list[CaseView]:
+        return await context.stores.views.within(scope).list_cases(
             status=self.status, partner=self.partner, worker=self.worker, limit=limit
         )
 
-    async def count(self, context: Context, scope: Scope) -> int:
+    async def count(self, context: Root, scope: Scope) -> int:
         """How many there are of what `of` lists."""
-        return await context.views.within(scope).count_cases(
+        return await context.stores.views.within(scope).count_cases(
             status=self.status, partner=self.partner, worker=self.worker
         )
 
-    async def why_none(self, context: Context) -> str:
+    async def why_none(self, context: Root) -> str:
         """Why a list is empty.
 
         Raises:
             UnknownNameError: if nothing has the partner's name.
         """
-        known = KnownNames(context.engine, partners=context.settings.partners)
-        await known.check(EVERYTHING, partner=self.partner or "")
+        await context.stores.known.check(EVERYTHING, partner=self.partner or "")
         if await self.of(context, EVERYTHING, 1):
             return "Only coming dismissals: --sealed lists them."
         if self.worker is not None:

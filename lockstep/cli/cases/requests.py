@@ -13,7 +13,6 @@ from lockstep.cli import render
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
-    Context,
     JsonOption,
     SealedOption,
     err,
@@ -25,13 +24,13 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
+from lockstep.composition import Root
 from lockstep.control.cases.asking import Asked
-from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.requests.command_line import CommandLine
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING
 from lockstep.settings import Settings
-from lockstep.storage.people.requests import RequestRow, Requests
+from lockstep.storage.people.requests import RequestRow
 
 request_app = typer.Typer(no_args_is_help=True, help="What you asked a second person for.")
 WaitOption = Annotated[
@@ -67,7 +66,7 @@ def list_requests(
 
     async def work() -> tuple[list[RequestRow], int, int]:
         async with opened(settings) as context:
-            requests = Requests(context.engine)
+            requests = context.stores.requests
             rows = await requests.pending(scope, limit=limit)
             shown = await requests.waiting(scope)
             hidden = await requests.waiting(EVERYTHING) - shown
@@ -116,23 +115,23 @@ def withdraw(
         out.print(f"Request {escape(request_id)} is withdrawn: nobody decides it any more.")
 
 
-def typed(context: Context, actor: str) -> CommandLine:
+def typed(context: Root, actor: str) -> CommandLine:
     """Decisions of whoever types this command."""
     tenant = context.settings.tenant
-    pairs = context.settings.console.pairs()
-    cases = CaseDesk(context.engine, context.ring, context.desk, tenant=tenant, pairs=pairs)
-    return CommandLine(cases, context.ring, tenant=tenant, given=actor, user=whoami())
+    return CommandLine(
+        context.cases, context.stores.ring, tenant=tenant, given=actor, user=whoami()
+    )
 
 
 async def follow_asked(
-    context: Context, me: CommandLine, asked: Asked, wish: str, *, patience: Patience, as_json: bool
+    context: Root, me: CommandLine, asked: Asked, wish: str, *, patience: Patience, as_json: bool
 ) -> int:
     """Say that a second person is asked, and if wanted what became of it; return the exit code."""
     if not (patience.waits and as_json):  # else one answer, at the end
         tell_asked(context.settings, asked, wish, as_json=as_json)
     if not patience.waits:
         return 0
-    found = await me.follow(asked.request_id, context.views, patience_s=patience.seconds)
+    found = await me.follow(asked.request_id, context.stores.views, patience_s=patience.seconds)
     if as_json:
         print_json(
             {

@@ -16,7 +16,6 @@ from lockstep.cli.cases.case import (
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
-    Context,
     JsonOption,
     finish,
     opened,
@@ -26,11 +25,12 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
+from lockstep.composition import Root
 from lockstep.control.cases.afterwards import UNDER_WAY, WORDS, After, Became, after
 from lockstep.control.cases.desk import Person
 from lockstep.domain.cases.decisions import DecisionKind
 from lockstep.storage.records import CaseView, RevocationRow
-from lockstep.storage.systems.tries import Pick, Tries
+from lockstep.storage.systems.tries import Pick
 
 _TRY_LOOKS, _TRY_PAUSE_S = 25, 0.2
 
@@ -55,7 +55,7 @@ def retry(
         async with opened(settings, temporal=True) as context:
             view = await context.desk.find(case_id)
             pick = (view.case.case_id, system)
-            marks = await Tries(context.engine).marks([pick])
+            marks = await context.stores.tries.marks([pick])
             await context.desk.decide(case_id, system, DecisionKind.RETRY, person)
             return await _await_try(context, pick, marks[pick])
 
@@ -77,9 +77,9 @@ def _row(view: CaseView, system: str) -> RevocationRow | None:
     return next((row for row in view.revocations if row.system == system), None)
 
 
-async def _await_try(context: Context, pick: Pick, mark: int) -> After:
+async def _await_try(context: Root, pick: Pick, mark: int) -> After:
     """Wait a little, so that the answer can say what became of the try."""
-    known, tries = UNDER_WAY, Tries(context.engine)
+    known, tries = UNDER_WAY, context.stores.tries
     for _ in range(_TRY_LOOKS):
         said = (await tries.since({pick: mark})).get(pick)
         row = _row(await context.desk.find(pick[0]), pick[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Self
 
-from lockstep.cli.context import Context
+from lockstep.composition import Root
 from lockstep.domain.cases.leavers import Key
 from lockstep.storage.records import CaseView
 
@@ -19,12 +19,12 @@ class Standing:
     keys: frozenset[Key] = field(repr=False)
 
     @classmethod
-    async def of(cls, context: Context, view: CaseView) -> Self:
+    async def of(cls, context: Root, view: CaseView) -> Self:
         case = view.case
-        subject = await context.views.subject(case)
+        subject = await context.stores.views.subject(case)
         facts = (case.kind, case.partner, case.site, case.zone, case.cutoff_at)
         return cls(case.case_id, facts, frozenset(subject.keys.keys if subject else ()))
 
-    async def still(self, context: Context) -> bool:
+    async def still(self, context: Root) -> bool:
         """Whether the case stands as it did."""
         return self == await self.of(context, await context.desk.find(self.case_id))

@@ -11,7 +11,6 @@ from rich.markup import escape
 from lockstep.cli import render
 from lockstep.cli.context import (
     ConfigOption,
-    Context,
     JsonOption,
     SealedOption,
     opened,
@@ -21,20 +20,19 @@ from lockstep.cli.context import (
     scope_of,
     settings_or_die,
 )
+from lockstep.composition import Root
 from lockstep.control.cases.wording import afterwards_words, outage_words
 from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import Scope
-from lockstep.storage.cases.doubts import Doubt, Doubts
-from lockstep.storage.engine.clocks import Clocks
+from lockstep.storage.cases.doubts import Doubt
 from lockstep.storage.intake.brake_rows import HeldWait
-from lockstep.storage.intake.brakes import Brakes
-from lockstep.storage.intake.refused_events import MOST, RefusedEvents, TroubledEvents
+from lockstep.storage.intake.refused_events import MOST, TroubledEvents
 from lockstep.storage.ledger.state import not_in_order_since
 from lockstep.storage.records import CaseView
-from lockstep.storage.runtime.stalled import Stalled, StalledCases
-from lockstep.storage.runtime.sweeping import Sweeps, Swept
-from lockstep.storage.systems.outages import Outage, Outages
+from lockstep.storage.runtime.stalled import Stalled
+from lockstep.storage.runtime.sweeping import Swept
+from lockstep.storage.systems.outages import Outage
 
 _SHOWN = 20
 """Events in full; the rest is counted."""
@@ -67,24 +65,24 @@ def stuck(
         out.print(line, soft_wrap=True)
 
 
-async def _read(context: Context, scope: Scope) -> _Stuck:
-    known = await StalledCases(context.engine).read(scope)
-    views = context.views.within(scope)
-    doubts = await Doubts(context.engine).standing(scope)
-    async with context.engine.connect() as connection:
+async def _read(context: Root, scope: Scope) -> _Stuck:
+    known = await context.stores.stalled.read(scope)
+    views = context.stores.views.within(scope)
+    doubts = await context.stores.doubts.standing(scope)
+    async with context.stores.engine.connect() as connection:
         since = await not_in_order_since(connection)
     return _Stuck(
         known,
         await views.of([row.case_id for row in known.cases]),
         await views.stuck(),
-        await Brakes(context.engine, context.ring, context.settings.tenant).waiting(scope),
+        await context.stores.brakes.waiting(scope),
         doubts,
         await views.of(sorted({row.case_id for row in doubts})),
-        await RefusedEvents(context.engine).read(scope, limit=MOST),
+        await context.stores.refused_events.read(scope, limit=MOST),
         since,
-        await Outages(context.engine).standing(scope),
-        await Sweeps(context.engine).read(scope),
-        clock_lines(await Clocks(context.engine).read()),
+        await context.stores.outages.standing(scope),
+        await context.stores.sweeps.read(scope),
+        clock_lines(await context.stores.clocks.read()),
     )
 
 

@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from lockstep.cli.context import (
     ConfigOption,
-    Context,
     JsonOption,
     SealedOption,
     err,
@@ -24,15 +23,12 @@ from lockstep.cli.context import (
 )
 from lockstep.cli.render import duration, instant
 from lockstep.cli.systems.system import ActorOption
-from lockstep.control.intake.brake import Approver, BrakeDesk, HeldEvent
-from lockstep.control.people.one_person import OnePerson
+from lockstep.control.intake.brake import Approver, HeldEvent
 from lockstep.control.refusals import RefusedError
 from lockstep.domain.counting import counted
 from lockstep.domain.intake.brakes import BrakeState
 from lockstep.domain.rights import CLI_USER, EVERYTHING, Scope
 from lockstep.storage.intake.brake_rows import BrakeView, Decided
-from lockstep.storage.intake.brakes import Brakes
-from lockstep.storage.people.acts import ActsLog
 
 brake_app = typer.Typer(
     no_args_is_help=True,
@@ -58,7 +54,7 @@ def list_brakes(
 
     async def work() -> tuple[list[tuple[BrakeView, list[HeldEvent]]], int]:
         async with opened(settings) as context:
-            desk = _desk(context)
+            desk = context.brake
             left_out = (await desk.waiting(_approver("", EVERYTHING))).count
             left_out -= (await desk.waiting(who)).count
             return [
@@ -123,7 +119,7 @@ def _decide(
 
     async def work() -> Decided:
         async with opened(settings) as context:
-            desk = _desk(context)
+            desk = context.brake
             try:
                 return await desk.decide(
                     brake_id, decision, who, reason=reason, chosen=events or None
@@ -144,18 +140,6 @@ def _decide(
     if decided.asked:
         waits = counted(decided.asked, "dismissal waits", "dismissals wait")
         out.print(f"{waits} on: somebody else has to agree, in the console.")
-
-
-def _desk(context: Context) -> BrakeDesk:
-    tenant = context.settings.tenant
-    brakes = Brakes(context.engine, context.ring, tenant)
-    return BrakeDesk(
-        brakes,
-        ActsLog(context.engine, tenant),
-        tenant=tenant,
-        pairs=context.settings.console.pairs(),
-        one_person=OnePerson(context.engine, context.ring),
-    )
 
 
 def _approver(actor: str, scope: Scope) -> Approver:

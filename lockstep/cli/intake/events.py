@@ -19,7 +19,7 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.storage.intake.refused_events import RECENT, RefusedEvent, RefusedEvents, Trouble
+from lockstep.storage.intake.refused_events import RECENT, RefusedEvent, Trouble
 
 
 def events(
@@ -38,7 +38,7 @@ def events(
 
     async def work() -> list[RefusedEvent]:
         async with opened(settings) as context:
-            refused = RefusedEvents(context.engine)
+            refused = context.stores.refused_events
             return await refused.newest(limit=limit, within=timedelta(days=days))
 
     found = run(work())

@@ -19,7 +19,6 @@ from lockstep.cli.cases.case import print_case
 from lockstep.cli.context import (
     UNUSABLE,
     ConfigOption,
-    Context,
     JsonOption,
     die,
     opened,
@@ -36,16 +35,16 @@ from lockstep.cli.intake.leaver_lines import (
     print_lines,
     print_outcome,
 )
+from lockstep.composition import Root
 from lockstep.control.cases.desk import Person
 from lockstep.control.hr.leaver_lines import Becomes, LeaverLine, LeaverLines, became
-from lockstep.control.hr.reporters import Reporters, TypedSight
+from lockstep.control.hr.reporters import TypedSight
 from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.intake import sheets
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.sheets import MOST_BYTES, SheetLine, read_sheet
-from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.records import CaseView
 
 COLUMNS = sheets.COLUMNS
@@ -140,18 +139,17 @@ def terminate(
 
     async def work() -> int:
         async with opened(settings) as context:
-            brakes = Brakes(context.engine, context.ring, settings.tenant)
             rule = settings.brake.to_rule()
             looking = LeaverLines(
                 context.desk,
                 context.whose,
-                brakes,
+                context.stores.brakes,
                 rule,
                 context.places,
                 pairs=settings.console.pairs(),
             )
-            me = typed_principal(context.ring, settings.tenant, given="", user=whoami())
-            sight = TypedSight(Reporters.on(context.engine, context.ring, settings.tenant), me)
+            me = typed_principal(context.stores.ring, settings.tenant, given="", user=whoami())
+            sight = TypedSight(context.reporters, me)
             lines = await looking.look(sheet, source=source, sight=sight)
             bad = any(line.problems for line in lines)
             if bad or dry_run:
@@ -174,7 +172,7 @@ def _bytes(path: Path) -> bytes:
 
 
 async def _send(
-    context: Context,
+    context: Root,
     lines: Sequence[LeaverLine],
     person: Person,
     *,
@@ -212,7 +210,7 @@ def _told(event_id: str, line: LeaverLine, row: Mapping[str, Any] | None) -> Tol
 
 
 async def _outcomes(
-    context: Context, ids: Sequence[str], *, hidden: bool
+    context: Root, ids: Sequence[str], *, hidden: bool
 ) -> dict[str, dict[str, Any]]:
     """What became of the events, as far as a worker takes them while we look."""
     found: dict[str, dict[str, Any]] = {}
@@ -221,7 +219,7 @@ async def _outcomes(
     with _progress("carried out", len(ids), hidden=hidden) as tick:
         while len(found) < len(ids) and clock() - moved_at < STALLED_S:
             left = [event_id for event_id in ids if event_id not in found][:LOOKED_AT]
-            rows = await context.views.by_event(LOCAL_SOURCE, left)
+            rows = await context.stores.views.by_event(LOCAL_SOURCE, left)
             fresh = {key: row for key, row in rows.items() if row["state"] in _ENDED}
             found |= fresh
             for _ in fresh:
@@ -233,7 +231,7 @@ async def _outcomes(
     return found
 
 
-async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json: bool) -> int:
+async def _follow(context: Root, ids: list[str], *, patience_s: int, as_json: bool) -> int:
     """Wait until every case is closed; return 0 only then."""
     deadline = asyncio.get_running_loop().time() + patience_s
     views: list[CaseView] = []
@@ -241,9 +239,9 @@ async def _follow(context: Context, ids: list[str], *, patience_s: int, as_json:
     refused: list[str] = []
     with Live(console=out, refresh_per_second=8, transient=True) as live:
         while asyncio.get_running_loop().time() < deadline:
-            found = await context.views.by_event("cli", ids)
+            found = await context.stores.views.by_event("cli", ids)
             cases = sorted({str(row["case_id"]) for row in found.values() if row["case_id"]})
-            views = [view for case in cases if (view := await context.views.show(case))]
+            views = [view for case in cases if (view := await context.stores.views.show(case))]
             closed = sum(view.case.status == CaseStatus.CLOSED for view in views)
             refused = [str(row["error"]) for row in found.values() if row["state"] == "refused"]
             held = sum(row["state"] == "held" for row in found.values())

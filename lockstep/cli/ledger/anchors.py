@@ -22,7 +22,6 @@ from connectors.anchors.base import (
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
-    Context,
     JsonOption,
     die,
     finish,
@@ -33,12 +32,11 @@ from lockstep.cli.context import (
     settings_or_die,
 )
 from lockstep.cli.render import NONE, duration
+from lockstep.composition import Root
 from lockstep.control.ledger.anchoring import outgoing, publish
 from lockstep.settings import Settings
 from lockstep.settings.anchors import build_anchors
 from lockstep.storage.ledger.anchorings import Anchorings, AnchorState, Standing
-from lockstep.storage.ledger.checkpoints import Checkpoints
-from lockstep.storage.ledger.proofs import Proofs
 
 _COLOURS = {
     AnchorState.CURRENT: "green",
@@ -94,16 +92,16 @@ async def _report(settings: Settings, *, check: bool) -> Report:
     kinds = {name: table.kind for name, table in sorted(settings.ledger.anchors.items())}
     async with opened(settings) as context:
         attempts = await _check(settings, context) if check and kinds else {}
-        return Report(kinds, await Anchorings(context.engine).standings([*kinds]), attempts)
+        return Report(kinds, await context.stores.anchorings.standings([*kinds]), attempts)
 
 
-async def _check(settings: Settings, context: Context) -> dict[str, Attempt]:
-    newest = await Checkpoints(context.engine).latest()
+async def _check(settings: Settings, context: Root) -> dict[str, Attempt]:
+    newest = await context.stores.checkpoints.latest()
     if newest is None:
         die("the ledger has no checkpoint yet: is `lockstep worker` running?")
     built = build_anchors(settings)
-    store = Anchorings(context.engine)
-    checkpoint = outgoing(newest, Proofs(context.engine))
+    store = context.stores.anchorings
+    checkpoint = outgoing(newest, context.stores.proofs)
     try:
         attempts = await asyncio.gather(
             *(_attempt(store, name, anchor, checkpoint) for name, anchor in built.items())

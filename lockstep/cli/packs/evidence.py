@@ -15,13 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from lockstep.chores import build_exporter
 from lockstep.cli import render
 from lockstep.cli.context import (
     FAILED,
     UNUSABLE,
     ConfigOption,
-    Context,
     JsonOption,
     die,
     err,
@@ -33,6 +31,7 @@ from lockstep.cli.context import (
     settings_or_die,
     whoami,
 )
+from lockstep.composition import Root
 from lockstep.control.packs.export import Exporter, Pack, Requester
 from lockstep.control.packs.making import Progress as Done
 from lockstep.control.packs.order import Order, OrderError
@@ -42,7 +41,7 @@ from lockstep.evidence.format.notes import MAX_NOTE
 from lockstep.evidence.format.plain import instant_text
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.scorecard.words import period_text, score_text
-from lockstep.storage.packs.orders import ExportRow, Exports
+from lockstep.storage.packs.orders import ExportRow
 
 _LOOK = 0.2
 """Seconds between two looks at how far it is."""
@@ -163,7 +162,7 @@ def list_exports(
     async def work() -> list[tuple[ExportRow, dict[str, str]]]:
         async with opened(settings) as context:
             exporter = _exporter(context)
-            rows = await Exports(context.engine).newest(limit)
+            rows = await context.stores.exports.newest(limit)
             return [(row, exporter.who(row.export_id, row.parameters)) for row in rows]
 
     rows = run(work())
@@ -175,8 +174,8 @@ def list_exports(
         out.print("No packs yet. Make one with `lockstep evidence export --help`.")
 
 
-def _exporter(context: Context) -> Exporter:
-    return build_exporter(context.settings, context.engine, context.ring)
+def _exporter(context: Root) -> Exporter:
+    return context.exporter
 
 
 def _file_name(tenant: str, first: datetime, last: datetime, part: str) -> str:

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from lockstep.chores import build_exporter, packs_folder
 from lockstep.cli.context import ConfigOption, database_url, run, settings_or_die
+from lockstep.composition import Root, open_stores
 from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import PackMaking
 from lockstep.control.packs.process import TRY_LATER, live_beside_worker
 from lockstep.settings import Settings
 from lockstep.storage.engine.database import create_engine
-from lockstep.storage.packs.orders import Exports
 
 STOPPED = 143
 """As if ended by SIGTERM: the worker does not ask why, because it wanted it."""
@@ -34,9 +33,8 @@ async def _work(settings: Settings, export_id: str) -> int:
     """The process's exit code."""
     loop = asyncio.get_running_loop()
     engine = create_engine(database_url(settings), pool_size=2, application="lockstep-export")
-    exports = Exports(engine)
-    exporter = build_exporter(settings, engine, settings.open_keyring())
-    making = PackMaking(exporter, exports, PacksFolder(packs_folder(settings)))
+    root = Root(settings, open_stores(settings, engine, settings.open_keyring()))
+    making = PackMaking(root.exporter, root.stores.exports, PacksFolder(root.packs_folder))
     task = asyncio.ensure_future(making.make(export_id))
 
     def stop() -> None:

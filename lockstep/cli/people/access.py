@@ -32,8 +32,8 @@ from lockstep.control.people.api_tokens import (
     TokenRefusedError,
     Wish,
 )
-from lockstep.control.people.bars import BarError, Bars
-from lockstep.control.people.sessions import COMMAND_LINE, Sessions, SignedIn
+from lockstep.control.people.bars import BarError
+from lockstep.control.people.sessions import COMMAND_LINE, SignedIn
 from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
@@ -55,7 +55,7 @@ def link(config: ConfigOption = None) -> None:
 async def new_link(settings: Settings) -> str:
     """A one-time link to the console."""
     async with opened(settings) as context:
-        secret = await Sessions(context.engine, context.ring, tenant=settings.tenant).make_link()
+        secret = await context.sessions.make_link()
     return f"{settings.origin}/console/sign-in/link?key={secret}"
 
 
@@ -66,7 +66,7 @@ def sessions(as_json: JsonOption = False, config: ConfigOption = None) -> None:
 
     async def work() -> list[SignedIn]:
         async with opened(settings) as context:
-            found = Sessions(context.engine, context.ring, tenant=settings.tenant)
+            found = context.sessions
             return await found.standing(by=COMMAND_LINE)
 
     found = run(work())
@@ -88,7 +88,7 @@ def end_sessions(
 
     async def work() -> int:
         async with opened(settings) as context:
-            found = Sessions(context.engine, context.ring, tenant=settings.tenant)
+            found = context.sessions
             return await found.end_all_of(user, by=COMMAND_LINE)
 
     ended = run(work())
@@ -203,10 +203,9 @@ def lift(
 
     async def work() -> int:
         async with opened(settings) as context:
-            bars = Bars(context.engine, context.ring, tenant=settings.tenant)
-            me = typed_principal(context.ring, settings.tenant, given="", user=whoami())
+            me = typed_principal(context.stores.ring, settings.tenant, given="", user=whoami())
             by = replace(COMMAND_LINE, own_keys=me.own_keys)  # nobody lets themselves in again
-            return await bars.lift(case_id, reason=reason, by=by)
+            return await context.bars.lift(case_id, reason=reason, by=by)
 
     try:
         run(work())
@@ -221,7 +220,7 @@ _OWNER = (KeyKind.WORKER_ID, KeyKind.EMAIL, KeyKind.USERNAME)
 @contextlib.asynccontextmanager
 async def _desk(settings: Settings) -> AsyncIterator[ApiTokenDesk]:
     async with opened(settings) as context:
-        yield ApiTokenDesk(context.engine, context.ring, tenant=settings.tenant)
+        yield context.tokens
 
 
 def _token_data(row: ApiTokenRow) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from lockstep.cli.context import (
     settings_or_die,
 )
 from lockstep.settings.channels import build_channel
-from lockstep.storage.outgoing.notices import Notices
 
 notices_app = typer.Typer(no_args_is_help=True, help="What people are told, and by which route.")
 
@@ -39,7 +38,7 @@ def list_notices(
 
     async def work() -> list[Any]:
         async with opened(settings) as context:
-            return await Notices(context.engine).latest(limit)
+            return await context.stores.notices.latest(limit)
 
     rows = run(work())
     if as_json:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from lockstep.chores import packs_folder
 from lockstep.cli import render
 from lockstep.cli.cases.case import ActorOption, CaseArgument, hold_line
 from lockstep.cli.context import (
@@ -33,7 +32,7 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.counting import counted
 from lockstep.settings import Settings
 from lockstep.storage.cases.spells import Kept, Obstacle, Spell
-from lockstep.storage.privacy.erasure import Erased, Erasure
+from lockstep.storage.privacy.erasure import Erased
 
 subject_app = typer.Typer(no_args_is_help=True, help="Personal data of one person.")
 
@@ -65,13 +64,7 @@ _KEPT = {
 @asynccontextmanager
 async def _privacy(settings: Settings) -> AsyncIterator[Privacy]:
     async with opened(settings) as context:
-        yield Privacy(
-            context.engine,
-            context.ring,
-            tenant=settings.tenant,
-            desk=context.desk,
-            packs=packs_folder(settings),
-        )
+        yield Privacy(context.stores, desk=context.desk, packs=context.packs_folder)
 
 
 @subject_app.command("show")
@@ -188,12 +181,10 @@ def retention(
 ) -> None:
     """Erase now whoever is due; the worker does it daily."""
     settings = settings_or_die(config, level="error")
-    keep = settings.retention.names
 
     async def work() -> tuple[list[Spell], Tally]:
         async with opened(settings) as context:
-            erasure = Erasure(context.engine, context.ring)
-            job = Retention(erasure, keep=keep, packs=packs_folder(settings))
+            job = context.retention
             return await _preview(job) if dry_run else ([], await job.once())
 
     spells, tally = run(work())
@@ -205,7 +196,8 @@ def retention(
     if tally.erased > len(spells) and dry_run:
         out.print(f"... and {tally.erased - len(spells)} more")
     verb = "would be erased" if dry_run else "erased"
-    out.print(f"personal data of {tally.erased} cases {verb}: kept for {keep.days} days")
+    days = settings.retention.names.days
+    out.print(f"personal data of {tally.erased} cases {verb}: kept for {days} days")
     for obstacle, count in tally.kept.items():
         out.print(f"{counted(count, 'person', 'people')} kept: {_KEPT[obstacle]}")
 

@@ -20,11 +20,12 @@ from standardwebhooks import Webhook
 import sandbox
 from lockstep.cli import render
 from lockstep.cli.cases.case import print_case
-from lockstep.cli.context import Context, die, opened, out, run
+from lockstep.cli.context import die, opened, out, run
 from lockstep.cli.people.access import new_link
 from lockstep.cli.runtime import stand_ins, templates
 from lockstep.cli.runtime.init import SECRET, write_home
 from lockstep.cli.runtime.up import start_all
+from lockstep.composition import Root
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.events import Event
@@ -79,7 +80,7 @@ async def _play(settings: Settings, file: Path, *, once: bool) -> int:
         return code
 
 
-async def _terminate_somebody(context: Context, settings: Settings) -> CaseView | None:
+async def _terminate_somebody(context: Root, settings: Settings) -> CaseView | None:
     person = sandbox.generate(1, seed=secrets.randbelow(2**31), first_number=_number())[0]
     await stand_ins.hire(settings, person.as_json())
     leaver = f"{person.first_name} {person.last_name}"
@@ -135,15 +136,15 @@ async def _post(settings: Settings, event_id: str, event: Mapping[str, object]) 
     return response.status_code
 
 
-async def _watch_closing(context: Context, event_id: str) -> CaseView | None:
+async def _watch_closing(context: Root, event_id: str) -> CaseView | None:
     """Show the systems closing, live; return the case as it ended, or as it stands."""
     deadline = time.monotonic() + PATIENCE_S
     view: CaseView | None = None
     with Live(console=out, refresh_per_second=12, transient=True) as live:
         while time.monotonic() < deadline:
-            found = await context.views.by_event(templates.SOURCE, [event_id])
+            found = await context.stores.views.by_event(templates.SOURCE, [event_id])
             case_id = next((row["case_id"] for row in found.values() if row["case_id"]), None)
-            view = await context.views.show(case_id) if case_id else None
+            view = await context.stores.views.show(case_id) if case_id else None
             if view is not None:
                 live.update(render.system_table(view))
                 if view.case.status == CaseStatus.CLOSED:

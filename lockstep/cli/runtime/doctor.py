@@ -23,7 +23,6 @@ from connectors.kit.pacing.pace import Line
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANUAL
-from lockstep.chores import facts_seal
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
@@ -41,6 +40,7 @@ from lockstep.cli.render import instant, uncompared_line
 from lockstep.cli.runtime.checks import Check
 from lockstep.cli.runtime.doctor_host import clock_checks, port_checks, room_checks
 from lockstep.cli.runtime.doctor_pace import pace_check
+from lockstep.composition import Root, open_stores
 from lockstep.contracts import names
 from lockstep.control.cases.wording import afterwards_words, outage_words
 from lockstep.control.people.oidc import CALLBACK
@@ -57,9 +57,9 @@ from lockstep.storage.engine.database import StorageError, check_fitness, create
 from lockstep.storage.engine.direct import connect as connect_directly
 from lockstep.storage.engine.direct import refuse_shared_sessions
 from lockstep.storage.engine.migrate import newest_revision
-from lockstep.storage.intake.refused_events import RECENT, RefusedEvents, TroubledEvents
+from lockstep.storage.intake.refused_events import RECENT, TroubledEvents
 from lockstep.storage.ledger.state import read_state
-from lockstep.storage.runtime.sweeping import KEPT, Sweeps, Swept
+from lockstep.storage.runtime.sweeping import KEPT, Swept
 from lockstep.storage.score.facts_proof import (
     TOLD_FOR,
     UNPROVED,
@@ -67,9 +67,8 @@ from lockstep.storage.score.facts_proof import (
     FactsState,
     changed_facts,
 )
-from lockstep.storage.score.scores import Scores
-from lockstep.storage.systems.outages import Outage, Outages
-from lockstep.storage.systems.paces import Pace, Paces
+from lockstep.storage.systems.outages import Outage
+from lockstep.storage.systems.paces import Pace
 
 _PATIENCE_S = 20
 _START = "Start `lockstep worker`."
@@ -163,8 +162,9 @@ async def _waiting(settings: Settings) -> list[Check]:
     except (StorageError, SettingsError):
         return []
     try:
-        found = await RefusedEvents(engine).read(EVERYTHING, limit=1)
-        outages = await Outages(engine).standing(EVERYTHING)
+        stores = open_stores(settings, engine, None)
+        found = await stores.refused_events.read(EVERYTHING, limit=1)
+        outages = await stores.outages.standing(EVERYTHING)
     except (SQLAlchemyError, OSError):
         return []
     finally:
@@ -201,7 +201,7 @@ async def _workflows(settings: Settings) -> list[Check]:
     except (StorageError, SettingsError):
         return []
     try:
-        return [workflows_check(await Sweeps(engine).read())]
+        return [workflows_check(await open_stores(settings, engine, None).sweeps.read())]
     except (SQLAlchemyError, OSError):
         return []
     finally:
@@ -255,14 +255,17 @@ def _ledger(settings: Settings) -> Check:
 async def _facts(settings: Settings) -> list[Check]:
     """Whether what the score is made of is what the ledger says; nothing where nobody can ask."""
     try:
-        seal = facts_seal(settings, settings.open_keyring())
+        ring = settings.open_keyring()
         engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
     except (StorageError, SettingsError):
         return []
     try:
-        async with Scores(engine).reading() as reading:
+        root = Root(settings, open_stores(settings, engine, ring))
+        async with root.stores.scores.reading() as reading:
             head = await reading.head()
-            state = await reading.facts_state(seal, tenant=settings.tenant, size=head.sequenced)
+            state = await reading.facts_state(
+                root.facts_seal, tenant=settings.tenant, size=head.sequenced
+            )
         return [facts_check(state, await changed_facts(engine), datetime.now(UTC))]
     except (SQLAlchemyError, OSError):
         return []
@@ -383,7 +386,7 @@ async def _paces(settings: Settings) -> dict[str, Pace]:
     except (StorageError, SettingsError):
         return {}
     try:
-        kept = await Paces(engine).all()
+        kept = await open_stores(settings, engine, None).paces.all()
     except (SQLAlchemyError, OSError):
         return {}
     finally:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.cli.context import database_url, embedded_postgres
 from lockstep.cli.runtime.checks import Check
+from lockstep.composition import open_stores
 from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.cases.clocks import SKEW_MOST, SKEW_TOLD
 from lockstep.domain.counting import counted
@@ -20,7 +21,7 @@ from lockstep.domain.room import Room, RoomState
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.temporal_file import TemporalFile
 from lockstep.settings import Settings, SettingsError
-from lockstep.storage.engine.clocks import TEMPORAL, ClockLook, Clocks, skew_words
+from lockstep.storage.engine.clocks import TEMPORAL, ClockLook, skew_words
 from lockstep.storage.engine.database import StorageError, create_engine
 
 _LEVELS = {RoomState.ENOUGH: "ok", RoomState.LOW: "warning", RoomState.OUT: "problem"}
@@ -61,7 +62,7 @@ async def clock_checks(settings: Settings) -> list[Check]:
         engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
     except (StorageError, SettingsError):
         return []
-    clocks = Clocks(engine)
+    clocks = open_stores(settings, engine, None).clocks
     try:
         return clocks_checks((await clocks.measure()).skew, await clocks.read())
     except (SQLAlchemyError, OSError):

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from lockstep.chores import build_score_service
 from lockstep.cli.context import (
     UNUSABLE,
     ConfigOption,
@@ -25,8 +24,7 @@ from lockstep.cli.score import view
 from lockstep.control.score.questions import QuestionError, parse_month, parse_question
 from lockstep.control.score.reports import REPORTED, SHORT_NAMES, to_report
 from lockstep.domain.rights import EVERYTHING
-from lockstep.storage.board.known import KnownNames
-from lockstep.storage.score.scores import MetricReport, Scores
+from lockstep.storage.score.scores import MetricReport
 
 _METRIC_HELP = f"{', '.join(REPORTED)}; or {', '.join(SHORT_NAMES)} for short."
 
@@ -76,10 +74,8 @@ def score(
 
     async def work() -> dict[str, Any]:
         async with opened(settings) as connections:
-            known = KnownNames(connections.engine, partners=settings.partners)
-            await known.check(EVERYTHING, partner=partner or "")
-            service = build_score_service(settings, Scores(connections.engine), connections.ring)
-            return await service.read(question)
+            await connections.stores.known.check(EVERYTHING, partner=partner or "")
+            return await connections.score.read(question)
 
     document = run(work())
     if as_json:
@@ -108,8 +104,7 @@ def show_penalties(
 
     async def work() -> dict[str, Any]:
         async with opened(settings) as connections:
-            service = build_score_service(settings, Scores(connections.engine), connections.ring)
-            return await service.read_penalties(month)
+            return await connections.score.read_penalties(month)
 
     document = run(work())
     if as_json:
@@ -137,7 +132,7 @@ def report_metric(
 
     async def work() -> tuple[MetricReport, bool]:
         async with opened(settings) as connections:
-            return await Scores(connections.engine).report(stated, tenant=settings.tenant)
+            return await connections.stores.scores.report(stated, tenant=settings.tenant)
 
     stands, is_new = run(work())
     if as_json:
@@ -154,7 +149,7 @@ def list_metrics(as_json: JsonOption = False, config: ConfigOption = None) -> No
 
     async def work() -> list[MetricReport]:
         async with opened(settings) as connections:
-            return await Scores(connections.engine).reported()
+            return await connections.stores.scores.reported()
 
     rows = run(work())
     if as_json:

@@ -11,7 +11,6 @@ from lockstep.cli.cases.case import ReasonOption, check_reason
 from lockstep.cli.context import (
     FAILED,
     ConfigOption,
-    Context,
     JsonOption,
     finish,
     opened,
@@ -22,8 +21,8 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.systems.system import ActorOption, SystemArgument
+from lockstep.composition import Root
 from lockstep.control.board.bulk import STEP, Bulk, BulkAction, Fate, Item
-from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.refusals import RefusedError
 from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.counting import counted
@@ -68,7 +67,7 @@ def retry_all(
             if system not in settings.systems:
                 known = ", ".join(sorted(settings.systems))
                 raise RefusedError(f"there is no system {system!r}: there are {known}")
-            me = typed_principal(context.ring, settings.tenant, given=actor, user=whoami())
+            me = typed_principal(context.stores.ring, settings.tenant, given=actor, user=whoami())
             return await _retried(context, me, system, reason)
 
     items, more = run(work())
@@ -81,14 +80,9 @@ def retry_all(
 
 
 async def _retried(
-    context: Context, me: Principal, system: str, reason: str
+    context: Root, me: Principal, system: str, reason: str
 ) -> tuple[list[Item], int]:
-    settings = context.settings
-    pairs = settings.console.pairs()
-    cases = CaseDesk(
-        context.engine, context.ring, context.desk, tenant=settings.tenant, pairs=pairs
-    )
-    bulk = Bulk(context.engine, context.ring, cases)
+    bulk = Bulk(context.stores, context.cases)
     items, more = await bulk.preview_held_up(me, system)
     done = [item for item in items if item.fate is not Fate.PENDING]
     left = [item for item in items if item.fate is Fate.PENDING]

@@ -14,7 +14,6 @@ from rich.table import Table
 from lockstep.cli.context import (
     UNUSABLE,
     ConfigOption,
-    Context,
     JsonOption,
     die,
     opened,
@@ -25,14 +24,11 @@ from lockstep.cli.context import (
     whoami,
 )
 from lockstep.cli.render import duration, instant
-from lockstep.control.people.one_person import OnePerson
+from lockstep.composition import Root
 from lockstep.control.requests.command_line import typed_principal
-from lockstep.control.systems.overview import SystemsDesk, SystemView, connected
-from lockstep.control.systems.pauses import PauseDesk
+from lockstep.control.systems.overview import SystemView
 from lockstep.domain.rights import EVERYTHING, Principal
-from lockstep.storage.people.acts import ActsLog
-from lockstep.storage.systems.health import SystemHealth
-from lockstep.storage.systems.pauses import Pause, Pauses
+from lockstep.storage.systems.pauses import Pause
 
 system_app = typer.Typer(no_args_is_help=True, help="The systems that access is revoked in.")
 SystemArgument = Annotated[str, typer.Argument(help="Name of the system, as in the settings.")]
@@ -50,7 +46,7 @@ def list_systems(as_json: JsonOption = False, config: ConfigOption = None) -> No
 
     async def work() -> list[SystemView]:
         async with opened(settings) as context:
-            return await _systems(context).all(EVERYTHING)
+            return await context.systems.all(EVERYTHING)
 
     views = run(work())
     if as_json:
@@ -96,7 +92,7 @@ def pause(
 
     async def work() -> Pause:
         async with opened(settings) as context:
-            return await _pauses(context).pause(
+            return await context.pauses.pause(
                 system, _operator(context, actor), reason=reason, until=until
             )
 
@@ -123,7 +119,7 @@ def resume(
 
     async def work() -> list[Pause]:
         async with opened(settings) as context:
-            return await _pauses(context).resume(system, _operator(context, actor))
+            return await context.pauses.resume(system, _operator(context, actor))
 
     ended = run(work())
     if as_json:
@@ -132,29 +128,8 @@ def resume(
         out.print(f"{system} is resumed.")
 
 
-def _systems(context: Context) -> SystemsDesk:
-    policy = context.settings.to_policy()
-    return SystemsDesk(
-        context.engine,
-        policy,
-        SystemHealth(context.engine),
-        Pauses(context.engine, context.ring, context.settings.tenant),
-    )
-
-
-def _pauses(context: Context) -> PauseDesk:
-    tenant = context.settings.tenant
-    return PauseDesk(
-        Pauses(context.engine, context.ring, tenant),
-        ActsLog(context.engine, tenant),
-        connected(context.settings.to_policy()),
-        pairs=context.settings.console.pairs(),
-        one_person=OnePerson(context.engine, context.ring),
-    )
-
-
-def _operator(context: Context, actor: str) -> Principal:
-    return typed_principal(context.ring, context.settings.tenant, given=actor, user=whoami())
+def _operator(context: Root, actor: str) -> Principal:
+    return typed_principal(context.stores.ring, context.settings.tenant, given=actor, user=whoami())
 
 
 def _why(view: SystemView) -> str:

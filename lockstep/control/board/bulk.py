@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.cases.afterwards import Became, after
 from lockstep.control.cases.casework import CaseDesk, standing_of
 from lockstep.control.cases.dates import CaseDates
@@ -17,10 +15,9 @@ from lockstep.control.cases.wording import reason_of
 from lockstep.control.refusals import NotThereError, RefusedError, UnansweredError
 from lockstep.domain.cases.decisions import DecisionKind, bar_to
 from lockstep.domain.rights import Principal
-from lockstep.storage.board.bulk import BulkReads, Picked
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.systems.outages import Outages
-from lockstep.storage.systems.tries import Pick, Said, Tries
+from lockstep.storage.board.bulk import Picked
+from lockstep.storage.stores import Stores
+from lockstep.storage.systems.tries import Pick, Said
 
 MOST = 500
 STEP = 10
@@ -90,12 +87,12 @@ class Item:
 class Bulk:
     """Previews, and carries out."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring, desk: CaseDesk) -> None:
-        self._reads = BulkReads(engine, ring)
+    def __init__(self, stores: Stores, desk: CaseDesk) -> None:
+        self._reads = stores.bulk
         self._desk = desk
         self._dates = CaseDates(desk)
-        self._tries = Tries(engine)
-        self._outages = Outages(engine)
+        self._tries = stores.tries
+        self._outages = stores.outages
 
     async def preview(self, me: Principal, action: BulkAction, picks: Sequence[str]) -> list[Item]:
         """What would happen to each pick, in their order, each once.

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.board.filters import ME, FilterError, Filters
 from lockstep.control.cases.wording import reason_of, suggestion_of
 from lockstep.control.runtime.clock_watch import clock_lines
@@ -15,7 +13,7 @@ from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.board.filter import NOBODY, BoardState, Place
-from lockstep.storage.board.known import KnownNames, UnknownNameError
+from lockstep.storage.board.known import UnknownNameError
 from lockstep.storage.board.now import (
     BoardCase,
     BoardReads,
@@ -24,16 +22,14 @@ from lockstep.storage.board.now import (
     Waiting,
     is_open,
 )
-from lockstep.storage.cases.doubts import Doubt, Doubts
-from lockstep.storage.engine.clocks import Clocks
+from lockstep.storage.cases.doubts import Doubt
 from lockstep.storage.intake.brake_rows import HeldWait
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.people.requests import RequestRow, Requests
-from lockstep.storage.people.users import Users
+from lockstep.storage.people.requests import RequestRow
 from lockstep.storage.records import CaseRow, RevocationRow
-from lockstep.storage.runtime.stalled import Stalled, StalledCase, StalledCases
-from lockstep.storage.runtime.sweeping import Sweeps, Swept
-from lockstep.storage.systems.outages import Outage, Outages
+from lockstep.storage.runtime.stalled import Stalled, StalledCase
+from lockstep.storage.runtime.sweeping import Swept
+from lockstep.storage.stores import Stores
+from lockstep.storage.systems.outages import Outage
 
 PAGE = 50
 
@@ -187,17 +183,10 @@ class Board:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
-        *,
-        tenant: str,
-        known: KnownNames | None = None,
+        stores: Stores,
     ) -> None:
-        self.known = known or KnownNames(engine)
-        self._engine = engine
-        self._ring = ring
-        self._tenant = tenant
-        self._users = Users(engine, ring)
+        self.known = stores.known
+        self._stores = stores
 
     async def page(
         self, me: Principal, filters: Filters, *, after: Place | None = None, limit: int = PAGE
@@ -207,21 +196,21 @@ class Board:
         Raises:
             FilterError: where nothing is left, because nothing has the name of a filter.
         """
-        wanted = filters.wanted(me, self._ring, self._tenant)
+        wanted = filters.wanted(me, self._stores.ring, self._stores.tenant)
         reads = self._reads(me)
         listing = await reads.listing(wanted, after=after, limit=limit)
         counts = await reads.counts(wanted)
         standstill = await self._standstill(me, reads)
-        stalled = await StalledCases(self._engine).read(me.scope)
+        stalled = await self._stores.stalled.read(me.scope)
         lines = await self._lines(me, listing.rows, standstill, stalled)
         held = await reads.held(wanted)
         if after is None and not listing.rows:
             await self._check_names(me, filters)
-        doubts = tuple(await Doubts(self._engine).standing(me.scope))
-        swept = await Sweeps(self._engine).read(me.scope)
-        clocks = tuple(clock_lines(await Clocks(self._engine).read()))
-        outages = tuple(await Outages(self._engine).standing(me.scope))
-        asked = tuple(await Requests(self._engine).about_closed(me.scope))
+        doubts = tuple(await self._stores.doubts.standing(me.scope))
+        swept = await self._stores.sweeps.read(me.scope)
+        clocks = tuple(clock_lines(await self._stores.clocks.read()))
+        outages = tuple(await self._stores.outages.standing(me.scope))
+        asked = tuple(await self._stores.requests.about_closed(me.scope))
         return BoardPage(
             lines=tuple(lines),
             counts=counts,
@@ -243,14 +232,14 @@ class Board:
         if found is None:
             return None
         standstill = await self._standstill(me, reads)
-        stalled = await StalledCases(self._engine).read(me.scope)
+        stalled = await self._stores.stalled.read(me.scope)
         [line] = await self._lines(me, [found], standstill, stalled)
         return line
 
     async def choices(self, me: Principal) -> Choices:
         """What the filters may be set to."""
         found: Suggestions = await self._reads(me).suggestions()
-        names = await self._users.names(found.assignees) if found.assignees else {}
+        names = await self._stores.users.names(found.assignees) if found.assignees else {}
         return Choices(found.partners, found.sites, names)
 
     async def is_empty(self, me: Principal) -> bool:
@@ -267,7 +256,7 @@ class Board:
             raise FilterError(str(error)) from None
 
     def _reads(self, me: Principal) -> BoardReads:
-        return BoardReads(self._engine, self._ring, me.scope, named=me.sees_names)
+        return self._stores.board(me.scope, named=me.sees_names)
 
     async def _standstill(self, me: Principal, reads: BoardReads) -> Standstill:
         if not me.may(Permission.SEE_SYSTEMS):
@@ -283,7 +272,7 @@ class Board:
     ) -> list[Line]:
         rows = list(rows)
         people = {row.assigned_to for row in rows if row.assigned_to}
-        names = await self._users.names(people) if people else {}
+        names = await self._stores.users.names(people) if people else {}
         now = datetime.now(UTC)
         return [
             _line(me, row, names, standstill=standstill, stalled=stalled, now=now) for row in rows

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.cases.desk import Desk, Person, check_decision
 from lockstep.control.cases.words import instant_words, who_did
 from lockstep.control.people.one_person import OnePerson
@@ -23,24 +21,19 @@ from lockstep.domain.cases.decisions import Bar, DecisionKind, Standing, bar_to
 from lockstep.domain.cases.outcomes import CaseStatus, RevocationState
 from lockstep.domain.policy import Tier
 from lockstep.domain.rights import CLI_USER, Principal
-from lockstep.storage.board.file import CaseFile, CaseFiles
-from lockstep.storage.board.sight import CaseSight
+from lockstep.storage.board.file import CaseFile
 from lockstep.storage.cases.acts import (
     ActKind,
     ActRow,
     ActState,
-    CaseActs,
     NewAct,
     SlotTakenError,
 )
-from lockstep.storage.cases.withdrawing import Withdrawals
-from lockstep.storage.keys.artefacts import Artefacts
-from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.keys.subjects import Subject
-from lockstep.storage.people.acts import ActsLog
-from lockstep.storage.people.colleagues import Colleague, Colleagues
-from lockstep.storage.people.requests import Requests, RequestState
+from lockstep.storage.people.colleagues import Colleague
+from lockstep.storage.people.requests import RequestState
 from lockstep.storage.records import RevocationRow
+from lockstep.storage.stores import Stores
 
 LONGEST_TEXT = 2000
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -76,24 +69,22 @@ class CaseDesk:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
+        stores: Stores,
         desk: Desk,
         *,
-        tenant: str,
         pairs: Pairs | None,
         one_person: OnePerson | None = None,
     ) -> None:
         self.pairs = pairs or Pairs()
-        self.acts = CaseActs(engine, tenant)
-        self.files = CaseFiles(engine, ring)
-        self.requests = Requests(engine)
-        self.artefacts = Artefacts(engine)
-        self.log = ActsLog(engine, tenant)
-        self.sight = CaseSight(engine)
-        self.one_person = one_person or OnePerson(engine, ring)
-        self.withdrawals = Withdrawals(engine, ring)
-        self._colleagues = Colleagues(engine, ring)
+        self.acts = stores.acts
+        self.files = stores.files
+        self.requests = stores.requests
+        self.artefacts = stores.artefacts
+        self.log = stores.log
+        self.sight = stores.sight
+        self.one_person = one_person or OnePerson(stores.identities, stores.users)
+        self.withdrawals = stores.withdrawals
+        self._colleagues = stores.colleagues
         self.desk = desk
 
     async def find(self, me: Principal, case_id: str) -> CaseFile:

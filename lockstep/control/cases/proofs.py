@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from datetime import UTC
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.storage.board.file import CaseFiles
 from lockstep.storage.ledger.checkpoints import Checkpoints
 from lockstep.storage.ledger.proofs import Proofs
@@ -21,10 +19,10 @@ class NoHeadError(Exception):
 class CaseProofs:
     """Documents of proofs. Whoever calls has found the case in somebody's scope."""
 
-    def __init__(self, engine: AsyncEngine, files: CaseFiles) -> None:
+    def __init__(self, files: CaseFiles, heads: Checkpoints, proofs: Proofs) -> None:
         self._files = files
-        self._heads = Checkpoints(engine)
-        self._proofs = Proofs(engine)
+        self._heads = heads
+        self._proofs = proofs
 
     async def of(self, case_id: str) -> dict[str, object]:
         """All entries of a case; of those that wait for their place or a head, only the bytes.

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.cases.asking import Asked
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.dates import CaseDates
@@ -33,14 +31,11 @@ from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
 from lockstep.domain.intake.judging import Verdict
-from lockstep.domain.intake.numbering import LOCAL_SOURCE, Numbering
+from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.rights import Permission, Principal
-from lockstep.storage.cases.cases import Cases
-from lockstep.storage.intake.inbox import Inbox
-from lockstep.storage.intake.sent_events import PAGE, SentEvent, SentEvents
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.intake.sent_events import PAGE, SentEvent
 from lockstep.storage.records import CaseRow
+from lockstep.storage.stores import Stores
 
 MOST_REASON = 500
 _REUSED = "something else was sent with this before: begin again"
@@ -111,12 +106,10 @@ class OwnReports:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
+        stores: Stores,
+        whose: WhoseCase,
         *,
-        tenant: str,
         rule: CutoffRule,
-        numbering: Numbering,
         systems: Collection[str] | None = None,
         places: Places | None = None,
         desk: CaseDesk,
@@ -125,12 +118,12 @@ class OwnReports:
         self._places = places or Places()
         self._pairs = desk.pairs
         self._dates = CaseDates(desk)
-        self._inbox = Inbox(engine, ring)
-        self._sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
-        self._whose = WhoseCase(Cases(engine, ring), self._inbox, numbering)
-        self._reporters = Reporters.on(engine, ring, tenant)
-        self._log = ActsLog(engine, tenant)
-        self._tenant = tenant
+        self._inbox = stores.inbox
+        self._sent = stores.sent_events
+        self._whose = whose
+        self._reporters = Reporters.on(stores)
+        self._log = stores.log
+        self._tenant = stores.tenant
         self._rule = rule
 
     @property

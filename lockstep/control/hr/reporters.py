@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.hr.leaver_lines import EVERYTHING, Seen
 from lockstep.control.intake.events import EventError, parse_statement
 from lockstep.control.intake.whose_case import Found, WhoseCase
@@ -21,7 +19,6 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import Termination
 from lockstep.domain.intake.brakes import Flow
 from lockstep.domain.intake.judging import Verdict
-from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.intake.remit import EVERYBODY, Remit
 from lockstep.domain.rights import Principal
 from lockstep.storage.cases.keys import indexes_as_any
@@ -30,6 +27,7 @@ from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.people.identities import Identities
 from lockstep.storage.records import CaseRow
+from lockstep.storage.stores import Stores
 
 TOO_LATE = "too late: dates move, and a leaving is called off, before the cutoff"
 ONESELF = "this is you: somebody else must report it"
@@ -56,9 +54,8 @@ class Reporters:
     identities: Identities
 
     @classmethod
-    def on(cls, engine: AsyncEngine, ring: Keyring, tenant: str) -> Reporters:
-        sent = SentEvents(engine, ring, source=LOCAL_SOURCE)
-        return cls(tenant, ring, sent, ActsLog(engine, tenant), Identities(engine))
+    def on(cls, stores: Stores) -> Reporters:
+        return cls(stores.tenant, stores.ring, stores.sent_events, stores.log, stores.identities)
 
     def of(self, by: Principal) -> ReporterSight:
         """What somebody sees who looks at many lines."""

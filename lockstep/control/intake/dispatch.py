@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError
 
 from lockstep.control.intake.brake import Brake
@@ -26,7 +24,7 @@ from lockstep.domain.intake.judging import Verdict
 from lockstep.domain.intake.remit import Remit
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import PinnedPolicy
-from lockstep.storage.intake.inbox import CHANNEL, Disposition, Inbox, InboxEvent
+from lockstep.storage.intake.inbox import Disposition, Inbox, InboxEvent
 from lockstep.storage.records import CaseRow
 
 log = structlog.get_logger("lockstep.dispatcher")
@@ -54,7 +52,6 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        engine: AsyncEngine,
         inbox: Inbox,
         cases: Cases,
         starter: CaseStarter,
@@ -68,7 +65,6 @@ class Dispatcher:
         self._lag = lag or LoopLag()
         self._admitted_at = 0.0
         self._batch = BATCH
-        self._engine = engine
         self._inbox = inbox
         self._cases = cases
         self._starter = starter
@@ -90,7 +86,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch until cancelled; failures are logged and tried again, never lost."""
-        async with _Bell(self._engine).rings() as bell, _running(self._lag.measure()):
+        async with self._inbox.rings() as bell, _running(self._lag.measure()):
             is_told = False
             while True:
                 try:
@@ -230,32 +226,3 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-class _Bell:
-    """Listens for the inbox's NOTIFY on a connection of its own; polling covers its absence."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        url = engine.url.set(drivername="postgresql")
-        self._conninfo = url.render_as_string(hide_password=False)
-
-    @contextlib.asynccontextmanager
-    async def rings(self) -> AsyncIterator[asyncio.Event]:
-        event = asyncio.Event()
-        async with _running(self._listen(event)):
-            yield event
-
-    async def _listen(self, event: asyncio.Event) -> None:
-        while True:
-            try:
-                connection = await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True, connect_timeout=5
-                )
-                async with connection:
-                    await connection.execute(f"listen {CHANNEL}".encode())
-                    event.set()  # whatever came while nobody listened
-                    async for _ in connection.notifies():
-                        event.set()
-            except (psycopg.Error, OSError) as error:
-                log.warning("listen_lost", error=type(error).__name__)
-                await asyncio.sleep(1)

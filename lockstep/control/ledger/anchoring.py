@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from connectors.anchors.base import (
     Anchor,
@@ -86,8 +85,9 @@ class AnchorLoop:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        anchorings: Anchorings,
         checkpoints: Checkpoints,
+        proofs: Proofs,
         anchors: Mapping[str, Anchor],
         *,
         patience: timedelta = PATIENCE,
@@ -95,9 +95,9 @@ class AnchorLoop:
     ) -> None:
         if patience >= CLAIM:
             raise ValueError("a publication must end before the claim on it does")
-        self._anchorings = Anchorings(engine)
+        self._anchorings = anchorings
         self._checkpoints = checkpoints
-        self._proofs = Proofs(engine)
+        self._proofs = proofs
         self._anchors = dict(anchors)
         self._patience = patience
         self._poll = poll.total_seconds()

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.score.metric import unsealed_since
 from lockstep.control.score.rules import Rules
 from lockstep.storage.engine.direct import connect
-from lockstep.storage.ledger.anchorings import Anchorings, Standing
-from lockstep.storage.ledger.checkpoints import Checkpoints, StoredCheckpoint
+from lockstep.storage.ledger.anchorings import Standing
+from lockstep.storage.ledger.checkpoints import StoredCheckpoint
 from lockstep.storage.ledger.head import LedgerRefusedError
 from lockstep.storage.ledger.keys import read_chain
-from lockstep.storage.score.scores import LedgerHead, Scores
+from lockstep.storage.score.scores import LedgerHead
+from lockstep.storage.stores import Stores
 
 HEADS = 12
 """So many of the newest checkpoints are offered."""
@@ -59,20 +59,22 @@ class LedgerSight:
     """Reads only. ``anchors``: kinds by name."""
 
     def __init__(
-        self, engine: AsyncEngine, rules: Rules, *, origin: str, anchors: Mapping[str, str]
+        self, stores: Stores, rules: Rules, *, origin: str, anchors: Mapping[str, str]
     ) -> None:
-        self._engine = engine
+        self._scores = stores.scores
+        self._anchorings = stores.anchorings
+        self._url = stores.engine.url
         self._rules = rules
         self._origin = origin
         self._anchors = dict(sorted(anchors.items()))
-        self.checkpoints = Checkpoints(engine)
+        self.checkpoints = stores.checkpoints
 
     async def facts(self) -> LedgerFacts:
         """Everything at once."""
-        async with Scores(self._engine).reading() as reading:
+        async with self._scores.reading() as reading:
             head = await reading.head()
         keys, refused = await self.keys()
-        standings = await Anchorings(self._engine).standings([*self._anchors])
+        standings = await self._anchorings.standings([*self._anchors])
         return LedgerFacts(
             origin=self._origin,
             head=head,
@@ -89,9 +91,7 @@ class LedgerSight:
 
     def _read_keys(self) -> tuple[tuple[str, ...], str]:
         try:
-            with contextlib.closing(
-                connect(self._engine.url, application="lockstep-web-keys")
-            ) as link:
+            with contextlib.closing(connect(self._url, application="lockstep-web-keys")) as link:
                 chain = read_chain(link)
         except LedgerRefusedError as error:
             return (), str(error)

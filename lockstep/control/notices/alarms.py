@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.runtime.clock_watch import clock_lines
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.notices import Fact, NoticeKind
 from lockstep.evidence.format.canonical import instant_text
-from lockstep.storage.engine.clocks import Clocks
 from lockstep.storage.intake.feeds import read_feeds
-from lockstep.storage.ledger.anchorings import Anchorings, AnchorState
+from lockstep.storage.ledger.anchorings import AnchorState
 from lockstep.storage.ledger.state import not_in_order_since
 from lockstep.storage.score.facts_proof import TOLD_FOR, changed_facts
+from lockstep.storage.stores import Stores
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DISORDER = (
@@ -33,17 +31,15 @@ _ATTEMPTS = 5
 class Alarms:
     """Looks at what the ledger depends on. ``silent_after``: how long HR may say nothing."""
 
-    def __init__(
-        self, engine: AsyncEngine, *, anchors: Sequence[str], silent_after: timedelta
-    ) -> None:
-        self._engine = engine
+    def __init__(self, stores: Stores, *, anchors: Sequence[str], silent_after: timedelta) -> None:
+        self._stores = stores
         self._anchors = list(anchors)
         self._silent_after = silent_after
 
     async def anchors(self, now: datetime) -> list[Fact]:
         """Anchors that have failed for a while, or that hold another ledger than ours."""
         found = []
-        for standing in await Anchorings(self._engine).standings(self._anchors):
+        for standing in await self._stores.anchorings.standings(self._anchors):
             state = standing.state
             failing = state is AnchorState.FAILING and standing.attempts >= _ATTEMPTS
             if failing or state in {AnchorState.CONFLICT, AnchorState.UNFIT}:
@@ -57,7 +53,7 @@ class Alarms:
 
     async def changed(self, now: datetime) -> list[Fact]:
         """Kept facts that another hand than the sequencer's had changed."""
-        changed = await changed_facts(self._engine)
+        changed = await changed_facts(self._stores.engine)
         if changed is None or now - changed.at > TOLD_FOR:
             return []
         key = f"{NoticeKind.LEDGER.value}:facts:{instant_text(whole_ms(changed.at))}"
@@ -65,7 +61,7 @@ class Alarms:
 
     async def disorder(self, now: datetime) -> list[Fact]:  # noqa: ARG002 - the database's clock
         """A ledger whose entries wait for their place, whoever holds the sequencer's lock."""
-        async with self._engine.connect() as connection:
+        async with self._stores.engine.connect() as connection:
             since = await not_in_order_since(connection)
         if since is None:
             return []
@@ -75,7 +71,7 @@ class Alarms:
     async def clocks(self, now: datetime) -> list[Fact]:
         """Clocks that differ; once a day of each, however it moves."""
         found = []
-        for look in await Clocks(self._engine).read():
+        for look in await self._stores.clocks.read():
             for line in clock_lines([look]):
                 key = f"{NoticeKind.CLOCK.value}:{look.who}:{now:%Y-%m-%d}"
                 found.append(Fact(key, NoticeKind.CLOCK, look.looked_at, system=line))
@@ -83,7 +79,7 @@ class Alarms:
 
     async def silent(self, now: datetime) -> list[Fact]:
         """Expected sources that have not been heard for longer than they may."""
-        async with self._engine.connect() as connection:
+        async with self._stores.engine.connect() as connection:
             feeds = await read_feeds(connection)
         found = []
         for feed in feeds:

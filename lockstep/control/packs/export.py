@@ -19,7 +19,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.packs.making import PackMaker, Progress, in_thread
 from lockstep.control.packs.order import Order, OrderError
@@ -30,12 +29,12 @@ from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.evidence.pack.model import PackSummary
-from lockstep.storage.board.known import KnownNames, UnknownNameError
+from lockstep.storage.board.known import UnknownNameError
 from lockstep.storage.engine.database import StorageError
-from lockstep.storage.keys.keyring import Keyring, KeyringError
-from lockstep.storage.ledger.append import Append, Ledger
-from lockstep.storage.ledger.checkpoints import Checkpoints, StoredCheckpoint
-from lockstep.storage.packs.orders import Exports
+from lockstep.storage.keys.keyring import KeyringError
+from lockstep.storage.ledger.append import Append
+from lockstep.storage.ledger.checkpoints import StoredCheckpoint
+from lockstep.storage.stores import Stores
 
 log = structlog.get_logger("lockstep.export")
 
@@ -80,22 +79,19 @@ class Exporter:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
+        stores: Stores,
         *,
-        tenant: str,
         origin: str,
         open_signer: Callable[[], Signer],
-        known: KnownNames | None = None,
     ) -> None:
-        self._engine = engine
-        self._known = known or KnownNames(engine)
-        self._ring = ring
-        self._tenant = tenant
+        self._known = stores.known
+        self._ring = stores.ring
+        self._tenant = stores.tenant
         self._origin = origin
-        self._maker = PackMaker(engine, ring, tenant=tenant, origin=origin, open_signer=open_signer)
-        self._checkpoints = Checkpoints(engine)
-        self._exports = Exports(engine)
+        self._maker = PackMaker(stores, origin=origin, open_signer=open_signer)
+        self._ledger = stores.ledger
+        self._checkpoints = stores.checkpoints
+        self._exports = stores.exports
 
     async def check_partner(self, order: Order) -> None:
         """Whether anything names the partner that is asked for; raises `OrderError`."""
@@ -271,7 +267,7 @@ class Exporter:
             actor=Actor(kind, ref),
             data=data,
         )
-        await Ledger(self._engine).append(Append(entry))
+        await self._ledger.append(Append(entry))
 
     def _commitment(self, export_id: str, by: Requester) -> str:
         if by.token:

@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 import lockstep
 from lockstep.control.packs.order import Order
 from lockstep.evidence.format.notes import Signer
@@ -23,7 +21,6 @@ from lockstep.evidence.pack.model import PackScope, PackSummary
 from lockstep.evidence.pack.reading import Basis, LedgerRead, LedgerReader, SignedHead
 from lockstep.evidence.pack.reconcile import Reconciliation
 from lockstep.evidence.pack.writer import Outside, PackWriter
-from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.checkpoints import Leaf, StoredCheckpoint, leaves
 from lockstep.storage.packs.actors import acting
 from lockstep.storage.packs.reads import (
@@ -37,6 +34,7 @@ from lockstep.storage.packs.reads import (
     snapshot,
 )
 from lockstep.storage.privacy.identity import disclose
+from lockstep.storage.stores import Stores
 
 _BATCH = 2000
 _CASES = 100
@@ -81,16 +79,14 @@ class PackMaker:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
+        stores: Stores,
         *,
-        tenant: str,
         origin: str,
         open_signer: Callable[[], Signer],
     ) -> None:
-        self._engine = engine
-        self._ring = ring
-        self._tenant = tenant
+        self._engine = stores.engine
+        self._ring = stores.ring
+        self._tenant = stores.tenant
         self._origin = origin
         self._open_signer = open_signer
 

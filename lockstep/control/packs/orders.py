@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.packs.export import Exporter, Requester
 from lockstep.control.packs.order import Order, OrderError, shows_coming
 from lockstep.domain.rights import Permission, Principal
-from lockstep.storage.board.views import CaseIdError, CaseViews
+from lockstep.storage.board.views import CaseIdError
 from lockstep.storage.packs.orders import ExportRow, ExportState
-from lockstep.storage.packs.views import ExportViews
-from lockstep.storage.people.acts import ActsLog
+from lockstep.storage.stores import Stores
 
 NOT_IDENTIFIED = "identified"
 OUT_OF_SCOPE = "scope"
@@ -37,18 +34,16 @@ class PackOrders:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        stores: Stores,
         exporter: Exporter,
-        views: CaseViews,
         *,
-        tenant: str,
         folder: Path,
     ) -> None:
         self._exporter = exporter
-        self._cases = views
+        self._cases = stores.views
         self._folder = folder
-        self._log = ActsLog(engine, tenant)
-        self.views = ExportViews(engine)
+        self._log = stores.log
+        self.views = stores.export_views
 
     async def order(self, order: Order, by: Principal) -> str:
         """Order a pack; its id.

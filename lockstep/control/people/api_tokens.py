@@ -10,16 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.people.tokens import digest_of
 from lockstep.domain.cases.leavers import Key
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.people.acts import ActsLog
-from lockstep.storage.people.api_tokens import MOST_ROWS, ApiTokenRow, ApiTokens, TokenEnd
+from lockstep.storage.people.api_tokens import MOST_ROWS, ApiTokenRow, TokenEnd
+from lockstep.storage.stores import Stores
 
 LONGEST = timedelta(days=366)
 DEFAULT = timedelta(days=90)
@@ -66,11 +63,11 @@ class Wish:
 class ApiTokenDesk:
     """Use cases of tokens."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring, *, tenant: str) -> None:
-        self._tokens = ApiTokens(engine)
-        self._log = ActsLog(engine, tenant)
-        self._ring = ring
-        self._tenant = tenant
+    def __init__(self, stores: Stores) -> None:
+        self._tokens = stores.api_tokens
+        self._log = stores.log
+        self._ring = stores.ring
+        self._tenant = stores.tenant
 
     async def make(self, wish: Wish, *, by: Principal) -> tuple[str, ApiTokenRow]:
         """Make a token; its text is returned once and kept nowhere.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.domain.rights import Principal
 from lockstep.storage.cases.keys import searched_indexes
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.people.acts import ActsLog
-from lockstep.storage.people.bars import Bar, BarRows
+from lockstep.storage.people.bars import Bar
+from lockstep.storage.stores import Stores
 
 MOST_REASON = 500
 
@@ -20,11 +17,11 @@ class BarError(ValueError):
 class Bars:
     """The use case."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring, *, tenant: str) -> None:
-        self._rows = BarRows(engine, ring)
-        self._log = ActsLog(engine, tenant)
-        self._ring = ring
-        self._tenant = tenant
+    def __init__(self, stores: Stores) -> None:
+        self._rows = stores.bars
+        self._log = stores.log
+        self._ring = stores.ring
+        self._tenant = stores.tenant
 
     async def standing(self, by: Principal, *, key: str = "") -> list[Bar]:
         """The newest bars in scope; with ``key``, those of whoever holds it as any kind of key."""

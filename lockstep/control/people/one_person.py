@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.people.sessions import LOCAL_ADMINISTRATOR
 from lockstep.domain.rights import CLI_USER, Principal
-from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.people.identities import Identities
 from lockstep.storage.people.users import Users
 
@@ -37,12 +34,12 @@ class OnePerson:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
+        identities: Identities,
+        users: Users,
         owners: Mapping[str, frozenset[bytes]] | None = None,
     ) -> None:
-        self._identities = Identities(engine)
-        self._users = Users(engine, ring)
+        self._identities = identities
+        self._users = users
         self._owners = owners or {}
 
     async def is_same(self, me: Principal, author: Author) -> bool:

@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.domain.cases.leavers import Key
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Rights, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
-from lockstep.storage.keys.keyring import Keyring
-from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.people.api_tokens import MADE_ON_SERVER
-from lockstep.storage.people.users import BarredError, NewSession, SessionRow, Users
+from lockstep.storage.people.users import BarredError, NewSession, SessionRow
+from lockstep.storage.stores import Stores
 
 LINK_LIFETIME = timedelta(minutes=10)
 _LINK = "link"
@@ -80,17 +77,15 @@ class Sessions:
 
     def __init__(
         self,
-        engine: AsyncEngine,
-        ring: Keyring,
+        stores: Stores,
         *,
-        tenant: str,
         idle: timedelta = timedelta(minutes=30),
         lifetime: timedelta = timedelta(hours=10),
     ) -> None:
-        self.users = Users(engine, ring)
-        self.log = ActsLog(engine, tenant)
-        self._ring = ring
-        self._tenant = tenant
+        self.users = stores.users
+        self.log = stores.log
+        self._ring = stores.ring
+        self._tenant = stores.tenant
         self._idle = idle
         self._lifetime = lifetime
 

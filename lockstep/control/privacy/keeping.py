@@ -13,16 +13,15 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lockstep.control.cases.desk import Desk, Person
 from lockstep.control.refusals import RefusedError
 from lockstep.evidence.format.canonical import instant_text
 from lockstep.storage.cases.spells import Kept, Obstacle, Spell
-from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.keys.subjects import Subject, SubjectErasedError
 from lockstep.storage.privacy.erasure import PAGE, Cause, Erased, Erasure, Ground, Inventory
-from lockstep.storage.privacy.holds import Hold, Holds
+from lockstep.storage.privacy.holds import Hold
+from lockstep.storage.stores import Stores
 
 log = structlog.get_logger("lockstep.privacy")
 
@@ -68,15 +67,13 @@ class Stored:
 class Privacy:
     """Use cases of whoever answers for personal data. ``packs``: the folder of exported packs."""
 
-    def __init__(
-        self, engine: AsyncEngine, ring: Keyring, *, tenant: str, desk: Desk, packs: Path
-    ) -> None:
-        self._ring = ring
-        self._tenant = tenant
+    def __init__(self, stores: Stores, *, desk: Desk, packs: Path) -> None:
+        self._ring = stores.ring
+        self._tenant = stores.tenant
         self._desk = desk
         self._packs = packs
-        self._holds = Holds(engine, ring)
-        self._erasure = Erasure(engine, ring)
+        self._holds = stores.holds
+        self._erasure = stores.erasure
 
     async def erase(self, whom: Whom, *, reference: str, actor: str) -> tuple[Erased, list[str]]:
         """Erase a person for good; return what was done, and the files of packs that were deleted.

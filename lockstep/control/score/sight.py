@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.outside import outside
 from lockstep.control.score.questions import QuestionError, parse_question
@@ -44,12 +42,10 @@ class ScoreSight:
     The figures of a partner are of all of its cases: what is left out is which cases they are.
     """
 
-    def __init__(
-        self, service: ScoreService, engine: AsyncEngine, known: KnownNames | None = None
-    ) -> None:
+    def __init__(self, service: ScoreService, known: KnownNames, cases: CaseSight) -> None:
         self._service = service
-        self._known = known or KnownNames(engine)
-        self.cases = CaseSight(engine)
+        self._known = known
+        self.cases = cases
 
     async def score(
         self,

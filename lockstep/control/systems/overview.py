@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.domain.policy import Policy, SystemPolicy
 from lockstep.domain.rights import Scope
+from lockstep.storage.stores import Stores
 from lockstep.storage.systems.figures import (
     FAULTS_FOR,
     FaultHour,
     Figures,
     Looks,
-    SystemFigures,
     WaitingRow,
 )
-from lockstep.storage.systems.health import Health, SystemHealth
-from lockstep.storage.systems.outages import Outages
-from lockstep.storage.systems.pauses import Pause, Pauses
-from lockstep.storage.systems.waking import Wakings
+from lockstep.storage.systems.health import Health
+from lockstep.storage.systems.pauses import Pause
 
 STALE = timedelta(minutes=15)
 """A health check is older than this only if no worker runs."""
@@ -87,15 +83,13 @@ class SystemPage:
 class SystemsDesk:
     """Reads what the page and the command line show."""
 
-    def __init__(
-        self, engine: AsyncEngine, policy: Policy, health: SystemHealth, pauses: Pauses
-    ) -> None:
+    def __init__(self, stores: Stores, policy: Policy) -> None:
         self._systems = {system.system: system for system in policy.systems}
-        self._health = health
-        self._pauses = pauses
-        self._figures = SystemFigures(engine)
-        self._outages = Outages(engine)
-        self._wakings = Wakings(engine)
+        self._health = stores.health
+        self._pauses = stores.pauses
+        self._figures = stores.figures
+        self._outages = stores.outages
+        self._wakings = stores.wakings
 
     async def all(self, scope: Scope) -> list[SystemView]:
         """Every configured system, those in trouble first."""

@@ -88,13 +88,15 @@ _MOMENT = timedelta(seconds=1.5)
 class Cases:
     """Writes to cases; every write explains itself in the ledger, in the same transaction."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring, *, own: Now = own_now) -> None:
+    def __init__(
+        self, engine: AsyncEngine, ring: Keyring, ledger: Ledger, *, own: Now = own_now
+    ) -> None:
         self._engine = engine
         self._reads = single_reads(engine)
         self._own = own
         self._ring = ring
         self._policies: dict[str, Policy] = {}
-        self._ledger = Ledger(engine)
+        self._ledger = ledger
         self._closers: Batcher[Closing, Closed | None] = Batcher(partial(close_many, engine))
 
     def spell_index(self, termination: Termination) -> bytes:

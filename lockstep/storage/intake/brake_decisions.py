@@ -25,6 +25,7 @@ from lockstep.domain.cases.clocks import whole_ms
 from lockstep.domain.intake.brakes import BrakeState, Channel
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
+from lockstep.storage.intake.bell import CHANNEL
 from lockstep.storage.intake.brake_rows import (
     BrakeDecidedError,
     BrakeUnknownError,
@@ -36,7 +37,6 @@ from lockstep.storage.intake.brake_rows import (
     is_sealed_event,
     visible_held,
 )
-from lockstep.storage.intake.inbox import CHANNEL
 from lockstep.storage.intake.refused_events import AT_THE_BRAKE
 from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.ledger.append import Append, append_all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from collections import Counter
@@ -16,15 +17,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
+from lockstep.storage.intake.bell import CHANNEL, rings
 from lockstep.storage.keys.check import require_keyring
 from lockstep.storage.keys.keyring import Keyring, KeyringError
 from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.intake import inbox
 
 log = structlog.get_logger("lockstep.storage")
-
-CHANNEL = "lockstep_inbox"
-"""NOTIFY channel that wakes the dispatcher."""
 
 CLAIM = timedelta(seconds=15)
 """A dispatcher that died keeps its events to itself for this long."""
@@ -169,6 +168,10 @@ class Inbox:
         self._engine = engine
         self._ring = ring
         self._is_fit = False
+
+    def rings(self) -> contextlib.AbstractAsyncContextManager[asyncio.Event]:
+        """Set whenever something arrived while the block runs."""
+        return rings(self._engine.url)
 
     async def store(
         self,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.domain.cases.clocks import whole_ms
 from lockstep.evidence.ledger.entries import Actor, Entry, EntryKind
 from lockstep.storage.ledger.append import Append, Ledger
@@ -42,8 +40,8 @@ def act_entry(
 class ActsLog:
     """Appends only."""
 
-    def __init__(self, engine: AsyncEngine, tenant: str) -> None:
-        self._ledger = Ledger(engine)
+    def __init__(self, ledger: Ledger, tenant: str) -> None:
+        self._ledger = ledger
         self._tenant = tenant
 
     async def acted(

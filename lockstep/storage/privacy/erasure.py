@@ -105,10 +105,10 @@ class Cause:
 class Erasure:
     """Destroys personal data; never the ledger, never what a case was."""
 
-    def __init__(self, engine: AsyncEngine, ring: Keyring) -> None:
+    def __init__(self, engine: AsyncEngine, ring: Keyring, inbox: Inbox) -> None:
         self._engine = engine
         self._ring = ring
-        self._inbox = Inbox(engine, ring)
+        self._inbox = inbox
 
     async def spells_of(
         self, *, subject_id: UUID | None = None, worker_index: bytes | None = None

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from lockstep.control.board.now import Board
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.desk import Desk
@@ -22,9 +20,7 @@ from lockstep.control.score.metric import ScoreService
 from lockstep.control.systems.overview import SystemsDesk
 from lockstep.control.systems.pauses import PauseDesk
 from lockstep.domain.policy import Policy
-from lockstep.storage.board.saved_views import SavedViews
-from lockstep.storage.board.views import CaseViews
-from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.stores import Stores
 from lockstep.web.api.evidence import Packs
 from lockstep.web.console.gate import ConsoleGate
 from lockstep.web.console.listening import Live
@@ -35,13 +31,10 @@ from lockstep.web.console.pages import Pages
 class Console:
     """Everything that a page may use; dependencies arrive here and nowhere else."""
 
-    tenant: str
-    engine: AsyncEngine = field(repr=False)
-    ring: Keyring = field(repr=False)
+    stores: Stores = field(repr=False)
     gate: ConsoleGate
     pages: Pages
     desk: Desk
-    views: CaseViews
     policy: Policy
     score: ScoreService
     packs: Packs
@@ -53,7 +46,6 @@ class Console:
     """The settings as people may see them."""
     board: Board
     cases: CaseDesk
-    saved: SavedViews
     live: Live
     systems: SystemsDesk
     pauses: PauseDesk

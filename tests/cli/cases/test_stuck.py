@@ -126,7 +126,7 @@ async def test_events_that_nobody_carries_out_are_told(home, hall):
 async def test_a_ledger_that_makes_no_progress_is_told(home, hall, database):
     """Entries that wait for their place, whoever holds the lock: here and by a notice."""
     await hall.work.open()
-    alarms = Alarms(hall.work.engine, anchors=[], silent_after=timedelta(hours=1))
+    alarms = Alarms(hall.work.stores, anchors=[], silent_after=timedelta(hours=1))
     assert await told(home, "ledger") == await alarms.disorder(datetime.now(UTC)) == []
     made = LedgerBook(database.app_url, database.superuser_url, home)
     made.tamper("update ledger_entries set recorded_at = '2026-11-01 09:30:00+00'")
@@ -143,7 +143,7 @@ async def test_clocks_that_differ_are_told(home, hall):
     clocks = Clocks(hall.work.engine)
     await clocks.keep("host/7", timedelta(hours=1))
     await clocks.keep("host/8", timedelta(seconds=1))
-    alarms = Alarms(hall.work.engine, anchors=[], silent_after=timedelta(hours=1))
+    alarms = Alarms(hall.work.stores, anchors=[], silent_after=timedelta(hours=1))
 
     [row] = await told(home, "clock")
     facts = [await alarms.clocks(datetime.now(UTC)) for _ in range(2)]

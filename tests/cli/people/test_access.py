@@ -19,6 +19,7 @@ from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.stores import Stores
 from tests.support.casework import EMAIL, TENANT, Casework, termination
 
 SETTINGS = """
@@ -69,22 +70,22 @@ class Desk:
         return json.loads(result.stdout)
 
     def do(self, work):
-        """Run ``work(engine)`` beside the commands."""
+        """Run ``work(stores)`` beside the commands."""
 
         async def alone():
             engine = create_engine(self.url)
             try:
-                return await work(engine)
+                return await work(Stores(engine, self.ring, tenant=TENANT))
             finally:
                 await engine.dispose()
 
         return asyncio.run(alone())
 
     def sign_in(self) -> str:
-        return self.do(lambda engine: Sessions(engine, self.ring, tenant=TENANT).begin(WHO))
+        return self.do(lambda stores: Sessions(stores).begin(WHO))
 
     def whose(self, token: str):
-        return self.do(lambda engine: ApiTokenDesk(engine, self.ring, tenant=TENANT).find(token))
+        return self.do(lambda stores: ApiTokenDesk(stores).find(token))
 
 
 @pytest.fixture

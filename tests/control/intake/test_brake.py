@@ -26,7 +26,6 @@ from lockstep.storage.intake.brake_rows import Decided
 from lockstep.storage.intake.brakes import Brakes
 from lockstep.storage.intake.inbox import Disposition
 from lockstep.storage.intake.refused_events import RefusedEvents
-from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.intake import inbox
 from tests.support.casework import TENANT, Casework
@@ -58,10 +57,10 @@ class Hall:
         self.brakes = Brakes(work.engine, work.ring, TENANT)
         self.desk = BrakeDesk(
             self.brakes,
-            ActsLog(work.engine, TENANT),
+            work.stores.log,
             tenant=TENANT,
             pairs=Pairs(),
-            one_person=OnePerson(work.engine, work.ring),
+            one_person=OnePerson(work.stores.identities, work.stores.users),
         )
         self.starter = Starter()
         self.rule = rule
@@ -70,7 +69,6 @@ class Hall:
 
     def another_worker(self) -> Dispatcher:
         return Dispatcher(
-            engine=self.work.engine,
             inbox=self.work.inbox,
             cases=self.work.cases,
             starter=self.starter,  # type: ignore[arg-type] # the two methods that are called

@@ -240,9 +240,7 @@ async def test_a_storm_with_amendments_touches_nobody_before_the_cutoff_in_force
     office = Office(work, policy)
     connector = Watched()
     starter = CaseStarter(client, work.cases, (SYSTEM,))
-    parts = Parts(
-        work.engine, work.ring, work.inbox, work.cases, work.revocations, {SYSTEM: connector}
-    )
+    parts = Parts(work.stores, {SYSTEM: connector})
     people = [f"P-{number}" for number in range(_STAYS + _LATER + _GOES)]
     for worker in people:
         connector.hire(worker)

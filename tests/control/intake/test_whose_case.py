@@ -50,7 +50,6 @@ class Intake:
         self.whose = WhoseCase(work.cases, work.inbox, self.numbering)
         brakes = Brakes(work.engine, work.ring, TENANT)
         self.dispatcher = Dispatcher(
-            engine=work.engine,
             inbox=work.inbox,
             cases=work.cases,
             starter=self.starter,  # type: ignore[arg-type] # the methods that are called

@@ -14,6 +14,7 @@ from lockstep.control.ledger.anchoring import AnchorLoop
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.ledger.anchorings import Anchorings
 from lockstep.storage.ledger.checkpoints import Checkpoints
+from lockstep.storage.ledger.proofs import Proofs
 from tests.connectors.anchors.peers import build
 
 
@@ -24,7 +25,9 @@ async def dies(*_: object, **__: object) -> bool:
 async def work(database_url: str, url: str, secret: str, home: str) -> None:
     engine = create_engine(database_url)
     anchor = build("webhook", {"url": url}, {"secret": secret}, home=Path(home))
-    await AnchorLoop(engine, Checkpoints(engine), {"hook": anchor}).run()
+    await AnchorLoop(
+        Anchorings(engine), Checkpoints(engine), Proofs(engine), {"hook": anchor}
+    ).run()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from lockstep.control.ledger.anchoring import AnchorLoop
 from lockstep.evidence.ledger.entries import EntryKind
 from lockstep.storage.ledger.anchorings import CLAIM, Anchorings, AnchorState
 from lockstep.storage.ledger.checkpoints import Checkpoints
+from lockstep.storage.ledger.proofs import Proofs
 from tests.connectors.anchors.peers import HOOK_SECRET, SECRET, HttpPeer, build, silence
 from tests.support.heads import ORIGIN, rows, sign
 
@@ -51,7 +52,14 @@ def files(home: Path):
 
 @asynccontextmanager
 async def running(engine, anchors, patience: timedelta = timedelta(seconds=20)):
-    loop = AnchorLoop(engine, Checkpoints(engine), anchors, patience=patience, poll=QUICK)
+    loop = AnchorLoop(
+        Anchorings(engine),
+        Checkpoints(engine),
+        Proofs(engine),
+        anchors,
+        patience=patience,
+        poll=QUICK,
+    )
     task = asyncio.create_task(loop.run())
     try:
         yield task
@@ -324,4 +332,4 @@ async def test_stopping_waits_for_no_peer(engine, tmp_path):
 def test_the_patience_must_end_before_the_claim(engine):
     """Else two processes would publish at once, again and again."""
     with pytest.raises(ValueError, match="before the claim"):
-        AnchorLoop(engine, Checkpoints(engine), {}, patience=CLAIM)
+        AnchorLoop(Anchorings(engine), Checkpoints(engine), Proofs(engine), {}, patience=CLAIM)

@@ -234,12 +234,13 @@ from lockstep.control.packs.order import Order
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.stores import Stores
 
 async def main():
     given = json.loads(sys.stdin.read())
     engine = create_engine(given["url"])
     exporter = Exporter(
-        engine, Keyring.parse(given["ring"]), tenant="acme", origin="acme/lockstep-ledger",
+        Stores(engine, Keyring.parse(given["ring"]), tenant="acme"), origin="acme/lockstep-ledger",
         open_signer=lambda: FileSigner.parse(given["key"]),
     )
     order = Order.from_parameters(given["order"])

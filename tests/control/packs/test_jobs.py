@@ -18,7 +18,6 @@ from lockstep.control.packs.folder import PacksFolder
 from lockstep.control.packs.jobs import ExportJobs, PackMaking
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.packs.orders import ExportRow, Exports
-from tests.support.casework import TENANT
 from tests.support.exporting import Packing, Reader, verified
 from tests.support.ledgers import ORIGIN
 
@@ -143,11 +142,12 @@ from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.engine.database import create_engine
 from lockstep.storage.packs.orders import Exports
 from lockstep.storage.keys.keyring import Keyring
+from lockstep.storage.stores import Stores
 
 given = json.loads(sys.argv[1])
 engine = create_engine(given["url"])
 exporter = Exporter(
-    engine, Keyring.parse(given["ring"]), tenant="acme", origin="acme/lockstep-ledger",
+    Stores(engine, Keyring.parse(given["ring"]), tenant="acme"), origin="acme/lockstep-ledger",
     open_signer=lambda: FileSigner.parse(given["key"]),
 )
 exports, folder = Exports(engine), PacksFolder(Path(given["folder"]))
@@ -247,9 +247,7 @@ async def test_an_unusable_key_is_told_without_quoting_it(packing, exports):
     def open_signer() -> FileSigner:
         return FileSigner.parse("PRIVATE+KEY+broken")
 
-    exporter = Exporter(
-        packing.engine, packing.work.ring, tenant=TENANT, origin=ORIGIN, open_signer=open_signer
-    )
+    exporter = Exporter(packing.work.stores, origin=ORIGIN, open_signer=open_signer)
     export_id, _ = await packing.exporter.order(packing.order(), TOKEN)
     await jobs(packing, exporter=exporter).step()
     done = await row(exports, export_id)

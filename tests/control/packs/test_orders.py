@@ -26,7 +26,6 @@ from lockstep.evidence.pack.archive import PartFile
 from lockstep.evidence.pack.entries_file import ExportError
 from lockstep.storage.intake.inbox import Disposition
 from lockstep.storage.packs.orders import Exports, ExportState
-from lockstep.storage.privacy.erasure import Erasure
 from tests.support.casework import (
     EMAIL,
     NAME,
@@ -112,7 +111,7 @@ async def test_named_people_are_confirmed_by_the_ledger(some):
     moved = await some.work.open(moved_said)
     await some.seal()
     await set_back(some.work, gone.case_id, LONG_AGO)
-    done = await Erasure(some.engine, some.work.ring).erase(await spells(some.work, gone), ASKED)
+    done = await some.work.stores.erasure.erase(await spells(some.work, gone), ASKED)
     assert done.spells
     later = revised(moved_said, 2, display_name="Somebody Else")
     await some.work.cases.amend(moved, later, moved.cutoff_at)

@@ -17,7 +17,6 @@ from lockstep.control.refusals import RefusedError
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.storage.board.views import CaseViews
 from lockstep.storage.cases.spells import Obstacle
-from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.holds import Holds
 from tests.support.casework import EMAIL, NAME, WORKER, termination
 from tests.support.endings import (
@@ -49,12 +48,12 @@ def privacy(work, ring, packs) -> Privacy:
     desk = Desk(
         tenant="acme", views=CaseViews(work.engine, ring), inbox=work.inbox, rule=CutoffRule()
     )
-    return Privacy(work.engine, ring, tenant="acme", desk=desk, packs=packs)
+    return Privacy(work.stores, desk=desk, packs=packs)
 
 
 @pytest.fixture
 def retention(work, ring, packs) -> Retention:
-    return Retention(Erasure(work.engine, ring), keep=KEEP, packs=packs)
+    return Retention(work.stores.erasure, keep=KEEP, packs=packs)
 
 
 async def erase(privacy: Privacy, whom: Whom):
@@ -157,7 +156,7 @@ async def test_a_pack_on_another_machine_waits_for_that_machine(work, retention,
     """The command line may run elsewhere: the worker that has the file deletes it."""
     case = await ended(work)
     await exported(work, packs, "p1")
-    erasure = Erasure(work.engine, work.ring)
+    erasure = work.stores.erasure
     await erasure.erase(await spells(work, case), ASKED)
 
     assert await delete_packs(erasure, tmp_path / "nowhere") == []
@@ -172,7 +171,7 @@ async def test_no_file_outside_the_folder_is_deleted(work, packs, tmp_path):
     outside = tmp_path / "keyring.json"
     outside.write_text("precious")
     await exported(work, packs, "p1", file_name="../keyring.json")
-    erasure = Erasure(work.engine, work.ring)
+    erasure = work.stores.erasure
     await erasure.erase(await spells(work, case), ASKED)
 
     assert await delete_packs(erasure, packs) == []

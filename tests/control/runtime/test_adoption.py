@@ -36,11 +36,11 @@ def start(database, ring, tmp_path: Path):
         parts = build_parts(load_settings(file), database.app_url, ring)
         try:
             await adopt(load_settings(file), parts)
-            async with parts.engine.connect() as connection:
+            async with parts.stores.engine.connect() as connection:
                 query = text("select body from ledger_entries order by id")
                 rows = list(await connection.scalars(query))
         finally:
-            await parts.engine.dispose()
+            await parts.stores.engine.dispose()
         return [(row["kind"], row["data"].get("sources")) for row in map(json.loads, rows)]
 
     return work

@@ -28,7 +28,7 @@ HOUR = timedelta(hours=1)
 
 def cases_of_clock(work: Casework, shift: timedelta) -> Cases:
     """What a worker has whose own clock is off."""
-    return Cases(work.engine, work.ring, own=lambda: datetime.now(UTC) + shift)
+    return Cases(work.engine, work.ring, work.ledger, own=lambda: datetime.now(UTC) + shift)
 
 
 @pytest.fixture

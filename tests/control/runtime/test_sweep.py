@@ -74,9 +74,7 @@ class House:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         work = self.work
-        parts = Parts(
-            work.engine, work.ring, work.inbox, work.cases, work.revocations, {DOOR: self.door}
-        )
+        parts = Parts(work.stores, {DOOR: self.door})
         async with running(build_workers(self.client, parts, hear=_nothing)):
             yield
 

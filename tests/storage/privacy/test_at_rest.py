@@ -27,7 +27,6 @@ from lockstep.domain.systems.access import (
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.finding import Finding, Judged, Reason, Verdict
 from lockstep.storage.keys.keyring import unseal
-from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.holds import Holds
 from lockstep.storage.systems.revocations import Progress
 from lockstep.storage.systems.snapshots import Snapshot
@@ -178,7 +177,7 @@ async def test_nobody_learns_of_an_erased_person_even_with_the_keyring(work, dat
     [hold] = await holds.of([case_id])
     await holds.release(case_id, hold.hold_id, actor=ACTOR, reason=REASON)
     await set_back(work, case_id, LONG_AGO)
-    erasure = Erasure(work.engine, work.ring)
+    erasure = work.stores.erasure
     done = await erasure.erase(await erasure.due(datetime.now(UTC)), ASKED)
     after = everything_stored(database.superuser_url)
 

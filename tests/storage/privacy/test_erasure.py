@@ -131,7 +131,7 @@ async def test_a_person_is_erased_without_the_key_that_would_show_them(work):
     case = await ended(work)
     await receive(work, "refused-1", refused="body: not ours")
     stranger = Keyring("k2", {"k2": b"2" * 32}, work.ring.index)
-    done = await Erasure(work.engine, stranger).erase(await spells(work, case), ASKED)
+    done = await Erasure(work.engine, stranger, work.inbox).erase(await spells(work, case), ASKED)
 
     assert len(done.spells) == 1
     assert (await person_of(work, case))[0] is None

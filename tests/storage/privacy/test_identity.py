@@ -15,7 +15,6 @@ from lockstep.storage.cases.reads import UnknownCaseError
 from lockstep.storage.cases.rows import Opening
 from lockstep.storage.keys.subjects import Subject
 from lockstep.storage.privacy import identity
-from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.identity import Disclosed, disclose
 from tests.support.casework import EMAIL, NAME, WORKER, leaver_keys, revised, termination
 from tests.support.endings import ASKED, ended, spells
@@ -168,7 +167,7 @@ async def test_an_unknown_case_is_an_error(work):
 async def test_an_erased_leaver_cannot_be_disclosed_any_more(work):
     """The pack says that the data are gone; nothing answers the commitment."""
     case = await ended(work)
-    await Erasure(work.engine, work.ring).erase(await spells(work, case), ASKED)
+    await work.stores.erasure.erase(await spells(work, case), ASKED)
     [row] = await disclosed(work, case.case_id)
 
     assert (row.identity, row.opening, row.erased) == ("", "", True)

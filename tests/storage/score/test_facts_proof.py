@@ -220,7 +220,7 @@ async def test_there_is_no_score_over_changed_facts(work, book, sequencer):
 
 async def test_people_are_told(work, book, sequencer, clock):
     """By a notice, once for each time."""
-    alarms = Alarms(work.engine, anchors=(), silent_after=timedelta(days=7))
+    alarms = Alarms(work.stores, anchors=(), silent_after=timedelta(days=7))
     before = await alarms.ledger(clock.at)
     as_the_application(book, UPDATES[0])
     clock.pass_(CHECK)

@@ -24,6 +24,7 @@ from lockstep.settings import Settings, load_settings
 from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps
+from lockstep.storage.stores import Stores
 from lockstep.web.app import build_app
 from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG
@@ -82,6 +83,7 @@ class Site:
     signer: FileSigner
     folder: Path
     sessions: Sessions
+    stores: Stores
     _open: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     async def visitor(self) -> httpx.AsyncClient:
@@ -137,9 +139,8 @@ async def site(engine, ring, database, tmp_path, site_settings) -> AsyncIterator
     (tmp_path / "lockstep.toml").write_text(site_settings)
     settings = load_settings(tmp_path / "lockstep.toml")
     app = build_app(settings, database.app_url, ring)
-    made = Site(
-        app, settings, engine, ring, signer, tmp_path, Sessions(engine, ring, tenant=TENANT)
-    )
+    stores = Stores(engine, ring, tenant=TENANT)
+    made = Site(app, settings, engine, ring, signer, tmp_path, Sessions(stores), stores)
     async with app.router.lifespan_context(app):
         yield made
         await made.aclose()

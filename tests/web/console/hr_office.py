@@ -80,7 +80,6 @@ class Hr:
         """Carry out what is in the inbox."""
         brakes = Brakes(self.work.engine, self.work.ring, TENANT)
         dispatcher = Dispatcher(
-            engine=self.work.engine,
             inbox=self.work.inbox,
             cases=self.work.cases,
             starter=Starter(),

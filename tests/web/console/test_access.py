@@ -14,7 +14,7 @@ from lockstep.control.people.api_tokens import NEVER, ApiTokenDesk, TokenRefused
 from lockstep.control.people.sessions import COMMAND_LINE, SignInError
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.rights import Permission, Role
-from tests.support.casework import EMAIL, TENANT, Casework, termination
+from tests.support.casework import EMAIL, Casework, termination
 from tests.web.console.conftest import COOKIE, Browser, Site, text_of
 
 HOME = "/console/access"
@@ -256,7 +256,7 @@ async def test_an_administrator_alone_cannot_act_through_a_token(site, admin):
 
 async def test_the_command_line_gives_what_no_person_has(site):
     """Whoever runs the server holds the keyring anyway; a second person is still no program."""
-    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(site.stores)
     wanted = Wish("lms", frozenset({Role.OPERATOR}), None, frozenset({Permission.REPORT}))
     text, _ = await desk.make(wanted, by=COMMAND_LINE)
     assert (await desk.find(text)).may(Permission.REPORT)
@@ -428,7 +428,7 @@ async def test_a_denied_call_of_a_known_token_is_on_record(site, admin):
 async def test_tokens_and_sessions_show_nowhere(site, admin):
     """No text of an object of ours holds a secret."""
     token = await make(admin)
-    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(site.stores)
     row = (await desk.all(by=admin.principal))[0]
     signed = await site.sessions.read(admin.client.cookies[COOKIE])
 

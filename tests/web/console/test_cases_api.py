@@ -16,7 +16,7 @@ from lockstep.domain.rights import Permission, Role
 from lockstep.domain.stalled import TaskFault
 from lockstep.storage.runtime.stalled import StalledCases
 from tests.support.board import HOUR, asks_second, came_back, many, shape, stuck
-from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, TENANT, termination
+from tests.support.casework import EMAIL, NAME, OTHER, SYSTEM, termination
 from tests.web.console.conftest import Site, text_of
 
 NAMELESS = frozenset({Permission.SEE_CASES})
@@ -40,7 +40,7 @@ def token(site: Site):
             frozenset(more),
             keys=keys,
         )
-        desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+        desk = ApiTokenDesk(site.stores)
         text, _ = await desk.make(wish, by=admin.principal)
         client = await site.visitor()
         client.headers["authorization"] = f"Bearer {text}"

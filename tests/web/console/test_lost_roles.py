@@ -18,7 +18,6 @@ from lockstep.control.people.sessions import COMMAND_LINE, LOCAL_ADMINISTRATOR, 
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Principal, Role
 from lockstep.storage.tables.sign_in import sessions
-from tests.support.casework import TENANT
 from tests.web.console.conftest import SETTINGS, Browser, Site, text_of
 from tests.web.console.test_access import HOME, ask, entries, sql
 
@@ -74,12 +73,12 @@ async def token(
         frozenset(permissions),
         keys=(Key(KeyKind.EMAIL, owner),) if owner else (),
     )
-    text, _ = await ApiTokenDesk(site.engine, site.ring, tenant=TENANT).make(wish, by=by)
+    text, _ = await ApiTokenDesk(site.stores).make(wish, by=by)
     return text
 
 
 async def stands(site: Site, text: str) -> bool:
-    return await ApiTokenDesk(site.engine, site.ring, tenant=TENANT).find(text) is not None
+    return await ApiTokenDesk(site.stores).find(text) is not None
 
 
 def id_of(text: str) -> str:
@@ -170,7 +169,7 @@ async def test_others_keep_their_tokens(site):
     his = await token(site, paul, Permission.ACT)
     for_her = await token(site, paul, Permission.ACT, owner=OLIVIA)
     gone, old = [await token(site, olivia, Permission.ACT) for _ in range(2)]
-    desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+    desk = ApiTokenDesk(site.stores)
     await desk.end(id_of(gone), by=olivia)
     expired = "update api_tokens set expires_at = now() - interval '1 s' where token_id = %(t)s"
     await sql(site, expired, t=id_of(old))

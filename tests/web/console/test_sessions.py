@@ -11,7 +11,6 @@ from sqlalchemy import func, select, update
 from lockstep.control.people.sessions import Sessions
 from lockstep.domain.rights import Role
 from lockstep.storage.tables.sign_in import sessions
-from tests.support.casework import TENANT
 from tests.web.console.conftest import COOKIE, ORIGIN, SETTINGS, text_of
 from tests.web.console.test_access import sql
 
@@ -19,9 +18,7 @@ from tests.web.console.test_access import sql
 async def test_a_session_ends_by_idleness_and_by_age(site):
     """Whichever comes first; using it keeps it from the one and not from the other."""
     sessions = Sessions(
-        site.engine,
-        site.ring,
-        tenant=TENANT,
+        site.stores,
         idle=timedelta(minutes=30),
         lifetime=timedelta(hours=10),
     )

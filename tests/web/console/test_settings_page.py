@@ -9,7 +9,6 @@ import pytest
 
 from lockstep.domain.cases.cutoff import CutoffRule
 from lockstep.domain.rights import Role
-from lockstep.storage.cases.cases import Cases
 from lockstep.storage.cases.rows import pin
 from tests.support.casework import TENANT, two_systems
 from tests.web.console.conftest import text_of
@@ -57,7 +56,7 @@ async def test_the_page_shows_what_is_set(site):
 
 async def test_policies_are_compared_place_by_place(site):
     """What differs, before and after; what does not is left out."""
-    cases = Cases(site.engine, site.ring)
+    cases = site.stores.cases
     old = two_systems().policy
     new = replace(
         old,

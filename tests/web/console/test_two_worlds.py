@@ -108,7 +108,7 @@ async def visitors_of(site: Site, role: Role) -> list[Visitor]:
     if not role.permissions & NEVER:
         admin = await site.sign_in(*Role, more=list(Permission))
         wish = Wish("x", frozenset({role}), frozenset({"northwind"}))
-        desk = ApiTokenDesk(site.engine, site.ring, tenant=TENANT)
+        desk = ApiTokenDesk(site.stores)
         tokens[f"{role.value} of northwind by token"], _ = await desk.make(wish, by=admin.principal)
     for name, token in tokens.items():
         made.append(Visitor(name, {"authorization": f"Bearer {token}"}, exports=exports))

@@ -26,7 +26,6 @@ from lockstep.domain.systems.access import Category
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.storage.cases.rows import pin
 from lockstep.storage.intake.brakes import Brakes
-from lockstep.storage.intake.inbox import Inbox
 from lockstep.storage.records import CaseRow
 from lockstep.storage.tables.ledger import ledger_entries
 from lockstep.worker import Parts, build_workers, running
@@ -169,11 +168,10 @@ async def warding(site: Site, client: Client) -> AsyncIterator[Ward]:
     work = Casework(site.engine, site.ring)
     await work.adopt(POLICY)
     connectors = {DOOR: MemoryConnector(), VAULT: MemoryConnector()}
-    inbox = Inbox(site.engine, site.ring)
-    parts = Parts(site.engine, site.ring, inbox, work.cases, work.revocations, connectors)
+    inbox = work.inbox
+    parts = Parts(work.stores, connectors)
     starter = CaseStarter(client, work.cases, tuple(connectors))
     dispatcher = Dispatcher(
-        engine=site.engine,
         inbox=inbox,
         cases=work.cases,
         starter=starter,

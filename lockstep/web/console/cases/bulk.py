@@ -36,7 +36,7 @@ _MOST_DIGITS = 19
 def router(room: CaseRoom) -> APIRouter:
     """Retrying and reassigning many at once."""
     routes = room.console.gate.router(Permission.ACT)
-    bulk = Bulk(room.console.engine, room.console.ring, room.desk)
+    bulk = Bulk(room.console.stores, room.desk)
 
     @routes.get(PATH)
     async def preview(request: Request) -> Response:

@@ -76,7 +76,7 @@ def router(console: Console) -> APIRouter:
         signed = await _signed(console, request)
         if not signed.principal.may(Permission.SEE_CASES):
             raise _elsewhere(signed)
-        links = Links(console.ring, signed.principal.user_id)
+        links = Links(console.stores.ring, signed.principal.user_id)
         asked = _asked(request.query_params, links)
         try:
             page = await console.board.page(
@@ -104,7 +104,7 @@ def case_router(console: Console) -> APIRouter:
     @routes.post("/console/search")
     async def search(request: Request) -> Response:
         """By a form that is sent, not by an address: what is searched may be somebody's e-mail."""
-        links = Links(console.ring, (await _signed(console, request)).principal.user_id)
+        links = Links(console.stores.ring, (await _signed(console, request)).principal.user_id)
         form = await request.form()
         try:
             filters = Filters.parse(_texts(form), _texts(form).get("text", ""))
@@ -117,7 +117,7 @@ def case_router(console: Console) -> APIRouter:
     @routes.post("/console/views")
     async def keep_view(request: Request) -> Response:
         signed = await _signed(console, request)
-        links = Links(console.ring, signed.principal.user_id)
+        links = Links(console.stores.ring, signed.principal.user_id)
         texts = _texts(await request.form())
         name = texts.get("name", "").strip()
         if not 1 <= len(name) <= _LONGEST_NAME or not is_text(name):
@@ -125,7 +125,7 @@ def case_router(console: Console) -> APIRouter:
         try:
             filters = links.parse(texts)
             document = {**filters.plain(), "search": filters.search}
-            await console.saved.keep(signed.principal.user_id, name, document)
+            await console.stores.saved_views.keep(signed.principal.user_id, name, document)
         except FilterError as error:
             raise _unusable(error) from None
         except TooManyViewsError:
@@ -137,7 +137,7 @@ def case_router(console: Console) -> APIRouter:
     @routes.post("/console/views/{view_id}/remove")
     async def remove_view(request: Request, view_id: str) -> Response:
         signed = await _signed(console, request)
-        if not await console.saved.remove(signed.principal.user_id, view_id):
+        if not await console.stores.saved_views.remove(signed.principal.user_id, view_id):
             raise NOT_THERE
         return _to("")
 
@@ -217,7 +217,7 @@ async def _page_values(
     systems = [row.system for row in console.policy.systems]
     kept = [
         KeptView(row.view_id, row.name, _address(links.query(_kept_filters(row.document))))
-        for row in await console.saved.of(me.user_id)
+        for row in await console.stores.saved_views.of(me.user_id)
     ]
     plain = filters.plain()
     return {

@@ -84,7 +84,7 @@ class CaseRoom:
             SecondPerson(desk),
             Picking(desk),
             CaseNames(desk),
-            CaseProofs(console.engine, desk.files),
+            CaseProofs(desk.files, console.stores.checkpoints, console.stores.proofs),
         )
 
     async def me(self, request: Request) -> Signed:

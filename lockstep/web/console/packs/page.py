@@ -70,17 +70,15 @@ class _Desk:
         return cls(
             console,
             PackOrders(
-                console.engine,
+                console.stores,
                 packs.exporter,
-                console.views,
-                tenant=console.tenant,
                 folder=packs.folder,
             ),
             LedgerSight(
-                console.engine, console.score.rules, origin=console.log, anchors=console.anchors
+                console.stores, console.score.rules, origin=console.log, anchors=console.anchors
             ),
             PackChecker(),
-            CaseSight(console.engine),
+            console.stores.sight,
         )
 
     async def me(self, request: Request) -> Signed:

@@ -67,7 +67,7 @@ def _asked(
 def router(console: Console) -> APIRouter:
     """Everything that the right to the metric opens."""
     routes = console.gate.router(Permission.SCORE)
-    page = _Page(console, ScoreSight(console.score, console.engine, console.board.known))
+    page = _Page(console, ScoreSight(console.score, console.stores.known, console.stores.sight))
 
     @routes.get(HOME)
     async def show_metric(

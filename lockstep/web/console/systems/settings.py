@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from lockstep.control.runtime.settings_sight import shown_to
 from lockstep.control.score.policy_changes import changes
 from lockstep.domain.rights import Permission
-from lockstep.storage.score.policy_history import AdoptedPolicy, PolicyHistory
+from lockstep.storage.score.policy_history import AdoptedPolicy
 from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, signed_of
 
@@ -18,7 +18,7 @@ HOME = "/console/settings"
 def router(console: Console) -> APIRouter:
     """Everything that the right to see settings opens."""
     routes = console.gate.router(Permission.SEE_SETTINGS)
-    history = PolicyHistory(console.engine)
+    history = console.stores.policy_history
 
     @routes.get(HOME)
     async def show_settings(request: Request) -> Response:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from lockstep.domain.rights import Role
-from lockstep.storage.privacy.erasure import Cause, Erasure, Ground
+from lockstep.storage.privacy.erasure import Cause, Ground
 from lockstep.storage.tables.intake import inbox
 from tests.support.casework import everything_stored
 from tests.web.console.conftest import text_of
@@ -131,7 +131,7 @@ async def test_an_artefact_is_stored_encrypted_and_goes_with_the_leaver(site, wa
         return (await ward.work.case(case.case_id))["status"] == "closed"
 
     await eventually(closed, "closed")
-    erasure = Erasure(site.engine, site.ring)
+    erasure = site.stores.erasure
     found = await ward.work.case(case.case_id)
     spells = await erasure.spells_of(subject_id=found["subject_id"])
     erased = await erasure.erase(spells, Cause(Ground.REQUEST))

@@ -48,7 +48,7 @@ def desk_of(site, ward, pairs: Pairs) -> CaseDesk:
         rule=CutoffRule(),
         client=ward.client,
     )
-    return CaseDesk(site.engine, site.ring, desk, tenant=TENANT, pairs=pairs)
+    return CaseDesk(site.stores, desk, pairs=pairs)
 
 
 async def picked(browser, case, *accounts: str, seen: str = "", **fields):

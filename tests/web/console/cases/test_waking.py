@@ -21,7 +21,6 @@ from lockstep.domain.rights import Principal
 from lockstep.domain.systems.access import Problem
 from lockstep.domain.systems.faults import FaultCategory, Recovery
 from lockstep.storage.outgoing.notices import Notices
-from lockstep.storage.people.acts import ActsLog
 from lockstep.storage.systems.health import SystemHealth
 from lockstep.storage.systems.outages import Outages
 from lockstep.storage.systems.pauses import Pauses
@@ -154,14 +153,13 @@ async def test_a_success_wakes_whoever_failed_before_it(ward: Ward):
 
 async def test_a_pause_that_is_lifted_wakes_and_one_that_stands_holds_back(site, ward: Ward):
     """Maintenance is over; but a pause does not end the vendor's own waiting time."""
-    engine = ward.work.engine
-    ring = ward.work.ring
+    stores = ward.work.stores
     desk = PauseDesk(
-        Pauses(engine, ring, TENANT),
-        ActsLog(engine, TENANT),
+        stores.pauses,
+        stores.log,
         [DOOR],
         pairs=Pairs(),
-        one_person=OnePerson(engine, ring),
+        one_person=OnePerson(stores.identities, stores.users),
     )
     ana = Principal("u-ana", "Ana", partners=None)
     rejected = await stuck(ward, "W-1", FaultCategory.CREDENTIALS_REJECTED)
