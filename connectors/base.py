@@ -264,6 +264,9 @@ class ConnectorManifest:
         revives_on_unblock: what works again as soon as somebody undoes the block, before anything
             was stripped: a block is not a kill. None where nobody has looked.
         enforced_at: where a block takes hold.
+        secret_marks: how the vendor's credentials begin, or what stands before one in a header:
+            what follows is never shown.
+        is_product: False for a stand-in that only measures; nobody is shown how to configure it.
         of: where a file of the operator's says all this, the manifest of one system, by its
             options; raises ``ValueError``, one problem a line.
     """
@@ -283,6 +286,8 @@ class ConnectorManifest:
     grade: EvidenceGrade = EvidenceGrade.B
     revives_on_unblock: frozenset[AccessKind] | None = None
     enforced_at: EnforcedAt = ONE_SERVICE
+    secret_marks: tuple[str, ...] = ()
+    is_product: bool = True
     of: Callable[[Mapping[str, object]], ConnectorManifest] | None = None
 
     def limit_in(self, settings: Mapping[str, object]) -> Limit | None:

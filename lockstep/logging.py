@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -23,23 +23,34 @@ ALLOWED = frozenset(
 )  # fmt: skip
 """Everything else is dropped: what is not allowed cannot leak."""
 
-_LONG = re.compile(
-    r"(?i)(bearer|ssws|kisi-login|basic)\s+\S+|whsec_\S+|tskey-\S+|AKIA[0-9A-Z]{12,}"
-)
+_ALWAYS = r"(?:bearer|basic)\s+\S+|whsec_\S+"
 _LIMIT = 2000
 
 
-def _allow(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    return {name: _clean(value) for name, value in event.items() if name in ALLOWED}
+class _Allowing:
+    """Lets through the fields that are allowed, without what looks like a credential."""
+
+    def __init__(self, marks: Iterable[str]) -> None:
+        self._secrets = re.compile("|".join([_ALWAYS, *map(_behind, marks)]), re.IGNORECASE)
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        return {name: self._clean(value) for name, value in event.items() if name in ALLOWED}
+
+    def _clean(self, value: object) -> object:
+        if isinstance(value, int | float | bool | None):
+            return value
+        text = type(value).__name__ if isinstance(value, BaseException) else str(value)
+        return self._secrets.sub("[redacted]", text)[:_LIMIT]
 
 
-def _clean(value: object) -> object:
-    if isinstance(value, int | float | bool | None):
-        return value
-    text = type(value).__name__ if isinstance(value, BaseException) else str(value)
-    return _LONG.sub("[redacted]", text)[:_LIMIT]
+def _behind(mark: str) -> str:
+    """What a mark begins: all to the next blank, where it is not the beginning of a mere word."""
+    if mark.endswith((" ", ":")):
+        blank = r"\s+" if mark.endswith(" ") else r"\s*"
+        return rf"{re.escape(mark.strip())}{blank}\S+"
+    return rf"{re.escape(mark)}[\w-]{{8,}}\S*"
 
 
 def _where(
@@ -103,8 +114,18 @@ class _Forgiving:
         """Nothing: each line is flushed where it is written."""
 
 
-def configure_logging(*, level: str = "info", text: bool = False) -> None:
-    """Set up structlog and the standard library alike; call once per process."""
+def configure_logging(
+    *, level: str = "info", text: bool = False, marks: Iterable[str] = ()
+) -> None:
+    """Set up structlog and the standard library alike; call once per process.
+
+    Args:
+        level: below it, nothing is written.
+        text: for a terminal, not as JSON.
+        marks: how the credentials of the configured systems begin, or what stands before them:
+            what follows is not written.
+    """
+    allow = _Allowing(marks)
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -117,7 +138,7 @@ def configure_logging(*, level: str = "info", text: bool = False) -> None:
     )
     for_people: list[Any] = [_seen] if text else []  # JSON escapes what it has to
     structlog.configure(
-        processors=[*shared, _where, _allow, *for_people, renderer],
+        processors=[*shared, _where, allow, *for_people, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
@@ -129,7 +150,7 @@ def configure_logging(*, level: str = "info", text: bool = False) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _where,
-                _allow,
+                allow,
                 *for_people,
                 renderer,
             ],

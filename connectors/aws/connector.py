@@ -141,4 +141,5 @@ MANIFEST = ConnectorManifest(
         "iam_propagation": None,
         "temporary_credentials": 129_600,
     },
+    secret_marks=("AKIA",),
 )

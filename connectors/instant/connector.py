@@ -252,4 +252,5 @@ MANIFEST = ConnectorManifest(
     proves="GET /accounts/{id} says signed_in=false and no sessions (simulated)",
     grade=EvidenceGrade.A,
     revives_on_unblock=frozenset(),
+    is_product=False,
 )

@@ -11,7 +11,7 @@ import httpx
 
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import VendorHttp
-from connectors.kit.auth.ways import choose
+from connectors.kit.auth.ways import Header, choose
 from connectors.kit.calls import NO_ONE, Api, Words, actions
 from connectors.kit.finding.locating import Locator
 from connectors.kit.finding.searching import Searching
@@ -216,4 +216,8 @@ def manifest_of(spec: RestSpec) -> ConnectorManifest:
         grade=EvidenceGrade.A if spec.sign_in.off_since else EvidenceGrade.B,
         revives_on_unblock=spec.revives_on_unblock,
         enforced_at=spec.enforced_at,
+        secret_marks=(
+            *spec.secret_marks,
+            *(way.mark for way in spec.auth if isinstance(way, Header)),
+        ),
     )

@@ -160,6 +160,7 @@ class RestSpec:
         calls: about how many calls one leaver takes, read-back included.
         revives_on_unblock: see `ConnectorManifest`.
         enforced_at: see `ConnectorManifest`.
+        secret_marks: how its credentials begin; a header's own template is known already.
     """
 
     kind: str
@@ -184,3 +185,4 @@ class RestSpec:
     calls: int = 6
     revives_on_unblock: frozenset[AccessKind] | None = None
     enforced_at: EnforcedAt = ONE_SERVICE
+    secret_marks: tuple[str, ...] = ()

@@ -109,6 +109,7 @@ SPEC = RestSpec(
     kind=KIND,
     title="Tailscale",
     category=Category.VPN,
+    secret_marks=("tskey-",),
     options=(_BASE, _TAILNET, _DISABLE, _DEVICES, _NETMAP_BOUND, _API_KEY, _CLIENT, _SECRET),
     base_url=_BASE,
     auth=(bearer(_API_KEY), ClientCredentials(_CLIENT, _SECRET)),

@@ -29,6 +29,7 @@ from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
 from lockstep.settings import Settings, SettingsError, load_settings
+from lockstep.settings.shown import secret_marks
 from lockstep.storage.board.known import UnknownNameError
 from lockstep.storage.engine.database import StorageError, create_engine
 
@@ -72,7 +73,11 @@ def settings_or_die(config: Path | None, *, level: str | None = None) -> Setting
         settings = load_settings(config)
     except SettingsError as error:
         die(str(error), code=UNUSABLE)
-    configure_logging(level=level or settings.log.level, text=settings.log.format == "text")
+    configure_logging(
+        level=level or settings.log.level,
+        text=settings.log.format == "text",
+        marks=secret_marks(settings),
+    )
     return settings
 
 

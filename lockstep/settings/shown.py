@@ -6,6 +6,7 @@ one, no address with credentials in it, and no path of this machine is ever show
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from connectors.registry import MANUAL
 from lockstep.control.score.policy_changes import span_text
 from lockstep.evidence.pack.layout import FORMAT
 from lockstep.scorecard.definition import DEFAULT
+from lockstep.settings.errors import SettingsError
 from lockstep.settings.root import Settings
 from lockstep.storage.cases.rows import pin
 
@@ -183,3 +185,15 @@ def _scorecard(settings: Settings) -> dict[str, Any]:
             for name, terms in sorted(table.penalties.items())
         ],
     }
+
+
+def secret_marks(settings: Settings) -> tuple[str, ...]:
+    """How credentials of the configured systems begin; what follows must not be shown.
+
+    Of a system whose file cannot be read nothing is known, and nothing is spoken to it.
+    """
+    found: dict[str, None] = {}
+    for name in settings.connected:
+        with suppress(SettingsError):
+            found |= dict.fromkeys(settings.manifest(name).secret_marks)
+    return tuple(found)

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from connectors.registry import MANIFESTS
+from lockstep.settings import load_settings
+from lockstep.settings.shown import secret_marks
+
 PERSON = "maria.evangelista@example.com"
+
 SECRETS = {
     "bearer": "Bearer eyJhbGciOi.J9-secret",
     "basic": "Basic aHVudGVyMjpodW50ZXIy",
@@ -22,7 +27,12 @@ SECRETS = {
 }
 
 
-def run(code: str, *, configure: str = "configure_logging()") -> list[dict[str, object]]:
+MARKS = tuple(mark for manifest in MANIFESTS.values() for mark in manifest.secret_marks)
+
+
+def run(
+    code: str, *, configure: str = f"configure_logging(marks={MARKS})"
+) -> list[dict[str, object]]:
     """Log in a process of its own, because logging is set up once per process."""
     script = "\n".join(
         [
@@ -144,6 +154,25 @@ def test_known_secrets_are_redacted_wherever_they_stand(call):
         assert part not in shown
 
 
+def test_only_what_a_mark_begins_is_redacted():
+    """A word that a mark stands in is no secret, and neither is another header."""
+    words = "Slovakia.example, tskey-, x-api-key: hunter2, X-Api-Keys: 2"
+    marks = f"configure_logging(marks={(*MARKS, 'X-Api-Key:')!r})"
+    [line] = run(f"log.warning('x', error={words!r})", configure=marks)
+
+    assert line["error"] == "Slovakia.example, tskey-, [redacted] X-Api-Keys: 2"
+
+
+def test_the_marks_are_those_of_the_configured_systems(tmp_path):
+    """Also of one that a file of the operator's describes; a file that cannot be read says none."""
+    text = "".join(
+        f'[systems.s{number}]\nconnector = "{kind}"\n' for number, kind in enumerate(MANIFESTS)
+    )
+    (tmp_path / "lockstep.toml").write_text(f'tenant = "a"\nkeyring = "file:k"\n{text}')
+
+    assert secret_marks(load_settings(tmp_path / "lockstep.toml")) == tuple(dict.fromkeys(MARKS))
+
+
 @pytest.mark.parametrize("name", ["httpx", "httpcore", "botocore", "urllib3"])
 def test_libraries_that_log_addresses_are_silent(name):
     """Their lines hold full URLs, and those hold e-mail addresses."""
@@ -199,7 +228,7 @@ def test_the_text_form_follows_the_same_rules():
     code = f"""
     import structlog
     from lockstep.logging import configure_logging
-    configure_logging(text=True)
+    configure_logging(text=True, marks={MARKS!r})
     log = structlog.get_logger()
     try:
         raise ValueError({PERSON!r})

@@ -16,6 +16,8 @@ PLAIN: Final = frozenset({"instant"})
 """Names that are also words of every day: only as a value, a module or a class they name one."""
 STANDARDS: Final = frozenset({"scim"})
 """Names of a standard as well: what another vendor says of it is the other vendor's own."""
+FOR_THE_BENCH: Final = frozenset({"instant"})
+"""What there is to be measured against, and nothing else: the bench is a folder of it."""
 VENDORS: Final = tuple(kind for kind in PLACES if kind not in OURS)
 
 _NO_CODE: Final = {"docs", "locks", "tests", "CHANGELOG.md", "README.md"}
@@ -53,6 +55,8 @@ def is_own(kind: str, path: str) -> bool:
     """
     folder = r"(?:connectors|sandbox/vendors)"
     if kind in STANDARDS and re.match(rf"(?:tests/)?{folder}/(?!kit/)\w+/", path):
+        return True
+    if kind in FOR_THE_BENCH and path.startswith("bench/"):
         return True
     own = rf"{folder}/{kind}/|tests/connectors/{kind}/|tests/sandbox/test_sandbox_{kind}\.py"
     return re.match(own, path) is not None

@@ -143,6 +143,11 @@ class Header:
     def options(self) -> tuple[Option[str], ...]:
         return (self.secret,)
 
+    @property
+    def mark(self) -> str:
+        """What stands before the credential wherever the header is shown."""
+        return self.template.partition("{")[0] or f"{self.name}:"
+
     def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:  # noqa: ARG002 - as the others
         return SignedIn({self.name: self.template.format(values[self.secret])})
 

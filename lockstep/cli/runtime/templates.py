@@ -155,7 +155,7 @@ def settings_text(
     head += "\n" + "".join(_anchor(manifest) for manifest in ANCHORS.values())
     if systems:
         return head + systems
-    examples = [_example(manifest) for manifest in MANIFESTS.values() if manifest.kind != "instant"]
+    examples = [_example(manifest) for manifest in MANIFESTS.values() if manifest.is_product]
     return head + _NO_SYSTEMS + "".join(examples) + _MANUAL
 
 
