@@ -20,6 +20,7 @@ PLACES: Final[Mapping[str, str]] = {
     "postgresql_roles": "connectors.postgresql_roles.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
+    "program": "connectors.program.connector",
 }
 """By kind, the module with the vendor's ``MANIFEST``."""
 

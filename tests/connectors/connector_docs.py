@@ -25,6 +25,7 @@ PEERS = {
     "kisi": "simulated Kisi of the sandbox",
     "recipe": "a made-up vendor in memory, by the recipe of the example",
     "postgresql_roles": "real PostgreSQL: a cluster, and a hot standby that follows it",
+    "program": "a made-up vendor on the loopback, by the program of the example",
     "instant": "simulated vendor of the sandbox; there is no product of this name",
 }
 

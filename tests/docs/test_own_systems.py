@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from connectors.program import protocol
+from connectors.program.protocol import LINES, Do
 from connectors.recipe.shape import RecipeFile
-from lockstep.domain.systems.access import Category
+from lockstep.domain.systems.access import Category, Proof
 from lockstep.settings import Settings, SettingsError, check_settings, load_settings
 from tests.settings.test_settings import GOOD, HOOK_SECRET, SECRET, place
 
@@ -56,6 +59,32 @@ def test_every_key_of_a_recipe_is_on_the_page() -> None:
     named |= set(re.findall(r"[a-z_]+", PAGE))
 
     assert known - named == set()
+
+
+def test_every_word_of_the_protocol_is_on_the_page() -> None:
+    """Requests, lines and their members, proofs."""
+    known = {each.value for each in (*Do, *Proof)} | set(LINES)
+    known |= {name for row in protocol_rows() for name in row.model_fields}
+
+    assert known - set(re.findall(r"[a-z_]+", PAGE)) == set()
+
+
+def protocol_rows() -> list[type[BaseModel]]:
+    """Every object of the protocol."""
+    kinds = (each for each in vars(protocol).values() if isinstance(each, type))
+    return [each for each in kinds if issubclass(each, BaseModel) and each is not BaseModel]
+
+
+def test_the_program_of_the_page_is_checked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings are read as they stand; that there is no such file here is the only trouble."""
+    monkeypatch.setenv("DESK_TOKEN", SECRET)
+    (place / "lockstep.toml").write_text(GOOD + BLOCKS[2])
+    settings = load(place)
+
+    assert settings.connector_options("desk").secrets == {"token": SECRET}
+    assert dict(settings.manifest("desk").residual_s) == {"session": 3600}
+    (problem,) = check_settings(settings)
+    assert problem.startswith("systems.desk: program: cannot be read")
 
 
 def test_the_settings_of_the_page_are_right(home: Path) -> None:

@@ -88,7 +88,7 @@ LITERAL = f'"{SECRET}"'
 ROWS = [
     # Names and spelling
     Row("unknown connector", '"okta"', '"octa"', "systems.okta-prod", "connector: there is none",
-        "known are aws, instant, kisi, manual, okta, recipe, scim, tailscale"),
+        f"known are {', '.join(sorted([*MANIFESTS, 'manual']))}"),
     Row("unknown key", "tenant =", "tennant = 1\ntenant =", "tennant", "unknown key", "spelling"),
     Row("unknown key in a table", OKTA, "[web]\nprot = 1\n" + OKTA, "web.prot", "unknown key",
         "spelling"),
