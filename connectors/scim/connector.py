@@ -185,17 +185,7 @@ class ScimConnector:
             if not walk.whole:
                 gaps = (Gap(_ALL, FaultCategory.UNEXPECTED_ANSWER, "users.list", "list_not_whole"),)
         except ConnectorFault as told:
-            gaps = (
-                Gap(
-                    _ALL,
-                    told.category,
-                    told.operation,
-                    told.code,
-                    retry_after=told.retry_after,
-                    missing=told.missing,
-                    request_id=told.request_id,
-                ),
-            )
+            gaps = (steps.gap(_ALL, told),)
         yield ActivePage((), ListEnd(len(walk.seen), gaps))
 
     async def health(self, transcript: Transcript) -> Health:
