@@ -20,14 +20,15 @@ from connectors.base import (
     ConnectorOptions,
     Transcript,
 )
-from connectors.http import Answer, Dialect, VendorHttp, vendor_instant
+from connectors.http import Answer, Dialect, VendorHttp
+from connectors.instant.beyond import ABILITIES, Beyond
+from connectors.instant.records import KIND, faulted, matched, observed, require_account
 from connectors.kit import options
 from connectors.kit.finding.searching import Searching
 from connectors.kit.options import read_options
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.cases.outcomes import EvidenceGrade
 from lockstep.domain.systems.access import (
-    Access,
     AccessKind,
     Account,
     Action,
@@ -42,13 +43,10 @@ from lockstep.domain.systems.access import (
 )
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 
-KIND = "instant"
 _GONE = 404
-_SESSIONS = "all"
-"""Instant ends all sessions at once and names none of them."""
 
 
-class InstantConnector:
+class InstantConnector(Beyond):
     """The simulated vendor Instant.
 
     Args:
@@ -64,7 +62,7 @@ class InstantConnector:
     ) -> None:
         values = read_options(_OPTIONS, given, kind=KIND)
         self._system = given.system
-        self._http = VendorHttp(
+        http = VendorHttp(
             Dialect(KIND),
             values[_BASE_URL],
             headers={"Authorization": f"Bearer {values[_TOKEN]}"},
@@ -73,6 +71,7 @@ class InstantConnector:
             transport=transport,
             pace=given.pace,
         )
+        super().__init__(http)
 
     @property
     def kind(self) -> str:
@@ -96,7 +95,7 @@ class InstantConnector:
             answer = await searching.one(partial(self._get, account_id, transcript))
             failed = isinstance(answer, ConnectorFault)
             if isinstance(answer, Answer):
-                found[account_id] = _match(answer.data, KeyKind.ACCOUNT_ID)
+                found[account_id] = matched(answer.data, KeyKind.ACCOUNT_ID)
             proof = Proof.FAILED if failed else Proof.BY_ID
             searches.append(Search(KeyKind.ACCOUNT_ID, account_id, proof))
         for worker_id in () if found else keys.worker_ids:
@@ -106,7 +105,7 @@ class InstantConnector:
                 continue
             key = Key(KeyKind.WORKER_ID, worker_id)
             for account in accounts:
-                match = _match(account, KeyKind.WORKER_ID, key)
+                match = matched(account, KeyKind.WORKER_ID, key)
                 found.setdefault(match.account.id, match)
             # An empty answer proves nothing: Instant has an account for everybody.
             proof = Proof.PROVED if accounts else Proof.UNPROVED
@@ -122,7 +121,7 @@ class InstantConnector:
         answer = await self._get(account.id, transcript)
         if answer is None:
             return Observation(account.id, exists=False, standing=())
-        return _observation(account.id, answer.data)
+        return observed(account.id, answer.data)
 
     async def contain(
         self, account: Account, before: Observation, transcript: Transcript
@@ -151,7 +150,7 @@ class InstantConnector:
         )
         if answer.status == _GONE:
             return ()
-        _check(answer, account.id)
+        require_account(answer, account.id)
         exchange = answer.exchange
         return tuple(
             Action(way, answer.answered_at, exchange.operation, exchange.request_id)
@@ -178,7 +177,7 @@ class InstantConnector:
             params={"key": worker_id},
         )
         if not (isinstance(answer.data, dict) and "accounts" in answer.data):
-            raise _fault(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "not_a_list")
+            raise faulted(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "not_a_list")
         return answer.objects("accounts")
 
     async def _get(self, account_id: str, transcript: Transcript) -> Answer | None:
@@ -191,51 +190,8 @@ class InstantConnector:
         )
         if answer.status == _GONE:
             return None
-        _check(answer, account_id)
+        require_account(answer, account_id)
         return answer
-
-
-def _check(answer: Answer, account_id: str) -> None:
-    """Really ok is the account itself, not a 200."""
-    data = answer.data
-    if not isinstance(data, dict) or data.get("id") != account_id:
-        raise _fault(
-            FaultCategory.UNEXPECTED_ANSWER,
-            answer.exchange.operation,
-            "other_account",
-            answer.exchange.request_id,
-        )
-
-
-def _match(account: dict[str, Any], found_by: KeyKind, *held: Key) -> Match:
-    account_id = account.get("id")
-    if not isinstance(account_id, str) or not account_id:
-        raise _fault(FaultCategory.UNEXPECTED_ANSWER, "accounts.find", "no_id")
-    return Match(Account(account_id, known_keys=held), found_by, _observation(account_id, account))
-
-
-def _observation(account_id: str, account: dict[str, Any]) -> Observation:
-    standing = _standing(account)
-    off_since = None if standing else vendor_instant(account.get("changed_at"))
-    return Observation(account_id, exists=True, standing=standing, off_since=off_since)
-
-
-def _standing(account: dict[str, Any]) -> tuple[Access, ...]:
-    """What still works; anything but a plain "off" and a plain "none" counts as standing."""
-    ways = []
-    if account.get("signed_in") is not False:
-        ways.append(Access(AccessKind.SIGN_IN, str(account["id"])))
-    if account.get("sessions") not in (0, []):
-        ways.append(Access(AccessKind.SESSION, _SESSIONS))
-    return tuple(ways)
-
-
-def _fault(
-    category: FaultCategory, operation: str, code: str, request_id: str | None = None
-) -> ConnectorFault:
-    return ConnectorFault(
-        category, connector=KIND, operation=operation, code=code, request_id=request_id
-    )
 
 
 _BASE_URL = options.address("base_url", "address of the sandbox's Instant")
@@ -250,6 +206,7 @@ MANIFEST = ConnectorManifest(
     options=_OPTIONS,
     permissions=("none: the simulated vendor's token may do everything",),
     proves="GET /accounts/{id} says signed_in=false and no sessions (simulated)",
+    abilities=ABILITIES,
     grade=EvidenceGrade.A,
     revives_on_unblock=frozenset(),
     is_product=False,

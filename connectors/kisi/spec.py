@@ -17,11 +17,12 @@ import re
 from collections.abc import Mapping
 
 from connectors.http import Dialect
+from connectors.kisi import beyond
+from connectors.kisi.beyond import listed
 from connectors.kit import options
 from connectors.kit.auth.ways import Header
-from connectors.kit.calls import Call, Listed, Wire
+from connectors.kit.calls import Call, Wire
 from connectors.kit.holdings import Close, Holding, Test, always
-from connectors.kit.pages import Offset, Shape, Total
 from connectors.kit.residuals import Outlives
 from connectors.kit.rest import manifest_of
 from connectors.kit.spec import Door, Finding, KeyAt, Record, RestSpec, SignIn
@@ -55,12 +56,6 @@ _FLAGS = ("access_enabled", "password_flow_enabled")
 _OF_USER = {"assignee_type": "User", "assignee_id": "{id}"}
 
 
-def _list(area: str, size: int, **params: str) -> Listed:
-    """``X-Collection-Range: first-last/total`` counts; the sizes are the vendor's maxima."""
-    call = Call("GET", f"/{area}", f"{area}.list", area, params)
-    return Listed(call, Offset(size=size), Shape(total=Total(header="x-collection-range")))
-
-
 def _holding(
     area: str,
     kinds: Mapping[AccessKind, Test],
@@ -74,7 +69,7 @@ def _holding(
     method, suffix, verb = undo
     call = Call(method, f"/{area}/{{ref}}{suffix}", f"{area}.{verb}", area)
     return Holding(
-        _list(area, 250, **params),
+        listed(area, 250, **params),
         kinds,
         Close((call,)),
         owner,
@@ -112,6 +107,17 @@ _HOLDINGS = (
     ),
 )
 
+_NEEDED = tuple(
+    f"{area}_read, {area}_write: {why}"
+    for area, why in (
+        ("users", "find the user and shut the doors"),
+        ("logins", "end app sessions and API keys of the user"),
+        ("card_assignments", "deactivate cards"),
+        ("role_assignments", "take away roles"),
+        ("team_memberships", "take away what comes by a team"),
+    )
+)
+
 SPEC = RestSpec(
     kind=KIND,
     title="Kisi",
@@ -133,13 +139,13 @@ SPEC = RestSpec(
         ),
         name=("name",),
         created=("created_at",),
-        used=("last_sign_in_at",),
+        used=("last_accessed_at",),
     ),
     # Kisi knows no user names; one that is an address may be the address that it knows.
     finding=Finding(
-        everybody=_list("users", 100),
+        everybody=listed("users", 100),
         compared={KeyKind.USERNAME: _EMAIL, KeyKind.EMAIL: _EMAIL},
-        search=_list("users", 100, query="{value}"),
+        search=listed("users", 100, query="{value}"),
         addresses_only=True,
     ),
     sign_in=SignIn(
@@ -160,15 +166,13 @@ SPEC = RestSpec(
     holdings=_HOLDINGS,
     outlives=(Outlives("offline_reader_cache", _CACHE_BOUND),),
     probe={"limit": 1},
-    permissions=tuple(
-        f"{area}_read, {area}_write: {why}"
-        for area, why in (
-            ("users", "find the user and shut the doors"),
-            ("logins", "end app sessions and API keys of the user"),
-            ("card_assignments", "deactivate cards"),
-            ("role_assignments", "take away roles"),
-            ("team_memberships", "take away what comes by a team"),
-        )
+    active=beyond.ACTIVE,
+    activity=beyond.ACTIVITY,
+    owned=beyond.OWNED,
+    permissions=(
+        *_NEEDED,
+        "event_sets_read, event_sets_write: optional: tell what the user did afterwards",
+        "group_links_read: optional: name the links that the user made",
     ),
     lacking=(
         "The key's role lacks {missing}.",
@@ -180,7 +184,8 @@ SPEC = RestSpec(
     proves="GET /users/{id} shows access_enabled and password_flow_enabled false (or 404 for the"
     " pinned id); no login, activated card, role assignment or team membership of the user is"
     " left. The user's updated_at is the latest moment at which the doors can have been shut."
-    " Group links and shares name no user and are not seen.",
+    " Group links are told by who made them (list_owned) and not"
+    " closed; shares are not seen.",
     limit=Limit(5),  # for each key (docs.kisi.io, rate limits)
     calls=20,
     # Two flags are turned off; all that a user holds stays where it is until it is taken away.

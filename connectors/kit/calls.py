@@ -39,7 +39,7 @@ class Call:
         operation: our stable name of the call.
         needs: what the vendor calls the permission, or the area that it covers.
         params: of the query.
-        body: sent as JSON.
+        body: sent as JSON; a function in it is given the words, where a value is no text.
         when: of the thing that it closes, whether this call is needed.
         begun: of a change's answer, whether it says that the change was made or is under way, where
             the vendor accepts what it does not do.
@@ -285,7 +285,7 @@ def fill(template: Any, words: Words) -> Any:
         case list():
             return [fill(value, words) for value in template]
         case _:
-            return template
+            return template(words) if callable(template) else template
 
 
 def actions(closed: Iterable[Access], answer: Answer | None) -> tuple[Action, ...]:

@@ -167,7 +167,8 @@ class Shape:
 
     Args:
         at: the list in the body; the body itself by default.
-        ref: the field that names an entry.
+        ref: the field that names an entry; "" where the vendor names none, as in some logs: they
+            are numbered, so that a page that comes again is not noticed by its entries.
         total: where the vendor says how many there are, if it does.
         null_is_empty: whether ``null`` is an empty list, as Go writes one.
         parts: fields that name an entry together; with slashes between they become ``ref``.
@@ -267,6 +268,9 @@ class Walk:
         if items is None:
             self.flaw = NO_LIST
             return None
+        if not shape.ref:
+            begun = len(self._refs)
+            items = [{**item, "": begun + place} for place, item in enumerate(items)]
         if not all(_names(item.get(shape.ref)) for item in items):
             self.flaw = NO_ID
             return None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 import httpx
 
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import VendorHttp
+from connectors.kit.abilities.active import ActiveAccounts
+from connectors.kit.abilities.activity import ActivityLog
+from connectors.kit.abilities.owned import OwnedThings
 from connectors.kit.auth.ways import Header, choose
 from connectors.kit.calls import NO_ONE, Api, Words, actions
 from connectors.kit.finding.locating import Locator
@@ -24,6 +28,7 @@ from connectors.kit.spec import Examined, RestSpec
 from connectors.kit.steps import attempt
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
 from lockstep.domain.cases.outcomes import EvidenceGrade
+from lockstep.domain.systems.abilities import Ability
 from lockstep.domain.systems.access import (
     AccessKind,
     Account,
@@ -33,17 +38,27 @@ from lockstep.domain.systems.access import (
     Observation,
     Problem,
 )
+from lockstep.domain.systems.active import ActivePage
+from lockstep.domain.systems.activity import Activity
 from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.owned import Belongings
 
 _SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
 
 
 class RestConnector:
-    """One system of one vendor. See `connectors.base.Connector`.
+    """One system of one vendor. See `connectors.base.Connector`, and `connectors.abilities`.
+
+    Attributes:
+        list_active: only where the spec has a row for it; so with the others.
 
     Raises:
         ValueError: naming the option that is wrong.
     """
+
+    list_active: Callable[[Transcript], AsyncIterator[ActivePage]]
+    activity_since: Callable[[Account, datetime, Transcript], Awaitable[Activity]]
+    list_owned: Callable[[Account, Transcript], Awaitable[Belongings]]
 
     def __init__(
         self,
@@ -74,6 +89,19 @@ class RestConnector:
             spec, self._api, values, words=words, unasked=self._holdings.unasked
         )
         self._locator = Locator(spec.finding, self._api, self._records, system=given.system)
+        self._offer()
+
+    def _offer(self) -> None:
+        """An ability without a row is no method at all."""
+        spec, api = self._spec, self._api
+        if spec.active is not None:
+            empty = spec.finding.empty
+            accounts = ActiveAccounts(spec.active, api, self._records, empty=empty)
+            self.list_active = accounts.pages
+        if spec.activity is not None:
+            self.activity_since = ActivityLog(spec.activity, api).since
+        if spec.owned is not None:
+            self.list_owned = OwnedThings(spec.owned.lists, api, self._signed_in).of
 
     @property
     def kind(self) -> str:
@@ -213,6 +241,7 @@ def manifest_of(spec: RestSpec) -> ConnectorManifest:
         residual_s={row.what: row.default for row in spec.outlives},
         limit=spec.limit,
         calls=spec.calls,
+        abilities=_abilities_of(spec),
         grade=EvidenceGrade.A if spec.sign_in.off_since else EvidenceGrade.B,
         revives_on_unblock=spec.revives_on_unblock,
         enforced_at=spec.enforced_at,
@@ -221,3 +250,12 @@ def manifest_of(spec: RestSpec) -> ConnectorManifest:
             *(way.mark for way in spec.auth if isinstance(way, Header)),
         ),
     )
+
+
+def _abilities_of(spec: RestSpec) -> dict[Ability, str]:
+    rows = (
+        (Ability.LIST_ACTIVE, spec.active),
+        (Ability.ACTIVITY_SINCE, spec.activity),
+        (Ability.LIST_OWNED, spec.owned),
+    )
+    return {ability: row.sees for ability, row in rows if row is not None}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from connectors.base import ONE_SERVICE, OptionSpec
+from connectors.kit.abilities.rows import Active, Log, Owned
 from connectors.kit.auth.ways import Auth, SignedIn
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding
@@ -158,6 +159,9 @@ class RestSpec:
         examine: further problems, of this vendor only.
         limit: what the vendor documents that one credential may do.
         calls: about how many calls one leaver takes, read-back included.
+        active: the list of all accounts, where everybody who can sign in is told.
+        activity: the vendor's own log, where uses are told.
+        owned: what people make there that runs or stays without them.
         revives_on_unblock: see `ConnectorManifest`.
         enforced_at: see `ConnectorManifest`.
         secret_marks: how its credentials begin; a header's own template is known already.
@@ -183,6 +187,9 @@ class RestSpec:
     examine: Callable[[Examined], Iterable[Problem]] = lambda _: ()
     limit: Limit | None = None
     calls: int = 6
+    active: Active | None = None
+    activity: Log | None = None
+    owned: Owned | None = None
     revives_on_unblock: frozenset[AccessKind] | None = None
     enforced_at: EnforcedAt = ONE_SERVICE
     secret_marks: tuple[str, ...] = ()

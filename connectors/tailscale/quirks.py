@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from connectors.kit.auth.ways import SignedIn
 from connectors.kit.calls import Words
 from connectors.kit.options import Option
 from connectors.kit.pages import Item
@@ -54,6 +55,31 @@ def is_valid(key: Item) -> bool:
 
 def outlives_its_maker(key: Item) -> bool:
     return is_valid(key) and key.get("keyType") in {"client", "federated"}
+
+
+def is_actor(entry: Item, words: Words) -> bool:
+    """Whether this user made the change: by id, or by the login name that entries carry too."""
+    said = entry.get("actor")
+    actor = said if isinstance(said, dict) else {}
+    login = str(actor.get("loginName") or "").casefold()
+    return str(actor.get("id")) == words["id"] or login == words["locator"].casefold()
+
+
+def what_was_done(entry: Item) -> str:
+    """For instance ``NODE.CREATE``."""
+    said = entry.get("target")
+    target = said if isinstance(said, dict) else {}
+    return f"{target.get('type') or 'TAILNET'}.{entry.get('action') or 'UNKNOWN'}"
+
+
+def blind_to_clients(signed_in: SignedIn) -> str:
+    """The scope without which OAuth clients are left out of the list; "" where it is there.
+
+    A token says what it may; an API key may what its person may.
+    """
+    granted = signed_in.scopes
+    sees = {"all", "all:read", "oauth_keys", "oauth_keys:read"}
+    return "oauth_keys:read" if granted and not granted & sees else ""
 
 
 def examine(seen: Examined, scopes: Iterable[str], api_key: Option[str]) -> list[Problem]:

@@ -15,8 +15,11 @@ https://tailscale.com/kb/1145/remove-team-members and /kb/1623/trust-credentials
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from connectors.http import Dialect
 from connectors.kit import options
+from connectors.kit.abilities.rows import Active, Log, Owned, Owns
 from connectors.kit.auth.ways import ClientCredentials, bearer
 from connectors.kit.calls import Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding, always
@@ -28,6 +31,8 @@ from connectors.tailscale import quirks
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.abilities import EnforcedAt, Enforcement
 from lockstep.domain.systems.access import AccessKind, Category
+from lockstep.domain.systems.activity import UseKind
+from lockstep.domain.systems.owned import OwnedKind
 
 KIND = "tailscale"
 
@@ -105,6 +110,52 @@ _HOLDINGS = (
     ),
 )
 
+# https://tailscale.com/kb/1203/audit-logging: on for every tailnet, kept for 90 days, no pages.
+_CHANGES = Listed(
+    Call(
+        "GET",
+        "/tailnet/{tailnet}/logging/configuration",
+        "logging.configuration",
+        "logs:configuration:read",
+        {"start": "{since}", "end": "{until}"},
+    ),
+    Whole(),
+    Shape(at=("logs",), ref="", null_is_empty=True),
+)
+_ACTIVITY = Log(
+    _CHANGES,
+    at=("eventTime",),
+    what=quirks.what_was_done,
+    kind=lambda _: UseKind.USED,
+    sees="changes that the user made to the tailnet (devices, keys, settings); neither traffic nor"
+    " refused tries. Not verified at a real tailnet: whether signing in is an entry",
+    mine=quirks.is_actor,
+    oldest=_CHANGES,
+    kept=timedelta(days=90),
+)
+_OWNED = Owned(
+    (
+        Owns(
+            _list("devices", _DEVICES_CORE, user="{locator}"),
+            {OwnedKind.SERVICE_ACCOUNT: quirks.is_tagged},
+            mine=quirks.is_owned,
+            ref=lambda device: str(device.get("nodeId") or device["id"]),
+            name=("name",),
+            created=("created",),
+            used=("lastSeen",),
+        ),
+        Owns(
+            _list("keys", _AUTH_KEYS, all="true"),
+            {OwnedKind.APP: quirks.outlives_its_maker},
+            mine=lambda key, words: key.get("userId") == words["id"],
+            name=("description",),
+            created=("created",),
+            blind=quirks.blind_to_clients,
+        ),
+    ),
+    "devices that the user gave to a tag, OAuth clients and federated identities that they made",
+)
+
 SPEC = RestSpec(
     kind=KIND,
     title="Tailscale",
@@ -151,6 +202,13 @@ SPEC = RestSpec(
         Outlives("oauth_clients", of_things=True),
     ),
     things_outlive_it=True,
+    active=Active(
+        _list("users", _USERS, type="all"),
+        "users that are not suspended, shared ones and those that wait for approval too; a tagged"
+        " device signs in by itself and is nobody's",
+    ),
+    activity=_ACTIVITY,
+    owned=_OWNED,
     # Suspending ends API keys for good; devices connect again and auth keys work again.
     revives_on_unblock=frozenset({AccessKind.DEVICE, AccessKind.SECRET}),
     enforced_at=EnforcedAt(Enforcement.NOT_READ, "every device of the tailnet, by its netmap"),
@@ -162,6 +220,7 @@ SPEC = RestSpec(
         "auth_keys: list and delete the auth keys that the user made",
         "api_access_tokens: list and delete the user's API access tokens (they end on suspension)",
         "oauth_keys:read: report OAuth clients that the user made, which outlive the user",
+        "logs:configuration:read: optional: tell what the user changed afterwards",
     ),
     proves="GET /users/{id} shows status suspended (or 404, and the list of users agrees); no"
     " untagged device of the user is authorized with an unexpired node key; no auth key that the"

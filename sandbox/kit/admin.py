@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from sandbox.kit.clock import iso
 from sandbox.kit.faults import Fault, FaultError, Faults
 from sandbox.kit.wire import Reply, Request, Response, json_response
 
@@ -45,6 +46,9 @@ class Simulated(Protocol):
 
     def restore(self, word: str, parts: Sequence[str]) -> int:
         """Give access back."""
+
+    def use(self, word: str, what: str, *, refused: bool, at: str) -> int:
+        """Write into the vendor's own log that a person did something, or was turned away."""
 
     def reset(self, *, keep_people: bool) -> None:
         """Start over."""
@@ -86,6 +90,8 @@ class Control:
                 response = self._seed(request)
             case "POST", "restore":
                 response = self._restore(request)
+            case "POST", "use":
+                response = self._use(request)
             case "POST", "reset":
                 response = self._reset(request)
             case "POST", "tokens":
@@ -163,6 +169,17 @@ class Control:
         }
         status = HTTPStatus.OK if any(restored.values()) else HTTPStatus.NOT_FOUND
         return _answer(status, {"restored": restored})
+
+    def _use(self, request: Request) -> Response:
+        value = request.json()
+        used = self._service.use(
+            value["user"],
+            value.get("what", ""),
+            refused=bool(value.get("refused", False)),
+            at=value.get("at") or iso(),
+        )
+        status = HTTPStatus.OK if used else HTTPStatus.NOT_FOUND
+        return _answer(status, {"used": used})
 
 
 def _on_loopback(peer: str) -> bool:

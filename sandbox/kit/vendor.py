@@ -34,6 +34,7 @@ class Vendor(ABC):
         self.accounts = Accounts(self.owned_parts)
         self.faults = Faults()
         self.calls: list[CallRecord] = []
+        self.uses: list[Item] = []
         self.requests: Counter[int] = Counter()
         self.latency = 0.0
         self.on_change: Callable[[], None] = lambda: None
@@ -273,12 +274,26 @@ class Vendor(ABC):
         self.on_change()
         return len(named)
 
+    def use(self, word: str, what: str, *, refused: bool, at: str) -> int:
+        """Write into the log that these accounts were used; return how many there are.
+
+        An empty `what` is what this vendor logs most.
+        """
+        named = self.named(word)
+        for account in named:
+            number = len(self.uses) + 1
+            use = {"n": number, "user": account.id, "what": what, "refused": refused, "at": at}
+            self.uses.append(use)
+        self.on_change()
+        return len(named)
+
     def reset(self, *, keep_people: bool) -> None:
         """Forget calls and faults, and the people too, or give everybody their access back."""
         people = [account.person for account in self.accounts]
         self.accounts.clear()
         self.faults.remove()
         self.calls.clear()
+        self.uses.clear()
         self.requests.clear()
         if keep_people:
             self.seed(people, {})
@@ -289,6 +304,7 @@ class Vendor(ABC):
         return {
             "accounts": self.accounts.dump(),
             "calls": [asdict(call) for call in self.calls],
+            "uses": self.uses,
             "faults": self.faults.dump(),
         }
 
@@ -296,6 +312,7 @@ class Vendor(ABC):
         """Take up what `dump` wrote."""
         self.accounts.load(value["accounts"])
         self.calls = [CallRecord(**call) for call in value["calls"]]
+        self.uses = list(value.get("uses", ()))
         self.faults.load(value["faults"])
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import httpx
 
 from connectors.base import Connector
 from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.owned import OwnedKind
 from tests.support.loopback import loopback
 
 
@@ -182,6 +183,28 @@ class Harness(Protocol):
         A harness whose vendor searches has ``blind(request) -> httpx.Response | None`` beside
         this: the empty answer to a search, None for everything that is no search.
         """
+
+
+@runtime_checkable
+class LogsUses(Protocol):
+    """What a harness adds when its connector tells activity."""
+
+    logs_refusals: bool
+    """Whether the vendor logs tries that it turned away."""
+
+    async def use(self, keys: LeaverKeys, *, refused: bool, at: datetime) -> None:
+        """Write into the vendor's log that the person got in at this instant, or was refused."""
+
+
+@runtime_checkable
+class HiresOwners(Protocol):
+    """What a harness adds when its connector lists what is owned."""
+
+    owned_kinds: Collection[OwnedKind]
+    """What `hire_owner` gives: one kind for each list of the connector at least."""
+
+    async def hire_owner(self, worker: str) -> LeaverKeys:
+        """A new person who has also made things that stay."""
 
 
 class HarnessFactory(Protocol):

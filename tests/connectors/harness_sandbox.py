@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import httpx
 
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.owned import OwnedKind
 from tests.connectors.harness import FaultScript
 
 
@@ -22,6 +24,10 @@ class SandboxHarness:
     kind: str
     shape: ClassVar[Mapping[str, Any]]
     ways: Collection[str]
+    logs_refusals: bool = True
+    owns: ClassVar[Mapping[str, Any]] = {}
+    """What else somebody has who made things that stay."""
+    owned_kinds: Collection[OwnedKind] = ()
 
     def __init__(self, url: str, peer: httpx.AsyncClient) -> None:
         self.script = FaultScript()
@@ -34,6 +40,13 @@ class SandboxHarness:
         await self._post("seed", people=[person], shape={self.kind: {**self.shape, **shape}})
         # The directory writes addresses as people do; the vendor does not.
         return LeaverKeys((Key(KeyKind.WORKER_ID, worker), Key(KeyKind.EMAIL, email.title())))
+
+    async def hire_owner(self, worker: str) -> LeaverKeys:
+        return await self.hire(worker, **self.owns)
+
+    async def use(self, keys: LeaverKeys, *, refused: bool, at: datetime) -> None:
+        stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        await self._post("use", user=keys.emails[0], refused=refused, at=stamp)
 
     async def still_in(self, keys: LeaverKeys) -> bool:
         standing = (await self.state(keys))["standing"]

@@ -7,10 +7,15 @@ switched off.
 - `GET /accounts?key=K` -> `{"accounts":[{"id","signed_in","sessions","changed_at"}]}`
 - `GET /accounts/{id}` -> one of these
 - `POST /accounts/{id}/off` -> the account, off; the first call decides `changed_at`
+- `GET /people?after=KEY` -> `{"accounts":[...],"next":KEY}`: those who were seeded or switched off
+- `POST /off` `{"ids":[...]}` -> `{"accounts":[...]}`, at most a hundred
+- `GET /accounts/{id}/uses?since=AT` -> `{"uses":[{"id","at","what","refused"}],"from":AT}`
+- `GET /accounts/{id}/robots` -> `{"robots":[{"id","name"}]}`
 """
 
 import base64
 import binascii
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +27,7 @@ from sandbox.kit.accounts import Item
 from sandbox.kit.clock import iso
 from sandbox.kit.faults import Fault, FaultKind, Faults, Plan
 from sandbox.kit.wire import Reply, Request, Response, json_response
+from sandbox.vendors.instant.beyond import Beyond
 
 __all__ = ["Instant"]
 
@@ -45,18 +51,20 @@ class Instant:
         self._off: dict[str, str] = {}
         self._again: Counter[str] = Counter()
         self._requests = 0
+        self._beyond = Beyond(self._off, self._switch, self._told, _key_of_id)
 
     def handle(self, request: Request) -> Reply:
         """Answer one request."""
         path = request.path
-        if not path.startswith("/accounts"):
+        if not path.startswith(("/accounts", "/people", "/off")):
             return Reply(self._beside_api(request))
         self._requests += 1
         if request.headers.get("authorization") != self._bearer:
             return Reply(_error(HTTPStatus.UNAUTHORIZED, "unauthorized"), self.latency)
         key = self._key(request)
         if key is None:
-            return Reply(_error(HTTPStatus.NOT_FOUND, "not found"), self.latency)
+            more = self._beyond.answer(request)
+            return Reply(more or _error(HTTPStatus.NOT_FOUND, "not found"), self.latency)
         if not self.faults.active:
             return Reply(self._answer(request, key), self.latency)
         caller = request.headers["authorization"]
@@ -82,17 +90,24 @@ class Instant:
 
     def _answer(self, request: Request, key: str) -> Response:
         if request.method == "POST" and request.path != "/accounts":
-            if key in self._off:
-                self._again[key] += 1
-            else:
-                self._off[key] = iso()
-                self.on_change()
+            self._switch(key)
         elif request.method != "GET":
             return _error(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed")
         account = self._account(key)
         if request.path == "/accounts":
             return Response(HTTPStatus.OK, b'{"accounts":[' + account + b"]}")
         return Response(HTTPStatus.OK, account)
+
+    def _switch(self, key: str) -> None:
+        if key in self._off:
+            self._again[key] += 1
+        else:
+            self._off[key] = iso()
+            self.on_change()
+
+    def _told(self, key: str) -> Item:
+        account: Item = json.loads(self._account(key))
+        return {**account, "worker_id": key}
 
     def _account(self, key: str) -> bytes:
         name = _name_of(key)
@@ -131,8 +146,15 @@ class Instant:
     # The control interface's side.
 
     def seed(self, people: list[Item], shape: Item) -> int:
-        """Nothing to do: everybody has an account already."""
-        del shape
+        """Everybody has an account already: these are in the list, with their robots."""
+        for person in people:
+            own = {**shape.get(self.name, {}), **person.get("shape", {}).get(self.name, {})}
+            key = str(person["worker_id"])
+            robots = [
+                {"id": f"{key}-{n}", "name": f"robot {n}"} for n in range(own.get("robots", 0))
+            ]
+            self._beyond.people[key] = {"robots": robots}
+        self.on_change()
         return len(people)
 
     def state_of(self, word: str) -> list[Item]:
@@ -172,9 +194,16 @@ class Instant:
         self.on_change()
         return int(restored)
 
+    def use(self, word: str, what: str, *, refused: bool, at: str) -> int:
+        """Remember that an account was used."""
+        self._beyond.use(word, what, refused=refused, at=at)
+        self.on_change()
+        return 1
+
     def reset(self, *, keep_people: bool) -> None:
         """Start over; everybody has an account again either way."""
-        del keep_people
+        if not keep_people:
+            self._beyond.clear()
         self._off.clear()
         self._again.clear()
         self.faults.remove()
@@ -183,11 +212,18 @@ class Instant:
 
     def dump(self) -> Item:
         """Everything that must survive a restart, as JSON values."""
-        return {"off": self._off, "again": self._again, "faults": self.faults.dump()}
+        return {
+            "off": self._off,
+            "again": self._again,
+            "faults": self.faults.dump(),
+            **self._beyond.dump(),
+        }
 
     def load(self, value: Item) -> None:
         """Take up what `dump` wrote."""
-        self._off = dict(value["off"])
+        self._off.clear()
+        self._off.update(value["off"])
+        self._beyond.load(value)
         self._again = Counter(value["again"])
         self.faults.load(value["faults"])
 
@@ -197,6 +233,12 @@ def _name_of(key: str) -> str:
     if _PLAIN.fullmatch(key):
         return key
     return "~" + base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def _key_of_id(account_id: str) -> str | None:
+    """The worker key of an account."""
+    known = account_id.startswith(PREFIX)
+    return _key_of(account_id.removeprefix(PREFIX)) if known else None
 
 
 def _key_of(name: str) -> str | None:

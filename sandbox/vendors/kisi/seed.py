@@ -25,7 +25,7 @@ def build_account(person: Item, shape: Mapping[str, Any]) -> Account:
     Args:
         person: the seed record.
         shape: `access_enabled`, `scim_access_enabled`, `owner`, `logins`, `roles`, `cards`,
-            `teams`.
+            `teams`, `links`.
     """
     worker, email = person["worker_id"], person["email"]
     number = stable_number("kisi", worker)
@@ -55,7 +55,7 @@ def build_account(person: Item, shape: Mapping[str, Any]) -> Account:
             "confirmed": True,
             "groups_count": 0,
         },
-        parts={part: [] for part in KISI_PARTS},
+        parts={part: [] for part in (*KISI_PARTS, "group_links")},
     )
     _fill(account, shape, stamp)
     return account
@@ -76,6 +76,8 @@ def _fill(account: Account, shape: Mapping[str, Any], stamp: str) -> None:
         parts["role_assignments"].append(_role(user, n, stamp))
     for n in range(shape.get("cards", 1)):
         parts["card_assignments"].append(_card(user_id, n, stamp))
+    for n in range(shape.get("links", 0)):
+        parts["group_links"].append(_link(user, n, stamp))
     for n in range(shape.get("teams", 1)):
         parts["team_memberships"].append(
             {
@@ -113,6 +115,30 @@ def _login(user: Item, n: int, stamp: str) -> Item:
         "user_agent": {"name": None, "version": None},
         "device": {"brand": brand, "model": model},
         "os": {"name": system, "version": None},
+    }
+
+
+def _link(user: Item, n: int, stamp: str) -> Item:
+    group = {"id": 100 + n, "resource_type": "Group", "name": PLACES[n % len(PLACES)]}
+    return {
+        "id": stable_number(user["id"], "link", n),
+        "resource_type": "GroupLink",
+        "name": f"Visitors {n + 1}",
+        "email": None,
+        "phone": None,
+        "last_used_at": None,
+        "link_enabled": True,
+        "quick_response_code_type": None,
+        "valid_from": None,
+        "valid_until": None,
+        "created_at": stamp,
+        "updated_at": stamp,
+        "group_id": group["id"],
+        "group": group,
+        "created_by_type": "User",
+        "created_by_id": user["id"],
+        "created_by": user,
+        "issued_by_id": user["id"],
     }
 
 

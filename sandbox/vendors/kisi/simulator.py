@@ -14,6 +14,7 @@ from sandbox.kit.calls import Call, Route
 from sandbox.kit.clock import iso
 from sandbox.kit.vendor import Vendor
 from sandbox.kit.wire import Request, Response, json_response
+from sandbox.vendors.kisi.events import EventSets
 from sandbox.vendors.kisi.seed import KISI_PARTS, build_account
 
 __all__ = ["Kisi"]
@@ -67,6 +68,7 @@ class Kisi(Vendor):
     owned_parts = KISI_PARTS
 
     def __init__(self, key: str) -> None:
+        self._log = EventSets(self)
         super().__init__()
         self._key = key
 
@@ -88,6 +90,9 @@ class Kisi(Vendor):
             Route("GET", "/users/{user}", "users", self._get_user),
             Route("PATCH", "/users/{user}", "users", self._patch_user),
             Route("DELETE", "/users/{user}", "users", self._delete_user),
+            Route("GET", "/group_links", "group_links", self._list_links),
+            Route("POST", "/event_sets", "event_sets", self._log.order),
+            Route("GET", "/event_sets/{set}", "event_sets", self._log.show),
             Route("PATCH", card, cards, self._patch_card),
             Route("POST", f"{card}/deactivate", cards, self._deactivate_card),
             Route("POST", f"{card}/activate", cards, self._activate_card),
@@ -193,6 +198,11 @@ class Kisi(Vendor):
         for part in KISI_PARTS:
             account.parts[part].clear()
         return done()
+
+    def _list_links(self, call: Call) -> Response:
+        """Links that open a group's doors; whoever holds one needs no user."""
+        links = [link for a in self.accounts for link in a.parts["group_links"]]
+        return collection(call, links, default=10, most=250)
 
     # Logins, roles, cards, teams.
 

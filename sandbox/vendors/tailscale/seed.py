@@ -23,7 +23,7 @@ def build_account(person: Item, shape: Mapping[str, Any]) -> Account:
 
     Args:
         person: the seed record.
-        shape: `status`, `role`, `devices`, `keys`, `tagged_device`.
+        shape: `status`, `role`, `devices`, `keys`, `tagged_device`, `oauth_clients`.
     """
     worker, login = person["worker_id"], person["email"]
     user_id = f"u{stable_id('tailscale', worker, length=12)}CNTRL"
@@ -54,6 +54,9 @@ def build_account(person: Item, shape: Mapping[str, Any]) -> Account:
         account.parts["devices"].append(_device(account, 99, tags=["tag:call-recorder"]))
     for n in range(shape.get("keys", 1)):
         account.parts["keys"].append(_key(account, n))
+    for n in range(shape.get("oauth_clients", 0)):
+        client = {**_key(account, 1000 + n), "keyType": "client", "description": "deploy"}
+        account.parts["keys"].append({**client, "scopes": ["devices:core"], "expires": ""})
     return account
 
 

@@ -20,6 +20,7 @@ from sandbox.kit.calls import Call, Route
 from sandbox.kit.clock import iso, now
 from sandbox.kit.vendor import Vendor
 from sandbox.kit.wire import Request, Response, json_response
+from sandbox.vendors.tailscale.changes import changes
 from sandbox.vendors.tailscale.seed import build_account
 
 __all__ = ["Tailscale", "TailscaleCredentials"]
@@ -77,6 +78,12 @@ class Tailscale(Vendor):
             Route("GET", f"{tailnet}/keys", "auth_keys", self._list_keys),
             Route("GET", f"{tailnet}/keys/{{key}}", "auth_keys", self._get_key),
             Route("DELETE", f"{tailnet}/keys/{{key}}", "auth_keys", self._delete_key),
+            Route(
+                "GET",
+                f"{tailnet}/logging/configuration",
+                "logs:configuration",
+                lambda call: changes(self, call),
+            ),
         )
 
     def build(self, person: Item, shape: Mapping[str, Any]) -> list[Account]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import httpx
 
 from connectors.base import Connector, ConnectorOptions
 from connectors.instant.connector import MANIFEST, InstantConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.owned import OwnedKind
 from sandbox.running import running
 from sandbox.vendors.instant.description import DESCRIPTION
 from tests.connectors.harness import FaultScript, FaultTransport
@@ -19,6 +21,8 @@ class InstantHarness:
     """The sandbox's Instant; everybody has an account there from the start."""
 
     kind = MANIFEST.kind
+    logs_refusals = True
+    owned_kinds = (OwnedKind.AGENT,)
 
     def __init__(self, base_url: str, peer: httpx.AsyncClient, token: str) -> None:
         self.script = FaultScript()
@@ -37,7 +41,9 @@ class InstantHarness:
         )
         return InstantConnector(options, transport=transport)
 
-    async def hire(self, worker: str) -> LeaverKeys:
+    async def hire(self, worker: str, **shape: object) -> LeaverKeys:
+        person = {"worker_id": worker}
+        await self._post("seed", people=[person], shape={self.kind: shape})
         return LeaverKeys((Key(KeyKind.WORKER_ID, worker),))
 
     async def still_in(self, keys: LeaverKeys) -> bool:
@@ -46,8 +52,17 @@ class InstantHarness:
         return bool(standing["sign_in"] or standing["sessions"])
 
     async def give_back(self, keys: LeaverKeys) -> None:
-        restored = await self._peer.post("/sandbox/restore", json={"user": keys.worker_ids[0]})
-        restored.raise_for_status()
+        await self._post("restore", user=keys.worker_ids[0])
+
+    async def hire_owner(self, worker: str) -> LeaverKeys:
+        return await self.hire(worker, robots=2)
+
+    async def use(self, keys: LeaverKeys, *, refused: bool, at: datetime) -> None:
+        stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        await self._post("use", user=keys.worker_ids[0], refused=refused, at=stamp)
+
+    async def _post(self, what: str, **body: object) -> None:
+        (await self._peer.post(f"/sandbox/{what}", json=body)).raise_for_status()
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import httpx
 from connectors.base import ConnectorOptions
 from connectors.kisi.spec import KIND, SPEC
 from connectors.kit.rest import RestConnector
+from lockstep.domain.systems.owned import OwnedKind
 from sandbox import running
 from sandbox.vendors.kisi.description import DESCRIPTION
 from tests.connectors.harness import FaultTransport
@@ -24,6 +25,8 @@ class KisiHarness(SandboxHarness):
     secret = DESCRIPTION.usual["key"]
     shape: ClassVar = {"logins": 2, "roles": 2, "cards": 2, "teams": 1}
     ways = DESCRIPTION.doors
+    owns: ClassVar = {"links": 2}
+    owned_kinds = (OwnedKind.KEY,)
 
     def connector(self, *, secret: str | None = None) -> RestConnector:
         transport = FaultTransport(self.script, rate_limit_headers=retry_after, done_status=204)

@@ -253,3 +253,16 @@ async def test_a_walk_that_was_not_finished_is_not_whole() -> None:
     walked = walk(Vendor(3, 2, Offset(size=2)))
 
     assert not walked.is_whole
+
+
+async def test_entries_that_the_vendor_does_not_name_are_all_kept() -> None:
+    """Where a list names no entry, two equal ones are two."""
+    entry = {"eventTime": "2026-11-30T20:00:00Z"}
+
+    async def ask(_params: Params) -> Answer:
+        return answer({"logs": [entry, entry]})
+
+    walk = Walk(Whole(), Shape(at=("logs",), ref=""), ask)
+
+    assert len(await walk.all()) == 2
+    assert walk.is_whole

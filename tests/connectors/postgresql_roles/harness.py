@@ -15,6 +15,7 @@ from psycopg import sql
 from connectors.base import ConnectorOptions
 from connectors.postgresql_roles.connector import KIND, PostgresConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.owned import OwnedKind
 from lockstep.embedded import placement
 from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.embedded.supervisor import Supervisor
@@ -67,6 +68,7 @@ class PostgresHarness:
 
     kind = KIND
     secret = "sQ-9f2c71-not-a-real-password"
+    owned_kinds = (OwnedKind.FLOW,)
 
     def __init__(self, cluster: Cluster) -> None:
         self.script = FaultScript()
@@ -107,6 +109,15 @@ class PostgresHarness:
         self._sessions[role] = self.cluster.login(role, worker)
         # The directory writes addresses as people do.
         return LeaverKeys((Key(KeyKind.WORKER_ID, worker), Key(KeyKind.EMAIL, role.title())))
+
+    async def hire_owner(self, worker: str) -> LeaverKeys:
+        keys = await self.hire(worker)
+        made, role = sql.Identifier(f"made_by_{worker}"), sql.Identifier(keys.emails[0].lower())
+        body = "RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
+        with self.cluster.admin() as admin:
+            admin.execute(sql.SQL("CREATE FUNCTION {}() " + body).format(made))
+            admin.execute(sql.SQL("ALTER FUNCTION {}() OWNER TO {}").format(made, role))
+        return keys
 
     def create(self, role: str, worker: str, *rights: str) -> None:
         """A role with every kind of right, and without a session."""

@@ -11,6 +11,7 @@ import httpx
 from connectors.base import ConnectorOptions
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import KIND, SPEC
+from lockstep.domain.systems.owned import OwnedKind
 from sandbox import running
 from sandbox.vendors.tailscale.description import DESCRIPTION
 from tests.connectors.harness import FaultTransport
@@ -24,6 +25,9 @@ class TailscaleHarness(SandboxHarness):
     kind = KIND
     secret = CREDENTIALS["api_token"]
     shape: ClassVar = {"devices": 2, "keys": 2}
+    logs_refusals = False
+    owns: ClassVar = {"tagged_device": True, "oauth_clients": 1}
+    owned_kinds = (OwnedKind.SERVICE_ACCOUNT, OwnedKind.APP)
     ways = ("sign_in", "usable_devices", "keys")
 
     def connector(self, *, secret: str | None = None, **settings: object) -> RestConnector:

@@ -1,0 +1,1 @@
+"""Rows for what a vendor offers beyond revoking, and what runs them."""
