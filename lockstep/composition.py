@@ -24,6 +24,7 @@ from lockstep.control.people.one_person import OnePerson
 from lockstep.control.people.sessions import Sessions
 from lockstep.control.privacy.keeping import Retention
 from lockstep.control.score.metric import ScoreService
+from lockstep.control.score.sight import ScoreSight
 from lockstep.control.systems.overview import SystemsDesk, connected
 from lockstep.control.systems.pauses import PauseDesk
 from lockstep.domain.policy import Policy
@@ -180,3 +181,7 @@ class Root:
             tenant=self.stores.tenant, heartbeat=self.settings.ledger.heartbeat
         )
         return ScoreService(self.stores.scores, rules, seal=self.facts_seal)
+
+    @cached_property
+    def score_sight(self) -> ScoreSight:
+        return ScoreSight(self.score, self.stores.known, self.stores.sight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -20,11 +20,13 @@ from lockstep.control.board.now import Board
 from lockstep.control.hr.leaver_lines import LeaverLines
 from lockstep.control.hr.own_reports import OwnReports
 from lockstep.control.hr.own_sheets import OwnSheets
+from lockstep.control.ledger.facts import LedgerSight
+from lockstep.control.packs.check import PackChecker
+from lockstep.control.packs.orders import PackOrders
 from lockstep.control.people.oidc import CALLBACK, OidcSignIn
 from lockstep.control.people.sessions import Sessions
 from lockstep.control.people.tokens import Tokens
 from lockstep.control.runtime.temporal import connect
-from lockstep.control.score.sight import ScoreSight
 from lockstep.settings import Settings
 from lockstep.settings.shown import shown
 from lockstep.storage.engine.database import create_engine
@@ -37,12 +39,24 @@ from lockstep.web.api.cases import cases_router
 from lockstep.web.api.events import events_router
 from lockstep.web.api.evidence import Packs, evidence_router
 from lockstep.web.bounds import Bounds
+from lockstep.web.console.cases.now import NowRoom
+from lockstep.web.console.cases.page import CaseRoom
 from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import ConsoleGate
+from lockstep.web.console.intake.brake import BrakeRoom
+from lockstep.web.console.intake.sheet import HrRoom
 from lockstep.web.console.listening import Live
+from lockstep.web.console.live import LiveRoom
+from lockstep.web.console.packs.page import PacksRoom
 from lockstep.web.console.pages import POLICY, STATIC, Pages
+from lockstep.web.console.people.access import AccessRoom
+from lockstep.web.console.people.sign_in import SignIn
 from lockstep.web.console.refusals import Refusals
 from lockstep.web.console.routes import routers
+from lockstep.web.console.score.page import ScoreRoom
+from lockstep.web.console.systems.page import SystemsRoom
+from lockstep.web.console.systems.settings import SettingsRoom
 from lockstep.web.headers import Headers
 from lockstep.web.hooks.routes import EVENT_MODELS, Hooks, router
 from lockstep.web.hooks.signatures import Verifier
@@ -84,56 +98,67 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
     api = ScoreApi(
         gate=gate,
         service=root.score,
-        sight=ScoreSight(root.score, stores.known, stores.sight),
+        sight=root.score_sight,
         scores=stores.scores,
         deliveries=stores.deliveries,
         stalled=stores.stalled,
         by_partner=settings.scorecard.metrics_by_partner,
     )
-    console = _console(root, packs)
+    board = Board(stores)
+    reports = OwnReports(
+        stores,
+        root.whose,
+        rule=root.policy.cutoff,
+        systems=frozenset(settings.systems),
+        places=root.places,
+        desk=root.cases,
+    )
+    console = _console(root, board, reports)
     more = [
         evidence_router(gate, packs),
-        cases_router(gate, console.board, console.cases),
-        *acts_routers(gate, console.cases),
-        events_router(gate, console.reports),
+        cases_router(gate, board, root.cases),
+        *acts_routers(gate, root.cases),
+        events_router(gate, reports),
     ]
-    return assemble(engine, hooks, api, more=more, console=console)
+
+    async def attach() -> None:
+        """Temporal may still be down: it connects when first needed."""
+        root.desk.attach(await connect(settings.temporal_address(), ring, lazy=True))
+
+    return assemble(engine, hooks, api, more=more, console=console, begin=attach)
 
 
-def _console(root: Root, packs: Packs) -> Console:
+def _console(root: Root, board: Board, reports: OwnReports) -> Console:
     settings, stores = root.settings, root.stores
+    front = Front(ConsoleGate(root.sessions, settings.origin), Pages())
+    both = front.gate, front.pages
+    provider = settings.oidc.name if settings.oidc else ""
     return Console(
-        stores=stores,
-        gate=ConsoleGate(root.sessions, settings.origin),
-        pages=Pages(),
-        desk=root.desk,
-        policy=root.policy,
-        score=root.score,
-        packs=packs,
-        log=settings.ledger_origin,
-        anchors={name: table.kind for name, table in settings.ledger.anchors.items()},
-        shown=shown(settings),
-        temporal=settings.temporal_address(),
-        board=Board(stores),
-        cases=root.cases,
-        live=Live(stores.ledger_tail),
-        systems=root.systems,
-        pauses=root.pauses,
-        brake=root.brake,
-        tokens=root.tokens,
-        bars=root.bars,
-        reports=OwnReports(
-            stores,
-            root.whose,
-            rule=root.policy.cutoff,
-            systems=frozenset(settings.systems),
-            places=root.places,
-            desk=root.cases,
-        ),
-        sheets=_sheets(root),
-        oidc=_oidc(settings, root.sessions),
-        links=settings.one_time_links,
-        provider=settings.oidc.name if settings.oidc else "",
+        front=front,
+        sign_in=SignIn(_oidc(settings, root.sessions), settings.one_time_links, provider),
+        now=NowRoom(*both, board, stores.saved_views, stores.ring, list(settings.systems)),
+        live=LiveRoom(*both, Live(stores.ledger_tail)),
+        cases=CaseRoom.of(front, stores, root.cases),
+        hr=HrRoom(*both, reports, _sheets(root)),
+        brake=BrakeRoom(*both, root.brake),
+        systems=SystemsRoom(*both, root.systems, root.pauses),
+        packs=_packs(root, front),
+        score=ScoreRoom(*both, root.score, root.score_sight),
+        access=AccessRoom(*both, root.tokens, root.bars),
+        settings=SettingsRoom(*both, shown(settings), stores.policy_history),
+    )
+
+
+def _packs(root: Root, front: Front) -> PacksRoom:
+    settings, stores = root.settings, root.stores
+    anchors = {name: table.kind for name, table in settings.ledger.anchors.items()}
+    return PacksRoom(
+        front.gate,
+        front.pages,
+        PackOrders(stores, root.exporter, folder=root.packs_folder),
+        LedgerSight(stores, root.score.rules, origin=settings.ledger_origin, anchors=anchors),
+        PackChecker(),
+        stores.sight,
     )
 
 
@@ -172,16 +197,20 @@ def assemble(
     *,
     more: Sequence[APIRouter] = (),
     console: Console | None = None,
+    begin: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
-    """Put the routes together; ``more`` are routes of the API made by `Gate.router`."""
+    """Put the routes together.
+
+    ``more`` are routes of the API made by `Gate.router`; ``begin`` runs before the first answer.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if console is not None:  # Temporal may still be down: it connects when first needed
-            console.desk.attach(await connect(console.temporal, console.stores.ring, lazy=True))
+        if begin is not None:
+            await begin()
         yield
-        if console is not None and console.oidc is not None:
-            await console.oidc.aclose()
+        if console is not None and console.sign_in.oidc is not None:
+            await console.sign_in.oidc.aclose()
         if api is not None:
             await api.service.aclose()
         await engine.dispose()
@@ -203,11 +232,11 @@ def assemble(
     refusals = None
     if console is not None:
         _add_routes(app, *routers(console))
-        refusals = Refusals(console.pages, console.gate)
+        refusals = Refusals(console.front.pages, console.front.gate)
         refusals.install(app)
         app.mount("/console/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, engine)
-    secure = console is not None and console.gate.secure
+    secure = console is not None and console.front.gate.secure
     # The last is the outermost: every answer carries the headers.
     app.add_middleware(Incidents, page=refusals.fault if refusals else None)
     app.add_middleware(Bounds, page=refusals.bound if refusals else None)

@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from lockstep.domain.rights import Permission, Principal
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import Refusal
-from lockstep.web.console.listening import Listener, stream
+from lockstep.web.console.listening import Listener, Live, stream
 
 _TOO_MANY = Refusal(429, "Too many live pages", "Close some tabs, then load this page again.")
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class LiveRoom(Front):
+    """What tells pages that something changed."""
+
+    live: Live
+
+
+def router(room: LiveRoom) -> APIRouter:
     """The stream. It needs a session, and a page that it is for."""
-    routes = console.gate.router(None)
+    routes = room.gate.router(None)
 
     @routes.get("/console/live")
     async def live(request: Request, case: str = "") -> Response:
-        signed = await console.gate.signed(request)
+        signed = await room.gate.signed(request)
         assert signed is not None  # noqa: S101 - the router's dependency
         listener = _listener(signed.principal, case)
         if not listener.cases and not listener.systems:
-            await console.gate.deny(request, signed, Permission.SEE_CASES.value)
-        if not console.live.has_room(listener.user_id):
+            await room.gate.deny(request, signed, Permission.SEE_CASES.value)
+        if not room.live.has_room(listener.user_id):
             raise _TOO_MANY
 
         async def stands() -> bool:
             try:
-                return await console.gate.sessions.users.stands(signed.session_hash)
+                return await room.gate.sessions.users.stands(signed.session_hash)
             except (SQLAlchemyError, OSError):
                 return False
 
         async def body() -> AsyncIterator[bytes]:
-            if not console.live.has_room(listener.user_id):  # several came at once
+            if not room.live.has_room(listener.user_id):  # several came at once
                 yield b"event: ended\ndata: full\n\n"
                 return
-            async with console.live.listening(listener, _stopping(request)):
+            async with room.live.listening(listener, _stopping(request)):
                 async for chunk in stream(listener, stands):
                     yield chunk
 

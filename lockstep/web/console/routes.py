@@ -8,6 +8,7 @@ from lockstep.web.console import live
 from lockstep.web.console.cases import acts, bulk, now
 from lockstep.web.console.cases import page as case
 from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.intake import brake, hr
 from lockstep.web.console.intake import sheet as hr_sheet
 from lockstep.web.console.packs import page as evidence
@@ -19,45 +20,37 @@ from lockstep.web.console.systems import settings as settings_page
 
 def routers(console: Console) -> list[APIRouter]:
     """Every route of the console."""
+    front, cases = console.front, console.cases
     return [
-        sign_in.public_router(
-            console.gate, console.pages, links=console.links, provider=console.provider
-        ),
-        sign_in.session_router(console.gate, provider=console.provider),
-        *_provider_routers(console),
-        access.router(console),
-        hr.router(console),
-        hr_sheet.router(console),
-        now.router(console),
-        now.case_router(console),
-        live.router(console),
-        *_case_routers(console),
-        systems.router(console),
-        systems.pause_router(console),
-        systems.agree_router(console),
-        brake.router(console),
-        brake.decision_router(console),
-        evidence.router(console),
-        people.router(console),
-        settings_page.router(console),
+        sign_in.public_router(front, console.sign_in),
+        sign_in.session_router(front.gate, provider=console.sign_in.provider),
+        *_provider_routers(front, console.sign_in),
+        access.router(console.access),
+        hr.router(console.hr),
+        hr_sheet.router(console.hr),
+        now.router(console.now),
+        now.case_router(console.now),
+        live.router(console.live),
+        case.router(cases),
+        case.identified_router(cases),
+        acts.act_router(cases),
+        acts.approve_router(cases),
+        bulk.router(cases),
+        systems.router(console.systems),
+        systems.pause_router(console.systems),
+        systems.agree_router(console.systems),
+        brake.router(console.brake),
+        brake.decision_router(console.brake),
+        evidence.router(console.packs),
+        people.router(console.score),
+        settings_page.router(console.settings),
     ]
 
 
-def _case_routers(console: Console) -> list[APIRouter]:
-    room = case.CaseRoom.of(console)
-    return [
-        case.router(room),
-        case.identified_router(room),
-        acts.act_router(room),
-        acts.approve_router(room),
-        bulk.router(room),
-    ]
-
-
-def _provider_routers(console: Console) -> list[APIRouter]:
-    if console.oidc is None:
+def _provider_routers(front: Front, signing: sign_in.SignIn) -> list[APIRouter]:
+    if signing.oidc is None:
         return []
     return [
-        oidc.public_router(console.gate, console.pages, console.oidc),
-        oidc.back_channel_router(console.oidc),
+        oidc.public_router(front.gate, front.pages, signing.oidc),
+        oidc.back_channel_router(signing.oidc),
     ]

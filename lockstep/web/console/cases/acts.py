@@ -32,7 +32,7 @@ Work = Callable[[Principal, FormData], Awaitable[Done | Asked]]
 
 def act_router(room: CaseRoom) -> APIRouter:
     """What needs the right to act."""
-    routes = room.console.gate.router(Permission.ACT)
+    routes = room.gate.router(Permission.ACT)
     _add_system_acts(routes, room)
     _add_date_acts(routes, room)
     _add_withdrawing(routes, room)
@@ -50,7 +50,7 @@ def act_router(room: CaseRoom) -> APIRouter:
 
 def approve_router(room: CaseRoom) -> APIRouter:
     """What a second person does."""
-    routes = room.console.gate.router(Permission.APPROVE)
+    routes = room.gate.router(Permission.APPROVE)
 
     @routes.post(f"{_REQUEST}/approve")
     async def approve(request: Request, request_id: str) -> Response:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import FormData
 
-from lockstep.control.board.bulk import MOST, STEP, Bulk, BulkAction, Fate, Item
+from lockstep.control.board.bulk import MOST, STEP, BulkAction, Fate, Item
 from lockstep.control.cases.casework import text_of
 from lockstep.control.refusals import RefusedError
 from lockstep.domain.rights import Permission
@@ -35,8 +35,7 @@ _MOST_DIGITS = 19
 
 def router(room: CaseRoom) -> APIRouter:
     """Retrying and reassigning many at once."""
-    routes = room.console.gate.router(Permission.ACT)
-    bulk = Bulk(room.console.stores, room.desk)
+    routes = room.gate.router(Permission.ACT)
 
     @routes.get(PATH)
     async def preview(request: Request) -> Response:
@@ -46,9 +45,9 @@ def router(room: CaseRoom) -> APIRouter:
         system = given.get("system", "") if action is BulkAction.RETRY else ""
         try:
             if system:
-                items, more = await bulk.preview_held_up(me, system)
+                items, more = await room.bulk.preview_held_up(me, system)
             else:
-                items, more = await bulk.preview(me, action, given.getlist("pick")), 0
+                items, more = await room.bulk.preview(me, action, given.getlist("pick")), 0
         except RefusedError as error:
             raise _unusable(error) from None
         return await _show_preview(room, request, action, items, system=system, more=more)
@@ -66,10 +65,10 @@ def router(room: CaseRoom) -> APIRouter:
         except RefusedError as error:
             raise _unusable(error) from None
         now, rest = left[:STEP], left[STEP:]
-        done = await bulk.carry_out(me, action, now, reason=reason, give_to=give_to)
+        done = await room.bulk.carry_out(me, action, now, reason=reason, give_to=give_to)
         silent = any(item.fate is Fate.UNANSWERED for item in done)
         first = not request.headers.get("hx-request")
-        return room.console.pages.page(
+        return room.pages.page(
             request,
             "bulk_run.html" if first else "bulk_step.html",
             action=action.value,
@@ -90,12 +89,12 @@ def router(room: CaseRoom) -> APIRouter:
         form = await request.form(max_files=0, max_fields=MOST + 20)
         asked = _asked([text for text in form.getlist("asked") if isinstance(text, str)])
         look = _number(form, "look", 0) + 1
-        known = _known(await bulk.became(me, asked), look=look)
+        known = _known(await room.bulk.became(me, asked), look=look)
         if not request.headers.get("hx-request"):
             known["oob"] = False
-            return room.console.pages.page(request, "bulk_became_page.html", **known)
+            return room.pages.page(request, "bulk_became_page.html", **known)
         status = HTTPStatus.OK if known["looks_again"] else _NO_MORE
-        return room.console.pages.page(request, "bulk_became.html", status=status, **known)
+        return room.pages.page(request, "bulk_became.html", status=status, **known)
 
     return routes
 
@@ -146,7 +145,7 @@ async def _show_preview(
     people = []
     if action is BulkAction.REASSIGN:
         people = await room.desk.colleagues(*{item.partner for item in pending})
-    return room.console.pages.page(
+    return room.pages.page(
         request,
         "bulk.html",
         action=action.value,

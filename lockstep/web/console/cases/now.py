@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -26,14 +26,15 @@ from lockstep.control.cases.words import asked_words
 from lockstep.control.people.sessions import Signed
 from lockstep.domain.rights import Permission
 from lockstep.storage.board.filter import BoardState
-from lockstep.storage.board.saved_views import MOST_VIEWS, TooManyViewsError
-from lockstep.web.console.console import Console
+from lockstep.storage.board.saved_views import MOST_VIEWS, SavedViews, TooManyViewsError
+from lockstep.storage.keys.keyring import Keyring
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, Away, Refusal
 from lockstep.web.console.pages import duration, menu_of
 
 PATH = "/console/"
 _LONGEST_NAME = 60
-_NO_PAGE = Refusal(403, "Nothing here for you", "Your role has no page of this console.")
+_NO_PAGE = Refusal(403, "Nothing here for you", "Your role has no page of this room.")
 TILES: tuple[tuple[BoardState, str, str], ...] = (
     (BoardState.NEED, "Need somebody", "warn"),
     (BoardState.LATE, "Late", "bad"),
@@ -67,44 +68,54 @@ class _Asked:
     problem: str = ""
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class NowRoom(Front):
+    """``systems``: names that the policy has. ``ring`` seals what somebody searches for."""
+
+    board: Board
+    saved: SavedViews
+    ring: Keyring = field(repr=False)
+    systems: Sequence[str]
+
+
+def router(room: NowRoom) -> APIRouter:
     """The first page, which everybody may ask for."""
-    routes = console.gate.router(None)
+    routes = room.gate.router(None)
 
     @routes.get(PATH)
     async def show_now(request: Request) -> Response:
-        signed = await _signed(console, request)
+        signed = await _signed(room, request)
         if not signed.principal.may(Permission.SEE_CASES):
             raise _elsewhere(signed)
-        links = Links(console.stores.ring, signed.principal.user_id)
+        links = Links(room.ring, signed.principal.user_id)
         asked = _asked(request.query_params, links)
         try:
-            page = await console.board.page(
+            page = await room.board.page(
                 signed.principal, asked.filters, after=read_place(asked.after)
             )
         except FilterError as error:
             asked = _Asked(Filters(), problem=str(error))
-            page = await console.board.page(signed.principal, asked.filters)
+            page = await room.board.page(signed.principal, asked.filters)
         values = _part_values(asked, page, links)
         # Asked only where it could matter: an empty list that nothing narrows.
         bare = not page.lines and not asked.filters.narrows
-        values["nothing_yet"] = bare and await console.board.is_empty(signed.principal)
+        values["nothing_yet"] = bare and await room.board.is_empty(signed.principal)
         if request.headers.get("hx-request"):
-            return console.pages.page(request, "now_part.html", live=True, **values)
-        more = await _page_values(console, signed, asked, links)
-        return console.pages.page(request, "now.html", live=False, **values, **more)
+            return room.pages.page(request, "now_part.html", live=True, **values)
+        more = await _page_values(room, signed, asked, links)
+        return room.pages.page(request, "now.html", live=False, **values, **more)
 
     return routes
 
 
-def case_router(console: Console) -> APIRouter:
+def case_router(room: NowRoom) -> APIRouter:
     """What needs the right to see cases: searching, and keeping views."""
-    routes = console.gate.router(Permission.SEE_CASES)
+    routes = room.gate.router(Permission.SEE_CASES)
 
     @routes.post("/console/search")
     async def search(request: Request) -> Response:
         """By a form that is sent, not by an address: what is searched may be somebody's e-mail."""
-        links = Links(console.stores.ring, (await _signed(console, request)).principal.user_id)
+        links = Links(room.ring, (await _signed(room, request)).principal.user_id)
         form = await request.form()
         try:
             filters = Filters.parse(_texts(form), _texts(form).get("text", ""))
@@ -116,8 +127,8 @@ def case_router(console: Console) -> APIRouter:
 
     @routes.post("/console/views")
     async def keep_view(request: Request) -> Response:
-        signed = await _signed(console, request)
-        links = Links(console.stores.ring, signed.principal.user_id)
+        signed = await _signed(room, request)
+        links = Links(room.ring, signed.principal.user_id)
         texts = _texts(await request.form())
         name = texts.get("name", "").strip()
         if not 1 <= len(name) <= _LONGEST_NAME or not is_text(name):
@@ -125,7 +136,7 @@ def case_router(console: Console) -> APIRouter:
         try:
             filters = links.parse(texts)
             document = {**filters.plain(), "search": filters.search}
-            await console.stores.saved_views.keep(signed.principal.user_id, name, document)
+            await room.saved.keep(signed.principal.user_id, name, document)
         except FilterError as error:
             raise _unusable(error) from None
         except TooManyViewsError:
@@ -136,16 +147,16 @@ def case_router(console: Console) -> APIRouter:
 
     @routes.post("/console/views/{view_id}/remove")
     async def remove_view(request: Request, view_id: str) -> Response:
-        signed = await _signed(console, request)
-        if not await console.stores.saved_views.remove(signed.principal.user_id, view_id):
+        signed = await _signed(room, request)
+        if not await room.saved.remove(signed.principal.user_id, view_id):
             raise NOT_THERE
         return _to("")
 
     return routes
 
 
-async def _signed(console: Console, request: Request) -> Signed:
-    signed = await console.gate.signed(request)
+async def _signed(room: NowRoom, request: Request) -> Signed:
+    signed = await room.gate.signed(request)
     assert signed is not None  # noqa: S101 - the router's dependency
     return signed
 
@@ -208,21 +219,20 @@ def _part_values(asked: _Asked, page: BoardPage, links: Links) -> dict[str, Any]
 
 
 async def _page_values(
-    console: Console, signed: Signed, asked: _Asked, links: Links
+    room: NowRoom, signed: Signed, asked: _Asked, links: Links
 ) -> dict[str, Any]:
     """What stands around the part: filters with their choices, and saved views."""
     me = signed.principal
-    board: Board = console.board
+    board: Board = room.board
     filters = asked.filters
-    systems = [row.system for row in console.policy.systems]
     kept = [
         KeptView(row.view_id, row.name, _address(links.query(_kept_filters(row.document))))
-        for row in await console.stores.saved_views.of(me.user_id)
+        for row in await room.saved.of(me.user_id)
     ]
     plain = filters.plain()
     return {
         "choices": await board.choices(me),
-        "systems": sorted({*systems, filters.system} - {""}),
+        "systems": sorted({*room.systems, filters.system} - {""}),
         "states": [(state.value, name) for state, name in _TITLES.items()],
         "here": _address(links.query(filters, after=asked.after)),
         "token": links.seal(filters.search) if filters.search else "",

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
+from lockstep.control.board.bulk import Bulk
 from lockstep.control.cases.asking import LIFETIME
 from lockstep.control.cases.casework import CaseDesk, writable
 from lockstep.control.cases.dates import CaseDates
@@ -35,9 +36,10 @@ from lockstep.domain.rights import Permission
 from lockstep.storage.board.file import CaseFile
 from lockstep.storage.keys.artefacts import ArtefactRow
 from lockstep.storage.ledger.checkpoints import BrokenOrderError
+from lockstep.storage.stores import Stores
 from lockstep.web.console.cases.people import people_in
 from lockstep.web.console.cases.view import sheet
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, Refusal
 
 HOME = "/console/cases"
@@ -63,32 +65,33 @@ _DONE: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class CaseRoom:
+class CaseRoom(Front):
     """What the routes about cases share."""
 
-    console: Console
     desk: CaseDesk
     dates: CaseDates
     seconds: SecondPerson
     picking: Picking
     names: CaseNames
     proofs: CaseProofs
+    bulk: Bulk
 
     @classmethod
-    def of(cls, console: Console) -> CaseRoom:
-        desk = console.cases
+    def of(cls, front: Front, stores: Stores, desk: CaseDesk) -> CaseRoom:
         return cls(
-            console,
+            front.gate,
+            front.pages,
             desk,
             CaseDates(desk),
             SecondPerson(desk),
             Picking(desk),
             CaseNames(desk),
-            CaseProofs(desk.files, console.stores.checkpoints, console.stores.proofs),
+            CaseProofs(desk.files, stores.checkpoints, stores.proofs),
+            Bulk(stores, desk),
         )
 
     async def me(self, request: Request) -> Signed:
-        signed = await self.console.gate.signed(request)
+        signed = await self.gate.signed(request)
         assert signed is not None  # noqa: S101 - the router's dependency
         return signed
 
@@ -106,14 +109,14 @@ class CaseRoom:
         me = (await self.me(request)).principal
         case = found.view.case
         entries = await self.desk.files.entries(case.case_id, limit=_MOST_ENTRIES)
-        users = await self.console.gate.sessions.users.names(people_in(found))
+        users = await self.gate.sessions.users.names(people_in(found))
         own = await self.seconds.own_requests(me, found)
         shown = sheet(
             found, entries, me, users=users, pairs=self.desk.pairs, own=own, revealed=revealed
         )
         people = await self.desk.colleagues(case.partner) if me.may(Permission.ACT) else []
         part = bool(request.headers.get("hx-request")) and request.method == "GET"
-        return self.console.pages.page(
+        return self.pages.page(
             request,
             "case_part.html" if part else "case.html",
             status=status,
@@ -172,7 +175,7 @@ def status_of(error: Exception) -> int:
 
 def router(room: CaseRoom) -> APIRouter:
     """Looking at a case."""
-    routes = room.console.gate.router(Permission.SEE_CASES)
+    routes = room.gate.router(Permission.SEE_CASES)
     case_path = f"{HOME}/{{case_id}}"
 
     @routes.get(case_path)
@@ -206,7 +209,7 @@ def router(room: CaseRoom) -> APIRouter:
 
 def identified_router(room: CaseRoom) -> APIRouter:
     """Names, for whoever sees them with a reason only."""
-    routes = room.console.gate.router(Permission.IDENTIFIED)
+    routes = room.gate.router(Permission.IDENTIFIED)
     case_path = f"{HOME}/{{case_id}}"
 
     @routes.post(f"{case_path}/names")

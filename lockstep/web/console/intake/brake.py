@@ -10,13 +10,20 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.intake.brake import LONGEST_REASON, MOST_CHOSEN, PAGE, Approver, HeldEvent
+from lockstep.control.intake.brake import (
+    LONGEST_REASON,
+    MOST_CHOSEN,
+    PAGE,
+    Approver,
+    BrakeDesk,
+    HeldEvent,
+)
 from lockstep.control.people.sessions import Signed
 from lockstep.control.refusals import RefusedError
 from lockstep.domain.intake.brakes import BrakeState
 from lockstep.domain.rights import EVERYTHING, Permission, Principal
 from lockstep.storage.intake.brake_rows import BrakeView
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, Refusal
 
 HOME = "/console/brake"
@@ -38,44 +45,51 @@ class _Shown:
         return max(1, -(-self.view.count // PAGE))
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class BrakeRoom(Front):
+    """What the brake holds."""
+
+    brake: BrakeDesk
+
+
+def router(room: BrakeRoom) -> APIRouter:
     """The page."""
-    routes = console.gate.router(Permission.SEE_SYSTEMS)
+    routes = room.gate.router(Permission.SEE_SYSTEMS)
 
     @routes.get(HOME)
     async def show_brakes(request: Request) -> Response:
-        signed = await _signed(console, request)
-        return await _page(console, request, signed)
+        signed = await _signed(room, request)
+        return await _page(room, request, signed)
 
     return routes
 
 
-def decision_router(console: Console) -> APIRouter:
+def decision_router(room: BrakeRoom) -> APIRouter:
     """What needs the right to be a second person."""
-    routes = console.gate.router(Permission.APPROVE)
+    routes = room.gate.router(Permission.APPROVE)
 
     @routes.post(HOME + "/{brake_id}/release")
     async def release(request: Request, brake_id: str) -> Response:
-        return await _decide(console, request, brake_id, BrakeState.RELEASED)
+        return await _decide(room, request, brake_id, BrakeState.RELEASED)
 
     @routes.post(HOME + "/{brake_id}/refuse")
     async def refuse(request: Request, brake_id: str) -> Response:
-        return await _decide(console, request, brake_id, BrakeState.REFUSED)
+        return await _decide(room, request, brake_id, BrakeState.REFUSED)
 
     return routes
 
 
 async def _decide(
-    console: Console, request: Request, brake_id: str, decision: BrakeState
+    room: BrakeRoom, request: Request, brake_id: str, decision: BrakeState
 ) -> Response:
-    signed = await _signed(console, request)
+    signed = await _signed(room, request)
     who = _approver(signed.principal)
     if not _BRAKE_ID.fullmatch(brake_id):
         raise NOT_THERE
     form = await request.form(max_files=0, max_fields=MOST_CHOSEN + 20)
     try:
         chosen = _chosen(form)
-        decided = await console.brake.decide(
+        decided = await room.brake.decide(
             brake_id,
             decision,
             who,
@@ -84,14 +98,14 @@ async def _decide(
             up_to=_number(_text(form, "up_to")),
         )
     except RefusedError as error:
-        return await _page(console, request, signed, problem=str(error))
+        return await _page(room, request, signed, problem=str(error))
     done = decision.value if decided.events or not decided.asked else "asked"
     more = "&asked=yes" if decided.asked and decided.events else ""
     return RedirectResponse(f"{HOME}?done={done}{more}", HTTPStatus.SEE_OTHER)
 
 
 async def _page(
-    console: Console, request: Request, signed: Signed, *, problem: str = ""
+    room: BrakeRoom, request: Request, signed: Signed, *, problem: str = ""
 ) -> Response:
     me = signed.principal
     who = _approver(me)
@@ -99,18 +113,16 @@ async def _page(
     number = min(max(1, _number(asked.get("page", "")) or 1), _MOST_PAGES)
     wanted = asked.get("brake", "")
     shown = []
-    for view in await console.brake.standing(who):
+    for view in await room.brake.standing(who):
         of_this = number if view.brake_id == wanted else 1
-        shown.append(
-            _Shown(view, await console.brake.held(view.brake_id, who, page=of_this), of_this)
-        )
+        shown.append(_Shown(view, await room.brake.held(view.brake_id, who, page=of_this), of_this))
     is_part = request.method == "GET" and request.headers.get("hx-request")
-    return console.pages.page(
+    return room.pages.page(
         request,
         "brake_part.html" if is_part else "brake.html",
         status=HTTPStatus.CONFLICT if problem else HTTPStatus.OK,
         brakes=shown,
-        decided=await console.brake.decided(who),
+        decided=await room.brake.decided(who),
         done=asked.get("done", "") if not problem else "",
         asked=bool(asked.get("asked")) and not problem,
         here=f"{HOME}?{request.url.query}" if request.url.query and not problem else HOME,
@@ -150,8 +162,8 @@ def _number(text: str) -> int | None:
     return int(text) if is_number else None
 
 
-async def _signed(console: Console, request: Request) -> Signed:
-    signed = await console.gate.signed(request)
+async def _signed(room: BrakeRoom, request: Request) -> Signed:
+    signed = await room.gate.signed(request)
     if signed is None:  # the router's dependency has seen to it
         raise Refusal(HTTPStatus.UNAUTHORIZED, "Signed out", "Load the page again.")
     return signed

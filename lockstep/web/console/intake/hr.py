@@ -18,9 +18,8 @@ from lockstep.domain.cases.cutoff import CutoffError, local_instant, zone_named
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission, Principal
 from lockstep.domain.zones import zone_names
-from lockstep.web.console.console import Console
 from lockstep.web.console.gate import NOT_THERE, signed_of
-from lockstep.web.console.intake.sheet import sheet_form
+from lockstep.web.console.intake.sheet import HrRoom, sheet_form
 
 HOME = "/console/hr"
 FIELDS = (
@@ -51,61 +50,59 @@ Say = Callable[[Mapping[str, str], Submission, Principal], Awaitable[object]]
 """What is done with a form, its submission, and who sent it."""
 
 
-def router(console: Console) -> APIRouter:
+def router(room: HrRoom) -> APIRouter:
     """Everything that the right to send events opens."""
-    routes = console.gate.router(Permission.SEND_EVENTS)
+    routes = room.gate.router(Permission.SEND_EVENTS)
 
     @routes.get(HOME)
     async def show(
         request: Request, before: Annotated[int | None, Query(ge=1, le=_LARGEST)] = None
     ) -> Response:
         by = signed_of(request).principal
-        sent, more = await console.reports.newest(by, before=before)
-        return console.pages.page(
+        sent, more = await room.reports.newest(by, before=before)
+        return room.pages.page(
             request,
             "hr.html",
             sent=sent,
             more=more,
             before=before,
-            **_form(console, by, {}),
+            **_form(room, by, {}),
         )
 
     @routes.post(f"{HOME}/preview")
     async def preview(request: Request) -> Response:
         by, given = signed_of(request).principal, await _given(request)
         try:
-            found = await console.reports.preview(cells_of(given), by)
+            found = await room.reports.preview(cells_of(given), by)
         except (EventError, RefusedError) as error:
-            return _wrong(console, request, "hr_report.html", error, **_form(console, by, given))
-        return console.pages.page(request, "hr_preview.html", preview=found, given=given)
+            return _wrong(room, request, "hr_report.html", error, **_form(room, by, given))
+        return room.pages.page(request, "hr_preview.html", preview=found, given=given)
 
     @routes.post(f"{HOME}/change")
     async def change(request: Request) -> Response:
         """Back from the preview, with everything as it was entered."""
         by, given = signed_of(request).principal, await _given(request)
-        return console.pages.page(
-            request, "hr_report.html", problems=[], **_form(console, by, given)
-        )
+        return room.pages.page(request, "hr_report.html", problems=[], **_form(room, by, given))
 
     @routes.post(f"{HOME}/report")
     async def report(request: Request) -> Response:
         by, given = signed_of(request).principal, await _given(request)
         submission = Submission(given.get("once", ""), given.get("reason", ""))
         try:
-            await console.reports.report(cells_of(given), submission, by=by)
+            await room.reports.report(cells_of(given), submission, by=by)
         except (EventError, RefusedError) as error:
-            return _wrong(console, request, "hr_report.html", error, **_form(console, by, given))
+            return _wrong(room, request, "hr_report.html", error, **_form(room, by, given))
         return RedirectResponse(f"{HOME}?reported=1#sent", HTTPStatus.SEE_OTHER)
 
-    _add_changes(routes, console)
+    _add_changes(routes, room)
     return routes
 
 
-def _add_changes(routes: APIRouter, console: Console) -> None:
+def _add_changes(routes: APIRouter, room: HrRoom) -> None:
     """Moving dates, and calling off, of one's own reports."""
 
     async def found(request: Request, event: EventId) -> Sent:
-        sent = await console.reports.one(signed_of(request).principal, event)
+        sent = await room.reports.one(signed_of(request).principal, event)
         if sent is None:
             raise NOT_THERE
         return sent
@@ -113,7 +110,7 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
     @routes.get(f"{HOME}/{{event}}")
     async def show_event(request: Request, event: EventId) -> Response:
         sent = await found(request, event)
-        return console.pages.page(
+        return room.pages.page(
             request,
             "hr_event.html",
             sent=sent,
@@ -130,9 +127,7 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
             asked = await say(given, wish, signed_of(request).principal)
         except (EventError, RefusedError) as error:
             once = token_urlsafe(16)
-            return _wrong(
-                console, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES
-            )
+            return _wrong(room, request, "hr_event.html", error, sent=sent, once=once, zones=_ZONES)
         told = "?asked=1" if asked is not None else ""
         return RedirectResponse(f"{HOME}{told}#sent", HTTPStatus.SEE_OTHER)
 
@@ -141,19 +136,19 @@ def _add_changes(routes: APIRouter, console: Console) -> None:
         return await said(
             request,
             event,
-            lambda given, wish, by: console.reports.amend(event, _dates(given), wish, by=by),
+            lambda given, wish, by: room.reports.amend(event, _dates(given), wish, by=by),
         )
 
     @routes.post(f"{HOME}/{{event}}/rescind")
     async def rescind(request: Request, event: EventId) -> Response:
         return await said(
-            request, event, lambda _, wish, by: console.reports.rescind(event, wish, by=by)
+            request, event, lambda _, wish, by: room.reports.rescind(event, wish, by=by)
         )
 
     @routes.post(f"{HOME}/{{event}}/rehire")
     async def rehire(request: Request, event: EventId) -> Response:
         return await said(
-            request, event, lambda _, wish, by: console.reports.rehire(event, wish, by=by)
+            request, event, lambda _, wish, by: room.reports.rehire(event, wish, by=by)
         )
 
 
@@ -243,10 +238,10 @@ async def _given(request: Request) -> dict[str, str]:
     }
 
 
-def _form(console: Console, by: Principal, given: Mapping[str, str]) -> dict[str, Any]:
+def _form(room: HrRoom, by: Principal, given: Mapping[str, str]) -> dict[str, Any]:
     """What the form shows."""
     return {
-        **sheet_form(console, given),
+        **sheet_form(room, given),
         "kinds": list(TerminationKind),
         "zones": _ZONES,
         "partners": None if by.remit.partners is None else sorted(by.remit.partners),
@@ -254,9 +249,9 @@ def _form(console: Console, by: Principal, given: Mapping[str, str]) -> dict[str
 
 
 def _wrong(
-    console: Console, request: Request, template: str, error: Exception, **values: Any
+    room: HrRoom, request: Request, template: str, error: Exception, **values: Any
 ) -> Response:
     problems = error.problems if isinstance(error, EventError) else [str(error)]
-    return console.pages.page(
+    return room.pages.page(
         request, template, status=HTTPStatus.UNPROCESSABLE_ENTITY, problems=problems, **values
     )

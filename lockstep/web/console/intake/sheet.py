@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -12,11 +13,12 @@ from starlette.datastructures import FormData, UploadFile
 
 from lockstep.control.cases.uploads import clean_name
 from lockstep.control.hr.leaver_lines import Becomes
-from lockstep.control.hr.own_reports import MOST_REASON
+from lockstep.control.hr.own_reports import MOST_REASON, OwnReports
 from lockstep.control.hr.own_sheets import (
     MOST_BYTES,
     MOST_LINES,
     WOULD,
+    OwnSheets,
     Sheet,
     SheetPreview,
     UnsentError,
@@ -25,7 +27,7 @@ from lockstep.control.refusals import RefusedError
 from lockstep.domain.intake.sheets import COLUMNS
 from lockstep.domain.rights import Permission
 from lockstep.web.bounds import SHEETS
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import signed_of
 
 COUNTED = {
@@ -39,34 +41,42 @@ COUNTED = {
 """What became of lines, in the order in which it is told, with its colour."""
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class HrRoom(Front):
+    """What people report themselves, one by one and in sheets."""
+
+    reports: OwnReports
+    sheets: OwnSheets
+
+
+def router(room: HrRoom) -> APIRouter:
     """Both steps; what lies between them lies in the page."""
-    routes = console.gate.router(Permission.SEND_EVENTS)
+    routes = room.gate.router(Permission.SEND_EVENTS)
 
     @routes.post(f"{SHEETS}/preview")
     async def preview(request: Request) -> Response:
         form = await request.form()
         try:
             sheet = await _sheet(form)
-            found = await console.sheets.preview(sheet, signed_of(request).principal)
+            found = await room.sheets.preview(sheet, signed_of(request).principal)
         except RefusedError as error:
             given = {name: _text(form, name) for name in ("source", "reason")}
-            return _not_read(console, request, str(error), given)
+            return _not_read(room, request, str(error), given)
         finally:
             await form.close()
-        return _looked_at(console, request, found)
+        return _looked_at(room, request, found)
 
     @routes.post(f"{SHEETS}/report")
     async def report(request: Request) -> Response:
         by, form = signed_of(request).principal, await request.form()
         leaves_out = _text(form, "leave_out") == "yes"
         try:
-            done = await console.sheets.report(_text(form, "sheet"), by, leaves_out=leaves_out)
+            done = await room.sheets.report(_text(form, "sheet"), by, leaves_out=leaves_out)
         except UnsentError as error:
-            return _looked_at(console, request, error.preview, problem=str(error))
+            return _looked_at(room, request, error.preview, problem=str(error))
         except RefusedError as error:
-            return _not_read(console, request, str(error), {})
-        return console.pages.page(
+            return _not_read(room, request, str(error), {})
+        return room.pages.page(
             request,
             "hr_sheet_done.html",
             done=done,
@@ -79,34 +89,32 @@ def router(console: Console) -> APIRouter:
     return routes
 
 
-def sheet_form(console: Console, given: Mapping[str, str]) -> dict[str, Any]:
+def sheet_form(room: HrRoom, given: Mapping[str, str]) -> dict[str, Any]:
     """What the form of a sheet shows."""
     return {
         "given": given,
-        "sources": console.reports.sources,
+        "sources": room.reports.sources,
         "sheet_bounds": (MOST_BYTES, MOST_LINES),
         "columns": COLUMNS,
     }
 
 
-def _not_read(
-    console: Console, request: Request, problem: str, given: Mapping[str, str]
-) -> Response:
-    return console.pages.page(
+def _not_read(room: HrRoom, request: Request, problem: str, given: Mapping[str, str]) -> Response:
+    return room.pages.page(
         request,
         "hr_sheet.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         problem=problem,
-        **sheet_form(console, given),
+        **sheet_form(room, given),
     )
 
 
 def _looked_at(
-    console: Console, request: Request, preview: SheetPreview, *, problem: str = ""
+    room: HrRoom, request: Request, preview: SheetPreview, *, problem: str = ""
 ) -> Response:
     """The page that shows every line; with ``problem`` where it should have been sent."""
     status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
-    return console.pages.page(
+    return room.pages.page(
         request,
         "hr_sheet_preview.html",
         status=status,

@@ -27,7 +27,7 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.evidence.pack.layout import OCSF_VERSIONS
 from lockstep.storage.board.sight import CaseSight
 from lockstep.storage.packs.orders import ExportRow, ExportState
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, ConsoleGate, Refusal, act_of
 from lockstep.web.console.packs.words import PackLine, line_of, report_values
 
@@ -43,10 +43,9 @@ _MAX_TEXT = 70_000
 """Characters of a form's field: a checkpoint is the longest."""
 
 
-def router(console: Console) -> APIRouter:
+def router(desk: PacksRoom) -> APIRouter:
     """Everything that needs the right to export."""
-    routes = console.gate.router(Permission.EXPORT)
-    desk = _Desk.of(console)
+    routes = desk.gate.router(Permission.EXPORT)
     _add_pages(routes, desk)
     _add_orders(routes, desk)
     _add_checks(routes, desk)
@@ -55,34 +54,16 @@ def router(console: Console) -> APIRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """What the routes share."""
+class PacksRoom(Front):
+    """Packs, and the ledger that they are made from."""
 
-    console: Console
     orders: PackOrders
     ledger: LedgerSight
     checker: PackChecker
     cases: CaseSight
 
-    @classmethod
-    def of(cls, console: Console) -> _Desk:
-        packs = console.packs
-        return cls(
-            console,
-            PackOrders(
-                console.stores,
-                packs.exporter,
-                folder=packs.folder,
-            ),
-            LedgerSight(
-                console.stores, console.score.rules, origin=console.log, anchors=console.anchors
-            ),
-            PackChecker(),
-            console.stores.sight,
-        )
-
     async def me(self, request: Request) -> Signed:
-        signed = await self.console.gate.signed(request)
+        signed = await self.gate.signed(request)
         assert signed is not None  # noqa: S101 - the router's dependency
         return signed
 
@@ -117,8 +98,8 @@ class _Desk:
         )
 
 
-def _add_pages(routes: APIRouter, desk: _Desk) -> None:
-    pages = desk.console.pages
+def _add_pages(routes: APIRouter, desk: PacksRoom) -> None:
+    pages = desk.pages
 
     @routes.get(HOME)
     async def show_evidence(request: Request, before: str = "") -> Response:
@@ -144,7 +125,7 @@ def _add_pages(routes: APIRouter, desk: _Desk) -> None:
 
 async def _home(
     request: Request,
-    desk: _Desk,
+    desk: PacksRoom,
     *,
     before: str = "",
     given: dict[str, str] | None = None,
@@ -153,7 +134,7 @@ async def _home(
     me = (await desk.me(request)).principal
     lines, older = await desk.lines(me, before)
     ledger = await desk.ledger.facts()
-    return desk.console.pages.page(
+    return desk.pages.page(
         request,
         "evidence.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
@@ -171,7 +152,7 @@ async def _home(
     )
 
 
-def _add_orders(routes: APIRouter, desk: _Desk) -> None:
+def _add_orders(routes: APIRouter, desk: PacksRoom) -> None:
     @routes.post(f"{HOME}/packs")
     async def order(request: Request) -> Response:
         me = await desk.me(request)
@@ -181,7 +162,7 @@ def _add_orders(routes: APIRouter, desk: _Desk) -> None:
         except OrderError as error:
             return await _home(request, desk, given=given, problem=str(error))
         except NotAllowedError as error:
-            await _refuse(request, desk.console.gate, me, error)
+            await _refuse(request, desk.gate, me, error)
         return RedirectResponse(f"{HOME}/packs/{export_id}", HTTPStatus.SEE_OTHER)
 
     @routes.get(f"{HOME}/packs/{{export_id}}/file")
@@ -191,7 +172,7 @@ def _add_orders(routes: APIRouter, desk: _Desk) -> None:
         try:
             path = await desk.orders.hand_out(row, me.principal)
         except NotAllowedError as error:
-            await _refuse(request, desk.console.gate, me, error)
+            await _refuse(request, desk.gate, me, error)
         except FileGoneError as gone:
             raise Refusal(404, "There is no file", str(gone)) from None
         asked = row.parameters
@@ -199,7 +180,7 @@ def _add_orders(routes: APIRouter, desk: _Desk) -> None:
         return FileResponse(path, media_type="application/zip", filename=name)
 
 
-def _add_checks(routes: APIRouter, desk: _Desk) -> None:
+def _add_checks(routes: APIRouter, desk: PacksRoom) -> None:
     @routes.post(f"{HOME}/verify")
     async def check_upload(request: Request) -> Response:
         form = await read_form(request)
@@ -224,7 +205,7 @@ def _add_checks(routes: APIRouter, desk: _Desk) -> None:
             path = desk.orders.file_of(row, me.principal)
             found = await desk.checker.check(path, await _own_keys(desk))
         except NotAllowedError as error:
-            await _refuse(request, desk.console.gate, me, error)
+            await _refuse(request, desk.gate, me, error)
         except (FileGoneError, PackCheckError) as error:
             return _report(request, desk, problem=str(error))
         return _report(request, desk, found=found, own_key=True)
@@ -232,14 +213,14 @@ def _add_checks(routes: APIRouter, desk: _Desk) -> None:
 
 def _report(
     request: Request,
-    desk: _Desk,
+    desk: PacksRoom,
     *,
     found: dict[str, object] | None = None,
     own_key: bool = True,
     problem: str = "",
 ) -> Response:
     part = bool(request.headers.get("hx-request"))
-    return desk.console.pages.page(
+    return desk.pages.page(
         request,
         "evidence_report.html" if part else "evidence_checked.html",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
@@ -249,7 +230,7 @@ def _report(
     )
 
 
-def _add_ledger(routes: APIRouter, desk: _Desk) -> None:
+def _add_ledger(routes: APIRouter, desk: PacksRoom) -> None:
     @routes.get(f"{HOME}/checkpoints/{{size}}")
     async def checkpoint(size: str) -> Response:
         """A signed head, exactly as it was signed: keep it, and later packs must grow from it."""
@@ -272,7 +253,7 @@ def _download(text: str, name: str) -> Response:
     return PlainTextResponse(text, headers=headers)
 
 
-async def _own_keys(desk: _Desk) -> list[str]:
+async def _own_keys(desk: PacksRoom) -> list[str]:
     """The keys that the ledger itself names; raises `PackCheckError` where it names none."""
     keys, refused = await desk.ledger.keys()
     if not keys:

@@ -12,12 +12,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from lockstep.control.people.api_tokens import LONGEST, TokenRefusedError, Wish, givable
-from lockstep.control.people.bars import BarError
+from lockstep.control.people.api_tokens import (
+    LONGEST,
+    ApiTokenDesk,
+    TokenRefusedError,
+    Wish,
+    givable,
+)
+from lockstep.control.people.bars import BarError, Bars
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.rights import Permission, Role
 from lockstep.storage.people.api_tokens import TokenEnd
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, Refusal, signed_of
 
 HOME = "/console/access"
@@ -33,18 +39,26 @@ _LINES = 50
 _DIGITS = 6
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class AccessRoom(Front):
+    """Tokens of the API, and who is kept out."""
+
+    tokens: ApiTokenDesk
+    bars: Bars
+
+
+def router(room: AccessRoom) -> APIRouter:
     """Everything that the right to manage access opens."""
-    routes = console.gate.router(Permission.MANAGE_ACCESS)
-    standing = console.gate.sessions.standing
+    routes = room.gate.router(Permission.MANAGE_ACCESS)
+    standing = room.gate.sessions.standing
 
     async def page(request: Request, *, status: int = HTTPStatus.OK, **values: Any) -> Response:
         signed = signed_of(request)
         may_give = givable(signed.principal)
         shown = {
             "sessions": _paged(request, "sessions", await standing(by=signed.principal)),
-            "tokens": _paged(request, "tokens", await console.tokens.all(by=signed.principal)),
-            "bars": await console.bars.standing(signed.principal),
+            "tokens": _paged(request, "tokens", await room.tokens.all(by=signed.principal)),
+            "bars": await room.bars.standing(signed.principal),
             "roles": [role for role in Role if role.permissions <= may_give],
             "permissions": [each for each in Permission if each in may_give],
             "why_ended": WHY_ENDED,
@@ -54,7 +68,7 @@ def router(console: Console) -> APIRouter:
             "problem": "",
             "searched": False,
         }
-        return console.pages.page(request, "access.html", status=status, **{**shown, **values})
+        return room.pages.page(request, "access.html", status=status, **{**shown, **values})
 
     @routes.get(HOME)
     async def show(request: Request) -> Response:
@@ -63,7 +77,7 @@ def router(console: Console) -> APIRouter:
     @routes.post(f"{HOME}/sessions/{{user_id}}/end")
     async def end_sessions(request: Request, user_id: str) -> Response:
         signed = signed_of(request)
-        if not await console.gate.sessions.end_all_of(user_id, by=signed.principal):
+        if not await room.gate.sessions.end_all_of(user_id, by=signed.principal):
             raise NOT_THERE
         return RedirectResponse(f"{HOME}#sessions", HTTPStatus.SEE_OTHER)
 
@@ -73,7 +87,7 @@ def router(console: Console) -> APIRouter:
         given = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
             wish = _wish(form, given)
-            secret, _ = await console.tokens.make(wish, by=signed_of(request).principal)
+            secret, _ = await room.tokens.make(wish, by=signed_of(request).principal)
         except TokenRefusedError as error:
             return await page(
                 request, status=HTTPStatus.UNPROCESSABLE_ENTITY, problem=str(error), given=given
@@ -84,12 +98,12 @@ def router(console: Console) -> APIRouter:
     @routes.post(f"{HOME}/tokens/{{token_id}}/end")
     async def end_token(request: Request, token_id: str) -> Response:
         try:
-            await console.tokens.end(token_id, by=signed_of(request).principal)
+            await room.tokens.end(token_id, by=signed_of(request).principal)
         except TokenRefusedError:
             raise NOT_THERE from None
         return RedirectResponse(f"{HOME}#tokens", HTTPStatus.SEE_OTHER)
 
-    _add_bars(routes, console, page)
+    _add_bars(routes, room, page)
     return routes
 
 
@@ -112,14 +126,14 @@ def _paged(request: Request, name: str, rows: Sequence[Any]) -> _Paged:
     return _Paged(rows[(at - 1) * PAGE : at * PAGE], len(rows), at, pages)
 
 
-def _add_bars(routes: APIRouter, console: Console, page: Any) -> None:
+def _add_bars(routes: APIRouter, room: AccessRoom, page: Any) -> None:
     @routes.post(f"{HOME}/bars/find")
     async def find_bars(request: Request) -> Response:
         """By a form: an address does not belong into an address bar, a history or a log."""
         form = await request.form()
         key = form.get("key", "")
         wanted = key[:200] if isinstance(key, str) else ""
-        found = await console.bars.standing(signed_of(request).principal, key=wanted)
+        found = await room.bars.standing(signed_of(request).principal, key=wanted)
         answer: Response = await page(request, bars=found, searched=bool(wanted.strip()))
         return answer
 
@@ -128,7 +142,7 @@ def _add_bars(routes: APIRouter, console: Console, page: Any) -> None:
         form = await request.form()
         reason = form.get("reason", "")
         try:
-            await console.bars.lift(
+            await room.bars.lift(
                 case_id,
                 reason=reason if isinstance(reason, str) else "",
                 by=signed_of(request).principal,

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from lockstep.control.people.oidc import OidcSignIn
 from lockstep.control.people.sessions import SignInError
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import ConsoleGate, safe_next
-from lockstep.web.console.pages import Pages
 
 
-def public_router(gate: ConsoleGate, pages: Pages, *, links: bool, provider: str) -> APIRouter:
-    """What anybody may open: the page that leads in. ``links``: whether one-time links work."""
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Which ways in there are.
+
+    Args:
+        oidc: signing in at the identity provider; None where there is none.
+        links: whether one-time links sign in.
+        provider: how the identity provider is called; "" where there is none.
+    """
+
+    oidc: OidcSignIn | None
+    links: bool
+    provider: str
+
+
+def public_router(front: Front, ways: SignIn) -> APIRouter:
+    """What anybody may open: the page that leads in."""
+    gate, pages = front.gate, front.pages
     routes = APIRouter(tags=["console"], include_in_schema=False)
 
     # Whoever types the bare address into a browser looks for the console.
@@ -27,9 +45,11 @@ def public_router(gate: ConsoleGate, pages: Pages, *, links: bool, provider: str
     async def sign_in(request: Request, next: str = "") -> Response:  # noqa: A002 - as it is called
         if await gate.signed(request) is not None:
             return RedirectResponse(safe_next(next), HTTPStatus.SEE_OTHER)
-        return pages.page(request, "sign_in.html", provider=provider, links=links, next=next)
+        return pages.page(
+            request, "sign_in.html", provider=ways.provider, links=ways.links, next=next
+        )
 
-    if not links:
+    if not ways.links:
         return routes
 
     @routes.get("/console/sign-in/link")

@@ -13,10 +13,11 @@ from fastapi.responses import Response
 
 from lockstep.control.people.sessions import Signed
 from lockstep.control.score.answers import BusyError
+from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.questions import QuestionError
 from lockstep.control.score.sight import NotYoursError, ScoreSight, Wish
 from lockstep.domain.rights import Permission
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, act_of
 from lockstep.web.console.score.words import (
     last_months,
@@ -64,10 +65,9 @@ def _asked(
     return _Asked(Wish(window, partner), printing == "1", renew == "1")
 
 
-def router(console: Console) -> APIRouter:
+def router(page: ScoreRoom) -> APIRouter:
     """Everything that the right to the metric opens."""
-    routes = console.gate.router(Permission.SCORE)
-    page = _Page(console, ScoreSight(console.score, console.stores.known, console.stores.sight))
+    routes = page.gate.router(Permission.SCORE)
 
     @routes.get(HOME)
     async def show_metric(
@@ -94,8 +94,10 @@ def router(console: Console) -> APIRouter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    console: Console
+class ScoreRoom(Front):
+    """The People metric, as far as somebody's scope."""
+
+    score: ScoreService
     sight: ScoreSight
 
     async def show(self, request: Request, asked: _Asked) -> Response:
@@ -119,7 +121,7 @@ class _Page:
             except QuestionError as error:
                 problem = str(error)
         status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
-        return self.console.pages.page(
+        return self.pages.page(
             request,
             "people.html",
             status=status,
@@ -136,7 +138,7 @@ class _Page:
             found = await self._ask(request, me, asked, patience)
         except QuestionError:
             raise NOT_THERE from None  # only the page itself leads here
-        return self.console.pages.page(
+        return self.pages.page(
             request,
             "people_waiting.html" if found is None else "people_figures.html",
             asked=asked,
@@ -157,7 +159,7 @@ class _Page:
             problem = str(error)
         except BusyError:
             pass
-        return self.console.pages.page(
+        return self.pages.page(
             request,
             "people_penalties.html",
             status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
@@ -170,7 +172,7 @@ class _Page:
     @property
     def bounds(self) -> tuple[float, float]:
         """Below the first a score is bad, from the second on it is good."""
-        definition = self.console.score.rules.definition
+        definition = self.score.rules.definition
         shares = (definition.high_risk_below, definition.audit_proof_from)
         low, high = (float(definition.max_score * share) for share in shares)
         return low, high
@@ -188,10 +190,10 @@ class _Page:
             return None
         except NotYoursError:
             user = me.principal.user_id
-            await self.console.gate.sessions.log.denied(user, act_of(request), why="scope")
+            await self.gate.sessions.log.denied(user, act_of(request), why="scope")
             raise NOT_THERE from None
 
     async def _me(self, request: Request) -> Signed:
-        signed = await self.console.gate.signed(request)
+        signed = await self.gate.signed(request)
         assert signed is not None  # noqa: S101 - the router's dependency
         return signed

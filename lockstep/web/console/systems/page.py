@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -13,11 +14,11 @@ from fastapi.responses import RedirectResponse, Response
 
 from lockstep.control.people.sessions import Signed
 from lockstep.control.refusals import NotAllowedError, RefusedError
-from lockstep.control.systems.overview import Series, SystemPage, SystemState
-from lockstep.control.systems.pauses import LONGEST, LONGEST_REASON
+from lockstep.control.systems.overview import Series, SystemPage, SystemsDesk, SystemState
+from lockstep.control.systems.pauses import LONGEST, LONGEST_REASON, PauseDesk
 from lockstep.domain.rights import Permission
 from lockstep.domain.systems.faults import FaultCategory, rule_for
-from lockstep.web.console.console import Console
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, Refusal
 
 HOME = "/console/systems"
@@ -39,15 +40,23 @@ _LONGEST_NAME = 200
 _PAUSE_ID = re.compile(r"p[a-z2-7]{12}")
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class SystemsRoom(Front):
+    """Systems as they are, and pausing them."""
+
+    systems: SystemsDesk
+    pauses: PauseDesk
+
+
+def router(room: SystemsRoom) -> APIRouter:
     """The pages."""
-    routes = console.gate.router(Permission.SEE_SYSTEMS)
+    routes = room.gate.router(Permission.SEE_SYSTEMS)
 
     @routes.get(HOME)
     async def show_systems(request: Request) -> Response:
-        me = (await _signed(console, request)).principal
-        views = await console.systems.all(me.scope)
-        return console.pages.page(
+        me = (await _signed(room, request)).principal
+        views = await room.systems.all(me.scope)
+        return room.pages.page(
             request,
             _template("systems", request),
             views=views,
@@ -60,15 +69,15 @@ def router(console: Console) -> APIRouter:
 
     @routes.get(HOME + "/{system}")
     async def show_system(request: Request, system: str) -> Response:
-        signed = await _signed(console, request)
-        return await _page(console, request, signed, system)
+        signed = await _signed(room, request)
+        return await _page(room, request, signed, system)
 
     return routes
 
 
-def pause_router(console: Console) -> APIRouter:
+def pause_router(room: SystemsRoom) -> APIRouter:
     """What needs the right to pause."""
-    routes = console.gate.router(Permission.PAUSE_SYSTEMS)
+    routes = room.gate.router(Permission.PAUSE_SYSTEMS)
 
     @routes.post(HOME + "/{system}/pause")
     async def pause(
@@ -78,47 +87,47 @@ def pause_router(console: Console) -> APIRouter:
         hours: Annotated[str, Form(max_length=10)] = "",
         until: Annotated[str, Form(max_length=40)] = "",
     ) -> Response:
-        signed = await _signed(console, request)
+        signed = await _signed(room, request)
         try:
-            await console.pauses.pause(
+            await room.pauses.pause(
                 system, signed.principal, reason=reason, until=end_of(hours, until)
             )
         except RefusedError as error:
-            return await _page(console, request, signed, system, problem=str(error), reason=reason)
+            return await _page(room, request, signed, system, problem=str(error), reason=reason)
         return RedirectResponse(f"{HOME}/{system}", HTTPStatus.SEE_OTHER)
 
     @routes.post(HOME + "/{system}/resume")
     async def resume(request: Request, system: str) -> Response:
-        signed = await _signed(console, request)
+        signed = await _signed(room, request)
         try:
-            await console.pauses.resume(system, signed.principal)
+            await room.pauses.resume(system, signed.principal)
         except RefusedError as error:
-            return await _page(console, request, signed, system, problem=str(error))
+            return await _page(room, request, signed, system, problem=str(error))
         return RedirectResponse(f"{HOME}/{system}", HTTPStatus.SEE_OTHER)
 
     return routes
 
 
-def agree_router(console: Console) -> APIRouter:
+def agree_router(room: SystemsRoom) -> APIRouter:
     """What needs the right to be a second person."""
-    routes = console.gate.router(Permission.APPROVE)
+    routes = room.gate.router(Permission.APPROVE)
 
     @routes.post(HOME + "/{system}/pauses/{pause_id}/agree")
     async def agree(request: Request, system: str, pause_id: str) -> Response:
-        signed = await _signed(console, request)
+        signed = await _signed(room, request)
         if not _PAUSE_ID.fullmatch(pause_id):
             raise NOT_THERE
         try:
-            await console.pauses.agree(pause_id, signed.principal)
+            await room.pauses.agree(pause_id, signed.principal)
         except (RefusedError, NotAllowedError) as error:
-            return await _page(console, request, signed, system, problem=str(error))
+            return await _page(room, request, signed, system, problem=str(error))
         return RedirectResponse(f"{HOME}/{system}", HTTPStatus.SEE_OTHER)
 
     return routes
 
 
 async def _page(
-    console: Console,
+    room: SystemsRoom,
     request: Request,
     signed: Signed,
     system: str,
@@ -128,11 +137,11 @@ async def _page(
 ) -> Response:
     found = None
     if len(system) <= _LONGEST_NAME:
-        found = await console.systems.show(system, signed.principal.scope)
+        found = await room.systems.show(system, signed.principal.scope)
     if found is None:
         raise NOT_THERE
     now = datetime.now(UTC)
-    return console.pages.page(
+    return room.pages.page(
         request,
         _template("system", request),
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
@@ -206,8 +215,8 @@ def _template(name: str, request: Request) -> str:
     return f"{name}_part.html" if is_part else f"{name}.html"
 
 
-async def _signed(console: Console, request: Request) -> Signed:
-    signed = await console.gate.signed(request)
+async def _signed(room: SystemsRoom, request: Request) -> Signed:
+    signed = await room.gate.signed(request)
     if signed is None:  # the router's dependency has seen to it
         raise Refusal(HTTPStatus.UNAUTHORIZED, "Signed out", "Load the page again.")
     return signed

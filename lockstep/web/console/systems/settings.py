@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lockstep.control.runtime.settings_sight import shown_to
 from lockstep.control.score.policy_changes import changes
 from lockstep.domain.rights import Permission
-from lockstep.storage.score.policy_history import AdoptedPolicy
-from lockstep.web.console.console import Console
+from lockstep.storage.score.policy_history import AdoptedPolicy, PolicyHistory
+from lockstep.web.console.front import Front
 from lockstep.web.console.gate import NOT_THERE, signed_of
 
 HOME = "/console/settings"
 
 
-def router(console: Console) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class SettingsRoom(Front):
+    """``shown``: the settings as people may see them."""
+
+    shown: Mapping[str, Any] = field(repr=False)
+    history: PolicyHistory
+
+
+def router(room: SettingsRoom) -> APIRouter:
     """Everything that the right to see settings opens."""
-    routes = console.gate.router(Permission.SEE_SETTINGS)
-    history = console.stores.policy_history
+    routes = room.gate.router(Permission.SEE_SETTINGS)
 
     @routes.get(HOME)
     async def show_settings(request: Request) -> Response:
-        policies = await history.newest()
+        policies = await room.history.newest()
         adopted = {policy.digest for policy in policies}
-        return console.pages.page(
+        return room.pages.page(
             request,
             "settings.html",
-            shown=shown_to(console.shown, signed_of(request).principal.partners),
+            shown=shown_to(room.shown, signed_of(request).principal.partners),
             is_bound=signed_of(request).principal.partners is not None,
             policies=policies,
-            is_adopted=console.shown["versions"]["policy_sha256"] in adopted,
+            is_adopted=room.shown["versions"]["policy_sha256"] in adopted,
         )
 
     @routes.get(f"{HOME}/policies")
     async def compare(request: Request, old: str = "", new: str = "") -> Response:
-        policies = await history.newest()
+        policies = await room.history.newest()
         before, after = _by_digest(policies, old), _by_digest(policies, new)
-        return console.pages.page(
+        return room.pages.page(
             request,
             "settings_policies.html",
             policies=policies,
