@@ -84,6 +84,17 @@ class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the desi
             parts.append(f"[request {request_id}]")
         super().__init__(" ".join(parts))
 
+    def lacking(self, missing: str) -> ConnectorFault:
+        """The same refusal, naming the permission that it is about."""
+        return ConnectorFault(
+            self.category,
+            connector=self.connector,
+            operation=self.operation,
+            code=self.code,
+            missing=missing,
+            request_id=self.request_id,
+        )
+
     @property
     def is_transient(self) -> bool:
         return rule_for(self.category).transient

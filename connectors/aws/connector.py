@@ -13,43 +13,57 @@ policies, which would let Lockstep make itself administrator.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
+import httpx
+
+from connectors.aws import spec
 from connectors.aws.health import PERMISSIONS, HealthCheck
-from connectors.aws.http import AwsCalls, BeforeSend
 from connectors.aws.iam import IamUsers
-from connectors.aws.match import Usable, failed, joined
-from connectors.aws.settings import OPTIONS, read_settings
-from connectors.aws.sso import IdentityCenterUsers, is_user_id
+from connectors.aws.iam_find import IamFinder
+from connectors.aws.spec import KIND
+from connectors.aws.store import IdentityCenterUsers
+from connectors.aws.wire import AwsWire, fault
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
+from connectors.kit.calls import Api, Wire
+from connectors.kit.finding.gathered import failed, joined
 from connectors.kit.finding.searching import Searching
-from lockstep.domain.cases.leavers import LeaverKeys
+from connectors.kit.options import Values, read_options
+from lockstep.domain.cases.leavers import Key, LeaverKeys
 from lockstep.domain.systems.access import Account, Action, Category, Health, Location, Observation
 from lockstep.domain.systems.faults import FaultCategory
 
-KIND = "aws"
+_STORE_ID = re.compile(
+    r"(?:[0-9a-f]{10}-)?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z",
+)
+"""An Identity Store user's id; IAM's ids hold no hyphen."""
 
 
 class AwsConnector:
     """Both kinds of AWS users behind the one contract; the id tells which kind an account is.
 
     Args:
-        options: see `connectors.aws.settings.OPTIONS`.
-        before_send: botocore's hook between signing and sending; replaced in tests.
+        options: see `connectors.aws.spec.OPTIONS`.
+        transport: replaced in tests.
 
     Raises:
         ValueError: naming the option that is wrong.
     """
 
-    def __init__(self, options: ConnectorOptions, *, before_send: BeforeSend | None = None) -> None:
-        settings = read_settings(options)
-        self._settings = settings
-        self._calls = AwsCalls(
-            settings, timeout=options.timeout, before_send=before_send, pace=options.pace
-        )
-        self._iam = IamUsers(settings, self._calls)
-        self._identity_center = IdentityCenterUsers(settings, self._calls)
+    def __init__(
+        self, options: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._system = options.system
+        self._values = values = read_values(options)
+        self._wire = AwsWire(values, options, transport=transport)
+        self._api = Api(self._wire, Wire(spec.DIALECT, effect_ok=frozenset({200})), {})
+        self._has_iam = values[spec.USERS] != "identity_center"
+        self._has_store = values[spec.USERS] != "iam"
+        self._iam = IamUsers(values, self._api, self._wire)
+        self._iam_finder = IamFinder(values, self._api)
+        self._store = IdentityCenterUsers(values, self._api)
 
     @property
     def kind(self) -> str:
@@ -59,25 +73,23 @@ class AwsConnector:
         self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
     ) -> Location:
         """Ask both halves; one that fails leaves what the other found."""
-        ids = keys.account_ids(self._settings.system)
+        ids = keys.account_ids(self._system)
         searching = Searching(not_theirs)
-        halves: list[tuple[Usable, Callable[[], Awaitable[Location]]]] = []
-        if self._settings.iam:
-            iam_ids = [one for one in ids if not is_user_id(one)]
-            locate = partial(self._iam.locate, iam_ids, keys, transcript)
-            halves.append((partial(self._iam.usable, iam_ids), locate))
-        if self._settings.identity_center:
-            store_ids = [one for one in ids if is_user_id(one)]
-            locate = partial(
-                self._identity_center.locate, store_ids, keys, transcript, not_theirs=not_theirs
-            )
-            halves.append((partial(self._identity_center.usable, store_ids), locate))
-        told = await searching.each(locate for _, locate in halves)
+        asked: list[tuple[list[Key], Callable[[], Awaitable[Location]]]] = []
+        if self._has_iam:
+            named = [one for one in ids if not _STORE_ID.match(one)]
+            search = partial(self._iam_finder.locate, named, keys, transcript)
+            asked.append((self._iam_finder.usable(named, keys), search))
+        if self._has_store:
+            named = [one for one in ids if _STORE_ID.match(one)]
+            search = partial(self._store.locate, named, keys, transcript, not_theirs=not_theirs)
+            asked.append((self._store.finder.usable(named, keys), search))
+        halves = await searching.each(search for _, search in asked)
         return searching.told(
             joined(
                 *(
-                    failed(usable(keys)) if isinstance(half, ConnectorFault) else half
-                    for (usable, _), half in zip(halves, told, strict=True)
+                    failed(usable) if isinstance(half, ConnectorFault) else half
+                    for (usable, _), half in zip(asked, halves, strict=True)
                 )
             )
         )
@@ -99,21 +111,29 @@ class AwsConnector:
         return await self._half(account).strip(account, before, transcript)
 
     async def health(self, transcript: Transcript) -> Health:
-        return await HealthCheck(self._settings, self._calls, self._identity_center).run(transcript)
+        return await HealthCheck(self._values, self._api, self._store).run(transcript)
 
     async def aclose(self) -> None:
-        await self._calls.aclose()
+        await self._api.aclose()
 
     def _half(self, account: Account) -> IamUsers | IdentityCenterUsers:
-        is_store_user = is_user_id(account.id)
-        if not (self._settings.identity_center if is_store_user else self._settings.iam):
-            raise ConnectorFault(
-                FaultCategory.MISCONFIGURED,
-                connector=KIND,
-                operation="locate",
-                code="users_option_excludes_account",
-            )
-        return self._identity_center if is_store_user else self._iam
+        is_store_user = _STORE_ID.match(account.id) is not None
+        if not (self._has_store if is_store_user else self._has_iam):
+            raise fault(FaultCategory.MISCONFIGURED, "locate", "users_option_excludes_account")
+        return self._store if is_store_user else self._iam
+
+
+def read_values(given: ConnectorOptions) -> Values:
+    """Check the options of one system.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+    values = read_options(spec.OPTIONS, given, kind=KIND)
+    for option in (spec.ACCESS_KEY_ID, spec.SECRET_ACCESS_KEY):
+        if values[spec.CREDENTIALS] == "keys" and not values[option]:
+            raise ValueError(f'{option.name}: missing; or set credentials = "default"')
+    return values
 
 
 MANIFEST = ConnectorManifest(
@@ -121,7 +141,7 @@ MANIFEST = ConnectorManifest(
     title="AWS IAM and IAM Identity Center",
     category=Category.SAAS,
     build=AwsConnector,
-    options=OPTIONS,
+    options=spec.OPTIONS,
     permissions=PERMISSIONS,
     proves=(
         "IAM user, found by UserId: no login profile; no live access key, SSH key, signing "

@@ -2,80 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from connectors.aws.http import AwsCalls
-from connectors.aws.settings import AwsSettings
-from connectors.aws.sso import IdentityCenterUsers
+from connectors.aws import spec
+from connectors.aws.store import IdentityCenterUsers
+from connectors.aws.wire import need
 from connectors.base import ConnectorFault, Transcript
-from lockstep.domain.systems.access import Health, Problem, ProblemSeverity
+from connectors.kit.calls import Api, Call
+from connectors.kit.holdings import Holding
+from connectors.kit.options import Values
+from connectors.kit.steps import attempt
+from lockstep.domain.systems.access import AccessKind, Health, Problem, ProblemSeverity
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 
-_FIND = (
-    ("iam:ListUsers", "find the user, also after a rename"),
-    ("iam:GetUser", "pin the user by id"),
-)
-_FIND_BY_TAG = (("iam:GetAccountAuthorizationDetails", "find the user by tag"),)
-_LOOK = tuple(
-    (f"iam:{action}", "read back")
-    for action in (
-        "GetLoginProfile",
-        "ListAccessKeys",
-        "ListSSHPublicKeys",
-        "ListSigningCertificates",
-        "ListServiceSpecificCredentials",
-        "ListMFADevices",
-        "ListAttachedUserPolicies",
-        "ListUserPolicies",
-        "ListGroupsForUser",
-    )
-)
-_DENY = (("iam:AttachUserPolicy", "attach AWSDenyAll; allow no other with iam:PolicyARN"),)
-_CLOSE = (
-    ("iam:DeleteLoginProfile", "end console sign-in"),
-    ("iam:DeactivateMFADevice", "remove factors"),
-    ("iam:RemoveUserFromGroup", "remove groups"),
-)
-_STRIP = (
-    ("iam:DetachUserPolicy", "strip policies"),
-    ("iam:DeleteUserPolicy", "strip policies"),
-)
-_DEACTIVATE = tuple(
-    (f"iam:Update{name}", "deactivate secrets")
-    for name in ("AccessKey", "SSHPublicKey", "SigningCertificate", "ServiceSpecificCredential")
-)
-_DELETE = tuple((action.replace("Update", "Delete"), "delete secrets") for action, _ in _DEACTIVATE)
-_IDENTITY_CENTER = (
-    ("sso:ListInstances", "find the instance"),
-    ("sso:ListAccountAssignmentsForPrincipal", "read back"),
-    ("sso:ListApplicationAssignmentsForPrincipal", "read back"),
-    ("sso:DeleteAccountAssignment", "remove assignments"),
-    ("sso:DeleteApplicationAssignment", "remove assignments"),
-    ("identitystore:GetUserId", "find the user"),
-    ("identitystore:DescribeUser", "pin the user, read back"),
-    ("identitystore:ListUsers", "prove that users are found; compare all where it is not proved"),
-    ("identitystore:ListGroupMembershipsForMember", "read back"),
-    ("identitystore:DeleteGroupMembership", "remove groups"),
-    ("identitystore:DeleteUser", 'end sign-in; not with identity_center_user = "keep"'),
-)
+_CALLER = spec.call("sts", "GetCallerIdentity")
+_GET_ROLE = spec.call("iam", "GetRole", RoleName="{role}")
+_SIMULATE = "SimulatePrincipalPolicy"
+_WHY = {
+    AccessKind.FACTOR: "remove factors",
+    AccessKind.ROLE: "strip policies",
+    AccessKind.GROUP: "remove groups",
+    AccessKind.ASSIGNMENT: "remove assignments",
+}
 
-PERMISSIONS = tuple(
-    f"{action}: {reason}"
-    for action, reason in (
-        *_FIND,
-        *_FIND_BY_TAG,
-        *_LOOK,
-        *_DENY,
-        *_CLOSE,
-        *_STRIP,
-        *_DEACTIVATE,
-        *_DELETE,
-        *_IDENTITY_CENTER,
-        ("iam:SimulatePrincipalPolicy", "optional: check the above beforehand"),
-        ("iam:GetRole", "optional: check the above beforehand"),
-    )
-)
+
+def _closing(row: Holding) -> Iterable[tuple[Call, str]]:
+    for word, calls in row.close.by_word.items():
+        yield from ((each, f"{word} secrets") for each in calls)
+    kind = next(kind for kind in row.kinds if kind is not AccessKind.SIGN_IN)
+    yield from ((each, _WHY[kind]) for each in row.close.calls)
+
+
+def _permissions() -> Iterable[str]:
+    """Every permission that a row takes, with the reason."""
+    rows = (*spec.IAM_ROWS, spec.ACCOUNTS, spec.APPLICATION_ROW, spec.MEMBERSHIPS)
+    wanted: list[tuple[Call, str]] = [
+        (spec.USER_LIST.call, "find the user, also after a rename"),
+        (spec.GET_USER, "pin the user by id"),
+        (spec.TAGGED_LIST.call, "find the user by tag"),
+        (spec.GET_PROFILE, "read back"),
+        *((row.listed.call, "read back") for row in spec.IAM_ROWS),
+        (spec.ATTACH_DENY, "attach AWSDenyAll; allow no other with iam:PolicyARN"),
+        (spec.DELETE_PROFILE, "end console sign-in"),
+        *(each for row in spec.IAM_ROWS for each in _closing(row)),
+        (spec.INSTANCES.call, "find the instance"),
+        (spec.GET_USER_ID, "find the user"),
+        (spec.DESCRIBE, "pin the user, read back"),
+        (spec.STORE_USERS.call, "prove that users are found; compare all where it is not proved"),
+        *((row.listed.call, "read back") for row in rows[len(spec.IAM_ROWS) :]),
+        *(each for row in rows[len(spec.IAM_ROWS) :] for each in _closing(row)),
+        (spec.DELETE_USER, 'end sign-in; not with identity_center_user = "keep"'),
+        (spec.call("iam", _SIMULATE), "optional: check the above beforehand"),
+        (_GET_ROLE, "optional: check the above beforehand"),
+    ]
+    return (f"{each.needs}: {why}" for each, why in wanted)
+
+
+PERMISSIONS = tuple(_permissions())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,35 +85,35 @@ class _Caller:
 class HealthCheck:
     """One check of one AWS system."""
 
-    def __init__(
-        self, settings: AwsSettings, calls: AwsCalls, identity_center: IdentityCenterUsers
-    ) -> None:
-        self._settings = settings
-        self._calls = calls
-        self._identity_center = identity_center
+    def __init__(self, values: Values, api: Api, store: IdentityCenterUsers) -> None:
+        self._values = values
+        self._api = api
+        self._store = store
 
     async def run(self, transcript: Transcript) -> Health:
         """Never raises for a refusal; stops at the credential, because all else follows from it."""
         try:
-            answer = await self._calls.call("sts", "GetCallerIdentity", {}, transcript)
+            answer = await self._api.probe(_CALLER, {}, transcript)
+            caller = _Caller(need(answer, "Arn"), need(answer, "Account"))
         except ConnectorFault as fault:
             reachable = fault.category not in {FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT}
             return Health(reachable, (_problem(fault),))
-        caller = _Caller(answer.need("Arn"), answer.need("Account"))
-        problems: list[Problem] = []
-        if caller.arn.endswith(":root"):
-            problems.append(_ROOT)
-        if self._settings.iam:
+        problems = [_ROOT] if caller.arn.endswith(":root") else []
+        if self._values[spec.USERS] != "identity_center":
             problems += await self._look_at_iam(caller, transcript)
-        if self._settings.identity_center:
+        if self._values[spec.USERS] != "iam":
             problems += await self._look_at_identity_center(transcript)
-        return Health(reachable=True, problems=tuple(problems) + self._blind_spots())
+        return Health(reachable=True, problems=(*problems, *self._blind_spots()))
 
     async def _look_at_iam(self, caller: _Caller, transcript: Transcript) -> list[Problem]:
-        problems = await self._probe("iam", "ListUsers", {"MaxItems": 1}, transcript)
-        if self._settings.employee_number_tag or self._settings.email_tag:
-            one = {"Filter": ["User"], "MaxItems": 1}
-            problems += await self._probe("iam", "GetAccountAuthorizationDetails", one, transcript)
+        lists = [spec.USER_LIST]
+        if self._values[spec.EMPLOYEE_NUMBER_TAG] or self._values[spec.EMAIL_TAG]:
+            lists.append(spec.TAGGED_LIST)
+        one = {"MaxItems": 1}
+        tried = [
+            await attempt(self._api.probe(_with(each.call, one), {}, transcript)) for each in lists
+        ]
+        problems = [_problem(each) for each in tried if isinstance(each, ConnectorFault)]
         try:
             denied = await self._simulate(caller, transcript)
         except ConnectorFault:
@@ -136,117 +122,101 @@ class HealthCheck:
 
     async def _look_at_identity_center(self, transcript: Transcript) -> list[Problem]:
         try:
-            instance = await self._identity_center.instance(transcript)
-        except ConnectorFault as fault:
-            return [_problem(fault)]
-        try:
-            blind = await self._identity_center.finder.check(instance, transcript)
+            words = await self._store.instance(transcript)
+            blind = await self._store.finder.check(words, transcript)
         except ConnectorFault as fault:
             return [_problem(fault)]
         return [_blind(way.name) for way in blind]
-
-    async def _probe(
-        self, service: str, operation: str, params: dict[str, Any], transcript: Transcript
-    ) -> list[Problem]:
-        try:
-            await self._calls.call(service, operation, params, transcript)
-        except ConnectorFault as fault:
-            return [_problem(fault)]
-        return []
 
     async def _simulate(self, caller: _Caller, transcript: Transcript) -> list[str]:
         """IAM actions that the simulator denies us on a user that does not exist."""
         source = caller.arn
         if caller.role_name is not None:
-            role = {"RoleName": caller.role_name}
-            answer = await self._calls.call("iam", "GetRole", role, transcript)
-            source = answer.need("Role")["Arn"]
-        deny = f"arn:{caller.partition}:iam::aws:policy/AWSDenyAll"
-        scope = f"arn:{caller.partition}:iam::{caller.account}"
+            words = {"role": caller.role_name}
+            answer = await self._api.probe(_GET_ROLE, words, transcript)
+            source = need(answer, "Role", "Arn")
+        context = {
+            "ContextKeyName": "iam:PolicyARN",
+            "ContextKeyValues": [f"arn:{caller.partition}:iam::aws:policy/AWSDenyAll"],
+            "ContextKeyType": "string",
+        }
         denied: list[str] = []
-        for resource, actions in self._by_resource(scope).items():
-            params = {
-                "PolicySourceArn": source,
-                "ActionNames": actions,
-                "ResourceArns": [resource],
-                "ContextEntries": [
-                    {
-                        "ContextKeyName": "iam:PolicyARN",
-                        "ContextKeyValues": [deny],
-                        "ContextKeyType": "string",
-                    }
-                ],
-            }
-            results = await self._calls.pages(
-                "iam", "SimulatePrincipalPolicy", params, transcript, key="EvaluationResults"
+        for noun, calls in self._by_resource().items():
+            resource = f"arn:{caller.partition}:iam::{caller.account}:{noun}/lockstep-simulation"
+            asked = spec.iam_list(
+                _SIMULATE,
+                "EvaluationResults",
+                "EvalActionName",
+                members={
+                    "PolicySourceArn": "{source}",
+                    "ActionNames": [each.needs for each in calls],
+                    "ResourceArns": [resource],
+                    "ContextEntries": [context],
+                },
             )
-            denied += [one["EvalActionName"] for one in results if one["EvalDecision"] != "allowed"]
+            results = await self._api.whole(asked, {"source": source}, transcript)
+            denied += [one["id"] for one in results if one.get("EvalDecision") != "allowed"]
         return denied
 
-    def _by_resource(self, scope: str) -> dict[str, list[str]]:
-        settings = self._settings
-        wanted = [
-            *_LOOK,
-            ("iam:GetUser", ""),
-            ("iam:DeleteLoginProfile", ""),
-            ("iam:DeactivateMFADevice", ""),
-            *(_DENY if settings.deny_all else ()),
-            *(_STRIP if settings.strip_policies else ()),
-            *(_DELETE if settings.delete_keys else _DEACTIVATE),
-        ]
-        skipped = "" if settings.service_credentials else "ServiceSpecificCredential"
-        actions = [action for action, _ in wanted if not skipped or skipped not in action]
-        return {
-            f"{scope}:user/lockstep-simulation": actions,
-            f"{scope}:group/lockstep-simulation": ["iam:RemoveUserFromGroup"],
-        }
+    def _by_resource(self) -> dict[str, list[Call]]:
+        """What a revocation with these settings does to a user, and to a group."""
+        rows = spec.iam_rows(self._values)
+        closing = [each for row in rows for each in row.close.chosen(self._values)]
+        if not self._values[spec.STRIP_POLICIES]:
+            closing = [each for each in closing if each not in spec.ATTACHED.close.calls]
+        deny = [spec.ATTACH_DENY] if self._values[spec.DENY] == "all" else []
+        reads = [spec.GET_PROFILE, *(row.listed.call for row in rows), spec.GET_USER]
+        of_group = [each for each in closing if "Group" in each.operation]
+        of_user = [each for each in closing if each not in of_group]
+        return {"user": [*reads, spec.DELETE_PROFILE, *deny, *of_user], "group": of_group}
 
     def _blind_spots(self) -> tuple[Problem, ...]:
-        settings = self._settings
         unseen = (
-            ("service_credentials", settings.iam and not settings.service_credentials),
-            ("applications", settings.identity_center and not settings.applications),
+            (spec.SERVICE_CREDENTIALS, "identity_center"),
+            (spec.APPLICATIONS, "iam"),
         )
         return tuple(
             Problem(
-                code=f"{option}_not_checked",
-                summary=f"access of this kind is neither seen nor closed: {option}",
-                fix=f"Set {option} = true.",
+                code=f"{option.name}_not_checked",
+                summary=f"access of this kind is neither seen nor closed: {option.name}",
+                fix=f"Set {option.name} = true.",
                 severity=ProblemSeverity.LIMITS,
             )
-            for option, is_unseen in unseen
-            if is_unseen
+            for option, without in unseen
+            if self._values[spec.USERS] != without and not self._values[option]
         )
 
 
-_ROOT = Problem(
-    code="root_credential",
-    summary="the credential is the account's root user",
-    fix="Create a role with the listed permissions, and set role_arn to it.",
-    severity=ProblemSeverity.LIMITS,
+def _with(call: Call, members: dict[str, Any]) -> Call:
+    return Call(call.method, call.path, call.operation, call.needs, body={**call.body, **members})
+
+
+_limits = partial(Problem, severity=ProblemSeverity.LIMITS)
+_ROOT = _limits(
+    "root_credential",
+    "the credential is the account's root user",
+    "Create a role with the listed permissions, and set role_arn to it.",
 )
-_NOT_SIMULATED = Problem(
-    code="permissions_not_simulated",
-    summary="whether every IAM action is allowed could not be checked beforehand",
-    fix="Allow iam:SimulatePrincipalPolicy (and iam:GetRole for a role) on the credential itself.",
-    severity=ProblemSeverity.LIMITS,
+_NOT_SIMULATED = _limits(
+    "permissions_not_simulated",
+    "whether every IAM action is allowed could not be checked beforehand",
+    "Allow iam:SimulatePrincipalPolicy (and iam:GetRole for a role) on the credential itself.",
 )
 
 
 def _blind(name: str) -> Problem:
-    return Problem(
-        code=f"search_not_proved.{name}",
-        summary=f"a user whom AWS lists is not found by {name} in another case",
-        fix="Nothing to do: all users are listed before a leaver counts as not found.",
-        severity=ProblemSeverity.LIMITS,
+    return _limits(
+        f"search_not_proved.{name}",
+        f"a user whom AWS lists is not found by {name} in another case",
+        "Nothing to do: all users are listed before a leaver counts as not found.",
     )
 
 
 def _missing(action: str) -> Problem:
     return Problem(
-        code="permission_missing",
-        summary=f"not allowed: {action}",
-        fix=f"Allow {action} in a policy of the credential's user or role.",
+        "permission_missing",
+        f"not allowed: {action}",
+        f"Allow {action} in a policy of the credential's user or role.",
     )
 
 
@@ -255,10 +225,8 @@ def _problem(fault: ConnectorFault) -> Problem:
         return _missing(fault.missing)
     if fault.code == "no_instance":
         return Problem(
-            code="no_instance",
-            summary="no IAM Identity Center instance in this region",
-            fix='Set region to the instance\'s, or users = "iam" if there is none.',
+            "no_instance",
+            "no IAM Identity Center instance in this region",
+            'Set region to the instance\'s, or users = "iam" if there is none.',
         )
-    return Problem(
-        code=fault.category.value, summary=str(fault), fix=rule_for(fault.category).suggestion
-    )
+    return Problem(fault.category.value, str(fault), rule_for(fault.category).suggestion)

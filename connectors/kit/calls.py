@@ -252,9 +252,10 @@ class Api:
                     body=fill(call.body, words),
                 )
         except ConnectorFault as fault:
-            if fault.category is not FaultCategory.PERMISSION_MISSING:
+            if fault.category is not FaultCategory.PERMISSION_MISSING or fault.missing:
                 raise
-            raise self._explained(fault, call) from None
+            missing = self._wire.missing[call.method != "GET"].format(needs=call.needs)
+            raise fault.lacking(missing) from None
 
     def _path(self, call: Call, words: Words) -> str:
         for name in _IDS:
@@ -262,17 +263,6 @@ class Api:
             if f"{{{name}}}" in call.path and not self.is_id(words[name]):
                 raise self.odd("ref", "not_an_id")
         return call.path.format_map({name: quote(text, safe="") for name, text in words.items()})
-
-    def _explained(self, fault: ConnectorFault, call: Call) -> ConnectorFault:
-        missing = self._wire.missing[call.method != "GET"].format(needs=call.needs)
-        return ConnectorFault(
-            fault.category,
-            connector=fault.connector,
-            operation=fault.operation,
-            code=fault.code,
-            missing=missing,
-            request_id=fault.request_id,
-        )
 
 
 def fill(template: Any, words: Words) -> Any:

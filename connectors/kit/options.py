@@ -115,9 +115,15 @@ def text(
     return Option(name, summary, required, default=default, parse=parse, absent="")
 
 
-def secret(name: str, summary: str, *, required: bool = False) -> Option[str]:
-    """A credential: given as a reference, never shown."""
-    return Option(name, summary, required, secret=True, parse=_text, absent="")
+def secret(
+    name: str, summary: str, *, required: bool = False, check: Callable[[str], str] = str
+) -> Option[str]:
+    """A credential: given as a reference, never shown; ``check`` as in `text`."""
+
+    def parse(value: object) -> str:
+        return check(_text(value))
+
+    return Option(name, summary, required, secret=True, parse=parse, absent="")
 
 
 def address(name: str, summary: str, *, default: str | None = None) -> Option[str]:

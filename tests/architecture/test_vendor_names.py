@@ -21,7 +21,7 @@ from tests.support.vendor_names import ROOT, VENDORS, code, found, in_text, text
 TO_SHRINK = Path(__file__).with_name("vendor_names.txt")
 EXCUSED = {
     "connectors/anchors/s3.py": {"aws"},  # the protocol's owner; "aws:kms" is a value of its own
-    "connectors/kit/sigv4.py": {"aws"},  # whose way of signing it is, by the name that all know
+    "connectors/kit/auth/sigv4.py": {"aws"},  # whose way of signing it is, by name
     # The package of a server that the sandbox starts; the one connector that imports a driver.
     "pyproject.toml": {"scim", "postgresql_roles"},
 }

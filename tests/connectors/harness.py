@@ -98,12 +98,14 @@ class FaultTransport(httpx.AsyncBaseTransport):
         is_effect: IsEffect | None = None,
         done_status: int = 200,
         inner: httpx.AsyncBaseTransport | None = None,
+        name: Callable[[httpx.Request], str] | None = None,
     ) -> None:
         self._inner = inner or loopback()
         self._script = script
         self._limits = rate_limit_headers
         self._is_effect = is_effect or (lambda request: request.method not in {"GET", "HEAD"})
         self._done_status = done_status
+        self._name = name or (lambda request: f"{request.method} {request.url.path}")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         effect = self._is_effect(request)
@@ -116,7 +118,7 @@ class FaultTransport(httpx.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         response.headers.update(self._script.date())
         if effect:
-            self._script.effects.append(f"{request.method} {request.url.path}")
+            self._script.effects.append(self._name(request))
         if fault is not None and fault.kind is FaultKind.LOST_AFTER:
             await response.aread()
             await response.aclose()

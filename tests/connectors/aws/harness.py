@@ -1,4 +1,4 @@
-"""AWS's peer: a real moto server, with faults put on the wire between botocore and it.
+"""AWS's peer: a real moto server, with faults put on the wire between the connector and it.
 
 moto 5.2.5 answers 500 to `iam:ListServiceSpecificCredentials`, `iam:SimulatePrincipalPolicy` and
 `sso:ListApplicationAssignmentsForPrincipal`; the harness switches the first and the last off by
@@ -7,35 +7,36 @@ option, and `test_aws.py` proves all three by scripted dialogue.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+import httpx
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError
-from botocore.httpsession import URLLib3Session
+from botocore.exceptions import ClientError
 from botocore.session import Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.aws.connector import AwsConnector
-from connectors.base import ConnectorOptions
+from connectors.base import ConnectorOptions, Transcript
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.access import AccessKind, Account, Action, Location, Observation
+from lockstep.domain.systems.finding import judge
 from tests.connectors.anchors.peers import free_port
-from tests.connectors.harness import FaultKind, FaultScript, Injected
+from tests.connectors.harness import FaultKind, FaultScript, FaultTransport, Injected
+from tests.connectors.revoking import revoke
 
 ACCESS_KEY_ID = "AKIALOCKSTEPSYNTHETIC"
 SECRET = "synthetic-secret-access-key-of-the-harness"
@@ -46,166 +47,111 @@ _READS = ("Get", "List", "Describe", "Simulate", "AssumeRole")
 _IAM_NS = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 _AS_AWS_SAYS = {
-    # fault: (query status, query code, JSON status, JSON code)
-    FaultKind.UNAUTHORIZED: (403, "InvalidClientTokenId", 400, "UnrecognizedClientException"),
-    FaultKind.FORBIDDEN: (403, "AccessDenied", 400, "AccessDeniedException"),
-    FaultKind.RATE_LIMITED_WITH_TIME: (400, "Throttling", 400, "ThrottlingException"),
-    FaultKind.RATE_LIMITED_BARE: (400, "Throttling", 400, "ThrottlingException"),
+    # fault: (status and code of the query protocol, code of the JSON one, whose status is 400)
+    FaultKind.UNAUTHORIZED: (403, "InvalidClientTokenId", "UnrecognizedClientException"),
+    FaultKind.FORBIDDEN: (403, "AccessDenied", "AccessDeniedException"),
+    FaultKind.RATE_LIMITED_WITH_TIME: (400, "Throttling", "ThrottlingException"),
+    FaultKind.RATE_LIMITED_BARE: (400, "Throttling", "ThrottlingException"),
 }
 
 
-class _Body(io.BytesIO):
-    """What `AWSResponse` reads its content from."""
-
-    def stream(self) -> Any:
-        yield self.read()
+Answered = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
+"""One scripted answer of an operation; may raise, as a wire does."""
 
 
-def answer(
-    request: AWSPreparedRequest,
-    status: int,
-    body: str,
-    *,
-    headers: dict[str, str] | None = None,
-    request_id: str | None = REQUEST_ID,
-) -> AWSResponse:
-    """A scripted answer, as `before-send` returns it in place of the wire."""
-    identified = {"x-amzn-requestid": request_id} if request_id else {}
-    return AWSResponse(request.url, status, {**identified, **(headers or {})}, _Body(body.encode()))
+def operation_of(request: httpx.Request) -> str:
+    """What is asked for: both protocols say so."""
+    target = request.headers.get("x-amz-target", "").rpartition(".")[2]
+    return target or dict(parse_qsl(request.content.decode()))["Action"]
 
 
-def speaks_xml(event_name: str) -> bool:
-    return event_name.split(".")[1] in {"iam", "sts"}
+def says(status: int, body: str, **headers: str) -> httpx.Response:
+    return httpx.Response(status, headers={"x-amzn-requestid": REQUEST_ID, **headers}, text=body)
 
 
-def refusal(
-    request: AWSPreparedRequest,
-    event_name: str,
-    code: str,
-    *,
-    status: int = 400,
-    headers: dict[str, str] | None = None,
-) -> AWSResponse:
+def speaks_xml(request: httpx.Request) -> bool:
+    return "x-amz-target" not in request.headers
+
+
+def refusal(request: httpx.Request, code: str, status: int = 400, **headers: str) -> httpx.Response:
     """An error in the service's own protocol."""
-    if speaks_xml(event_name):
-        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error>"
-        body = f'<ErrorResponse xmlns="{_IAM_NS}">{error}</ErrorResponse>'
-        return answer(request, status, body, headers=headers)
-    return answer(request, status, json.dumps({"__type": code, "Message": "no"}), headers=headers)
+    if not speaks_xml(request):
+        return says(status, json.dumps({"__type": f"com.aws#{code}", "Message": "no"}), **headers)
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error>"
+    body = f'<ErrorResponse xmlns="{_IAM_NS}">{error}</ErrorResponse>'
+    return says(status, body, **headers)
 
 
-def empty_success(request: AWSPreparedRequest, event_name: str) -> AWSResponse:
-    operation = event_name.split(".")[2]
-    if not speaks_xml(event_name):
+def empty_success(request: httpx.Request) -> httpx.Response:
+    if not speaks_xml(request):
         # The one effect whose success is told by its body.
-        begun = {"AccountAssignmentDeletionStatus": {"Status": "IN_PROGRESS"}}
-        return answer(request, 200, json.dumps(begun))
-    body = f'<{operation}Response xmlns="{_IAM_NS}"><{operation}Result/></{operation}Response>'
-    return answer(request, 200, body)
+        return says(200, json.dumps({"AccountAssignmentDeletionStatus": {"Status": "IN_PROGRESS"}}))
+    return says_xml("")(request)
 
 
-class FaultWire:
-    """`FaultTransport` for botocore: a `before-send` handler with the same script.
-
-    Handlers run in the connector's threads, so taking a fault is locked.
-    """
-
-    def __init__(self, script: FaultScript, *, secret: str = SECRET) -> None:
-        self._script = script
-        self._secret = secret
-        self._lock = threading.Lock()
-        self._inner = URLLib3Session(timeout=20)
-
-    def __call__(
-        self, request: AWSPreparedRequest, event_name: str, **_: object
-    ) -> AWSResponse | None:
-        if self._secret != SECRET:  # moto checks no signature; AWS does
-            return refusal(request, event_name, "SignatureDoesNotMatch", status=403)
-        operation = event_name.split(".")[2]
-        effect = not operation.startswith(_READS)
-        with self._lock:
-            self._script.calls.append(effect)
-            fault = self._script.next_for(is_effect=effect)
-        if fault is not None and (said := self._before(fault, request, event_name)) is not None:
-            return said
-        response = self._inner.send(request)
-        response.headers.update(self._script.date())
-        with self._lock:
-            if effect:
-                self._script.effects.append(operation)
-        if fault is not None and fault.kind is FaultKind.LOST_AFTER:
-            raise _lost(request)
-        return response
-
-    def _before(
-        self, fault: Injected, request: AWSPreparedRequest, event_name: str
-    ) -> AWSResponse | None:
-        match fault.kind:
-            case FaultKind.SERVER_ERROR:
-                return answer(request, 503, "<html>down</html>", request_id=None)
-            case FaultKind.NOT_JSON:
-                return answer(request, 200, "<html>a proxy</html>", request_id=None)
-            case FaultKind.LOST_BEFORE:
-                raise _lost(request)
-            case FaultKind.LOST_AFTER:
-                return None
-            case FaultKind.DONE_NOT:
-                return empty_success(request, event_name)
-            case FaultKind.ECHO_SECRET:
-                return refusal(request, event_name, SECRET, status=500)
-            case _:
-                xml_status, xml_code, status, code = _AS_AWS_SAYS[fault.kind]
-                has_time = fault.kind is FaultKind.RATE_LIMITED_WITH_TIME
-                headers = {"Retry-After": str(fault.wait_s)} if has_time else None
-                if speaks_xml(event_name):
-                    status, code = xml_status, xml_code
-                return refusal(request, event_name, code, status=status, headers=headers)
+def says_json(data: object) -> Answered:
+    return lambda _: says(200, json.dumps(data))
 
 
-Reply = Callable[[AWSPreparedRequest, str], AWSResponse]
-
-
-class Scripted:
-    """Answers for moto what it cannot; the last reply of an operation is repeated.
-
-    Everything else goes to the real server.
-    """
-
-    def __init__(self, wire: FaultWire, replies: Mapping[str, Sequence[Reply]]) -> None:
-        self._wire = wire
-        self._replies = {operation: list(queue) for operation, queue in replies.items()}
-        self._lock = threading.Lock()
-
-    def __call__(
-        self, request: AWSPreparedRequest, event_name: str, **_: object
-    ) -> AWSResponse | None:
-        with self._lock:
-            queue = self._replies.get(event_name.split(".")[2])
-            reply = None if not queue else queue.pop(0) if len(queue) > 1 else queue[0]
-        return reply(request, event_name) if reply else self._wire(request, event_name)
-
-
-def says_json(data: object) -> Reply:
-    return lambda request, _: answer(request, 200, json.dumps(data))
-
-
-def says_xml(result: str) -> Reply:
+def says_xml(result: str) -> Answered:
     """An accepted answer of IAM's: ``result`` is the inside of the result element."""
 
-    def reply(request: AWSPreparedRequest, event_name: str) -> AWSResponse:
-        name = event_name.split(".")[2]
+    def reply(request: httpx.Request) -> httpx.Response:
+        name = operation_of(request)
         body = f"<{name}Result>{result}</{name}Result>"
-        return answer(request, 200, f'<{name}Response xmlns="{_IAM_NS}">{body}</{name}Response>')
+        return says(200, f'<{name}Response xmlns="{_IAM_NS}">{body}</{name}Response>')
 
     return reply
 
 
-def refuses(code: str, *, status: int = 400) -> Reply:
-    return lambda request, event_name: refusal(request, event_name, code, status=status)
+def refuses(code: str, status: int = 400) -> Answered:
+    return lambda request: refusal(request, code, status)
 
 
-def _lost(request: AWSPreparedRequest) -> ConnectionClosedError:
-    return ConnectionClosedError(error="lost", request=request, endpoint_url=request.url)
+class AwsWire(FaultTransport):
+    """The suite's faults as AWS says them; operations with ``replies`` are not asked of moto.
+
+    The last reply of an operation is repeated. Only AWS checks signatures, so that a ``wrong``
+    secret is refused here.
+    """
+
+    def __init__(
+        self, script: FaultScript, replies: Mapping[str, Sequence[Answered]], *, wrong: bool
+    ) -> None:
+        super().__init__(
+            script,
+            rate_limit_headers=lambda wait_s: {"Retry-After": str(wait_s)},
+            is_effect=lambda request: not operation_of(request).startswith(_READS),
+            name=operation_of,
+        )
+        self._replies = {operation: list(queue) for operation, queue in replies.items()}
+        self._wrong = wrong
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._wrong:
+            return refusal(request, "SignatureDoesNotMatch", 403)
+        queue = self._replies.get(operation_of(request))
+        if queue:
+            reply = queue.pop(0) if len(queue) > 1 else queue[0]
+            said = reply(request)
+            return said if isinstance(said, httpx.Response) else await said
+        return await super().handle_async_request(request)
+
+    def _before(self, fault: Injected, request: httpx.Request) -> httpx.Response | None:
+        match fault.kind:
+            case FaultKind.DONE_NOT:
+                return empty_success(request)
+            case FaultKind.ECHO_SECRET:
+                return refusal(request, SECRET, 500)
+            case kind if kind in _AS_AWS_SAYS:
+                xml_status, xml_code, json_code = _AS_AWS_SAYS[kind]
+                has_time = kind is FaultKind.RATE_LIMITED_WITH_TIME
+                wait = {"Retry-After": str(fault.wait_s)} if has_time else {}
+                if speaks_xml(request):
+                    return refusal(request, xml_code, xml_status, **wait)
+                return refusal(request, json_code, **wait)
+            case _:
+                return super()._before(fault, request)
 
 
 @dataclass(slots=True)
@@ -273,6 +219,7 @@ class AwsHarness:
     store_id: str = ""
     permission_set: str = ""
     group_id: str = ""
+    opened: list[AwsConnector] = field(default_factory=list)
 
     def open(self) -> None:
         """Connect to the peer directly, and make what every worker shares."""
@@ -307,7 +254,7 @@ class AwsHarness:
         self,
         *,
         secret: str | None = None,
-        replies: Mapping[str, Sequence[Reply]] | None = None,
+        replies: Mapping[str, Sequence[Answered]] | None = None,
         access_key_id: str = ACCESS_KEY_ID,
         **settings: object,
     ) -> AwsConnector:
@@ -315,7 +262,7 @@ class AwsHarness:
 
         ``settings`` override the harness's; ``replies`` answer for moto, operation by operation.
         """
-        wire = FaultWire(self.script, secret=secret or SECRET)
+        wire = AwsWire(self.script, replies or {}, wrong=secret not in (None, SECRET))
         options = ConnectorOptions(
             system="aws-test",
             settings={
@@ -330,7 +277,22 @@ class AwsHarness:
             secrets={"access_key_id": access_key_id, "secret_access_key": secret or SECRET},
             timeout=timedelta(seconds=10),
         )
-        return AwsConnector(options, before_send=Scripted(wire, replies) if replies else wire)
+        self.opened.append(AwsConnector(options, transport=wire))
+        return self.opened[-1]
+
+    async def locate(self, *keys: Key, **options: Any) -> Location:
+        return await self.connector(**options).locate(LeaverKeys(keys), Transcript())
+
+    @staticmethod
+    async def both(connector: AwsConnector, keys: LeaverKeys) -> tuple[Account, Account]:
+        """The IAM user and the Identity Center user."""
+        iam, user = (await connector.locate(keys, Transcript())).matches
+        return iam.account, user.account
+
+    @staticmethod
+    async def close_account(connector: AwsConnector, account: Account) -> tuple[Action, ...]:
+        before = await connector.read_back(account, Transcript())
+        return await revoke(connector, account, before, Transcript())
 
     async def hire(self, worker: str) -> LeaverKeys:
         """A user of either kind with every kind of access moto knows."""
@@ -360,24 +322,34 @@ class AwsHarness:
         if self.users == "identity_center":
             return
         self.iam.create_login_profile(UserName=worker, Password="Synthetic-1-Passphrase")
-        for key in self.iam.list_access_keys(UserName=worker)["AccessKeyMetadata"]:
+        for key in self.secrets(worker)[0]:
             self.iam.update_access_key(
                 UserName=worker, AccessKeyId=key["AccessKeyId"], Status="Active"
             )
 
     def iam_open(self, worker: str) -> bool:
         """Any live credential of the IAM user, or no deny over the temporary ones."""
-        lists = (
+        return (
+            self._has_login_profile(worker)
+            or any(one["Status"] == "Active" for found in self.secrets(worker) for one in found)
+            or DENY_ALL not in self.policies(worker)
+        )
+
+    def iam_id(self, worker: str) -> str:
+        found: str = self.iam.get_user(UserName=worker)["User"]["UserId"]
+        return found
+
+    def secrets(self, worker: str) -> tuple[list[dict[str, Any]], ...]:
+        """Access keys, SSH keys and signing certificates, dead ones too."""
+        return (
             self.iam.list_access_keys(UserName=worker)["AccessKeyMetadata"],
             self.iam.list_ssh_public_keys(UserName=worker)["SSHPublicKeys"],
             self.iam.list_signing_certificates(UserName=worker)["Certificates"],
         )
-        attached = self.iam.list_attached_user_policies(UserName=worker)["AttachedPolicies"]
-        return (
-            self._has_login_profile(worker)
-            or any(one["Status"] == "Active" for found in lists for one in found)
-            or DENY_ALL not in [policy["PolicyArn"] for policy in attached]
-        )
+
+    def policies(self, worker: str) -> list[str]:
+        found = self.iam.list_attached_user_policies(UserName=worker)["AttachedPolicies"]
+        return [policy["PolicyArn"] for policy in found]
 
     def store_user(self, worker: str) -> str | None:
         users = self.store.list_users(
@@ -449,6 +421,19 @@ class AwsHarness:
             PrincipalType="USER",
             PrincipalId=user_id,
         )
+
+
+def kinds(observation: Observation) -> list[AccessKind]:
+    return [access.kind for access in observation.standing]
+
+
+def judged(location: Location, *keys: Key) -> dict[str, str]:
+    """What the law says of each account, by its name."""
+    cutoff, is_whole = datetime.now(UTC) + timedelta(days=1), location.is_whole
+    found = judge(
+        location.matches, LeaverKeys(keys), system="aws-test", cutoff=cutoff, is_whole=is_whole
+    )
+    return {one.match.account.locator: f"{one.verdict}.{one.reason}" for one in found.judged}
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from connectors.base import ConnectorFault
-from connectors.kit.sigv4 import Keys, MachineKeys, SigV4
+from connectors.kit.auth.sigv4 import Keys, MachineKeys, SigV4
 from lockstep.domain.systems.faults import FaultCategory
 
 SECRET, TOKEN = "synthetic-secret", "synthetic-token"
