@@ -6,7 +6,7 @@ SCIM knows neither sessions nor tokens, so a read-back carries a residual for th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from functools import partial
 
 import httpx
@@ -24,9 +24,11 @@ from connectors.scim.dialects import DIALECTS
 from connectors.scim.groups import ScimGroups
 from connectors.scim.leaving import Leaving
 from connectors.scim.members import Membership
+from connectors.scim.pages import Walk
 from connectors.scim.search import ScimSearch
 from connectors.scim.sign_in import SignIn
 from lockstep.domain.cases.leavers import LeaverKeys
+from lockstep.domain.systems.abilities import Ability, Gap
 from lockstep.domain.systems.access import (
     Access,
     AccessKind,
@@ -39,7 +41,10 @@ from lockstep.domain.systems.access import (
     Problem,
     Unread,
 )
+from lockstep.domain.systems.active import ActivePage, ListEnd
 from lockstep.domain.systems.faults import FaultCategory
+
+_ALL = "accounts"
 
 
 class ScimConnector:
@@ -169,6 +174,20 @@ class ScimConnector:
             at_once=steps.AT_ONCE,
         )
 
+    async def list_active(self, transcript: Transcript) -> AsyncIterator[ActivePage]:
+        """Everybody whose ``active`` is not false: what is not said to be closed is open."""
+        walk = Walk(self._client, "/Users", "users.list", transcript)
+        gaps: tuple[Gap, ...] = ()
+        try:
+            async for users in walk.pages():
+                open_ones = (one for one in users if wire.is_active(one) is not False)
+                yield ActivePage(tuple(map(wire.active_of, open_ones)))
+            if not walk.whole:
+                gaps = (Gap(_ALL, FaultCategory.UNEXPECTED_ANSWER, "users.list", "list_not_whole"),)
+        except ConnectorFault as told:
+            gaps = (steps.gap(_ALL, told),)
+        yield ActivePage((), ListEnd(len(walk.seen), gaps))
+
     async def health(self, transcript: Transcript) -> Health:
         """Read one user and one group, and prove the searches.
 
@@ -212,4 +231,10 @@ MANIFEST = ConnectorManifest(
     residual_s={row.what: row.default for row in spec.OUTLIVES},
     limit_by=(spec.DIALECT.name, {word: each.limit for word, each in DIALECTS.items()}),
     calls=12,
+    abilities={
+        Ability.LIST_ACTIVE: "GET /Users to its end; not complete where the list may be cut or "
+        "claims more than it shows. Who is not said to be inactive counts as active.",
+    },
+    # A user who is active again is in every group that was not left.
+    revives_on_unblock=frozenset({AccessKind.GROUP}),
 )

@@ -16,6 +16,7 @@ from typing import Any
 from connectors.kit.instants import told_instant
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import Access, AccessKind, Account, Match, Observation, Unread
+from lockstep.domain.systems.active import ActiveAccount
 from lockstep.domain.systems.keys import comparable
 
 CONTENT_TYPE = "application/scim+json"
@@ -195,6 +196,12 @@ def match_of(user: Mapping[str, Any], kind: KeyKind, *, groups: bool) -> Match:
         created_at=told_instant(_first_of(user, _MADE)),
         last_used_at=told_instant(_first_of(user, _USED)),
     )
+
+
+def active_of(user: Mapping[str, Any]) -> ActiveAccount:
+    """The same, of an account that can sign in, for a list of all such."""
+    match = match_of(user, KeyKind.ACCOUNT_ID, groups=False)
+    return ActiveAccount(match.account, match.name, match.created_at, match.last_used_at)
 
 
 def _first_of(user: Mapping[str, Any], names: Iterable[str]) -> Any:

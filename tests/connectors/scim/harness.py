@@ -122,8 +122,25 @@ class ScimHarness:
         )
 
 
+_RUNNING: list[ScimHarness] = []
+
+
 @asynccontextmanager
 async def harness() -> AsyncIterator[ScimHarness]:
+    """The server that runs already, else a new one: it takes seconds to start."""
+    if _RUNNING:
+        yield _RUNNING[0]
+        return
+    async with _started() as made:
+        _RUNNING.append(made)
+        try:
+            yield made
+        finally:
+            _RUNNING.remove(made)
+
+
+@asynccontextmanager
+async def _started() -> AsyncIterator[ScimHarness]:
     """Start the server on a free port; its output goes to a file, which never fills up."""
     port = free_port()
     command = str(Path(sys.executable).with_name("scim2-server"))
