@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import uuid4
 
-from connectors.base import ConnectorFault, Transcript
+from connectors.base import Transcript
 from connectors.scim import wire
-from connectors.scim.client import ScimClient, refuses
+from connectors.scim.client import ScimClient
 from connectors.scim.members import Member, Person
-from connectors.scim.pages import Walk
+from connectors.scim.pages import ids_under
 
 
 class _Question(NamedTuple):
@@ -54,12 +54,5 @@ async def _answer(
     """What the server says to one question; None where it refuses it."""
     wanted, held = (group_id, member) if question.path == "/Groups" else (member, group_id)
     both = f"{wire.equals('id', wanted)} and {wire.equals(question.attribute, held)}"
-    only = {"filter": both, "attributes": "id"}
-    operation = "groups.search" if question.path == "/Groups" else "users.search"
-    try:
-        found = await Walk(client, question.path, operation, transcript, only).few(lambda _: False)
-    except ConnectorFault as told:
-        if not refuses(told):
-            raise
-        return None
-    return [wire.id_of(one) for one in found] == [wanted]
+    found = await ids_under(client, question.path, both, transcript, further=False)
+    return None if found is None else found == [wanted]

@@ -16,8 +16,7 @@ from urllib.parse import quote
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import MAX_ANSWER_BYTES, Answer, VendorHttp
 from connectors.scim import wire
-from lockstep.domain.systems.access import Access, AccessKind, Action
-from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.faults import FaultCategory
 
 KIND = "scim"
 PAGE = 100
@@ -217,18 +216,9 @@ def fault(category: FaultCategory, operation: str, code: str, **more: Any) -> Co
     return ConnectorFault(category, connector=KIND, operation=operation, code=code, **more)
 
 
-def passes(told: ConnectorFault) -> bool:
-    return rule_for(told.category).transient
-
-
 def status_of(told: ConnectorFault) -> str:
     """The HTTP status of a refusal, as its code begins."""
     return told.code.partition(".")[0]
-
-
-def action(kind: AccessKind, ref: str, answer: Answer) -> Action:
-    exchange = answer.exchange
-    return Action(Access(kind, ref), answer.answered_at, exchange.operation, exchange.request_id)
 
 
 def path_of(resource: str, resource_id: str) -> str:

@@ -32,7 +32,7 @@ from connectors.scim.members import (
     members_of,
     own_groups,
 )
-from connectors.scim.pages import LONG_ANSWER_BYTES, Walk
+from connectors.scim.pages import LONG_ANSWER_BYTES, Walk, ids_under
 from lockstep.domain.systems.access import AccessKind, Unread
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -144,21 +144,13 @@ class ScimGroups:
     async def _where(
         self, attribute: str, value: object, transcript: Transcript, *, one_page: bool = False
     ) -> list[str] | None:
-        """Ids of the groups under one filter; None when the server refuses it.
-
-        Only ids are asked for: the members of a large group are megabytes.
-        """
-        only = {"filter": wire.equals(attribute, value), "attributes": "id"}
-        walk = Walk(self._client, "/Groups", "groups.search", transcript, only)
-        try:
-            found = await walk.few(lambda _: not one_page)
-        except ConnectorFault as told:
-            # A filter that was seen to work and is denied now is news, not a missing feature.
-            denied = attribute in self._worked and status_of(told) in _DENIED
-            if denied or not refuses(told):
-                raise
-            return None
-        return [wire.id_of(group) for group in found]
+        """Ids of the groups under one filter; None when the server refuses it."""
+        # A filter that was seen to work and is denied now is news, not a missing feature.
+        news = _DENIED if attribute in self._worked else frozenset[str]()
+        only, further = wire.equals(attribute, value), not one_page
+        return await ids_under(
+            self._client, "/Groups", only, transcript, further=further, news=news
+        )
 
     async def _is_proved(
         self, attribute: str, sight: _Sight, transcript: Transcript

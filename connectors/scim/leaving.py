@@ -13,6 +13,7 @@ from typing import Any
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
 from connectors.kit import steps
+from connectors.kit.calls import actions
 from connectors.kit.finding.proving import LIFE_S
 from connectors.kit.memory import Memory
 from connectors.scim import wire
@@ -26,13 +27,12 @@ from connectors.scim.client import (
     STALE,
     VERSION_WANTED,
     ScimClient,
-    action,
     fault,
     path_of,
 )
 from connectors.scim.groups import ScimGroups
 from connectors.scim.members import Membership, members_of
-from lockstep.domain.systems.access import AccessKind, Action
+from lockstep.domain.systems.access import Access, AccessKind, Action
 from lockstep.domain.systems.faults import FaultCategory
 
 _OPERATION = "groups.remove_member"
@@ -102,7 +102,7 @@ class Leaving:
         if answer.status in DONE:
             if await self._is_in_vain(user_id, membership, transcript):
                 return await self._by_value(membership, transcript)
-            return (action(AccessKind.GROUP, group_id, answer),)
+            return actions([Access(AccessKind.GROUP, group_id)], answer)
         if answer.status in NO_METHOD or wire.scim_type(answer.data) == READ_ONLY:
             raise self._client.refusal(answer)
         if answer.status == GONE:  # of the group, of the member, or of PATCH
@@ -130,7 +130,7 @@ class Leaving:
             answer = await self._ask(group_id, _value_form(membership), transcript)
             if answer.status not in DONE:
                 raise self._client.refusal(answer)
-            left = (action(AccessKind.GROUP, group_id, answer),)
+            left = actions([Access(AccessKind.GROUP, group_id)], answer)
             for _ in range(2):  # nothing else would tell
                 with suppress(ConnectorFault):
                     after = await self._members(group_id, transcript)

@@ -8,13 +8,13 @@ distinct ids are compared with its own claim, and only what agrees counts as who
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import TOO_LARGE
 from connectors.scim import wire
-from connectors.scim.client import PAGE, Page, ScimClient, fault
+from connectors.scim.client import PAGE, Page, ScimClient, fault, refuses, status_of
 from connectors.scim.members import may_be_cut
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -187,3 +187,27 @@ class Walk:
                 if told.code != TOO_LARGE or self._count == 1 or "count" in where:
                     raise
             self._count = max(1, self._count // 8)
+
+
+async def ids_under(
+    client: ScimClient,
+    path: str,
+    only: str,
+    transcript: Transcript,
+    *,
+    further: bool,
+    news: Collection[str] = (),
+) -> list[str] | None:
+    """Ids of the resources under one filter; None when the server refuses it.
+
+    Only ids are asked for: the members of a large group are megabytes. ``further`` says whether
+    later pages count too, ``news`` which refusals are told all the same.
+    """
+    params = {"filter": only, "attributes": "id"}
+    walk = Walk(client, path, f"{path[1:].lower()}.search", transcript, params)
+    try:
+        return [wire.id_of(one) for one in await walk.few(lambda _: further)]
+    except ConnectorFault as told:
+        if status_of(told) in news or not refuses(told):
+            raise
+        return None

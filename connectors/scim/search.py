@@ -18,7 +18,7 @@ from connectors.base import ConnectorFault, Transcript
 from connectors.kit.finding.proving import Prover, Shape, is_among, shape_of, together
 from connectors.kit.finding.searching import Searching
 from connectors.scim import wire
-from connectors.scim.client import PAGE, Page, ScimClient, fault, passes, refuses
+from connectors.scim.client import PAGE, Page, ScimClient, fault, refuses
 from connectors.scim.pages import LONG_ANSWER_BYTES, Walk
 from connectors.scim.wire import Query
 from lockstep.domain.cases.leavers import KeyKind, LeaverKeys
@@ -243,7 +243,7 @@ class ScimSearch:
                 wanted=wanted,
             )
         except ConnectorFault as told:
-            if passes(told) and not refuses(told):
+            if told.is_transient and not refuses(told):
                 raise
             return Proof.UNPROVED
 
@@ -289,7 +289,7 @@ class ScimSearch:
                 shapes.update(map(shape_of, filter(None, map(_name_of, users))))
         except ConnectorFault as told:
             answered = len(made.unanswered | made.denied) < len(made.queries)
-            if passes(told) or not (answered or made.matches):
+            if told.is_transient or not (answered or made.matches):
                 raise
             return made.location(proofs)
         if not walk.whole:

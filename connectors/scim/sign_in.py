@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Answer
+from connectors.kit.calls import actions
 from connectors.kit.memory import Memory
 from connectors.scim import wire
 from connectors.scim.client import (
@@ -24,12 +25,11 @@ from connectors.scim.client import (
     STALE,
     VERSION_WANTED,
     ScimClient,
-    action,
     fault,
     path_of,
 )
 from connectors.scim.wire import Profile
-from lockstep.domain.systems.access import AccessKind, Action
+from lockstep.domain.systems.access import Access, AccessKind, Action
 from lockstep.domain.systems.faults import FaultCategory
 
 _BROKEN = 500
@@ -117,19 +117,19 @@ class SignIn:
                 continue
             made = await self._try(way, user_id, user, transcript)
             if made.is_closed:
-                return (action(AccessKind.SIGN_IN, user_id, accepted),) if accepted else ()
+                return _shut(user_id, accepted)
             user = made.user or user
             if made.accepted is not None:
                 accepted = accepted or made.accepted
                 now = await self._client.get_user(user_id, transcript) if doubted else made.accepted
                 if now is None or not _still_active(now):
                     self._learn(way, user_id)
-                    return (action(AccessKind.SIGN_IN, user_id, made.accepted),)
+                    return _shut(user_id, made.accepted)
             if made.refused is not None:
                 refusals.append(made.refused)
                 no_patch = no_patch or made.refused.status in _MISSING
         if accepted is not None:
-            return (action(AccessKind.SIGN_IN, user_id, accepted),)
+            return _shut(user_id, accepted)
         raise self._client.refusal(_telling(refusals))
 
     def _learn(self, way: Way, user_id: str) -> None:
@@ -181,7 +181,11 @@ class SignIn:
         made = await self._try(_DELETE, user_id, user, transcript)
         if made.refused is not None:
             raise self._client.refusal(made.refused)
-        return (action(AccessKind.SIGN_IN, user_id, made.accepted),) if made.accepted else ()
+        return _shut(user_id, made.accepted)
+
+
+def _shut(user_id: str, answer: Answer | None) -> tuple[Action, ...]:
+    return actions([Access(AccessKind.SIGN_IN, user_id)], answer)
 
 
 def _body(way: Way, now: Answer) -> dict[str, object]:

@@ -16,6 +16,7 @@ from enum import StrEnum
 import idna
 
 from connectors.base import ConnectorFault
+from connectors.kit.memory import Memory
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.access import Match, Proof
 from lockstep.domain.systems.faults import FaultCategory
@@ -69,9 +70,13 @@ class Prover:
 
     empty: Proof = Proof.LISTED
     now: Callable[[], float] = time.monotonic
-    _proved: dict[tuple[str, bool], float] = field(default_factory=dict)
+    _proved: Memory[tuple[str, bool], bool] = field(init=False)
     _shapes: dict[KeyKind, frozenset[Shape]] = field(default_factory=dict)
-    _sampled: tuple[float, Sequence[Match]] | None = field(default=None, repr=False)
+    _sampled: Memory[None, Sequence[Match]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._proved = Memory(life_s=LIFE_S, now=self.now)
+        self._sampled = Memory(life_s=SAMPLE_S, now=self.now)
 
     async def proof_of(
         self, name: str, kind: KeyKind, *, wanted: str, sample: Sample, ask: Ask
@@ -91,12 +96,11 @@ class Prover:
             ConnectorFault: of the calls that the proof takes.
         """
         search = name, is_plain(wanted)
-        proved_at = self._proved.get(search)
         proof = Proof.PROVED
-        if proved_at is None or self.now() - proved_at >= LIFE_S:
+        if not self._proved.get(search):
             proof = await self._prove(kind, sample, ask, plain=is_plain(wanted))
             if proof is Proof.PROVED:
-                self._proved[search] = self.now()
+                self._proved.keep(search, True)
         is_name = kind is KeyKind.USERNAME and bool(wanted)
         if is_name and not is_among(wanted, self._shapes.get(kind, ())):
             return Proof.NOT_HELD
@@ -104,9 +108,9 @@ class Prover:
 
     def forget(self) -> None:
         """Prove anew; health does so, because people ask it after they changed something."""
-        self._proved.clear()
+        self._proved.forget()
         self._shapes.clear()
-        self._sampled = None
+        self._sampled.forget()
 
     async def _prove(self, kind: KeyKind, sample: Sample, ask: Ask, *, plain: bool) -> Proof:
         accounts = await self._sample(sample)
@@ -138,9 +142,11 @@ class Prover:
         raise refused
 
     async def _sample(self, sample: Sample) -> Sequence[Match]:
-        if self._sampled is None or self.now() - self._sampled[0] >= SAMPLE_S:
-            self._sampled = (self.now(), await sample())
-        return self._sampled[1]
+        known = self._sampled.get(None)
+        if known is None:
+            known = await sample()
+            self._sampled.keep(None, known)
+        return known
 
 
 def is_plain(value: str) -> bool:
