@@ -131,6 +131,11 @@ class Api:
         """Whether the vendor can have issued such an id."""
         return self._wire.ids.fullmatch(text) is not None
 
+    def is_gone(self, code: str) -> bool:
+        """Whether a fault's code is a 404 of the vendor's own."""
+        status, _, own = code.partition(".")
+        return status == str(_GONE.value) and (not self._wire.gone or own in self._wire.gone)
+
     async def read(self, call: Call, words: Words, transcript: Transcript) -> Answer | None:
         """Read one thing by an id that was resolved before; None when it is gone."""
         answer = await self._call(call, words, transcript, expect={200, _GONE})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -59,6 +59,8 @@ class Holding:
         again: whether the list is read again before closing, because the vendor does not say that
             a thing was closed already.
         where: whether the settings want it looked at and closed at all.
+        moot: of the account's own record, whether its things open nothing any more.
+        ended: of the same, whether a 404 of the list says that there are none.
         leaves: residuals by code, and the test of an entry that makes one.
         probe: the query by which health tries the list, where it is another.
         named: what its refs look like, where other lists hold the same kind: it tells them apart,
@@ -76,6 +78,8 @@ class Holding:
     ref: Callable[[Item], str] = lambda item: str(item["id"])
     again: bool = False
     where: Callable[[Values], bool] = lambda _: True
+    moot: Test = lambda _: False
+    ended: Test = lambda _: False
     leaves: Mapping[str, Test] = field(default_factory=dict, hash=False)
     probe: Mapping[str, str | int] | None = field(default=None, hash=False)
     named: re.Pattern[str] | None = None
@@ -134,8 +138,28 @@ class Holdings:
     @property
     def unasked(self) -> tuple[Unread, ...]:
         """What nobody has looked at yet: every kind that can stand."""
-        kinds = dict.fromkeys(kind for row in self._rows for kind in row.kinds)
-        return tuple(Unread(kind) for kind in kinds)
+        return _unread(self._rows)
+
+    def unasked_of(self, record: Item) -> tuple[Unread, ...]:
+        """The same, of an account with this record."""
+        return _unread(row for row in self._rows if not row.moot(record))
+
+    def of_record(self, held: Held, record: Item) -> Held:
+        """What the lists say of an account with this record."""
+        moot = {row.listed.call.operation for row in self._rows if row.moot(record)}
+        ended = {row.listed.call.operation for row in self._rows if row.ended(record)}
+        unread = (
+            row
+            for row in held.unread
+            if row.operation not in moot
+            and not (row.operation in ended and self._api.is_gone(row.code))
+        )
+        things = {
+            way: (row, item)
+            for way, (row, item) in held.things.items()
+            if row.listed.call.operation not in moot
+        }
+        return replace(held, things=things, unread=tuple(unread))
 
     async def read(
         self, words: Words, transcript: Transcript, rows: Iterable[Holding] | None = None
@@ -242,6 +266,10 @@ class Holdings:
 
     def _is_due(self, row: Holding, due: Iterable[Access]) -> bool:
         return any(row.holds(access) for access in due)
+
+
+def _unread(rows: Iterable[Holding]) -> tuple[Unread, ...]:
+    return tuple(Unread(kind) for kind in dict.fromkeys(kind for row in rows for kind in row.kinds))
 
 
 def _asked(row: Holding) -> str:

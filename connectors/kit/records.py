@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from connectors.base import Transcript
@@ -39,7 +39,7 @@ class Records:
         values: Values,
         *,
         words: Words,
-        unasked: tuple[Unread, ...],
+        unasked: Callable[[Item], tuple[Unread, ...]],
     ) -> None:
         self._spec = spec
         self._api = api
@@ -99,7 +99,7 @@ class Records:
             standing=doors,
             off_since=vendor_instant(off_since) if not signs_in else None,
             residuals=self.residuals(record, signs_in=signs_in),
-            unread=self._unasked if record is not None else (),
+            unread=self._unasked(record) if record is not None else (),
         )
 
     def residuals(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -20,7 +20,7 @@ from connectors.kit.calls import NO_ONE, Api, Words, actions
 from connectors.kit.finding.locating import Locator
 from connectors.kit.finding.searching import Searching
 from connectors.kit.holdings import Held, Holdings
-from connectors.kit.options import read_options
+from connectors.kit.options import Values, read_options
 from connectors.kit.pages import Item
 from connectors.kit.paths import at
 from connectors.kit.records import Records
@@ -44,6 +44,16 @@ from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.domain.systems.owned import Belongings
 
 _SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a vendor's own code works with, where control flow itself is the vendor's."""
+
+    values: Values
+    api: Api
+    records: Records
+    holdings: Holdings
 
 
 class RestConnector:
@@ -86,8 +96,9 @@ class RestConnector:
         self._api = Api(http, spec.wire, words)
         self._holdings = Holdings(spec.holdings, self._api, values)
         self._records = Records(
-            spec, self._api, values, words=words, unasked=self._holdings.unasked
+            spec, self._api, values, words=words, unasked=self._holdings.unasked_of
         )
+        self._parts = Parts(values, self._api, self._records, self._holdings)
         self._locator = Locator(spec.finding, self._api, self._records, system=given.system)
         self._offer()
 
@@ -141,15 +152,18 @@ class RestConnector:
 
     async def read_back(self, account: Account, transcript: Transcript) -> Observation:
         """The record, and every list of what the account holds."""
-        if self._spec.things_outlive_it:
+        if self._spec.things_outlive_it or self._spec.at_once:
             record, held = await self._at_once(account, transcript)
         else:
             record = await self._records.one(account.id, transcript)
-            if record is None:
-                return self._records.seen(account.id, None)
-            words = self._records.words(account, self._records.locator(record))
-            held = await self._holdings.read(words, transcript)
+            if record is not None:
+                words = self._records.words(account, self._records.locator(record))
+                held = await self._holdings.read(words, transcript)
         seen = self._records.seen(account.id, record)
+        if record is None and not self._spec.things_outlive_it:
+            return seen
+        if record is not None:
+            held = self._holdings.of_record(held, record)
         residuals = self._records.residuals(record, signs_in=seen.signs_in, seen=held.leaves)
         standing = (*seen.standing, *held.standing)
         return replace(seen, standing=standing, residuals=residuals, unread=held.unread)

@@ -155,6 +155,7 @@ class RestSpec:
         holdings: what accounts hold.
         outlives: what a revocation leaves.
         things_outlive_it: whether what an account held may stand after the account is gone.
+        at_once: whether the record and the lists, which are all asked for by id, are read together.
         probe: the query by which health tries the list of accounts, where it is another.
         examine: further problems, of this vendor only.
         limit: what the vendor documents that one credential may do.
@@ -183,6 +184,7 @@ class RestSpec:
     holdings: tuple[Holding, ...] = ()
     outlives: tuple[Outlives, ...] = ()
     things_outlive_it: bool = False
+    at_once: bool = False
     probe: Mapping[str, str | int] | None = field(default=None, hash=False)
     examine: Callable[[Examined], Iterable[Problem]] = lambda _: ()
     limit: Limit | None = None

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.calls import Api
 from connectors.kit.finding.asking import Asking, Way
-from connectors.kit.holdings import Holdings
-from connectors.kit.options import Values
 from connectors.kit.pages import Item, Shape
-from connectors.kit.records import Records
+from connectors.kit.rest import Parts
 from connectors.kit.steps import attempt
 from connectors.okta import spec
-from connectors.okta.lists import NOT_THERE
 from lockstep.domain.systems.access import Health, Problem, ProblemSeverity, Proof, Unread
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -76,26 +72,23 @@ class Examination:
     roles of the token's owner, where Okta shows them.
     """
 
-    api: Api
-    records: Records
-    holdings: Holdings
-    values: Values
+    parts: Parts
     asking: Asking
     ways: tuple[Way, ...]
     transcript: Transcript
 
     async def run(self) -> Health:
         """Whether Okta answers, takes our token, and lets us read all that a revocation reads."""
-        users = await attempt(self.api.some(spec.SPEC.finding.everybody, {}, self.transcript))
+        users = await attempt(self.parts.api.some(spec.SPEC.finding.everybody, {}, self.transcript))
         if isinstance(users, ConnectorFault):
             return Health(users.category not in _NO_ANSWER, (_problem("users", users),))
         problems = await self._searches() if users else []
-        if self.values[spec.STRIP_GROUPS]:
-            groups = await attempt(self.api.some(spec.GROUPS, {}, self.transcript))
+        if self.parts.values[spec.STRIP_GROUPS]:
+            groups = await attempt(self.parts.api.some(spec.GROUPS, {}, self.transcript))
             problems += _blocked("groups", groups)
-        owner = await attempt(self.api.read(spec.ME, {}, self.transcript))
+        owner = await attempt(self.parts.api.read(spec.ME, {}, self.transcript))
         if owner is not None and not isinstance(owner, ConnectorFault):
-            users = [self.records.of(owner, spec.ME.operation)]
+            users = [self.parts.records.of(owner, spec.ME.operation)]
             problems += await self._owner(users[0])
         if users:
             problems += await self._lists(users[0])
@@ -113,19 +106,18 @@ class Examination:
 
     async def _lists(self, user: Item) -> list[Problem]:
         """Read one user's lists: the calls that a read-back makes."""
-        held = await self.holdings.read({"id": user["id"]}, self.transcript)
-        lost = {row.operation.split(".")[1]: row for row in held.unread}
+        held = await self.parts.holdings.read({"id": user["id"]}, self.transcript)
         return [
-            each
-            for name, row in lost.items()
-            if row.code not in NOT_THERE
-            for each in _blocked(name, row)
+            problem
+            for row in held.unread
+            if not self.parts.api.is_gone(row.code)
+            for problem in _blocked(row.operation.split(".")[1], row)
         ]
 
     async def _owner(self, owner: Item) -> list[Problem]:
         call = next(row.listed for row in spec.HOLDINGS if "roles" in row.listed.call.path)
         every = replace(call, shape=Shape())  # those by a group too
-        roles = await attempt(self.api.whole(every, {"id": owner["id"]}, self.transcript))
+        roles = await attempt(self.parts.api.whole(every, {"id": owner["id"]}, self.transcript))
         if isinstance(roles, ConnectorFault):
             return []
         held = {str(role.get("type")) for role in roles}

@@ -24,14 +24,12 @@ from __future__ import annotations
 from functools import partial
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.calls import Api, Call, actions
-from connectors.kit.holdings import Holding, Holdings
-from connectors.kit.options import Values
+from connectors.kit.calls import Call, actions
+from connectors.kit.holdings import Holding
 from connectors.kit.pages import Item
-from connectors.kit.records import Records
+from connectors.kit.rest import Parts
 from connectors.kit.steps import Step, carry_out, fault_of
 from connectors.okta import spec, status
-from connectors.okta.lists import believed
 from lockstep.domain.systems.access import Access, AccessKind, Action, Observation
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -47,21 +45,12 @@ class Revocation:
         user: the record, as just read by id.
     """
 
-    def __init__(
-        self,
-        api: Api,
-        records: Records,
-        holdings: Holdings,
-        values: Values,
-        *,
-        user: Item,
-        transcript: Transcript,
-    ) -> None:
-        self._api = api
-        self._records = records
-        self._holdings = holdings
-        self._values = values
-        self._is_final = spec.is_final(values)
+    def __init__(self, parts: Parts, user: Item, transcript: Transcript) -> None:
+        self._api = parts.api
+        self._records = parts.records
+        self._holdings = parts.holdings
+        self._is_final = spec.is_final(parts.values)
+        self._asks_person = parts.values[spec.AD_MASTERED] == spec.PERSON
         self._user = user
         self._words = {"id": user["id"]}
         self._transcript = transcript
@@ -194,7 +183,8 @@ class Revocation:
         known = _refs(before, kind)
         if not known or not before.signs_in:
             return known
-        held = believed(await self._holdings.read(self._words, self._transcript, [row]), self._user)
+        read = await self._holdings.read(self._words, self._transcript, [row])
+        held = self._holdings.of_record(read, self._user)
         for unread in held.unread:
             raise fault_of(unread, connector=self._api.kind)
         return tuple(one.ref for one in held.standing if one.ref in known)
@@ -213,7 +203,7 @@ class Revocation:
     def _require_ours(self) -> None:
         """Leave a directory's user to a person, where the organisation wants that."""
         directory = status.directory_of(self._user)
-        if directory and self._values[spec.AD_MASTERED] == spec.PERSON:
+        if directory and self._asks_person:
             raise self._api.fault(FaultCategory.MANAGED_ELSEWHERE, "users.block", directory)
 
     def _from_directory(self, fault: ConnectorFault) -> ConnectorFault:

@@ -13,35 +13,38 @@ from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 
 from connectors.base import ConnectorFault, Transcript
-from connectors.kit.calls import Api
 from connectors.kit.finding.asking import BY_ID, Hit, Question, Way
-from connectors.kit.options import Values
 from connectors.kit.pages import Item
-from connectors.kit.records import Records
+from connectors.kit.rest import Parts
 from connectors.okta import spec
 from connectors.okta.status import profile
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.systems.access import Proof
 from lockstep.domain.systems.keys import comparable
 
-BY_LOGIN = Way("users.find", KeyKind.USERNAME)
-LOGIN = Way("profile.login", KeyKind.USERNAME, "login")
-LOGIN_PREFIX = Way("profile.login.prefix", KeyKind.USERNAME, "login", is_prefix=True)
-EMAIL = Way("profile.email", KeyKind.EMAIL, "email")
+_BY_LOGIN = Way("users.find", KeyKind.USERNAME)
+_LOGIN = Way("profile.login", KeyKind.USERNAME, "login")
+_LOGIN_PREFIX = Way("profile.login.prefix", KeyKind.USERNAME, "login", is_prefix=True)
+_EMAIL = Way("profile.email", KeyKind.EMAIL, "email")
 
 
 class Searches:
     """What Okta is asked, and how; see `connectors.kit.finding.asking.Vendor`."""
 
-    def __init__(self, api: Api, records: Records, values: Values) -> None:
-        self._api = api
-        self._records = records
+    def __init__(self, parts: Parts) -> None:
+        self._api = parts.api
+        self._records = parts.records
         pairs = (
-            (KeyKind.WORKER_ID, values[spec.WORKER_ID]),
-            (KeyKind.EMPLOYEE_NUMBER, values[spec.EMPLOYEE_NUMBER]),
+            (KeyKind.WORKER_ID, parts.values[spec.WORKER_ID]),
+            (KeyKind.EMPLOYEE_NUMBER, parts.values[spec.EMPLOYEE_NUMBER]),
         )
-        self.numbers = {kind: Way(f"profile.{name}", kind, name) for kind, name in pairs if name}
-        """The searches by attributes that hold numbers of HR's."""
+        # By attributes that hold numbers of HR's.
+        self._numbers = {kind: Way(f"profile.{name}", kind, name) for kind, name in pairs if name}
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Those that every leaver is asked for by."""
+        return (_BY_LOGIN, _EMAIL, *self._numbers.values())
 
     def first(self, keys: Iterable[Key]) -> Iterator[Question]:
         asked: set[str] = set()
@@ -49,25 +52,25 @@ class Searches:
             is_new = comparable(KeyKind.USERNAME, key.value) not in asked
             if key.kind is KeyKind.ACCOUNT_ID:
                 yield key, BY_ID
-            elif key.kind in self.numbers:
-                yield key, self.numbers[key.kind]
+            elif key.kind in self._numbers:
+                yield key, self._numbers[key.kind]
             elif key.kind is KeyKind.USERNAME:
-                yield key, BY_LOGIN if _can_be_read(key.value) else LOGIN
+                yield key, _BY_LOGIN if _can_be_read(key.value) else _LOGIN
                 asked.add(comparable(key.kind, key.value))
             elif key.kind is KeyKind.EMAIL:
-                yield key, EMAIL
+                yield key, _EMAIL
                 # Most organisations use the address as login, and the read by login does not lag.
                 if is_new and _can_be_read(key.value):
-                    yield key, BY_LOGIN
+                    yield key, _BY_LOGIN
 
     def further(self, keys: Iterable[Key]) -> Iterator[Question]:
         """Okta reads a login by its part before the @ only while that is unambiguous."""
         for key in keys:
             if key.kind is KeyKind.USERNAME:
                 if _can_be_read(key.value):
-                    yield key, LOGIN
+                    yield key, _LOGIN
                 if "@" not in key.value:
-                    yield key, LOGIN_PREFIX
+                    yield key, _LOGIN_PREFIX
 
     def proves(self, record: Item) -> bool:
         return _can_be_read(profile(record, "login"))

@@ -148,8 +148,16 @@ def _holding(
     call = _get(
         f"users/{{id}}/{name}", f"users.{name}.list", "roles" if name == "roles" else "users"
     )
-    listed = Listed(call, LinkHeader(), Shape(ref=ref, counts=counts))
-    return Holding(listed, {kind: always}, Close((undo,)), ref=lambda item: str(item[ref]), **more)
+    return Holding(
+        Listed(call, LinkHeader(), Shape(ref=ref, counts=counts)),
+        {kind: always},
+        Close((undo,)),
+        ref=lambda item: str(item[ref]),
+        # Okta answers 404 for lists of a deactivated user (seen with factors:
+        # https://github.com/okta/okta-sdk-java/issues/646); for any other user 404 says nothing.
+        ended=status.is_deactivated,
+        **more,
+    )
 
 
 HOLDINGS = (
@@ -168,6 +176,8 @@ HOLDINGS = (
         FACTORS,
         lambda item: item.get("factorType") != "email" and item.get("status") != "NOT_SETUP",
         where=lambda values: values[RESET_FACTORS],
+        # They open nothing for a deactivated user, and Okta refuses to reset them.
+        moot=status.is_deactivated,
     ),
     # A role that comes from a group ends with the membership; it has no call of its own.
     _holding(
@@ -252,7 +262,6 @@ SPEC = RestSpec(
             most_pages=_MOST_LISTED // LIST_LIMIT,
         ),
         compared={},
-        search=SEARCH,
     ),
     sign_in=SignIn(
         doors=(
@@ -270,6 +279,7 @@ SPEC = RestSpec(
         off_since=("statusChanged",),
     ),
     holdings=HOLDINGS,
+    at_once=True,
     outlives=(
         Outlives("access_token", _ACCESS_TOKEN, ends=True),
         Outlives("app_session", _APP_SESSION, ends=True),
