@@ -86,10 +86,10 @@ class Examination:
         if self.parts.values[spec.STRIP_GROUPS]:
             groups = await attempt(self.parts.api.some(spec.GROUPS, {}, self.transcript))
             problems += _blocked("groups", groups)
-        owner = await attempt(self.parts.api.read(spec.ME, {}, self.transcript))
-        if owner is not None and not isinstance(owner, ConnectorFault):
-            users = [self.parts.records.of(owner, spec.ME.operation)]
-            problems += await self._owner(users[0])
+        owner = await attempt(self._me())
+        if isinstance(owner, dict):
+            users = [owner]
+            problems += await self._owner(owner)
         if users:
             problems += await self._lists(users[0])
         return Health(reachable=True, problems=tuple({one.code: one for one in problems}.values()))
@@ -113,6 +113,10 @@ class Examination:
             if not self.parts.api.is_gone(row.code)
             for problem in _blocked(row.operation.split(".")[1], row)
         ]
+
+    async def _me(self) -> Item | None:
+        answer = await self.parts.api.read(spec.ME, {}, self.transcript)
+        return self.parts.records.of(answer, spec.ME.operation) if answer is not None else None
 
     async def _owner(self, owner: Item) -> list[Problem]:
         call = next(row.listed for row in spec.HOLDINGS if "roles" in row.listed.call.path)

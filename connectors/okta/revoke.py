@@ -50,7 +50,7 @@ class Revocation:
         self._records = parts.records
         self._holdings = parts.holdings
         self._is_final = spec.is_final(parts.values)
-        self._asks_person = parts.values[spec.AD_MASTERED] == spec.PERSON
+        self._asks_person = parts.values[spec.AD_MASTERED] == "person"
         self._user = user
         self._words = {"id": user["id"]}
         self._transcript = transcript
@@ -141,19 +141,18 @@ class Revocation:
 
         Whether suspending ends sessions Okta does not say; deactivating leaves nobody to hold one.
         """
-        is_kept = not self._is_final and not before.signs_in
-        if not _refs(before, AccessKind.SESSION) and not (is_kept and before.standing):
+        is_kept = not self._is_final and not before.signs_in and before.standing
+        if not is_kept and all(way.kind is not AccessKind.SESSION for way in before.standing):
             return ()
         return await self._do(spec.SESSIONS, Access(AccessKind.SESSION, spec.ALL))
 
     async def _close(self, row: Holding, before: Observation) -> _Actions:
-        (kind,) = row.kinds
-        if kind is AccessKind.FACTOR:
+        if AccessKind.FACTOR in row.kinds:
             return await self._reset_factors(row, before)
-        due = [Access(kind, ref) for ref in await self._standing(row, before)]
+        due = await self._standing(row, before)
         (call,) = row.close.calls
         steps: list[Step] = [partial(self._do, call, one, ref=one.ref) for one in due]
-        if due and kind is AccessKind.TOKEN:
+        if due and AccessKind.TOKEN in row.kinds:
             # Clearing sessions ends the tokens as well; the calls per client make an entry of
             # their own in Okta's log, and work where another authorisation server's are left.
             steps.insert(0, partial(self._do, spec.GRANTS))
@@ -168,26 +167,23 @@ class Revocation:
         if self._user["status"] != status.SUSPENDED:
             return ()
         try:
-            refs = await self._standing(row, before)
-            if not refs:
-                return ()
-            return await self._do(spec.FACTORS, *(Access(AccessKind.FACTOR, ref) for ref in refs))
+            due = await self._standing(row, before)
+            return await self._do(spec.FACTORS, *due) if due else ()
         except ConnectorFault:
             if self._is_final:
                 return ()
             raise
 
-    async def _standing(self, row: Holding, before: Observation) -> tuple[str, ...]:
+    async def _standing(self, row: Holding, before: Observation) -> list[Access]:
         """What to close: what ``before`` shows, or what of it still stands if that is older."""
-        (kind,) = row.kinds
-        known = _refs(before, kind)
+        known = [way for way in dict.fromkeys(before.standing) if way.kind in row.kinds]
         if not known or not before.signs_in:
             return known
         read = await self._holdings.read(self._words, self._transcript, [row])
         held = self._holdings.of_record(read, self._user)
         for unread in held.unread:
             raise fault_of(unread, connector=self._api.kind)
-        return tuple(one.ref for one in held.standing if one.ref in known)
+        return [way for way in held.standing if way in known]
 
     async def _do(self, call: Call, *ends: Access, ref: str = "") -> _Actions:
         words = {**self._words, "ref": ref}
@@ -218,7 +214,3 @@ class Revocation:
             code=fault.code,
             request_id=fault.request_id,
         )
-
-
-def _refs(seen: Observation, kind: AccessKind) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(way.ref for way in seen.standing if way.kind is kind))
