@@ -23,6 +23,8 @@ from lockstep.cli.people import access, notices, subject
 from lockstep.cli.runtime import demo, doctor, init, servers, up
 from lockstep.cli.score import commands as score
 from lockstep.cli.signals import answer_signals
+from lockstep.cli.systems import accounts as system_accounts
+from lockstep.cli.systems import connectors as connector_index
 from lockstep.cli.systems import retry as system_retry
 from lockstep.cli.systems import system
 
@@ -57,6 +59,8 @@ app.command(rich_help_panel=_WORK)(cases.attest)
 app.command(rich_help_panel=_WORK)(cases.waive)
 app.command(rich_help_panel=_WORK)(cases.amend)
 app.command(rich_help_panel=_WORK)(cases.rescind)
+system.system_app.command("accounts")(system_accounts.accounts)
+app.command("connectors", rich_help_panel=_RUN)(connector_index.connectors)
 system.system_app.command("retry")(system_retry.retry_all)
 app.command(rich_help_panel=_WORK)(cases.rehired)
 app.add_typer(system.system_app, name="system", rich_help_panel=_WORK)

@@ -11,6 +11,7 @@ from pathlib import Path
 from connectors.base import ConnectorManifest, OptionSpec
 from connectors.registry import MANIFESTS
 from connectors.scim.dialects import DIALECTS, Dialect
+from lockstep.domain.systems.abilities import Enforcement
 
 PAGE = Path(__file__).parents[2] / "docs" / "connectors.md"
 BEGIN = "<!-- from the manifests: python -m tests.connectors.connector_docs -->\n"
@@ -34,10 +35,11 @@ def described(manifests: Iterable[ConnectorManifest]) -> str:
     """A table of connectors, then what each needs and proves."""
     known = list(manifests)
     rows = [
-        "| kind | system | category | proved against | residuals (bound) |",
-        "|---|---|---|---|---|",
+        "| kind | system | category | grade | abilities | proved against | residuals (bound) |",
+        "|---|---|---|---|---|---|---|",
         *(
-            f"| `{one.kind}` | {one.title} | {one.category} | {PEERS[one.kind]} "
+            f"| `{one.kind}` | {one.title} | {one.category} | {one.grade} "
+            f"| {', '.join(f'`{each}`' for each in one.abilities) or 'none'} | {PEERS[one.kind]} "
             f"| {_residuals(one)} |"
             for one in known
         ),
@@ -69,6 +71,9 @@ def _section(manifest: ConnectorManifest) -> list[str]:
         "",
         f"Limit: {_limit(manifest)}",
         "",
+        f"A block {_hold(manifest)}.",
+        "",
+        *_abilities(manifest),
         "Permissions:",
         "",
         *(f"- {permission}" for permission in manifest.permissions),
@@ -78,6 +83,27 @@ def _section(manifest: ConnectorManifest) -> list[str]:
         *(f"- `{option.name}`{_nature(option)}: {option.summary}" for option in manifest.options),
         *(_dialects() if manifest.kind == "scim" else ()),
     ]
+
+
+def _abilities(manifest: ConnectorManifest) -> list[str]:
+    told = [f"- `{ability}`: {sees}" for ability, sees in manifest.abilities.items()]
+    return ["Abilities, and what each sees:", "", *told, ""] if told else []
+
+
+_TAKES_HOLD = {
+    Enforcement.ONE_PLACE: "takes hold in {}",
+    Enforcement.EACH_READ: "takes hold at many places, and each is read back: {}",
+    Enforcement.NOT_READ: "takes hold at many places, and none can be read back: {}",
+}
+
+
+def _hold(manifest: ConnectorManifest) -> str:
+    place, revives = manifest.enforced_at, manifest.revives_on_unblock
+    holds = _TAKES_HOLD[place.how].format(place.places)
+    if revives is None:
+        return f"{holds}. What an unblock revives is not known"
+    kinds = ", ".join(sorted(f"`{kind}`" for kind in revives))
+    return f"{holds}. Before anything was stripped, an unblock revives {kinds or 'nothing else'}"
 
 
 def _dialects() -> list[str]:
