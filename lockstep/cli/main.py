@@ -24,9 +24,9 @@ from lockstep.cli.runtime import demo, doctor, init, servers, up
 from lockstep.cli.score import commands as score
 from lockstep.cli.signals import answer_signals
 from lockstep.cli.systems import accounts as system_accounts
+from lockstep.cli.systems import connector, system
 from lockstep.cli.systems import connectors as connector_index
 from lockstep.cli.systems import retry as system_retry
-from lockstep.cli.systems import system
 
 app = typer.Typer(
     name="lockstep",
@@ -64,6 +64,7 @@ app.command("connectors", rich_help_panel=_RUN)(connector_index.connectors)
 system.system_app.command("retry")(system_retry.retry_all)
 app.command(rich_help_panel=_WORK)(cases.rehired)
 app.add_typer(system.system_app, name="system", rich_help_panel=_WORK)
+app.add_typer(connector.connector_app, name="connector", rich_help_panel=_RUN)
 app.add_typer(brake.brake_app, name="brake", rich_help_panel=_WORK)
 
 _PROOF = "Evidence and score"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -58,6 +61,7 @@ class DeskHarness:
     def __init__(self, kind: str, *, page: int = 3) -> None:
         self.kind = kind
         self.script = FaultScript()
+        self.base_url = ""
         self._desk = Desk(page)
 
     def transport(self) -> FaultTransport:
@@ -67,6 +71,35 @@ class DeskHarness:
             rate_limit_headers=retry_after,
             inner=httpx.MockTransport(self._desk),
         )
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """The desk at an address of the loopback."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server:
+            yield self.base_url
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one request on to the desk; a reply that is lost is a connection that dies."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.strip().split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = [tuple(line.split(": ", 1)) for line in lines]
+        request = httpx.Request(method, f"{self.base_url}{path}", headers=dict(headers))  # type: ignore[arg-type] # pairs
+        try:
+            answer = await self.transport().handle_async_request(request)
+            body = await answer.aread()
+        except httpx.TransportError:
+            writer.transport.abort()
+            return
+        answer.headers.pop("content-length", None)
+        told = [f"HTTP/1.1 {answer.status_code} -", "Connection: close"]
+        told += [f"Content-Length: {len(body)}"]
+        told += [f"{name}: {value}" for name, value in answer.headers.items()]
+        writer.write("\r\n".join([*told, "", ""]).encode() + body)
+        await writer.drain()
+        writer.close()
 
     async def hire(self, worker: str) -> LeaverKeys:
         person = {"id": uuid4().hex, "email": f"{worker}@example.test", "blocked": False}

@@ -1,0 +1,1 @@
+"""What a connector owes, asked of one system: by the conformance suite and by the command."""
