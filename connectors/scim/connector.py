@@ -62,7 +62,7 @@ class ScimConnector:
         self, given: ConnectorOptions, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         values = read_options(spec.OPTIONS, given, kind=KIND)
-        is_given = spec.PROFILE.name in given.settings
+        is_given = given.settings.get(spec.PROFILE.name) is not None
         self._dialect, profile = spec.chosen(values, is_given=is_given)
         self._strips_groups = values[spec.STRIP_GROUPS]
         self._residuals = shown(spec.OUTLIVES, values, signs_in=False)

@@ -31,6 +31,7 @@ WITH_PATH = patched(op="replace", path="active", value=False)
     [
         ({}, WITH_PATH),
         ({"dialect": "github-emu"}, NO_PATH),
+        ({"dialect": "github-emu", "profile": None}, NO_PATH),
         ({"dialect": "github-emu", "profile": "rfc"}, WITH_PATH),
         ({"dialect": "slack", "profile": "no-path"}, NO_PATH),
     ],
