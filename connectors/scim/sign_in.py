@@ -84,9 +84,10 @@ class SignIn:
     ) -> tuple[Action, ...]:
         """Shut the sign-in of a user that was just read.
 
-        A second DELETE can be stronger than the first, so an inactive user is left alone.
+        A second DELETE can be stronger than the first, so an inactive user is left alone
+        (`_try` looks before each write).
         """
-        if user is None or wire.is_active(user.data) is False:
+        if user is None:
             return ()
         if self._deletes:
             return await self._delete(user_id, user, transcript)
