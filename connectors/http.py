@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TOO_LARGE = "answer_too_large"
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _LONGEST_WAIT = timedelta(hours=1)
+_GOOD_BYE_S = 3.0
 _NOTHING_SENT = (httpx.ConnectError, httpx.PoolTimeout)
 _SENT_AT = "lockstep_sent_at"
 _GONE = 404
@@ -119,6 +121,19 @@ def retry_after(
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
 
 
+class SessionAuth(httpx.Auth):
+    """A way to sign in that holds something of its own: a token, a session."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What it holds by now, and nobody may see."""
+        return ()
+
+    def ending(self) -> httpx.Request | None:
+        """The request that ends it; None where nothing is to end."""
+        return None
+
+
 class VendorHttp:
     """HTTP for one system: one connection pool, one credential, one dialect.
 
@@ -127,6 +142,8 @@ class VendorHttp:
         headers: sent with every call; hold the credential.
         secrets: values that must never appear in a fault.
         transport: replaced in tests by a scripted dialogue.
+        auth: signs each request, and may ask for a token or a session between.
+        tls: of a client that shows a certificate.
         pace: whose turn it is to call, over all that use the credential.
     """
 
@@ -140,6 +157,7 @@ class VendorHttp:
         timeout: timedelta = timedelta(seconds=20),
         transport: httpx.AsyncBaseTransport | None = None,
         auth: httpx.Auth | None = None,
+        tls: ssl.SSLContext | None = None,
         pace: Pacer = OPEN,
     ) -> None:
         self._dialect = dialect
@@ -151,8 +169,9 @@ class VendorHttp:
         )
         seconds = timeout.total_seconds()
         self._timeouts = {"connect": 5.0, "read": seconds, "write": seconds, "pool": seconds}
-        self._transport = transport or vendor_transport(self._base)
+        self._transport = transport or vendor_transport(self._base, tls)
         self._auth = auth
+        self._session = auth if isinstance(auth, SessionAuth) else None
 
     async def call(
         self,
@@ -202,7 +221,17 @@ class VendorHttp:
         raise self._refusal(operation, response, data, exchange)
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        """Log out where there is a session, and close the connections."""
+        request = self._session.ending() if self._session is not None else None
+        try:
+            if request is not None:
+                request.extensions = {"timeout": dict.fromkeys(self._timeouts, _GOOD_BYE_S)}
+                answer = await self._transport.handle_async_request(request)
+                await answer.aread()
+        except (httpx.HTTPError, OSError):
+            pass  # a session that cannot be ended ends by itself: the vendor bounds it
+        finally:
+            await self._transport.aclose()
 
     async def _in_turn(
         self, operation: str, request: httpx.Request, most: int, transcript: Transcript
@@ -404,7 +433,8 @@ class VendorHttp:
 
     def clean(self, text: str) -> str:
         """Bound a vendor's text to a code, and drop it whole if it holds a secret."""
-        if any(secret in text for secret in self._secrets):
+        held = self._session.secrets if self._session is not None else ()
+        if any(secret in text for secret in (*self._secrets, *held)):
             return "redacted"
         return _CODE.sub("_", text)[:64].strip("_")
 

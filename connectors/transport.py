@@ -11,15 +11,20 @@ MAX_CONNECTIONS = 48
 """Of one system in one process: as many calls as it may have first tries and tasks of its queue."""
 
 
-def vendor_transport(base: httpx.URL) -> httpx.AsyncBaseTransport:
-    """A connection pool; through the proxy that the environment names for this address, if any."""
+def vendor_transport(
+    base: httpx.URL, tls: ssl.SSLContext | None = None
+) -> httpx.AsyncBaseTransport:
+    """A connection pool; through the proxy that the environment names for this address, if any.
+
+    ``tls`` is that of a client with a certificate; without it, the usual one.
+    """
     proxies = getproxies()
     proxy = None
     if not proxy_bypass(base.host):
         proxy = proxies.get(base.scheme) or proxies.get("all")
     return httpx.AsyncHTTPTransport(
         # Plain http has been let through to loopback only; a context costs 20 ms to make.
-        verify=_tls_context() if base.scheme == "https" else False,
+        verify=(tls or _tls_context()) if base.scheme == "https" else False,
         trust_env=False,
         proxy=proxy,
         limits=httpx.Limits(

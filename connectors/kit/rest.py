@@ -37,6 +37,7 @@ from lockstep.domain.systems.access import (
     Location,
     Observation,
     Problem,
+    ProblemSeverity,
 )
 from lockstep.domain.systems.active import ActivePage
 from lockstep.domain.systems.activity import Activity
@@ -89,6 +90,7 @@ class RestConnector:
             timeout=given.timeout,
             transport=transport,
             auth=self._signed_in.flow,
+            tls=self._signed_in.tls,
             pace=given.pace,
         )
         plain = [row.name for row in spec.options if not row.secret]
@@ -210,6 +212,8 @@ class RestConnector:
                 if fault.category is FaultCategory.PERMISSION_MISSING:
                     continue
                 return Health(fault.category not in _SILENT, tuple(problems))
+        if self._signed_in.rotates:
+            problems.append(_ROTATES)
         problems += self._spec.examine(Examined(self._values, self._signed_in, lists))
         return Health(reachable=True, problems=tuple(dict.fromkeys(problems)))
 
@@ -239,6 +243,13 @@ class RestConnector:
         return Problem(fault.category.value, str(fault), rule_for(fault.category).suggestion)
 
 
+_ROTATES = Problem(
+    "refresh_token_rotated",
+    "The vendor replaced the refresh token by a newer one, which only this process knows.",
+    "Have the vendor keep refresh tokens, or use client credentials: after a restart the one in"
+    " the settings may no longer be taken.",
+    ProblemSeverity.LIMITS,
+)
 _NO_ONE: Words = {"id": NO_ONE, "locator": NO_ONE}
 
 

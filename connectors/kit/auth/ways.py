@@ -1,134 +1,37 @@
-"""Ways to sign in to a vendor, as rows: exactly one of them is given, whole.
-
-OAuth client credentials are a flow of `httpx.Auth` and not a client of their own: the request of a
-token goes through the same transport, proxy and bounds as the call that waits for it.
-"""
+"""Ways to sign in to a vendor, as rows: exactly one of them is given, whole."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-import httpx
-
-from connectors.base import ConnectorFault
-from connectors.http import Dialect, retry_after
+from connectors.http import Dialect, SessionAuth
+from connectors.kit.auth.assertions import JWT_BEARER, Signer
+from connectors.kit.auth.certificates import client_context
+from connectors.kit.auth.cookies import Cookies
+from connectors.kit.auth.tokens import OAuthClient, RefreshTokens, Tokens
 from connectors.kit.options import Option, Values
-from lockstep.domain.systems.faults import FaultCategory, rule_for
-
-_EARLY_S = 60.0
-
-
-class OAuthClient(httpx.Auth):
-    """Fetches one token for all callers and renews it before its end (RFC 6749 section 4.4).
-
-    The token request is in no transcript: its answer is a credential, and even a digest of one
-    has no business in evidence. A refusal raises `ConnectorFault` from the call that needed it.
-
-    Args:
-        url: of the token endpoint, checked by the caller.
-        client_id: of the client.
-        client_secret: of the client.
-        dialect: the connector's, for its name.
-        clock: monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        client_id: str,
-        client_secret: str,
-        *,
-        dialect: Dialect,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._url = url
-        self._form = {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
-        self._dialect = dialect
-        self._clock = clock
-        self._fetching = asyncio.Lock()
-        self._token = ""
-        self._good_until = 0.0
-        self.scopes: frozenset[str] = frozenset()
-        """What the last token may do; empty when the vendor did not say."""
-
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        refused = ""
-        for _ in range(2):
-            async with self._fetching:
-                # Whoever waited here finds the token that the first caller fetched.
-                if self._token in ("", refused) or self._clock() >= self._good_until:
-                    grant = yield self._token_request(request)
-                    await grant.aread()
-                    self._accept(grant)
-                refused = self._token
-            request.headers["Authorization"] = f"Bearer {refused}"
-            answer = yield request
-            # A 401 applied nothing, so that one more try with a new token is safe.
-            if answer.status_code != httpx.codes.UNAUTHORIZED:
-                return
-
-    def _token_request(self, request: httpx.Request) -> httpx.Request:
-        # A request built by hand has no timeout of its own: it takes the waiting call's.
-        timeout = request.extensions.get("timeout")
-        extensions = {} if timeout is None else {"timeout": timeout}
-        return httpx.Request("POST", self._url, data=self._form, extensions=extensions)
-
-    def _accept(self, answer: httpx.Response) -> None:
-        if answer.status_code != httpx.codes.OK:
-            raise self._fault(answer, _category(answer.status_code))
-        try:
-            grant = answer.json()
-            token, lifetime = str(grant["access_token"]), float(grant.get("expires_in", 3600))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise self._fault(answer, FaultCategory.UNEXPECTED_ANSWER) from None
-        self._token = token
-        self._good_until = self._clock() + max(lifetime - _EARLY_S, lifetime / 2)
-        self.scopes = frozenset(str(grant.get("scope") or "").split())
-
-    def _fault(self, answer: httpx.Response, category: FaultCategory) -> ConnectorFault:
-        wait = retry_after(answer.headers, self._dialect, datetime.now(UTC))
-        return ConnectorFault(
-            category,
-            connector=self._dialect.connector,
-            operation="oauth.token",
-            code=str(answer.status_code),
-            retry_after=wait if rule_for(category).transient else None,
-        )
-
-
-def _category(status: int) -> FaultCategory:
-    """RFC 6749 section 5.2: a client that is unknown or not allowed gets 400 or 401."""
-    if status in {400, 401, 403}:
-        return FaultCategory.CREDENTIALS_REJECTED
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return FaultCategory.RATE_LIMITED
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return FaultCategory.VENDOR_ERROR
-    return FaultCategory.UNEXPECTED_ANSWER
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """How calls carry the credential: in headers, or by a flow that fetches tokens."""
+    """How calls carry the credential: in headers, by a flow, or below them, in the TLS itself."""
 
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    flow: OAuthClient | None = None
+    flow: SessionAuth | None = None
+    tls: ssl.SSLContext | None = None
 
     @property
     def scopes(self) -> frozenset[str]:
         """What the last token may do; empty where nobody says."""
-        return self.flow.scopes if self.flow is not None else frozenset()
+        return self.flow.scopes if isinstance(self.flow, Tokens) else frozenset()
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the vendor has replaced the refresh token that the settings hold."""
+        return isinstance(self.flow, RefreshTokens) and self.flow.rotated
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +88,136 @@ class ClientCredentials:
         return SignedIn(flow=OAuthClient(f"{base_url}{self.path}", *pair, dialect=dialect))
 
 
-Auth = Header | Basic | ClientCredentials
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A client that was once let in by a person, and holds a refresh token since."""
+
+    client_id: Option[str]
+    client_secret: Option[str]
+    refresh_token: Option[str]
+    path: str = "/oauth/token"
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.client_id, self.client_secret, self.refresh_token)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:
+        client = {
+            "client_id": values[self.client_id],
+            "client_secret": values[self.client_secret],
+        }
+        url = _endpoint(self.path, base_url)
+        flow = RefreshTokens(url, client, values[self.refresh_token], dialect=dialect)
+        return SignedIn(flow=flow)
+
+
+@dataclass(frozen=True, slots=True)
+class JwtBearer:
+    """A signed assertion for a token (RFC 7523), as service accounts sign in.
+
+    Args:
+        issuer: who signs: the service account, or the id of the client.
+        key: the private key, PEM.
+        subject: on whose behalf (Google's delegation); the issuer where it is None or empty.
+        path: of the token endpoint, below the system's address; or a whole address.
+        scope: what is asked for, separated by spaces.
+        audience: whom the assertion is for; the token endpoint where it is empty.
+        key_id: which key, where the vendor knows several.
+        scope_in_claims: whether the scope stands in the assertion (Google) or beside it.
+    """
+
+    issuer: Option[str]
+    key: Option[str]
+    subject: Option[str] | None = None
+    path: str = "/oauth/token"
+    scope: str = ""
+    audience: str = ""
+    key_id: Option[str] | None = None
+    scope_in_claims: bool = False
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.issuer, self.key)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:
+        url, issuer = _endpoint(self.path, base_url), values[self.issuer]
+        subject = values[self.subject] if self.subject is not None else ""
+        claims = {"iss": issuer, "sub": subject or issuer, "aud": self.audience or url}
+        beside = {} if self.scope_in_claims or not self.scope else {"scope": self.scope}
+        if self.scope_in_claims:
+            claims["scope"] = self.scope
+        key_id = values[self.key_id] if self.key_id is not None else ""
+        try:
+            signer = Signer(values[self.key], key_id=key_id)
+        except ValueError as error:
+            raise ValueError(f"{self.key.name}: {error}") from None
+
+        def form() -> dict[str, str]:
+            assertion = signer.signed(claims)
+            return {"grant_type": JWT_BEARER, "assertion": assertion, **beside}
+
+        return SignedIn(flow=Tokens(url, form, dialect=dialect, scope=self.scope))
+
+
+@dataclass(frozen=True, slots=True)
+class CookieSession:
+    """A session by a name and a password, as web consoles have one; see `Cookies`."""
+
+    user: Option[str]
+    password: Option[str]
+    login: str
+    logout: str = ""
+    names: tuple[str, str] = ("username", "password")
+    csrf: str = ""
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.user, self.password)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:
+        user, password = self.names
+        body = {user: values[self.user], password: values[self.password]}
+        logout = f"{base_url}{self.logout}" if self.logout else ""
+        flow = Cookies(
+            f"{base_url}{self.login}", body, logout=logout, csrf=self.csrf, dialect=dialect
+        )
+        return SignedIn(flow=flow)
+
+
+@dataclass(frozen=True, slots=True)
+class MutualTls:
+    """A client certificate (RFC 8446), PEM; its secrets may be references to files.
+
+    Args:
+        certificate: with the chain that leads to what the vendor knows.
+        key: its private key, without a passphrase.
+        authority: of the vendor's own certificate, where that is none that the machine knows.
+    """
+
+    certificate: Option[str]
+    key: Option[str]
+    authority: Option[str] | None = None
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.certificate, self.key)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:  # noqa: ARG002 - as the others
+        if not base_url.startswith("https:"):
+            raise ValueError(f"{self.certificate.name}: needs an address of https")
+        authority = values[self.authority] if self.authority is not None else ""
+        try:
+            tls = client_context(values[self.certificate], values[self.key], authority)
+        except ValueError as error:
+            raise ValueError(f"{self.certificate.name}: {error}") from None
+        return SignedIn(tls=tls)
+
+
+Auth = Header | Basic | ClientCredentials | RefreshToken | JwtBearer | CookieSession | MutualTls
+
+
+def _endpoint(path: str, base_url: str) -> str:
+    return path if path.startswith("https:") else f"{base_url}{path}"
 
 
 def bearer(secret: Option[str]) -> Header:

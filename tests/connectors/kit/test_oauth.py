@@ -11,7 +11,7 @@ import pytest
 
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Dialect
-from connectors.kit.auth.ways import OAuthClient
+from connectors.kit.auth.tokens import OAuthClient
 from connectors.kit.rest import RestConnector
 from connectors.tailscale.spec import SPEC
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
