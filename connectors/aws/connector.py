@@ -25,7 +25,7 @@ from connectors.aws.iam import IamUsers
 from connectors.aws.iam_find import IamFinder
 from connectors.aws.spec import KIND
 from connectors.aws.store import IdentityCenterUsers
-from connectors.aws.wire import AwsWire
+from connectors.aws.wire import AwsWire, fault
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.kit.calls import Api, Wire
 from connectors.kit.finding.gathered import failed, joined
@@ -119,8 +119,7 @@ class AwsConnector:
     def _half(self, account: Account) -> IamUsers | IdentityCenterUsers:
         is_store_user = _STORE_ID.match(account.id) is not None
         if not (self._has_store if is_store_user else self._has_iam):
-            code = "users_option_excludes_account"
-            raise self._api.fault(FaultCategory.MISCONFIGURED, "locate", code)
+            raise fault(FaultCategory.MISCONFIGURED, "locate", "users_option_excludes_account")
         return self._store if is_store_user else self._iam
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -188,7 +188,7 @@ class HealthCheck:
 
 
 def _with(call: Call, members: dict[str, Any]) -> Call:
-    return replace(call, body={**call.body, **members})
+    return Call(call.method, call.path, call.operation, call.needs, body={**call.body, **members})
 
 
 _limits = partial(Problem, severity=ProblemSeverity.LIMITS)

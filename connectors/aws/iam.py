@@ -20,7 +20,7 @@ from typing import TypeVar
 from connectors.aws import spec
 from connectors.aws.iam_find import list_users
 from connectors.aws.spec import ANY_REQUEST, LOGIN_PROFILE
-from connectors.aws.wire import AwsWire, need
+from connectors.aws.wire import AwsWire, fault, need
 from connectors.base import ConnectorFault, Transcript
 from connectors.kit.calls import Api, Words, actions
 from connectors.kit.holdings import Held, Holdings
@@ -157,7 +157,7 @@ class IamUsers:
         is_given = self._values[spec.CREDENTIALS] == "keys"
         ours = Access(AccessKind.SECRET, f"access_key:{self._values[spec.ACCESS_KEY_ID]}")
         if own == user["id"] or (is_given and ours in standing):
-            raise self._api.fault(FaultCategory.PROTECTED_ACCOUNT, operation, "own_credential")
+            raise fault(FaultCategory.PROTECTED_ACCOUNT, operation, "own_credential")
 
     async def _is_denied(self, user: Words, transcript: Transcript) -> bool | None:
         """Whether requests are denied; None where that is not answered in good time."""
@@ -212,8 +212,7 @@ async def brief(operation: str, work: Awaitable[T]) -> T | ConnectorFault:
         async with asyncio.timeout(BRIEF_S):
             return await attempt(work)
     except TimeoutError:
-        late = FaultCategory.TIMEOUT
-        return ConnectorFault(late, connector=spec.KIND, operation=operation, code="not_waited_for")
+        return fault(FaultCategory.TIMEOUT, operation, "not_waited_for")
 
 
 def _profile(read: object) -> tuple[tuple[Access, ...], tuple[Unread, ...]]:

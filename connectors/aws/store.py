@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from connectors.aws import spec
 from connectors.aws.spec import STORE_USER
 from connectors.aws.store_find import StoreFinder, describe
-from connectors.aws.wire import complete
+from connectors.aws.wire import complete, fault
 from connectors.base import Transcript
 from connectors.kit.calls import Api, Words, actions
 from connectors.kit.holdings import Held, Holdings
@@ -91,9 +91,9 @@ class IdentityCenterUsers:
             return ()
         operation = spec.DELETE_USER.operation
         if self._is_directory_owned(user):
-            raise self._api.fault(FaultCategory.MANAGED_ELSEWHERE, operation, "directory_user")
+            raise fault(FaultCategory.MANAGED_ELSEWHERE, operation, "directory_user")
         if self._values[spec.USER_FATE] != "delete":
-            raise self._api.fault(FaultCategory.MANUAL, operation, "disable_in_console")
+            raise fault(FaultCategory.MANUAL, operation, "disable_in_console")
         theirs = {**words, "id": account.id}
         answer = await self._api.do([spec.DELETE_USER], theirs, transcript, thing=user)
         return actions([STORE_USER], answer)
@@ -135,7 +135,7 @@ class IdentityCenterUsers:
         now = await self._holdings.read(theirs, transcript, [spec.MEMBERSHIPS])
         if (now.unread and groups) or any(way in now.things for way in groups):
             operation = "identitystore.DeleteGroupMembership"
-            refused = self._api.fault(FaultCategory.MANAGED_ELSEWHERE, operation, "directory_user")
+            refused = fault(FaultCategory.MANAGED_ELSEWHERE, operation, "directory_user")
             raise with_actions(refused, done)
         return done
 
@@ -153,7 +153,7 @@ class IdentityCenterUsers:
                 fit = [one for one in found if not wanted or one["InstanceArn"] == wanted]
                 if len(fit) != 1:
                     code = "several_instances" if fit else "no_instance"
-                    raise self._api.fault(FaultCategory.MISCONFIGURED, operation, code)
+                    raise fault(FaultCategory.MISCONFIGURED, operation, code)
                 complete(fit, operation, "IdentityStoreId")
                 self._instance = {
                     "instance": fit[0]["InstanceArn"],

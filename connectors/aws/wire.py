@@ -11,18 +11,20 @@ import asyncio
 import functools
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
 
 import httpx
 
 from connectors.aws import spec
 from connectors.base import ConnectorFault, ConnectorOptions, Transcript
 from connectors.http import Answer, VendorHttp
-from connectors.kit import codecs
 from connectors.kit.auth.sigv4 import Keys, MachineKeys, SigV4
+from connectors.kit.codecs import Codec
 from connectors.kit.instants import told_instant
 from connectors.kit.options import Values
 from connectors.kit.paths import at
@@ -36,6 +38,46 @@ _EARLY: Final = timedelta(minutes=10)
 _NOT_IN_SESSION_NAME: Final = re.compile(r"[^\w+=,.@-]+", re.ASCII)
 
 
+def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """A member as the query protocol writes it: ``Filter.member.1=User``."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from _pairs(f"{name}.{key}" if name else key, inner)
+        case list():
+            for number, inner in enumerate(value, 1):
+                yield from _pairs(f"{name}.member.{number}", inner)
+        case _:
+            yield name, str(value)
+
+
+def _read_xml(raw: bytes) -> Any:
+    """The result of an answer of the query protocol; an error's members as they stand."""
+    try:
+        root = ET.fromstring(raw)  # noqa: S314 - expat of today bounds entities; AWS alone is asked
+    except ET.ParseError:
+        raise ValueError("no XML") from None
+    if not _tag(root).endswith("Response"):
+        raise ValueError("no answer of AWS")  # a proxy's page
+    if _tag(root) == "ErrorResponse":
+        return _value(root)
+    result = next((one for one in root if _tag(one).endswith("Result")), None)
+    return _value(result) if result is not None and len(result) else {}
+
+
+def _value(node: ET.Element) -> Any:
+    """Text, members by name, or a list; an empty element is an empty list, which no text is."""
+    if not len(node):
+        return (node.text or "").strip() or []
+    if all(_tag(one) == "member" for one in node):
+        return [_value(one) for one in node]
+    return {_tag(one): _value(one) for one in node}
+
+
+def _tag(node: ET.Element) -> str:
+    return node.tag.rpartition("}")[2]
+
+
 def _read_json(raw: bytes) -> Any:
     """An answer; an error's type without its namespace: ``com.amazonaws…#AccessDenied:http…``."""
     data = json.loads(raw)
@@ -44,19 +86,14 @@ def _read_json(raw: bytes) -> Any:
     return data
 
 
-def _read_result(raw: bytes) -> Any:
-    """The result in an answer of the query protocol, or the error's members."""
-    name, answer = codecs.read_xml(raw, listed="member")
-    if not name.endswith("Response"):
-        raise ValueError("no answer of AWS")  # a proxy's page
-    if name == "ErrorResponse":
-        return answer
-    members = answer if isinstance(answer, dict) else {}
-    return next((one for tag, one in members.items() if tag.endswith("Result")), None) or {}
-
-
-QUERY: Final = replace(codecs.FORM, read=_read_result)
-JSON: Final = replace(codecs.JSON, content_type="application/x-amz-json-1.1", read=_read_json)
+QUERY: Final = Codec(
+    "application/x-www-form-urlencoded; charset=utf-8",
+    lambda body: urlencode(list(_pairs("", body))).encode(),
+    _read_xml,
+)
+JSON: Final = Codec(
+    "application/x-amz-json-1.1", lambda body: json.dumps(body).encode(), _read_json
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +215,7 @@ class AwsWire:
             region = self._values[spec.REGION] or "us-east-1"
             host, signing_region = await asyncio.to_thread(endpoint, service.prefix, region)
             if not host:
-                raise _fault(FaultCategory.MISCONFIGURED, service.prefix, "unknown_region")
+                raise fault(FaultCategory.MISCONFIGURED, f"{service.prefix}.call", "unknown_region")
             error_code = ("Error", "Code") if service.version else ("__type",)
             codec = QUERY if service.version else JSON
             self._opened[place] = VendorHttp(
@@ -248,16 +285,17 @@ def complete(items: list[Any], operation: str, *names: str) -> list[Any]:
     return items
 
 
-def unexpected(operation: str, code: str, request_id: str | None = None) -> ConnectorFault:
-    return _fault(FaultCategory.UNEXPECTED_ANSWER, operation, code, request_id)
-
-
-def _fault(
+def fault(
     category: FaultCategory, operation: str, code: str, request_id: str | None = None
 ) -> ConnectorFault:
+    """A fault that we decided."""
     return ConnectorFault(
         category, connector=spec.KIND, operation=operation, code=code, request_id=request_id
     )
+
+
+def unexpected(operation: str, code: str, request_id: str | None = None) -> ConnectorFault:
+    return fault(FaultCategory.UNEXPECTED_ANSWER, operation, code, request_id)
 
 
 @functools.cache

@@ -30,8 +30,9 @@ def harness_factory(kind: str) -> HarnessFactory:
 def _peers_end() -> Iterator[None]:
     """The server that tests of several files share does not outlive them."""
     yield
-    if aws := sys.modules.get(HARNESSES["aws"]):
-        aws.MotoServer.ended()
+    for name in HARNESSES.values():
+        if ended := getattr(sys.modules.get(name), "ended", None):
+            ended()
 
 
 @pytest.fixture(scope="session", params=list(HARNESSES))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
 from connectors.base import ConnectorManifest, OptionSpec
@@ -17,18 +18,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "connectors.md"
 BEGIN = "<!-- from the manifests: python -m tests.connectors.connector_docs -->\n"
 END = "<!-- end -->"
 
-# The peer of each harness. A simulation is called one.
-PEERS = {
-    "okta": "simulated Okta of the sandbox",
-    "scim": "scim2-server, an independent implementation of RFC 7644",
-    "aws": "moto server, an independent emulation of AWS",
-    "tailscale": "simulated Tailscale of the sandbox",
-    "kisi": "simulated Kisi of the sandbox",
-    "recipe": "a made-up vendor in memory, by the recipe of the example",
-    "postgresql_roles": "real PostgreSQL: a cluster, and a hot standby that follows it",
-    "program": "a made-up vendor on the loopback, by the program of the example",
-    "instant": "simulated vendor of the sandbox; there is no product of this name",
-}
+
+def peer(kind: str) -> str:
+    """What the connector is proved against, as its harness says it. A simulation is called one."""
+    said: str = import_module(f"tests.connectors.{kind}.harness").PEER
+    return said
 
 
 def described(manifests: Iterable[ConnectorManifest]) -> str:
@@ -39,7 +33,7 @@ def described(manifests: Iterable[ConnectorManifest]) -> str:
         "|---|---|---|---|---|---|---|",
         *(
             f"| `{one.kind}` | {one.title} | {one.category} | {one.grade} "
-            f"| {', '.join(f'`{each}`' for each in one.abilities) or 'none'} | {PEERS[one.kind]} "
+            f"| {', '.join(f'`{each}`' for each in one.abilities) or 'none'} | {peer(one.kind)} "
             f"| {_residuals(one)} |"
             for one in known
         ),

@@ -7,6 +7,7 @@ import csv
 import re
 import sys
 import time
+import tomllib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,18 +16,19 @@ from typing import Any
 import pytest
 
 from lockstep.cli.intake.terminate import COLUMNS
-from lockstep.cli.runtime import stand_ins
+from lockstep.cli.runtime import stand_ins, templates
 from sandbox.people import Person
+from sandbox.vendors.registry import descriptions
 from tests.e2e.installation import Installation, lockstep
 from tests.e2e.leavers import full_name, new_people, new_person
 from tests.e2e.processes import PATIENCE_S, ROOT, eventually
-from tests.e2e.vendors import Vendors, still_open
+from tests.e2e.vendors import DIRECTORY, SAMPLES, SYSTEMS, Vendors, still_open
 from tests.e2e.walk import APPROVER, STUCK, Walk, assert_plain
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
-ALL_SYSTEMS = {"okta-sandbox", "scim-local", "aws-local", "tailscale-sandbox", "kisi-sandbox"}
+ALL_SYSTEMS = set(tomllib.loads(templates.sandbox_systems(stand_ins.usual_ports()))["systems"])
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,7 @@ async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
     )
     assert {row["grade"] for row in case["systems"]} <= {"A", "B"}
     assert 0 < case["time_to_revocation_ms"] < took_ms
-    for vendor in ("okta", "tailscale", "kisi"):
+    for vendor in SAMPLES:
         [account] = await walk.vendors.accounts(vendor, person.worker_id)
         assert not still_open(vendor, account)
 
@@ -318,8 +320,8 @@ async def test_a_future_case_moves_and_stops(walk: Walk) -> None:
     assert rescinded.json() == {"verdict": "rescind"}
     await walk.status(case_id, "rescinded")
     assert_plain(again, 1, "rescinded")
-    [account] = await walk.vendors.accounts("okta", person.worker_id)
-    assert still_open("okta", account), "a rescinded case must touch nobody"
+    [account] = await walk.vendors.accounts(DIRECTORY, person.worker_id)
+    assert still_open(DIRECTORY, account), "a rescinded case must touch nobody"
 
 
 async def test_a_dismissal_is_prolonged_by_two(walk: Walk) -> None:
@@ -428,12 +430,13 @@ async def test_a_wrong_credential_is_named_by_doctor(walk: Walk) -> None:
     (home / ".lockstep" / "wrong").write_text("not-the-token-4711\n")
     wrong = home / "wrong.toml"
     text = walk.installation.file.read_text()
-    wrong.write_text(text.replace("file:.lockstep/sandbox-okta", "file:.lockstep/wrong"))
+    [token] = descriptions()[DIRECTORY].secrets
+    wrong.write_text(text.replace(f"file:.lockstep/{token}", "file:.lockstep/wrong"))
     said = await walk.run("doctor", "--json", config=wrong)
     problems = [check for check in said.json() if check["level"] == "problem"]
 
     assert_plain(said, 1)
-    assert {check["part"] for check in problems} == {"system okta-sandbox"}
-    assert problems[0]["says"] == "Okta rejects the API token."
+    assert {check["part"] for check in problems} == {f"system {SYSTEMS[DIRECTORY]}"}
+    assert problems[0]["says"] == f"{descriptions()[DIRECTORY].title} rejects the API token."
     assert problems[0]["fix"]
     assert "not-the-token-4711" not in said.out + said.err

@@ -24,7 +24,7 @@ from tests.e2e.installation import Installation, lockstep, settings_text
 from tests.e2e.leavers import new_people, termination
 from tests.e2e.processes import eventually
 from tests.e2e.test_load import NO_BRAKE
-from tests.e2e.vendors import SIMULATED, Vendors
+from tests.e2e.vendors import DIRECTORY, SIMULATED, Vendors
 from tests.support.exporting import Reader
 
 pytestmark = pytest.mark.e2e
@@ -35,7 +35,7 @@ PATIENCE_S = 600
 ROUNDS = 2
 """Of four packs each: both periods, by the API and at the command line."""
 SLOW_MS = 3_000
-"""Each answer of Okta about one leaver, whose case is open until the first round is made."""
+"""Each answer of the directory about one leaver, whose case is open until the first round ends."""
 TODAY = datetime.now(UTC)
 MONTH_ENDED = TODAY.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 LAST_MONTH = (MONTH_ENDED - timedelta(days=1)).replace(day=1)
@@ -194,12 +194,12 @@ async def run(home: Path) -> AsyncIterator[Run]:
         await installation.books.closed(ids[:EARLIER], within_s=PATIENCE_S)
         sealed = await all_sealed(auditor)
         slow = {"kind": "latency", "user": people[-1].email, "delay_ms": SLOW_MS}
-        await vendors.set_faults("okta", [{**slow, "unbounded": True}])
+        await vendors.set_faults(DIRECTORY, [{**slow, "unbounded": True}])
         events = [termination(person) for person in people[EARLIER:]]
         began = time.monotonic()
         statuses = await asyncio.gather(*map(installation.post, ids[EARLIER:], events))
         packs = await ask_for_packs(auditor, sealed)
-        await vendors.set_faults("okta", [])
+        await vendors.set_faults(DIRECTORY, [])
         for _ in range(ROUNDS - 1):
             packs += await ask_for_packs(auditor, sealed)
         await installation.books.closed(ids, within_s=PATIENCE_S, poll_s=1)

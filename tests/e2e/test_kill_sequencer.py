@@ -21,7 +21,7 @@ from tests.e2e.installation import COMMAND, Installation, settings_text
 from tests.e2e.leavers import new_people, termination
 from tests.e2e.processes import PATIENCE_S, eventually, put_down, spawn
 from tests.e2e.test_load import NO_BRAKE
-from tests.e2e.vendors import Vendors
+from tests.e2e.vendors import WITHOUT_BADGES, Vendors
 
 pytestmark = pytest.mark.e2e
 
@@ -48,7 +48,7 @@ async def up(home: Path, vendors: Vendors) -> AsyncIterator[Installation]:
 
 async def reported(up: Installation, vendors: Vendors) -> list[str]:
     """New leavers, their events acknowledged. Without badges: that vendor takes few at once."""
-    people = [replace(p, shape={"kisi": {"absent": True}}) for p in new_people(LEAVERS)]
+    people = [replace(p, shape=WITHOUT_BADGES) for p in new_people(LEAVERS)]
     await vendors.seed(people)
     ids = [f"evt-{person.worker_id}" for person in people]
     answers = await asyncio.gather(

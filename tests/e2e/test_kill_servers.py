@@ -18,19 +18,29 @@ from pathlib import Path
 import pytest
 
 from sandbox.people import Person
+from sandbox.vendors.registry import descriptions
 from tests.e2e.books import Row, kinds, outcomes
 from tests.e2e.installation import Installation, settings_text
 from tests.e2e.leavers import full_name, new_people, new_person, termination
 from tests.e2e.processes import PATIENCE_S, command_lines, eventually
 from tests.e2e.test_load import NO_BRAKE
-from tests.e2e.vendors import SIMULATED, Vendors, applied_twice, still_open
+from tests.e2e.vendors import (
+    DIRECTORY,
+    NETWORK,
+    SAMPLES,
+    SIMULATED,
+    WITHOUT_BADGES,
+    Vendors,
+    applied_twice,
+    still_open,
+)
 
 pytestmark = pytest.mark.e2e
 
 LATENCY_MS = 100
 MOST_TO_STOP_S = 60
 """Some seconds, as a rule; whoever is too slow for their grace is killed, and that is told."""
-VENDORS = ("okta", "tailscale", "kisi")
+VENDORS = SAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +175,7 @@ async def test_postgres_is_killed_amid_a_case(up: Installation, vendors: Vendors
 
 async def test_only_what_is_stored_is_acknowledged(up: Installation, vendors: Vendors) -> None:
     """While PostgreSQL dies and recovers each answer is true: 202 is kept, 503 is not stored."""
-    people = [replace(p, shape={"kisi": {"absent": True}}) for p in new_people(12)]
+    people = [replace(p, shape=WITHOUT_BADGES) for p in new_people(12)]
     await vendors.seed(people)
     events = {f"evt-{person.worker_id}": termination(person) for person in people}
     up.kill("postgres")
@@ -180,8 +190,8 @@ async def test_only_what_is_stored_is_acknowledged(up: Installation, vendors: Ve
 
 async def test_events_are_taken_while_temporal_is_away(up: Installation, vendors: Vendors) -> None:
     """Twenty events are acknowledged without Temporal, and each is a closed case afterwards."""
-    # Without badges: Kisi's connector admits few calls at once, and these vendors are slow.
-    people = [replace(p, shape={"kisi": {"absent": True}}) for p in new_people(20)]
+    # Without badges: that connector admits few calls at once, and these vendors are slow.
+    people = [replace(p, shape=WITHOUT_BADGES) for p in new_people(20)]
     await vendors.seed(people)
     ids = [f"evt-{person.worker_id}" for person in people]
     temporal = up.child("temporal")
@@ -205,7 +215,7 @@ async def test_events_are_taken_while_temporal_is_away(up: Installation, vendors
     cases = await up.books.closed(ids, within_s=PATIENCE_S)
     assert len({case["case_id"] for case in cases}) == 20
     for person in people:
-        for vendor in ("okta", "tailscale"):
+        for vendor in (DIRECTORY, NETWORK):
             [account] = await vendors.accounts(vendor, person.worker_id)
             assert not still_open(vendor, account)
 
@@ -226,13 +236,13 @@ async def test_sigterm_ends_all_and_a_second_up_goes_on(up: Installation, vendor
     person, event_id = await hire(vendors)
     # Held open at one vendor: else the worker would finish the case within its grace.
     down = {"kind": "server_error", "user": person.email, "unbounded": True}
-    await vendors.set_faults("okta", [down])
+    await vendors.set_faults(DIRECTORY, [down])
     assert await up.post(event_id, termination(person)) == 202
     await eventually(lambda: up.books.under_way(event_id), what="a case under way", poll_s=0.01)
 
     code, took = await up.terminate(within_s=PATIENCE_S)
     stopped_at = datetime.now(UTC)
-    await vendors.set_faults("okta", [])
+    await vendors.set_faults(DIRECTORY, [])
 
     assert code == 0
     assert took < MOST_TO_STOP_S
@@ -263,6 +273,7 @@ async def test_no_name_shows_in_the_processes(up: Installation, vendors: Vendors
     lines = [" ".join(words) for words in command_lines(up.pid)]
 
     assert len(lines) > 4
-    for word in (full_name(person), person.email, person.worker_id, "sandbox-okta-token"):
+    tokens = filter(None, descriptions()[DIRECTORY].usual.values())
+    for word in (full_name(person), person.email, person.worker_id, *tokens):
         assert not [line for line in lines if word in line]
     await assert_finished(up, vendors, person, event_id)

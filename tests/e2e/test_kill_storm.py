@@ -15,7 +15,7 @@ from tests.e2e.installation import Installation, settings_text
 from tests.e2e.leavers import new_people, termination
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.test_load import NO_BRAKE
-from tests.e2e.vendors import Vendors, still_open
+from tests.e2e.vendors import SAMPLES, Vendors, still_open
 
 pytestmark = pytest.mark.e2e
 
@@ -25,7 +25,7 @@ AHEAD_S = 25.0
 """From the report to the first cutoff."""
 EVERY_S = 2.5
 """Between two kills, up to some seconds after the cutoff."""
-VENDORS = ("okta", "tailscale", "kisi")
+VENDORS = SAMPLES
 
 
 async def test_the_last_word_before_the_cutoff_counts(home: Path) -> None:

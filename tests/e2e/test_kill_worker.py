@@ -40,6 +40,9 @@ from tests.e2e.installation import settings_text
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import PATIENCE_S, ROOT
 from tests.e2e.vendors import (
+    BADGES,
+    DIRECTORY,
+    SAMPLES,
     SIMULATED,
     SYSTEMS,
     Account,
@@ -53,8 +56,8 @@ from tests.support.ports import free_port
 pytestmark = pytest.mark.e2e
 
 AT_ONCE = 4
-TRAPPED = ("okta", "kisi")
-VENDORS = ("okta", "tailscale", "kisi")
+TRAPPED = (DIRECTORY, BADGES)
+VENDORS = SAMPLES
 CASES = [(vendor, point) for vendor in TRAPPED for point in Point]
 every_death = pytest.mark.parametrize(("vendor", "point"), CASES)
 
@@ -84,10 +87,11 @@ class Ground:
 
 
 def suspending(text: str) -> str:
-    """Okta users are suspended only: deactivating would end sessions that a crash forgot."""
-    head, tail = text.split("[systems.okta-sandbox]")
-    okta, *others = tail.split("\n[systems.")
-    return "\n[systems.".join([f'{head}[systems.okta-sandbox]{okta}disable = "suspend"\n', *others])
+    """The directory only suspends: deactivating would end sessions that a crash forgot."""
+    title = f"[systems.{SYSTEMS[DIRECTORY]}]"
+    head, tail = text.split(title)
+    own, *others = tail.split("\n[systems.")
+    return "\n[systems.".join([f'{head}{title}{own}disable = "suspend"\n', *others])
 
 
 def name_of(vendor: str, point: Point) -> str:
@@ -260,7 +264,7 @@ def test_one_outcome_lists_every_way_in_once(aftermath: Aftermath) -> None:
         refs = [(access["kind"], access["ref"]) for access in removed]
         [account] = aftermath.before[each]
         expected = ways_in(each, account)
-        expected.pop("assignment", None)  # apps fall only with a deactivated Okta user
+        expected.pop("assignment", None)  # apps fall only with a user who is deactivated there
 
         assert len(refs) == len(set(refs)), each
         assert expected == Counter(kind for kind, _ in refs), each

@@ -15,10 +15,20 @@ from typing import Any
 import pytest
 
 from sandbox.people import Person
+from sandbox.vendors.registry import descriptions
 from tests.e2e.books import Books
 from tests.e2e.installation import Installation, settings_text
 from tests.e2e.leavers import new_people, termination
-from tests.e2e.vendors import SYSTEMS, VENDORS, Vendors, still_open
+from tests.e2e.vendors import (
+    BADGES,
+    DIRECTORY,
+    MEASURED,
+    NETWORK,
+    SYSTEMS,
+    VENDORS,
+    Vendors,
+    still_open,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -48,32 +58,32 @@ def hire(number: int, person: Person) -> Person:
     Less of each than usual, because two cores pretend to be every vendor too.
     """
     shape: dict[str, Any] = {
-        "okta": {"clients": 1, "factors": 1, "groups": 2},
-        "tailscale": {"devices": 1, "absent": not has("tailscale", number)},
-        "kisi": {"roles": 1, "absent": not has("kisi", number)},
+        DIRECTORY: {"clients": 1, "factors": 1, "groups": 2},
+        NETWORK: {"devices": 1, "absent": not has(NETWORK, number)},
+        BADGES: {"roles": 1, "absent": not has(BADGES, number)},
     }
     return replace(person, shape=shape)
 
 
 def has(vendor: str, number: int) -> bool:
     """Whether the leaver of this number has an account there."""
-    return {"kisi": number % 2 == 0, "tailscale": number % 4 < 2}.get(vendor, True)
+    return {BADGES: number % 2 == 0, NETWORK: number % 4 < 2}.get(vendor, True)
 
 
-def instant_system(port: int) -> str:
+def one_more_system(port: int) -> str:
     return f"""
-[systems.instant-sandbox]
-connector = "instant"
+[systems.{SYSTEMS[MEASURED]}]
+connector = "{MEASURED}"
 base_url = "http://127.0.0.1:{port}"
-token = "file:.lockstep/sandbox-instant"
+token = "file:.lockstep/sandbox-more"
 """
 
 
 def faults(vendor: str) -> list[dict[str, object]]:
     """Every kind that passes, each at most once per leaver; every second revocation meets one."""
-    # Instant is asked four times for each leaver, the others twenty to forty times.
-    share = 0.03 if vendor == "instant" else 0.003
-    of_effects = 0.1 if vendor == "instant" else 0.02
+    # One is asked four times for each leaver, the others twenty to forty times.
+    share = 0.03 if vendor == MEASURED else 0.003
+    of_effects = 0.1 if vendor == MEASURED else 0.02
     once: dict[str, object] = {"per_user": 1, "probability": share}
     effect: dict[str, object] = {"per_user": 1, "probability": of_effects}
     return [
@@ -110,10 +120,12 @@ def event_id(person: Person) -> str:
 async def run(home: Path) -> AsyncIterator[Run]:
     """One run of everything; the tests look at it from different sides."""
     vendors = Vendors(home)
-    more = instant_system(vendors.ports["instant"]) + NO_BRAKE
+    more = one_more_system(vendors.ports[MEASURED]) + NO_BRAKE
     text = settings_text(vendors.ports, more=more)
     text = text.replace('\nconnector = "', '\ntimeout = "2s"\nconnector = "')
-    installation = Installation(home, text, secrets={"sandbox-instant": "sandbox-instant-token"})
+    installation = Installation(
+        home, text, secrets={"sandbox-more": descriptions()[MEASURED].usual["token"]}
+    )
     try:
         await vendors.start()
         people = [hire(number, person) for number, person in enumerate(new_people(LEAVERS))]
@@ -179,7 +191,7 @@ async def test_every_vendor_agrees(run: Run) -> None:
         open_doors = [still_open(vendor, account) for [account] in found]
 
         assert [doors for doors in open_doors if doors] == [], vendor
-    assert (await run.vendors.summary("instant"))["off"] == LEAVERS
+    assert (await run.vendors.summary(MEASURED))["off"] == LEAVERS
 
 
 async def test_duplicates_open_nothing_twice(run: Run) -> None:
@@ -216,7 +228,7 @@ async def test_the_vendors_were_really_faulty(run: Run) -> None:
             met[fault["kind"]] += fault["hits"]
     seen = await fault_counts(run.books)
 
-    for kind in {str(fault["kind"]) for fault in faults("okta")} - {"eventually_consistent"}:
+    for kind in {str(fault["kind"]) for fault in faults(DIRECTORY)} - {"eventually_consistent"}:
         assert met[kind] > 0, kind
     assert {"rate_limited", "vendor_error", "timeout", "not_applied"} <= set(seen)
 

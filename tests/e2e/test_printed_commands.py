@@ -18,6 +18,7 @@ import pytest
 
 from lockstep.cli.runtime.stand_ins import usual_ports
 from tests.e2e.printed import NOT_RUN, PAGES, ROOT, Printed, commands_of
+from tests.e2e.vendors import DIRECTORY, SYSTEMS
 from tests.support.children import child
 from tests.support.homes import server_home
 from tests.support.ports import free_port
@@ -75,7 +76,7 @@ class Reader:
             command = command.replace(found[0], str(cases[-1]["case_id"]))
         if "<system>" in command:
             command = command.replace("<system>", self.waiting())
-        command = command.replace("okta-prod", "okta-sandbox")
+        command = command.replace(f"{DIRECTORY}-prod", SYSTEMS[DIRECTORY])
         for pack in self.home.glob("*.zip") if "evidence export" in command else ():
             pack.rename(pack.with_suffix(".kept"))
         if "PACK.zip" in command:

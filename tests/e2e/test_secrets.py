@@ -18,17 +18,18 @@ import pytest
 from lockstep.control.runtime.temporal import connect
 from lockstep.embedded.runstate import STATE_NAME
 from sandbox.people import Person
+from sandbox.vendors.registry import descriptions
 from tests.e2e.hoard import files_below, found, histories, opened
 from tests.e2e.installation import Installation, Said, settings_text
 from tests.e2e.leavers import full_name, new_person, termination
 from tests.e2e.processes import PATIENCE_S, eventually
-from tests.e2e.vendors import SIMULATED, SYSTEMS, Vendors
+from tests.e2e.vendors import SAMPLES, SIMULATED, SYSTEMS, Vendors
 from tests.support.casework import everything_stored
 
 pytestmark = pytest.mark.e2e
 
-VENDORS = ("okta", "tailscale", "kisi")
-SECRET_FILES = {name: f"sandbox-{name}" for name in VENDORS}
+VENDORS = SAMPLES
+SECRET_FILES = {kind: next(iter(descriptions()[kind].secrets)) for kind in VENDORS}
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,7 @@ class Scene:
 async def scene(home: Path) -> AsyncIterator[Scene]:
     # Of no known form, so that no pattern of the logs can hide them by luck.
     tokens = {name: f"planted{secrets.token_hex(12)}" for name in VENDORS}
-    env = {
-        "SANDBOX_OKTA_TOKEN": tokens["okta"],
-        "SANDBOX_TAILSCALE_TOKEN": tokens["tailscale"],
-        "SANDBOX_KISI_KEY": tokens["kisi"],
-    }
+    env = {descriptions()[kind].accepts[0].variable: token for kind, token in tokens.items()}
     person = replace(new_person(), first_name="Quirinalda", last_name="Zamboangueza-Ybarra")
     vendors = Vendors(home, env=env)
     planted = {SECRET_FILES[name]: token for name, token in tokens.items()}
@@ -131,11 +128,11 @@ def test_the_vendors_echoed_and_the_case_felt_it(scene: Scene) -> None:
 
 def test_the_search_finds_what_is_there(scene: Scene) -> None:
     """The guard can fail: it finds a token in its own file, plainly and inside base64."""
-    token = scene.tokens["okta"]
+    token = scene.tokens[VENDORS[0]]
     home = scene.installation.home
     only = files_below(home / ".lockstep", but=())
 
-    assert f"{SECRET_FILES['okta']}: {token}" in found(only, [token])
+    assert f"{SECRET_FILES[VENDORS[0]]}: {token}" in found(only, [token])
     for padding in range(3):
         coded = {
             "coded": b"eyJ" + base64.b64encode(b"x" * padding + b'{"n":"' + token.encode() + b'"}')

@@ -16,10 +16,15 @@ from sandbox.vendors.registry import descriptions, simulated
 from tests.e2e.processes import eventually, put_down, spawn
 from tests.support.ports import free_port
 
+DIRECTORY, NETWORK, BADGES, MEASURED = "okta", "tailscale", "kisi", "instant"
+"""The only names of vendors in these tests, by what they are for."""
+SAMPLES = (DIRECTORY, NETWORK, BADGES)
 VENDORS = tuple(simulated())
 SYSTEMS = {kind: f"{kind}-sandbox" for kind in VENDORS}
 SIMULATED = tuple(SYSTEMS[kind] for kind, each in simulated().items() if each.settings)
 """Those that are sample systems."""
+WITHOUT_BADGES: dict[str, Any] = {BADGES: {"absent": True}}
+"""The shape of a person: these vendors are slow, and their connector admits few calls at once."""
 Account = dict[str, Any]
 
 

@@ -11,11 +11,11 @@ from sandbox.people import Person
 from tests.e2e.installation import Installation, Said
 from tests.e2e.leavers import new_person, termination
 from tests.e2e.processes import eventually
-from tests.e2e.vendors import Vendors
+from tests.e2e.vendors import DIRECTORY, SYSTEMS, Vendors
 
 APPROVER = "paula-0123456789-0123456789-0123456789"
 """The API token of a second person."""
-STUCK = "okta-sandbox"
+STUCK = SYSTEMS[DIRECTORY]
 """The system that refuses to help with a stuck case; of tier 0."""
 
 
@@ -62,11 +62,11 @@ class Walk:
         await eventually(asked, what=f"{case_id} needs_person")
 
     async def stuck_case(self, **changes: object) -> tuple[Person, str]:
-        """A case that Okta refuses to help with, until somebody mends it."""
+        """A case that the directory refuses to help with, until somebody mends it."""
         person = new_person()
         await self.vendors.seed([person])
         refused = {"kind": "forbidden", "user": person.email, "unbounded": True}
-        await self.vendors.add_fault("okta", {**refused, "id": person.worker_id})
+        await self.vendors.add_fault(DIRECTORY, {**refused, "id": person.worker_id})
         event_id = f"evt-{person.worker_id}"
         event = termination(person, **changes)
         assert await self.installation.post(event_id, event) == 202
@@ -74,7 +74,7 @@ class Walk:
 
     async def mend(self, person: Person) -> None:
         """The vendor helps again with this person."""
-        await self.vendors.remove_fault("okta", person.worker_id)
+        await self.vendors.remove_fault(DIRECTORY, person.worker_id)
 
     async def status(self, case_id: str, wanted: str) -> None:
         async def there() -> bool:

@@ -38,6 +38,7 @@ from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultKind, FaultScript, FaultTransport, Injected
 from tests.connectors.revoking import revoke
 
+PEER = "moto server, an independent emulation of AWS"
 ACCESS_KEY_ID = "AKIALOCKSTEPSYNTHETIC"
 SECRET = "synthetic-secret-access-key-of-the-harness"
 REQUEST_ID = "00000000-0000-4000-8000-000000000001"
@@ -192,15 +193,15 @@ class MotoServer:
                 return server
         raise RuntimeError("moto did not start")
 
-    @staticmethod
-    def ended() -> None:
-        """Stop it, if anybody has started it; a test runner may end without any exit handler."""
-        if _moto is not None:
-            _moto.process.terminate()
-            _moto.process.wait(60)
-
 
 _moto: MotoServer | None = None
+
+
+def ended() -> None:
+    """Stop moto, if anybody has started it; a test runner may end without any exit handler."""
+    if _moto is not None:
+        _moto.process.terminate()
+        _moto.process.wait(60)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ from sandbox.running import running
 from sandbox.vendors.instant.description import DESCRIPTION
 from tests.connectors.harness import FaultScript, FaultTransport
 
+PEER = "simulated vendor of the sandbox; there is no product of this name"
+
 
 class InstantHarness:
     """The sandbox's Instant; everybody has an account there from the start."""

@@ -17,6 +17,7 @@ from sandbox.vendors.kisi.description import DESCRIPTION
 from tests.connectors.harness import FaultTransport
 from tests.connectors.harness_sandbox import SandboxHarness, retry_after
 
+PEER = "simulated Kisi of the sandbox"
 SYSTEM = "kisi-test"
 
 

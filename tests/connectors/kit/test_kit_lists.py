@@ -12,7 +12,7 @@ import pytest
 from connectors.base import ConnectorFault, Transcript
 from connectors.http import Dialect, VendorHttp
 from connectors.kit.calls import Call
-from connectors.kit.codecs import FORM, Codec, read_xml
+from connectors.kit.codecs import Codec
 from connectors.kit.holdings import Close, Holding, always
 from connectors.kit.pages import NO_ID, NO_LIST, REPEATED, Cursor, Params, Shape, Walk
 from connectors.kit.spec import RestSpec
@@ -195,19 +195,3 @@ async def test_bodies_are_written_and_read_as_the_vendor_does() -> None:
 
     assert said.data == {"a": "2"}
     assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
-
-
-def test_forms_number_what_lists_hold() -> None:
-    """Fields of fields are named by their path, entries of lists by their number."""
-    sent = FORM.write({"Of": ["a", {"Key": "b c"}], "Most": 1})
-
-    assert sent == b"Of.member.1=a&Of.member.2.Key=b+c&Most=1"
-
-
-def test_xml_is_read_as_json_would_say_it() -> None:
-    """Fields by name, entries as a list, an empty element as an empty list; a page is refused."""
-    said = b"<A xmlns='urn:x'><L/><M><e><N>1</N></e><e><N>2</N></e></M><T> t </T></A>"
-
-    assert read_xml(said, listed="e") == ("A", {"L": [], "M": [{"N": "1"}, {"N": "2"}], "T": "t"})
-    with pytest.raises(ValueError, match="no XML"):
-        read_xml(b"<html><p>", listed="e")

@@ -17,6 +17,7 @@ from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.harness import FaultScript, FaultTransport
 
+PEER = "simulated Okta of the sandbox"
 TOKEN = "sandbox-okta-token"
 SYSTEM = "okta-test"
 SHAPE: dict[str, Any] = {

@@ -23,6 +23,7 @@ from tests.connectors.harness import FaultScript
 from tests.connectors.sql_faults import between
 from tests.support.homes import server_home
 
+PEER = "real PostgreSQL: a cluster, and a hot standby that follows it"
 SYSTEM = "postgresql-test"
 OURS = "lockstep_revoker"
 _START_S = 60

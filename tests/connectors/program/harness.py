@@ -12,6 +12,7 @@ from connectors.base import ConnectorOptions
 from connectors.program.connector import ProgramConnector, manifest_for
 from tests.connectors.desk import DeskHarness
 
+PEER = "a made-up vendor on the loopback, by the program of the example"
 EXAMPLES = Path(__file__).parents[3] / "examples" / "desk"
 SYSTEM = "desk-test"
 STATED = {"session": "unknown"}

@@ -11,6 +11,7 @@ from connectors.kit.rest import RestConnector, manifest_of
 from connectors.recipe.spec import read_recipe
 from tests.connectors.desk import DeskHarness
 
+PEER = "a made-up vendor in memory, by the recipe of the example"
 FILE = Path(__file__).parents[3] / "examples" / "desk" / "desk.toml"
 SYSTEM = "desk-test"
 

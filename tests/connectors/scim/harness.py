@@ -18,6 +18,7 @@ from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultScript, FaultTransport
 
+PEER = "scim2-server, an independent implementation of RFC 7644"
 TOKEN = "scim-peer-token-4f81c2"
 _USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

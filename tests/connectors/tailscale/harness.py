@@ -17,6 +17,7 @@ from sandbox.vendors.tailscale.description import DESCRIPTION
 from tests.connectors.harness import FaultTransport
 from tests.connectors.harness_sandbox import SandboxHarness, retry_after
 
+PEER = "simulated Tailscale of the sandbox"
 SYSTEM = "tailscale-test"
 CREDENTIALS = DESCRIPTION.usual
 
