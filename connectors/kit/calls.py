@@ -43,6 +43,7 @@ class Call:
         when: of the thing that it closes, whether this call is needed.
         begun: of a change's answer, whether it says that the change was made or is under way, where
             the vendor accepts what it does not do.
+        paged_in: where in the body a page's parameters stand; in the query where it is empty.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Call:
     body: Any = field(default=None, hash=False)
     when: Callable[[Item], bool] | None = None
     begun: Callable[[Any], bool] | None = None
+    paged_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,9 @@ class Api:
     ) -> Answer:
         words = {**self._words, **words}
         query = {name: fill(text, words) for name, text in call.params.items()}
+        page, body = params or {}, fill(call.body, words)
+        if call.paged_in:
+            page, body = {}, _with(body, call.paged_in, page)
         try:
             async with self._turn:
                 return await self._http.call(
@@ -253,8 +258,8 @@ class Api:
                     operation=call.operation,
                     transcript=transcript,
                     expect=frozenset(expect),
-                    params={**query, **(params or {})},
-                    body=fill(call.body, words),
+                    params={**query, **page},
+                    body=body,
                 )
         except ConnectorFault as fault:
             if fault.category is not FaultCategory.PERMISSION_MISSING or fault.missing:
@@ -268,6 +273,14 @@ class Api:
             if f"{{{name}}}" in call.path and not self.is_id(words[name]):
                 raise self.odd("ref", "not_an_id")
         return call.path.format_map({name: quote(text, safe="") for name, text in words.items()})
+
+
+def _with(body: Any, path: tuple[str, ...], page: Params) -> Any:
+    """The same body, with these parameters at the path."""
+    if not path:
+        return {**(body or {}), **page}
+    inner = (body or {}).get(path[0])
+    return {**(body or {}), path[0]: _with(inner, path[1:], page)}
 
 
 def fill(template: Any, words: Words) -> Any:

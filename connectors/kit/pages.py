@@ -143,7 +143,31 @@ class Offset:
         return {self.size_param: self.size, self.param: self.origin + passed}
 
 
-Pager = Whole | LinkHeader | NextLink | Cursor | Offset
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """GraphQL connections: ``pageInfo`` says whether there is more, and after which cursor."""
+
+    at: Path
+    size: Params | None = None
+    param: str = "after"
+
+    def first(self) -> Params:
+        return self.size or {}
+
+    def after(self, answer: Answer, seen: Seen) -> Params | None:  # noqa: ARG002 - as the others
+        """Nothing only where the vendor says that this was the end.
+
+        What does not say so asks for the same again, which a walk does not take for the end.
+        """
+        info = at(answer.data, self.at)
+        more = info.get("hasNextPage") if isinstance(info, dict) else None
+        if more is False:
+            return None
+        told = at(info, ("endCursor",)) if more is True else None
+        return {**self.first(), self.param: told} if isinstance(told, str) else self.first()
+
+
+Pager = Whole | LinkHeader | NextLink | Cursor | Offset | Relay
 
 
 @dataclass(frozen=True, slots=True)
