@@ -10,11 +10,16 @@ import pytest
 from connectors.base import ConnectorFault, Transcript
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.kisi import harness as harness_kisi
+from tests.connectors.okta import harness as harness_okta
 from tests.connectors.revoking import revoke
 from tests.connectors.tailscale import harness as harness_tailscale
 
-HARNESSES = {"kisi": harness_kisi.harness, "tailscale": harness_tailscale.harness}
-Limited = harness_kisi.KisiHarness | harness_tailscale.TailscaleHarness
+HARNESSES = {
+    "kisi": harness_kisi.harness,
+    "okta": harness_okta.harness,
+    "tailscale": harness_tailscale.harness,
+}
+Limited = harness_kisi.KisiHarness | harness_okta.OktaHarness | harness_tailscale.TailscaleHarness
 
 
 @pytest.fixture(scope="module", params=sorted(HARNESSES))
@@ -26,11 +31,30 @@ async def limited(request: pytest.FixtureRequest) -> AsyncIterator[Limited]:
 # What the simulator takes away, and what the vendor calls the permission.
 CHANGES = {
     "kisi": {"users:write": "users_write", "card_assignments:write": "card_assignments_write"},
+    "okta": {
+        "users:write": "okta.users.manage",
+        "groups:write": "okta.groups.manage",
+        "roles:write": "okta.roles.manage",
+    },
     "tailscale": {"users:write": "users", "auth_keys": "auth_keys", "devices:core": "devices:core"},
 }
+# And what the problem is called that health tells.
+_MISSING = "permission_missing"
 SIGHT = {
-    "kisi": {"logins": "logins_read", "team_memberships": "team_memberships_read"},
-    "tailscale": {"devices:core": "devices:core", "auth_keys": "auth_keys"},
+    "kisi": {
+        "logins": f"{_MISSING}.logins_read",
+        "team_memberships": f"{_MISSING}.team_memberships_read",
+    },
+    "okta": {
+        "groups": "groups_forbidden",
+        "grants": "clients_forbidden",
+        "factors": "factors_forbidden",
+        "roles": "roles_forbidden",
+    },
+    "tailscale": {
+        "devices:core": f"{_MISSING}.devices:core",
+        "auth_keys": f"{_MISSING}.auth_keys",
+    },
 }
 
 
@@ -61,7 +85,6 @@ async def test_health_names_every_missing_permission(limited: Limited) -> None:
     health = await connector.health(Transcript())
     await connector.aclose()
 
-    codes = [f"permission_missing.{missing}" for missing in sight.values()]
-    assert [problem.code for problem in health.problems] == codes
+    assert [problem.code for problem in health.problems] == list(sight.values())
     assert all(problem.fix for problem in health.problems)
     assert not health.is_ready

@@ -6,8 +6,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -15,48 +14,47 @@ import sandbox
 from connectors.base import ConnectorOptions
 from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
-from tests.connectors.harness import FaultScript, FaultTransport
+from tests.connectors.harness import FaultTransport
+from tests.connectors.harness_sandbox import SandboxHarness
 
 PEER = "simulated Okta of the sandbox"
 TOKEN = "sandbox-okta-token"
 SYSTEM = "okta-test"
-SHAPE: dict[str, Any] = {
-    "sessions": 2,
-    "clients": 2,
-    "factors": 2,
-    "groups": 3,
-    "app_groups": 1,
-    "roles": ["HELP_DESK_ADMIN"],
-}
 _numbers = itertools.count(7001)
 
 
-class OktaHarness:
+class OktaHarness(SandboxHarness):
     """Hires people in the simulator and asks it, not the connector, what is still open."""
 
     kind = "okta"
     secret = TOKEN
+    shape: ClassVar = {
+        "sessions": 2,
+        "clients": 2,
+        "factors": 2,
+        "groups": 3,
+        "app_groups": 1,
+        "roles": ["HELP_DESK_ADMIN"],
+    }
 
-    def __init__(self, url: str, settings: dict[str, object] | None = None) -> None:
-        self.script = FaultScript()
-        self._url = url
-        self._settings = settings or {}
-        self._control = httpx.AsyncClient(base_url=url)
-        self._connectors: list[OktaConnector] = []
+    def __init__(self, url: str, peer: httpx.AsyncClient) -> None:
+        super().__init__(url, peer)
+        self.opened: list[OktaConnector] = []
 
     def connector(self, *, secret: str | None = None) -> OktaConnector:
-        transport = FaultTransport(self.script, rate_limit_headers=_reset_header)
-        connector = OktaConnector(
-            ConnectorOptions(
-                system=SYSTEM,
-                settings={"base_url": self._url, **self._settings},
-                secrets={"token": secret or TOKEN},
-                timeout=timedelta(seconds=5),
-            ),
-            transport=transport,
-        )
-        self._connectors.append(connector)
-        return connector
+        return self.connect(FaultTransport(self.script, rate_limit_headers=_reset_header), secret)
+
+    def connect(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        secret: str | None = None,
+        **settings: object,
+    ) -> OktaConnector:
+        """A connector over another transport, with another token or other settings."""
+        settings = {"base_url": self.base_url, **settings}
+        options = ConnectorOptions(SYSTEM, settings, {"token": secret or TOKEN})
+        self.opened.append(OktaConnector(options, transport=transport))
+        return self.opened[-1]
 
     async def hire(self, worker: str, **shape: object) -> LeaverKeys:
         number = str(next(_numbers))
@@ -69,10 +67,10 @@ class OktaHarness:
             "first_name": "Test",
             "last_name": worker,
         }
-        await self._post("seed", {"people": [person], "shape": {"okta": {**SHAPE, **shape}}})
+        await self._post("seed", people=[person], shape={"okta": {**self.shape, **shape}})
         return LeaverKeys(
             (
-                Key(KeyKind.WORKER_ID, person["worker_id"]),
+                Key(KeyKind.WORKER_ID, f"{worker}-{number}"),
                 Key(KeyKind.EMPLOYEE_NUMBER, number),
                 Key(KeyKind.USERNAME, email),
                 Key(KeyKind.EMAIL, email),
@@ -80,10 +78,14 @@ class OktaHarness:
         )
 
     async def still_in(self, keys: LeaverKeys) -> bool:
-        return any(map(_is_open, await self.accounts(keys)))
+        """Factors count while the user can be unsuspended; a deactivated user's open nothing."""
+        return any(map(_is_open, await self.standing(keys)))
 
-    async def give_back(self, keys: LeaverKeys) -> None:
-        await self._post("restore", {"user": keys.employee_numbers[0]})
+    async def standing(self, keys: LeaverKeys) -> list[dict[str, Any]]:
+        """What the simulator knows of each of the person's accounts."""
+        answer = await self._peer.get(f"/sandbox/state/{keys.employee_numbers[0]}")
+        accounts: list[dict[str, Any]] = answer.raise_for_status().json()["accounts"]
+        return [{"id": each["id"], **each["standing"]} for each in accounts]
 
     @staticmethod
     def blind(request: httpx.Request) -> httpx.Response | None:
@@ -96,44 +98,15 @@ class OktaHarness:
             return httpx.Response(404, json={"errorCode": "E0000007"}, request=request)
         return None
 
-    async def accounts(self, keys: LeaverKeys) -> list[dict[str, Any]]:
-        """Everything that the simulator knows of the person's accounts."""
-        answer = await self._control.get(f"/sandbox/state/{keys.employee_numbers[0]}")
-        answer.raise_for_status()
-        found: list[dict[str, Any]] = answer.json()["accounts"]
-        return found
-
-    async def limit_token(self, token: str, *lacks: str) -> None:
-        """Make a token that lacks the simulator's permission areas."""
-        await self._post("tokens", {"token": token, "lacks": lacks})
-
-    async def aclose(self) -> None:
-        for connector in self._connectors:
-            await connector.aclose()
-        await self._control.aclose()
-
-    async def _post(self, what: str, body: dict[str, Any]) -> None:
-        answer = await self._control.post(f"/sandbox/{what}", json=body)
-        answer.raise_for_status()
-
 
 @asynccontextmanager
 async def harness() -> AsyncIterator[OktaHarness]:
     """Start the peer; the default policy, which deactivates."""
-    async with sandbox.running() as urls:
-        peer = OktaHarness(urls["okta"])
-        try:
-            yield peer
-        finally:
-            await peer.aclose()
+    async with sandbox.running() as urls, httpx.AsyncClient(base_url=urls["okta"]) as peer:
+        yield OktaHarness(urls["okta"], peer)
 
 
-def _is_open(account: dict[str, Any]) -> bool:
-    """Sign-in, a session, a token, a consent, a role or a group that can be left.
-
-    Factors count while the user can be unsuspended; a deactivated user's open nothing.
-    """
-    standing = account["standing"]
+def _is_open(standing: dict[str, Any]) -> bool:
     kinds = ["sign_in", "sessions", "tokens", "grants", "roles", "groups"]
     if standing["status"] not in {"DEPROVISIONED", "DELETED"}:
         kinds.append("factors")

@@ -25,20 +25,16 @@ class People(httpx.AsyncBaseTransport):
     """Users by id, each a profile; search and list as Okta has them unless told otherwise.
 
     Args:
-        blind: attributes by which the index finds nobody.
         unknown: attributes that the organisation's schema does not hold.
         ignores_search: every search is answered with everybody.
         minds_case: names and values are compared as they are written.
-        hides: the list of users is empty, as for an administrator of other people's groups.
         page: users to a page.
     """
 
     users: dict[str, dict[str, Any]]
-    blind: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     ignores_search: bool = False
     minds_case: bool = False
-    hides: bool = False
     page: int = 2
     calls: list[str] = field(default_factory=list)
 
@@ -54,11 +50,6 @@ class People(httpx.AsyncBaseTransport):
         else:
             said = self._list(int(request.url.params.get("after", 0)))
         return httpx.Response(said.status_code, headers=said.headers, content=said.content)
-
-    @property
-    def listings(self) -> int:
-        """How many pages of everybody were asked for."""
-        return self.calls.count("GET /api/v1/users")
 
     def _doc(self, user_id: str) -> dict[str, Any]:
         person = dict(self.users[user_id])
@@ -92,14 +83,10 @@ class People(httpx.AsyncBaseTransport):
         }
         test = str.startswith if operator == "sw" else str.__eq__
         found = [one for one, have in held.items() if have and test(have, self._same(value))]
-        return answer([] if attribute in self.blind else [self._doc(one) for one in found])
+        return answer([self._doc(one) for one in found])
 
     def _list(self, start: int) -> httpx.Response:
-        listed = (
-            []
-            if self.hides
-            else [one for one in self.users if self.users[one].get("status") != "DEPROVISIONED"]
-        )
+        listed = [one for one in self.users if self.users[one].get("status") != "DEPROVISIONED"]
         after = start + self.page
         more = f'<https://x.test/api/v1/users?after={after}>; rel="next"'
         said = answer([self._doc(one) for one in listed[start:after]])
