@@ -6,12 +6,11 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from apprise import Apprise, AppriseAsset, NotifyFormat
-
 PATIENCE = timedelta(seconds=25)
 _SERVICE_S = 20
 _MOST_TITLE = 200
 _MOST_BODY = 8000
+_PLAIN_TEXT = "text"
 
 # Apprise logs addresses in full when a delivery fails, and those hold tokens.
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
@@ -29,6 +28,9 @@ class Channel:
     """
 
     def __init__(self, url: str, *, patience: timedelta = PATIENCE) -> None:
+        # Loaded when somebody is told something: it knows a hundred services.
+        from apprise import Apprise, AppriseAsset  # noqa: PLC0415
+
         asset = AppriseAsset(
             app_id="Lockstep",
             app_desc="Lockstep",
@@ -53,7 +55,7 @@ class Channel:
             self._apprise.notify,
             body=_plain(body, lines=True)[:_MOST_BODY],
             title=_plain(title)[:_MOST_TITLE],
-            body_format=NotifyFormat.TEXT,
+            body_format=_PLAIN_TEXT,
             timeout=min(_SERVICE_S, self._patience),
         )
         try:
