@@ -155,8 +155,8 @@ def test_sessions_are_listed_and_ended(desk):
 def test_a_bar_is_lifted(desk):
     """With a reason, once."""
 
-    async def leave(engine) -> str:
-        work = Casework(engine, desk.ring)
+    async def leave(stores) -> str:
+        work = Casework(stores.engine, desk.ring)
         await work.adopt()
         return (await work.open(termination())).case_id
 
