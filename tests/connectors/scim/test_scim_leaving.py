@@ -98,6 +98,25 @@ async def test_colleagues_who_went_are_told_loudly(empties: Any) -> None:
     assert not again.is_closed
 
 
+async def test_one_colleague_who_went_by_value_is_told() -> None:
+    """That form can take others along, so one who is missing after it is its doing."""
+
+    class Careless(ByValue):
+        def patch_group(self, group_id: str, body: Thing) -> Answer:
+            answer = super().patch_group(group_id, body)
+            if is_by_value(body):
+                self.groups[group_id]["members"].pop()
+            return answer
+
+    server = with_groups(Careless, 1, "u1", "u2", "u3")
+    _, actions, fault = await ended(server, ANN)
+
+    assert fault is not None
+    assert fault.code == "colleagues_removed.g0"
+    assert [action.access.ref for action in actions] == ["u1", "g0"]
+    assert server.members("g0") == ["u2"]
+
+
 async def test_a_colleague_who_leaves_meanwhile_stops_nobody() -> None:
     """Another leaver of a wave is taken out at the same time: that is no emptied group."""
 
