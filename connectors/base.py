@@ -35,7 +35,7 @@ OUR_PACE: Final = "our_pace_not_a_refusal_of_the_vendor"
 """The code of a fault that says that it was not our turn in time."""
 
 
-class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of the design
+class ConnectorFault(Exception):  # noqa: N818 - "fault" is the word of docs/architecture.md
     """A classified refusal or failure of one call to a vendor.
 
     The text begins with the connector's name and the operation. It carries the vendor's request

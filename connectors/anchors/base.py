@@ -36,7 +36,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class AnchorFault(Exception):  # noqa: N818 - "fault" is the word of the design
+class AnchorFault(Exception):  # noqa: N818 - "fault" is the word of docs/architecture.md
     """A checkpoint could not be published.
 
     Args:

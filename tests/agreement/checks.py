@@ -125,7 +125,7 @@ async def facts_agree(stage: Stage, told: Told) -> None:
 
 
 def clocks_agree(told: Told) -> None:
-    """The metric's clocks of every case are those of the design, to the millisecond."""
+    """The metric's clocks of every case are those of docs/scorecard.md, to the millisecond."""
     counting = Counting(DEFAULT, map(facts_from_document, told.facts.values()))
     for case_id, case in told.cases.items():
         counted = counting.of(facts_from_document(told.facts[case_id]), told.as_of)

@@ -1,4 +1,4 @@
-"""The clocks and the score once more, straight from the design and the audit's formula.
+"""The clocks and the score once more, straight from docs/scorecard.md.
 
 Written for the comparison only, without a line of `lockstep.scorecard`: plain loops over plain
 dicts, one figure after the other. Instants and durations are whole milliseconds.

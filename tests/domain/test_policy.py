@@ -76,7 +76,7 @@ def test_the_end_of_day_survives_to_the_second(end_of_day: time) -> None:
 
 
 def test_the_default_sla_covers_every_kind_and_tier() -> None:
-    """The defaults of the design: no combination is without a limit."""
+    """Dismissals first, tier 0 first, and no combination is without a limit."""
     hours = {
         (kind, tier): Policy("1", ()).sla_for(kind, tier) // timedelta(hours=1)
         for kind in TerminationKind

@@ -108,7 +108,7 @@ async def test_a_port_that_accepts_and_says_nothing_is_an_error_in_time():
 
 
 def test_the_command_is_durable_quick_and_local(server, home):
-    """The settings that the design counts on are on the command line."""
+    """The settings that timers and retries count on are on the command line."""
     line = " ".join(server.argv())
 
     assert "--ip 127.0.0.1" in line

@@ -1,4 +1,4 @@
-"""Durations of a case, in whole milliseconds. Letters as in the design: N, E, D, A, R, V."""
+"""Durations of a case, in whole milliseconds. Letters as in docs/scorecard.md: N, E, D, A, R, V."""
 
 from __future__ import annotations
 

@@ -20,14 +20,6 @@ class KeyKind(StrEnum):
     USERNAME = "username"
     EMAIL = "email"
 
-    @property
-    def is_strong(self) -> bool:
-        """Whether a contradiction in this key proves that an account is somebody else's."""
-        return self in _STRONG_KINDS
-
-
-_STRONG_KINDS = frozenset({KeyKind.ACCOUNT_ID, KeyKind.WORKER_ID, KeyKind.EMPLOYEE_NUMBER})
-
 
 @dataclass(frozen=True, slots=True)
 class Key:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import lru_cache
 
 import idna
@@ -60,12 +59,6 @@ def comparable(kind: KeyKind, value: str) -> str:
         local, _, domain = bare.rpartition("@")
         return f"{local.rstrip()}@{_domain(domain)}"
     return folded
-
-
-def independent(keys: Iterable[Key]) -> tuple[str, ...]:
-    """Distinct comparable values, in order: the same word under two kinds counts once."""
-    found = {comparable(key.kind, key.value): None for key in keys}
-    return tuple(value for value in found if value)
 
 
 def joined(later: LeaverKeys, earlier: LeaverKeys, *, by_person: bool = False) -> LeaverKeys:

@@ -8,7 +8,6 @@ let through, so that an idle system is never waited for.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -362,8 +361,3 @@ def _seats(limit: Limit, ask: Ask, others: Mapping[str, Others]) -> int | None:
 
 def _count(others: Mapping[str, Others]) -> int:
     return sum(len(other.waiting) for other in others.values())
-
-
-def eta_s(limit: Limit, calls: int, people: int) -> float:
-    """The least seconds for so many people at so many calls each; infinite without a rate."""
-    return people * calls * limit.spacing() if limit.calls else math.inf

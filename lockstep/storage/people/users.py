@@ -171,16 +171,6 @@ class Users:
         async with self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount
 
-    async def end_of_provider(self, issuer: str, *, sid: str = "", subject: str = "") -> int:
-        """End what the identity provider says is over (OIDC Back-Channel Logout 1.0, 2.4)."""
-        if sid:
-            return await self.end("provider", provider_index=self._provider(issuer, sid))
-        index = self._identity((issuer, subject))
-        query = select(users.c.user_id).where(users.c.identity_index == index)
-        async with self._engine.connect() as connection:
-            user_id = await connection.scalar(query)
-        return await self.end("provider", user_id=user_id) if user_id else 0
-
     async def names(self, user_ids: Collection[str]) -> dict[str, str]:
         """How these users are called, for showing to people."""
         query = select(users).where(users.c.user_id.in_(sorted(user_ids)))

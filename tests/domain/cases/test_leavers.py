@@ -34,9 +34,3 @@ def test_values_are_distinct_and_ranked_by_kind() -> None:
 def test_keys_do_not_show_in_a_repr() -> None:
     """Logs and tracebacks carry no personal data."""
     assert "example.com" not in repr(KEYS)
-
-
-def test_only_ids_that_an_employer_or_vendor_assigns_are_strong() -> None:
-    """A user name or address may be given to somebody else later."""
-    strong = {kind for kind in KeyKind if kind.is_strong}
-    assert strong == {KeyKind.ACCOUNT_ID, KeyKind.WORKER_ID, KeyKind.EMPLOYEE_NUMBER}

@@ -1,4 +1,4 @@
-"""Every category of fault has its rule, and the rules keep to the design."""
+"""Every category of fault has its rule, and each rule says what it must."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.domain.cases.leavers import Key, KeyKind
-from lockstep.domain.systems.keys import comparable, independent, local_part, mail_domain
+from lockstep.domain.cases.leavers import KeyKind
+from lockstep.domain.systems.keys import comparable, local_part, mail_domain
 
 NFD = unicodedata.normalize("NFD", "josé.núñez@example.com")
 
@@ -61,18 +61,6 @@ def test_account_ids_are_compared_exactly() -> None:
     assert comparable(KeyKind.ACCOUNT_ID, "00uA") != comparable(KeyKind.ACCOUNT_ID, "00ua")
     assert comparable(KeyKind.EMPLOYEE_NUMBER, "W-7") == comparable(KeyKind.EMPLOYEE_NUMBER, "w-7 ")
     assert comparable(KeyKind.EMPLOYEE_NUMBER, "007") != comparable(KeyKind.EMPLOYEE_NUMBER, "7")
-
-
-def test_the_same_word_under_two_kinds_counts_once() -> None:
-    """A renamed login that is also the address is one thing to search for, not two."""
-    keys = [
-        Key(KeyKind.USERNAME, "M.Santos@example.com"),
-        Key(KeyKind.EMAIL, "m.santos@EXAMPLE.com"),
-        Key(KeyKind.WORKER_ID, "W-1"),
-        Key(KeyKind.EMPLOYEE_NUMBER, "w-1"),
-        Key(KeyKind.USERNAME, " "),
-    ]
-    assert independent(keys) == ("m.santos@example.com", "w-1")
 
 
 def test_an_address_has_a_local_part_and_a_domain() -> None:
