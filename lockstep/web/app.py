@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,7 +32,14 @@ from lockstep.storage.engine.database import create_engine
 from lockstep.storage.keys.keyring import Keyring
 from lockstep.web.api import ScoreApi
 from lockstep.web.api.acts import acts_routers
-from lockstep.web.api.answers import AliveDocument, ReadyDocument, UnreadyDocument, told
+from lockstep.web.api.answers import (
+    AliveDocument,
+    Health,
+    ReadyDocument,
+    Told,
+    UnreadyDocument,
+    told,
+)
 from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.cases import cases_router
 from lockstep.web.api.events import events_router
@@ -261,8 +267,8 @@ def _add_health(app: FastAPI, engine: AsyncEngine) -> None:
         summary="The process answers",
         responses={200: told(AliveDocument, "It does.")},
     )
-    async def healthz() -> JSONResponse:
-        return JSONResponse({"status": "ok"})
+    async def healthz() -> Told:
+        return Told(AliveDocument(status=Health.OK))
 
     @app.get(
         "/readyz",
@@ -273,15 +279,15 @@ def _add_health(app: FastAPI, engine: AsyncEngine) -> None:
             503: told(UnreadyDocument, "The database cannot be reached."),
         },
     )
-    async def readyz() -> JSONResponse:
+    async def readyz() -> Told:
         try:
             async with engine.connect() as connection:
                 read_only = await connection.scalar(text(_READ_ONLY))
         except ERRORS:
             read_only = True
         if read_only:
-            return JSONResponse({"status": "database_unreachable"}, 503)
-        return JSONResponse({"status": "ready"})
+            return Told(UnreadyDocument(status=Health.UNREACHABLE), 503)
+        return Told(ReadyDocument(status=Health.READY))
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

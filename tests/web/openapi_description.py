@@ -8,9 +8,14 @@ from typing import Any
 
 import httpx
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 
 Success = tuple[str, str, int]
 """Method, path as described, status."""
+
+
+LONG = frozenset({"/api/score", "/api/score/trend", "/api/dimension", "/api/penalties"})
+"""Where the scorecard's own document is sent as it is; see `DocumentResponse`."""
 
 
 class NonconformingError(AssertionError):
@@ -59,6 +64,25 @@ class Description:
         if problems:
             raise NonconformingError("\n".join([f"{where}:", *problems]))
         return method, path, answer.status_code
+
+    def held(self, method: str, path: str, status: int, returned: object) -> None:
+        """Hold what a route returned against what it declares; of a file it declares no model.
+
+        ``returned`` is a model, or what was sent without one; None where FastAPI wrote the model.
+
+        Raises:
+            NonconformingError: naming what is declared.
+        """
+        answer = self.document["paths"][path][method.lower()]["responses"][str(status)]
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+        refs = [one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one]
+        declared = {ref.rpartition("/")[2] for ref in refs}
+        where = f"{method} {path} {status}"
+        if isinstance(returned, BaseModel):
+            if type(returned).__name__ not in declared:
+                raise NonconformingError(f"{where}: {type(returned).__name__}, not {declared}")
+        elif returned is not None and path not in LONG:
+            raise NonconformingError(f"{where}: a document beside its model {declared}")
 
     def _headers(self, described: Mapping[str, Any], answer: httpx.Response) -> Iterator[str]:
         for name, header in described.get("headers", {}).items():

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy import text
 
 from lockstep.composition import Root
 from lockstep.control.people.api_tokens import ApiTokenDesk, Wish
 from lockstep.control.score.readings import Readings
 from lockstep.domain.rights import Role
+from lockstep.web.api.answers import AliveDocument, Health, ReadyDocument, Told
 from tests.support.casework import EMAIL
 from tests.support.scoring import DAY, HOUR, facts, listen, store
 from tests.web.conftest import body as event_body
 from tests.web.conftest import signed
 from tests.web.console.conftest import Site, site  # noqa: F401 - a fixture
 from tests.web.console.ward import BADGE, DOOR, VAULT
-from tests.web.openapi_description import Description, Success
+from tests.web.openapi_description import Description, NonconformingError, Success
 from tests.web.test_openapi_fuzz import (
     SECRET,
     TOKENS,
@@ -59,6 +61,10 @@ class Asking:
     description: Description
     token: str = TOKENS["fuzz-0"]
     met: set[Success] = field(default_factory=set)
+    made: list[Response] = field(default_factory=list)
+    """Answers that routes made, the last one last."""
+    modelled: frozenset[tuple[str, str]] = frozenset()
+    """Routes whose models FastAPI writes."""
 
     async def ask(
         self,
@@ -71,6 +77,7 @@ class Asking:
         **options: Any,
     ) -> httpx.Response:
         """One request; ``at`` fills the path."""
+        self.made.clear()
         answer = await self.client.request(
             method,
             path.format(**at or {}),
@@ -79,16 +86,44 @@ class Asking:
         )
         assert answer.status_code == status, (method, path, answer.status_code, answer.text)
         self.met.add(self.description.check(method, path, answer))
+        self._hold(method, path, answer)
         return answer
+
+    def _hold(self, method: str, path: str, answer: httpx.Response) -> None:
+        """What the route returned is what it declares."""
+        returned = None
+        if self.made:
+            made = self.made[-1]
+            assert made.body == answer.content
+            returned = getattr(made, "document", made.body)
+        elif answer.headers["content-type"] == "application/json":
+            assert answer.status_code >= 400 or (method, path) in self.modelled
+        self.description.held(method, path, answer.status_code, returned)
 
     def by(self, token: str) -> Asking:
         """The same by another token."""
-        return Asking(self.client, self.description, token, self.met)
+        return replace(self, token=token)
 
 
 @pytest.fixture
-async def asker(site) -> Asking:  # noqa: F811 - the fixture
-    return Asking(await site.visitor(), Description(site.app.openapi()))
+async def asker(site, monkeypatch) -> Asking:  # noqa: F811 - the fixture
+    made: list[Response] = []
+    render = JSONResponse.init_headers
+
+    def seen(self: Response, headers: Mapping[str, str] | None = None) -> None:
+        render(self, headers)
+        made.append(self)
+
+    for kind in (Told, JSONResponse):
+        monkeypatch.setattr(kind, "init_headers", seen)
+    modelled = frozenset(
+        (method, route.path)
+        for route in site.app.routes
+        if getattr(route, "response_model", None) is not None
+        for method in route.methods
+    )
+    description = Description(site.app.openapi())
+    return Asking(await site.visitor(), description, made=made, modelled=modelled)
 
 
 def case_id(number: int) -> str:
@@ -347,3 +382,12 @@ async def test_refusals_are_as_described(asker):
     await asker.ask("POST", "/api/cases/search", content=b" " * 70_000, headers=media, status=413)
     await asker.ask("POST", HOOK, at={"source": "nobody"}, json={}, status=404)
     await asker.ask("POST", HOOK, at={"source": "hr"}, json={}, status=401)
+
+
+async def test_what_a_route_returns_beside_its_model_is_found(asker):
+    """Another model is, and so are a dict and a text that look the same on the way."""
+    asker.description.held("GET", "/healthz", 200, AliveDocument(status=Health.OK))
+    beside = (ReadyDocument(status=Health.READY), {"status": "ok"}, b'{"status":"ok"}')
+    for returned in beside:
+        with pytest.raises(NonconformingError, match="AliveDocument"):
+            asker.description.held("GET", "/healthz", 200, returned)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from lockstep.control.cases.asking import Asked
@@ -32,11 +31,15 @@ from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.terminations import TerminationKind
 from lockstep.domain.rights import Permission
-from lockstep.storage.people.requests import RequestRow
-from lockstep.web.api.answers import told
+from lockstep.web.api.answers import Told, told, zoned
 from lockstep.web.api.auth import NO_ANSWER, Gate, Problem, answers
 from lockstep.web.api.bodies import Body, described_body, read_body
-from lockstep.web.api.case_answers import AskedDocument, DoneDocument, RequestsDocument
+from lockstep.web.api.case_answers import (
+    AskedDocument,
+    DoneDocument,
+    RequestDocument,
+    RequestsDocument,
+)
 
 _MAX_ATTEST = MOST_BYTES * 4 // 3 + 64 * 1024
 """An artefact in base64, and a few words."""
@@ -174,7 +177,7 @@ def acts_routers(gate: Gate, desk: CaseDesk) -> list[APIRouter]:
 
 def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: SecondPerson) -> None:
     @routes.post(f"{_SYSTEM}/retry", summary="Try a system again", **_sent(Reason))
-    async def retry(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+    async def retry(case_id: CaseId, system: SystemName, request: Request) -> Told:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(desk.retry(me, case_id, system, reason=said.reason, seen=said.seen))
 
@@ -183,7 +186,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         summary="Say that access was ended by hand",
         **_sent(Attestation, 200, 202),
     )
-    async def attest(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+    async def attest(case_id: CaseId, system: SystemName, request: Request) -> Told:
         said = await read_body(request, Attestation, _MAX_ATTEST)
         me = await gate.asker(request)
         try:
@@ -199,7 +202,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         summary="Say which accounts in doubt are the leaver's",
         **_sent(Pick, 200, 202),
     )
-    async def pick(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+    async def pick(case_id: CaseId, system: SystemName, request: Request) -> Told:
         said, me = await read_body(request, Pick), await gate.asker(request)
         work = Picking(desk).pick(
             me, case_id, system, said.accounts, reason=said.reason, seen=said.seen
@@ -212,7 +215,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
         status_code=202,
         **_described(Waiver, 202),
     )
-    async def waive(case_id: CaseId, system: SystemName, request: Request) -> JSONResponse:
+    async def waive(case_id: CaseId, system: SystemName, request: Request) -> Told:
         said, me = await read_body(request, Waiver), await gate.asker(request)
         return await _told(
             seconds.waive(me, case_id, system, reason=said.reason, until=said.until, seen=said.seen)
@@ -221,7 +224,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
 
 def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDates) -> None:
     @routes.post(f"{_CASE}/reschedule", summary="Move the cutoff", **_described(NewDates, 200, 202))
-    async def reschedule(case_id: CaseId, request: Request) -> JSONResponse:
+    async def reschedule(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, NewDates), await gate.asker(request)
 
         async def work() -> Done | Asked:
@@ -237,7 +240,7 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         return await _told(work())
 
     @routes.post(f"{_CASE}/rescind", summary="Call a case off", **_described(Reason, 200, 202))
-    async def rescind(case_id: CaseId, request: Request) -> JSONResponse:
+    async def rescind(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(dates.rescind(me, case_id, reason=said.reason, seen=said.seen))
 
@@ -246,7 +249,7 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         summary="Say that the leaver of a closed case works here again",
         **_described(Rehiring, 200, 202),
     )
-    async def rehire(case_id: CaseId, request: Request) -> JSONResponse:
+    async def rehire(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, Rehiring), await gate.asker(request)
         return await _told(
             dates.rehire(me, case_id, reason=said.reason, hired_on=said.hired_on, seen=said.seen)
@@ -257,7 +260,7 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         summary="Add keys of the leaver, or correct kind, partner or site",
         **_described(Additions),
     )
-    async def correct(case_id: CaseId, request: Request) -> JSONResponse:
+    async def correct(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, Additions), await gate.asker(request)
         more = Correction(
             tuple(said.emails),
@@ -274,7 +277,7 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         summary="Take a key of the leaver out of force",
         **_described(WithdrawnKey, 200, 202),
     )
-    async def withdraw_key(case_id: CaseId, request: Request) -> JSONResponse:
+    async def withdraw_key(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, WithdrawnKey), await gate.asker(request)
 
         async def work() -> Done | Asked:
@@ -284,12 +287,12 @@ def _add_case_acts(routes: APIRouter, gate: Gate, desk: CaseDesk, dates: CaseDat
         return await _told(work())
 
     @routes.post(f"{_CASE}/comment", summary="Comment on a case", **_described(Comment))
-    async def comment(case_id: CaseId, request: Request) -> JSONResponse:
+    async def comment(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, Comment), await gate.asker(request)
         return await _told(desk.comment(me, case_id, said.text))
 
     @routes.post(f"{_CASE}/assign", summary="Give a case to somebody", **_described(Assignee))
-    async def assign(case_id: CaseId, request: Request) -> JSONResponse:
+    async def assign(case_id: CaseId, request: Request) -> Told:
         said, me = await read_body(request, Assignee), await gate.asker(request)
         return await _told(dates.assign(me, case_id, said.user, reason=said.reason, seen=said.seen))
 
@@ -300,7 +303,7 @@ def _add_sending_again(routes: APIRouter, gate: Gate, desk: CaseDesk) -> None:
         summary="Send again what got no answer",
         responses={200: _DONE[200], **answers(404, 409), 503: NO_ANSWER},
     )
-    async def send_again(case_id: CaseId, act_id: ActId, request: Request) -> JSONResponse:
+    async def send_again(case_id: CaseId, act_id: ActId, request: Request) -> Told:
         me = await gate.asker(request)
         return await _told(desk.send_again(me, case_id, act_id))
 
@@ -311,7 +314,7 @@ def _add_withdrawal(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> Non
         summary="Take back what you asked for",
         **_described(MaybeReason),
     )
-    async def withdraw(request_id: RequestId, request: Request) -> JSONResponse:
+    async def withdraw(request_id: RequestId, request: Request) -> Told:
         said, me = await read_body(request, MaybeReason), await gate.asker(request)
         return await _told(seconds.withdraw(me, request_id, reason=said.reason))
 
@@ -320,39 +323,22 @@ def _add_approvals(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None
     @routes.post(
         f"{_ONE_REQUEST}/approve", summary="Agree as the second person", **_sent(MaybeReason)
     )
-    async def approve(request_id: RequestId, request: Request) -> JSONResponse:
+    async def approve(request_id: RequestId, request: Request) -> Told:
         said, me = await read_body(request, MaybeReason), await gate.asker(request)
         return await _told(seconds.approve(me, request_id, reason=said.reason))
 
     @routes.post(f"{_ONE_REQUEST}/refuse", summary="Do not agree", **_described(Reason))
-    async def refuse(request_id: RequestId, request: Request) -> JSONResponse:
+    async def refuse(request_id: RequestId, request: Request) -> Told:
         said, me = await read_body(request, Reason), await gate.asker(request)
         return await _told(seconds.refuse(me, request_id, reason=said.reason))
 
 
 def _add_list(routes: APIRouter, gate: Gate, seconds: SecondPerson) -> None:
     @routes.get("/api/requests", summary="What waits for a second person", responses=_WAITING)
-    async def pending(
-        request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50
-    ) -> JSONResponse:
+    async def pending(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Told:
         me = await gate.asker(request)
         rows = await seconds.pending(me.scope, limit=limit)
-        return JSONResponse({"requests": [request_data(row) for row in rows]})
-
-
-def request_data(row: RequestRow) -> dict[str, Any]:
-    """A request as plain data; nothing of why, which may name people."""
-    return {
-        "request_id": row.request_id,
-        "case_id": row.case_id,
-        "system": row.system or None,
-        "kind": row.kind,
-        "state": row.state,
-        "asked_by": row.asked_by,
-        "asked_at": _instant(row.asked_at),
-        "expires_at": _instant(row.expires_at),
-        "until": _instant(row.until) if row.until else None,
-    }
+        return Told(RequestsDocument(requests=[RequestDocument.of(row) for row in rows]))
 
 
 _WAITING = {200: told(RequestsDocument, "As far as the token may know of them."), **answers()}
@@ -387,16 +373,16 @@ def _file(artefact: Artefact) -> tuple[str, bytes]:
         raise Problem(422, "not_valid", ["artefact.content: not base64"]) from None
 
 
-async def _told(work: Awaitable[Done | Asked]) -> JSONResponse:
+async def _told(work: Awaitable[Done | Asked]) -> Told:
     """What came of an act; every refusal as a problem."""
     try:
         result = await work
     except (RefusedError, NotAllowedError, NotThereError) as error:
         raise _problem(error) from None
     if isinstance(result, Asked):
-        waits = {"request_id": result.request_id, "expires_at": _instant(result.expires_at)}
-        return JSONResponse(waits, 202)
-    return JSONResponse({"act_id": result.act_id, "outcome": result.outcome or None})
+        until = zoned(result.expires_at)
+        return Told(AskedDocument(request_id=result.request_id, expires_at=until), 202)
+    return Told(DoneDocument(act_id=result.act_id, outcome=result.outcome or None))
 
 
 def _problem(error: Exception) -> Problem:
@@ -414,7 +400,3 @@ def _problem(error: Exception) -> Problem:
             return Problem(413, "too_large", [str(error)])
         case _:
             return Problem(422, "cannot_be_done", [str(error)])
-
-
-def _instant(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from lockstep.control.intake.events import why_not_valid
@@ -22,6 +21,7 @@ from lockstep.web.allowances import Allowances
 from lockstep.web.api.answers import (
     MOST_PROBLEMS,
     ProblemDocument,
+    Told,
     UnansweredDocument,
     header,
     told,
@@ -63,6 +63,13 @@ class Problem(Exception):  # noqa: N818 - an answer, not an error of ours
         self.problems = problems
         self.headers = headers
         self.act_id = act_id
+
+    def document(self) -> ProblemDocument | UnansweredDocument:
+        """What is sent of it."""
+        problems = (self.problems or [])[:MOST_PROBLEMS]
+        if self.act_id:
+            return UnansweredDocument(error="no_answer", problems=problems, act_id=self.act_id)
+        return ProblemDocument(error=self.error, problems=problems)
 
 
 def answers(*more: int) -> dict[int | str, dict[str, Any]]:
@@ -228,18 +235,13 @@ def add_answers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _render_outage)
 
 
-async def _render_problem(_: Request, error: Exception) -> JSONResponse:
+async def _render_problem(_: Request, error: Exception) -> Told:
     if not isinstance(error, Problem):
         raise error
-    body: dict[str, Any] = {"error": error.error}
-    if error.problems:
-        body["problems"] = error.problems[:MOST_PROBLEMS]
-    if error.act_id:
-        body["act_id"] = error.act_id
-    return JSONResponse(body, error.status, dict(error.headers or {}))
+    return Told(error.document(), error.status, error.headers)
 
 
-async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _render_invalid(request: Request, error: Exception) -> Told:
     if not isinstance(error, RequestValidationError):
         raise error
     rows = error.errors()[:MOST_PROBLEMS]
@@ -249,7 +251,7 @@ async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _render_outage(request: Request, error: Exception) -> JSONResponse:
+async def _render_outage(request: Request, error: Exception) -> Told:
     if not is_outage(error):
         raise error
     log.error("database_unreachable", error=type(error).__name__)

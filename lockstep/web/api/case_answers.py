@@ -25,7 +25,7 @@ from lockstep.storage.board.now import MOST_ROWS
 from lockstep.storage.cases.acts import ActKind
 from lockstep.storage.cases.candidates import Candidate
 from lockstep.storage.people.requests import MOST_ROWS as MOST_REQUESTS
-from lockstep.storage.people.requests import RequestState
+from lockstep.storage.people.requests import RequestRow, RequestState
 from lockstep.storage.records import RevocationRow
 from lockstep.web.api.answers import (
     ActId,
@@ -43,6 +43,7 @@ from lockstep.web.api.answers import (
     ZonedInstant,
     one_of,
     text,
+    zoned,
 )
 from lockstep.web.api.answers import Instant as InstantText
 
@@ -316,6 +317,20 @@ class RequestDocument(Answer):
     asked_at: ZonedInstant
     expires_at: ZonedInstant
     until: ZonedInstant | None = Field(description="The end of a waiver; else null.")
+
+    @classmethod
+    def of(cls, row: RequestRow) -> Self:
+        return cls(
+            request_id=row.request_id,
+            case_id=row.case_id,
+            system=row.system or None,
+            kind=row.kind,
+            state=row.state,
+            asked_by=row.asked_by,
+            asked_at=zoned(row.asked_at),
+            expires_at=zoned(row.expires_at),
+            until=zoned(row.until) if row.until else None,
+        )
 
 
 class RequestsDocument(Answer):

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from lockstep.control.cases.asking import Asked
@@ -26,7 +25,7 @@ from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.intake.sent_events import PAGE
-from lockstep.web.api.answers import Answer, Prose, one_of, told
+from lockstep.web.api.answers import Answer, Prose, Told, one_of, told
 from lockstep.web.api.answers import CaseId as CaseIdText
 from lockstep.web.api.auth import Gate, Problem, answers
 from lockstep.web.api.bodies import Body, described_body, read_body
@@ -179,7 +178,7 @@ def events_router(gate: Gate, reports: OwnReports) -> APIRouter:
         return EventDocument.of(await _found(reports, await gate.asker(request), event))
 
     @routes.post("/api/events", summary="Report a leaver", **_described(LeaverReport))
-    async def report(request: Request, once: Once) -> JSONResponse:
+    async def report(request: Request, once: Once) -> Told:
         me, said = await gate.asker(request), await read_body(request, LeaverReport)
         with _refusals():
             await reports.report(said.cells(), Submission(once, said.reason), by=me)
@@ -192,14 +191,14 @@ def events_router(gate: Gate, reports: OwnReports) -> APIRouter:
 def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
     async def change(
         me: Principal, event: int, wish: Submission, work: Callable[[], Awaitable[Asked | None]]
-    ) -> JSONResponse:
+    ) -> Told:
         await _found(reports, me, event)
         with _refusals():
             asked = await work()
         if asked is not None:
             found = EventDocument.of(await _found(reports, me, event))
             document = found.model_copy(update={"request_id": asked.request_id})
-            return JSONResponse(document.model_dump(mode="json"), 202)
+            return Told(document, 202)
         return await _taken(reports, me, wish.once)
 
     @routes.post(
@@ -207,7 +206,7 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
         summary="Move the dates of a leaver before the cutoff",
         **_described(NewDates, 404),
     )
-    async def amend(request: Request, event: EventId, once: Once) -> JSONResponse:
+    async def amend(request: Request, event: EventId, once: Once) -> Told:
         me, said = await gate.asker(request), await read_body(request, NewDates)
         wish = Submission(once, said.reason)
         work = partial(reports.amend, event, said.dates(), wish, by=me)
@@ -218,7 +217,7 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
         summary="Call a leaving off before the cutoff",
         **_described(CallingOff, 404),
     )
-    async def rescind(request: Request, event: EventId, once: Once) -> JSONResponse:
+    async def rescind(request: Request, event: EventId, once: Once) -> Told:
         me, said = await gate.asker(request), await read_body(request, CallingOff)
         wish = Submission(once, said.reason)
         return await change(me, event, wish, partial(reports.rescind, event, wish, by=me))
@@ -228,7 +227,7 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
         summary="Say that the leaver of a closed case works here again",
         **_described(CallingOff, 404),
     )
-    async def rehire(request: Request, event: EventId, once: Once) -> JSONResponse:
+    async def rehire(request: Request, event: EventId, once: Once) -> Told:
         me, said = await gate.asker(request), await read_body(request, CallingOff)
         wish = Submission(once, said.reason)
         return await change(me, event, wish, partial(reports.rehire, event, wish, by=me))
@@ -251,12 +250,12 @@ async def _found(reports: OwnReports, me: Principal, event: int) -> Sent:
     return sent
 
 
-async def _taken(reports: OwnReports, me: Principal, once: str) -> JSONResponse:
+async def _taken(reports: OwnReports, me: Principal, once: str) -> Told:
     """What stands under the key, whether this call or an earlier one has stored it."""
     sent = await reports.sent_as(once, me)
     if sent is None:
         raise Problem(422, "cannot_be_done", ["this key was used for what you may not see"])
-    return JSONResponse(EventDocument.of(sent).model_dump(mode="json"), 202)
+    return Told(EventDocument.of(sent), 202)
 
 
 @contextlib.contextmanager

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathPart
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lockstep.control.intake.events import why_not_valid
@@ -20,14 +20,19 @@ from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.board.views import CaseIdError, CaseViews
 from lockstep.storage.packs.orders import ExportRow, Exports, ExportState
 from lockstep.storage.packs.views import ExportViews
-from lockstep.web.api.answers import header, told
+from lockstep.web.api.answers import Told, header, told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
-from lockstep.web.api.evidence_answers import MOST_LISTED, ExportDocument, ExportsDocument
+from lockstep.web.api.evidence_answers import (
+    EXPORTS,
+    MOST_LISTED,
+    ExportDocument,
+    ExportsDocument,
+    state_of,
+)
 
 _MAX_BODY = 160 * 1024
 """A checkpoint of 64 KiB, escaped, and a few words."""
 
-_PATH = "/api/evidence/exports"
 
 ExportId = Annotated[
     str, PathPart(pattern=r"^e[a-z2-7]{12}$", description="As the order's answer gave it.")
@@ -111,7 +116,7 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
     routes = gate.router(Permission.EXPORT, tag="evidence")
 
     @routes.post(
-        _PATH,
+        EXPORTS,
         status_code=202,
         summary="Order a pack",
         responses={202: _ORDERED, **answers(404, 413, 415)},
@@ -122,7 +127,7 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
             }
         },
     )
-    async def order(request: Request) -> JSONResponse:
+    async def order(request: Request) -> Told:
         raw = await bounded_body(request, _MAX_BODY)
         wish = _wish(raw)
         if wish.identified:
@@ -138,30 +143,31 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         except OrderError as error:
             raise Problem(422, "cannot_be_ordered", [str(error)]) from None
         row = await _row(packs, export_id, asker)
-        return JSONResponse(_told(row), 202, {"Location": f"{_PATH}/{export_id}"})
+        return Told(ExportDocument.of(row), 202, {"Location": f"{EXPORTS}/{export_id}"})
 
     @routes.get(
-        _PATH,
+        EXPORTS,
         summary="The newest orders",
         responses={200: told(ExportsDocument, "Those that the token may know of."), **answers()},
     )
     async def newest(
         request: Request, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 50
-    ) -> JSONResponse:
+    ) -> Told:
         asker = await gate.asker(request)
         rows = await packs.listed.newest(asker.scope, limit=limit)
-        return JSONResponse({"exports": [_told(row) for row in rows]})
+        return Told(ExportsDocument(exports=[ExportDocument.of(row) for row in rows]))
 
     @routes.get(
-        f"{_PATH}/{{export_id}}",
+        f"{EXPORTS}/{{export_id}}",
         summary="One order",
         responses={200: told(ExportDocument, "How far it is."), **answers(404)},
     )
-    async def one(export_id: ExportId, request: Request) -> JSONResponse:
-        return JSONResponse(_told(await _row(packs, export_id, await gate.asker(request))))
+    async def one(export_id: ExportId, request: Request) -> Told:
+        row = await _row(packs, export_id, await gate.asker(request))
+        return Told(ExportDocument.of(row))
 
     @routes.get(
-        f"{_PATH}/{{export_id}}/file",
+        f"{EXPORTS}/{{export_id}}/file",
         summary="The pack",
         response_class=FileResponse,
         responses=_FILE,
@@ -225,7 +231,7 @@ def _file(folder: Path, row: ExportRow) -> FileResponse:
     if row.state == ExportState.EXPIRED:
         raise Problem(404, "file_deleted", ["packs are kept for a limited time: order it again"])
     if row.state != ExportState.DONE:
-        raise Problem(409, "not_ready", [f"the export is {_state(row)}"])
+        raise Problem(409, "not_ready", [f"the export is {state_of(row)}"])
     if row.file_name is None:
         raise Problem(404, "kept_elsewhere", ["it was exported at a command line"])
     path = folder / row.file_name
@@ -240,40 +246,3 @@ def _file(folder: Path, row: ExportRow) -> FileResponse:
         filename=name,
         headers={"Repr-Digest": f"sha-256=:{digest}:"},  # RFC 9530
     )
-
-
-def _told(row: ExportRow) -> dict[str, Any]:
-    """An export as plain data; nothing of who is in it, or of why it names them."""
-    asked = row.parameters
-    return {
-        "export_id": row.export_id,
-        "state": _state(row),
-        "from": asked["first"],
-        "to": asked["last"],
-        "partner": asked["partner"],
-        "case": asked["case_id"],
-        "sample": asked["sample"],
-        "seed": asked["seed"],
-        "identified": asked["identified"],
-        "ocsf": asked["ocsf"],
-        "checkpoint": asked["checkpoint"],
-        "requested_at": _text(row.requested_at),
-        "requested_by": row.requested_by,
-        "progress": {"done": row.done_entries, "all": row.all_entries},
-        "finished_at": _text(row.finished_at),
-        "sha256": row.sha256,
-        "size_bytes": row.size_bytes,
-        "file": f"{_PATH}/{row.export_id}/file" if row.file_name else None,
-        "error": row.error,
-    }
-
-
-def _state(row: ExportRow) -> str:
-    """As people see it: a pending export that somebody works on is running."""
-    is_taken = row.claimed_until is not None and row.claimed_until > datetime.now(UTC)
-    taken = row.state == ExportState.PENDING and is_taken
-    return ExportState.RUNNING.value if taken else row.state
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Self
 
 from pydantic import Field
 
 from lockstep.evidence.pack.layout import MAX_SAMPLE, OCSF_VERSIONS
-from lockstep.storage.packs.orders import ExportState
+from lockstep.storage.packs.orders import ExportRow, ExportState
 from lockstep.web.api.answers import (
     Answer,
     Count,
@@ -20,6 +21,7 @@ from lockstep.web.api.answers import (
 )
 
 MOST_LISTED = 200
+EXPORTS = "/api/evidence/exports"
 
 
 class ProgressDocument(Answer):
@@ -62,8 +64,46 @@ class ExportDocument(Answer):
     )
     error: Annotated[str, text(most=500)] | None = Field(description="Why it failed.")
 
+    @classmethod
+    def of(cls, row: ExportRow) -> Self:
+        asked = row.parameters
+        return cls.model_validate(
+            {
+                "export_id": row.export_id,
+                "state": state_of(row),
+                "from": asked["first"],
+                "to": asked["last"],
+                "partner": asked["partner"],
+                "case": asked["case_id"],
+                "sample": asked["sample"],
+                "seed": asked["seed"],
+                "identified": asked["identified"],
+                "ocsf": asked["ocsf"],
+                "checkpoint": asked["checkpoint"],
+                "requested_at": _text(row.requested_at),
+                "requested_by": row.requested_by,
+                "progress": {"done": row.done_entries, "all": row.all_entries},
+                "finished_at": _text(row.finished_at),
+                "sha256": row.sha256,
+                "size_bytes": row.size_bytes,
+                "file": f"{EXPORTS}/{row.export_id}/file" if row.file_name else None,
+                "error": row.error,
+            }
+        )
+
 
 class ExportsDocument(Answer):
     """The newest orders first."""
 
     exports: list[ExportDocument] = Field(max_length=MOST_LISTED)
+
+
+def state_of(row: ExportRow) -> str:
+    """As people see it: a pending export that somebody works on is running."""
+    is_taken = row.claimed_until is not None and row.claimed_until > datetime.now(UTC)
+    taken = row.state == ExportState.PENDING and is_taken
+    return ExportState.RUNNING.value if taken else row.state
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -7,16 +7,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from lockstep.control.intake.events import why_not_valid
 from lockstep.control.score.questions import QuestionError
 from lockstep.control.score.reports import LARGEST_COUNT, REPORTED, to_report
 from lockstep.domain.rights import Permission
-from lockstep.evidence.format.canonical import instant_text
-from lockstep.storage.score.scores import MetricReport, Scores
-from lockstep.web.api.answers import told
+from lockstep.storage.score.scores import Scores
+from lockstep.web.api.answers import Told, told
 from lockstep.web.api.auth import Gate, Problem, answers, bounded_body
 from lockstep.web.api.score_answers import ReportDocument, ReportsDocument
 
@@ -72,7 +70,7 @@ def report_router(gate: Gate, scores: Scores, tenant: str) -> APIRouter:
     """What the right ``report`` may do."""
     routes = gate.router(Permission.REPORT, tag="metrics")
 
-    async def take(metric: str, request: Request) -> JSONResponse:
+    async def take(metric: str, request: Request) -> Told:
         await gate.every_partner(request)
         body = parsed(await bounded_body(request))
         try:
@@ -80,14 +78,14 @@ def report_router(gate: Gate, scores: Scores, tenant: str) -> APIRouter:
         except QuestionError as error:
             raise Problem(422, "not_valid", [str(error)]) from None
         stands, is_new = await scores.report(stated, tenant=tenant)
-        return JSONResponse(report_document(stands), 201 if is_new else 200)
+        return Told(ReportDocument.of(stands), 201 if is_new else 200)
 
     @routes.put("/api/metrics/{metric}", **_REPORT)
-    async def put_report(metric: Annotated[str, _METRIC], request: Request) -> JSONResponse:
+    async def put_report(metric: Annotated[str, _METRIC], request: Request) -> Told:
         return await take(metric, request)
 
     @routes.post("/api/metrics/{metric}", **_REPORT)
-    async def post_report(metric: Annotated[str, _METRIC], request: Request) -> JSONResponse:
+    async def post_report(metric: Annotated[str, _METRIC], request: Request) -> Told:
         return await take(metric, request)
 
     return routes
@@ -102,24 +100,12 @@ def metric_router(gate: Gate, scores: Scores) -> APIRouter:
         summary="What was reported of the other metrics, the last recorded first",
         responses={200: told(ReportsDocument, "At most 100 of them."), **answers()},
     )
-    async def reported(request: Request) -> JSONResponse:
+    async def reported(request: Request) -> Told:
         await gate.every_partner(request)
         rows = await scores.reported()
-        return JSONResponse({"reports": [report_document(row) for row in rows]})
+        return Told(ReportsDocument(reports=[ReportDocument.of(row) for row in rows]))
 
     return routes
-
-
-def report_document(report: MetricReport) -> dict[str, str]:
-    """A report as plain data."""
-    return {
-        "report": report.report_id,
-        "metric": report.metric,
-        "value": report.value,
-        "as_of": instant_text(report.as_of),
-        "source": report.source,
-        "recorded_at": instant_text(report.recorded_at),
-    }
 
 
 def parsed(raw: bytes) -> ReportBody:

@@ -5,13 +5,14 @@ What is made is made in lockstep.scorecard; docs/scorecard.md says what each fig
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from lockstep.control.score.reports import REPORTED
+from lockstep.evidence.format.canonical import instant_text
 from lockstep.scorecard.dimension import METRICS
-from lockstep.storage.score.scores import MOST_POINTS
+from lockstep.storage.score.scores import MOST_POINTS, MetricReport
 from lockstep.web.api.answers import (
     Answer,
     CaseId,
@@ -405,6 +406,17 @@ class ReportDocument(Answer):
     as_of: Instant = Field(description="When it was measured.")
     source: ReportSource
     recorded_at: Instant
+
+    @classmethod
+    def of(cls, report: MetricReport) -> Self:
+        return cls(
+            report=report.report_id,
+            metric=report.metric,
+            value=report.value,
+            as_of=instant_text(report.as_of),
+            source=report.source,
+            recorded_at=instant_text(report.recorded_at),
+        )
 
 
 class ReportsDocument(Answer):

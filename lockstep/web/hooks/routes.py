@@ -14,7 +14,6 @@ from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import JSONResponse
 
 from lockstep.control.intake.events import (
     EventError,
@@ -34,7 +33,7 @@ from lockstep.domain.intake.judging import Verdict
 from lockstep.storage.engine.database import StorageError
 from lockstep.storage.intake.feeds import Feeds
 from lockstep.storage.intake.inbox import Inbox
-from lockstep.web.api.answers import HookDocument, HookProblem, header, told
+from lockstep.web.api.answers import HookDocument, HookProblem, Told, header, told
 from lockstep.web.hooks.signatures import BodyError, Delivery, SignatureError, Verifier
 from lockstep.web.outages import ERRORS, RETRY_AFTER_S
 
@@ -155,24 +154,22 @@ def router(hooks: Hooks) -> APIRouter:
     async def receive(
         source: Annotated[str, Path(description="The name in `[sources.<name>]`.")],
         request: Request,
-    ) -> JSONResponse:
+    ) -> Told:
         try:
             status, answer = await _accept(hooks, source, request)
         except _Refused as refused:
             known = source if source in hooks.verifiers else "unknown"
             log.warning("hook_refused", source=known, status=refused.status, code=refused.error)
-            body: dict[str, object] = {"error": refused.error}
-            if refused.problems:
-                body["problems"] = refused.problems[:50]
+            body = HookProblem(error=refused.error, problems=(refused.problems or [])[:50])
             is_later = refused.status == HTTPStatus.SERVICE_UNAVAILABLE
             headers = {"Retry-After": str(RETRY_AFTER_S)} if is_later else None
-            return JSONResponse(body, refused.status, headers)
-        return JSONResponse(answer, status)
+            return Told(body, refused.status, headers)
+        return Told(answer, status)
 
     return routes
 
 
-async def _accept(hooks: Hooks, source: str, request: Request) -> tuple[int, dict[str, str]]:
+async def _accept(hooks: Hooks, source: str, request: Request) -> tuple[int, HookDocument]:
     verifier = hooks.verifiers.get(source)
     if verifier is None:
         raise _Refused(404, "unknown_source")
@@ -198,7 +195,7 @@ class _Heard:
     received_at: datetime
 
 
-async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str, str]]:
+async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, HookDocument]:
     try:
         message = read_message(body)
         if isinstance(message, FeedHeartbeat):
@@ -234,7 +231,7 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, dict[str
         hooks.places.take(message.partner, message.site)
     with contextlib.suppress(_Refused):  # the event is safe, and its case will tell the same
         await _hear(hooks, heard)
-    return 202, {"status": _TOLD.get(found.verdict, "accepted")}
+    return 202, HookDocument(status=_TOLD.get(found.verdict, "accepted"))
 
 
 async def _check_place(hooks: Hooks, heard: _Heard, said: TerminationEvent) -> None:
@@ -261,7 +258,7 @@ _TOLD = {Verdict.OUTDATED: "superseded", Verdict.TOO_LATE: "too_late"}
 
 async def _again(
     hooks: Hooks, heard: _Heard, body: bytes, event: TerminationEvent
-) -> tuple[int, dict[str, str]]:
+) -> tuple[int, HookDocument]:
     """The answer to an id that was used before: what became of it, or that it said otherwise."""
     find = hooks.inbox.find(heard.source, heard.delivery.event_id)
     before = await _stored("inbox_unreachable", heard.source, find)
@@ -277,7 +274,7 @@ async def _again(
     if before.state == "refused" and (answer := _refusal(verdict, before.error, event)):
         raise answer
     told = _TOLD.get(verdict) if verdict else None
-    return 200, {"status": told or "duplicate"}
+    return 200, HookDocument(status=told or "duplicate")
 
 
 def _says_the_same(hooks: Hooks, before: bytes, after: bytes) -> bool:
@@ -337,8 +334,10 @@ async def _stored(trouble: str, source: str, work: Awaitable[Result]) -> Result:
         raise _Refused(503, "cannot_store_now") from None
 
 
-def _answer(*, is_new: bool) -> tuple[int, dict[str, str]]:
-    return (202, {"status": "accepted"}) if is_new else (200, {"status": "duplicate"})
+def _answer(*, is_new: bool) -> tuple[int, HookDocument]:
+    if is_new:
+        return 202, HookDocument(status="accepted")
+    return 200, HookDocument(status="duplicate")
 
 
 def _check_type(request: Request) -> None:
