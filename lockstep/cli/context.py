@@ -20,18 +20,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from lockstep.cli.console import PlainConsole
 from lockstep.cli.signals import answer_signals
 from lockstep.composition import Root, open_stores
-from lockstep.control.intake.events import EventError
-from lockstep.control.refusals import RefusedError
 from lockstep.control.runtime.temporal import connect
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.rights import EVERYTHING, Scope
 from lockstep.domain.visible import escaped_json, visible
-from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.postgres import EmbeddedPostgres, choose_data_dir
 from lockstep.logging import configure_logging
 from lockstep.settings import Settings, SettingsError, load_settings
 from lockstep.settings.shown import secret_marks
-from lockstep.storage.board.known import UnknownNameError
-from lockstep.storage.engine.database import StorageError, create_engine
+from lockstep.storage.engine.database import create_engine
 
 WIDE = 120
 """Columns where no terminal says otherwise: a file or a pipe has no edge."""
@@ -125,12 +122,8 @@ def run(
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(work)
-    except SettingsError as error:
-        die(str(error), code=UNUSABLE)
-    except UnknownNameError as error:
-        die(f"--{error}", code=UNUSABLE)
-    except (RefusedError, EventError, EmbeddedError, StorageError) as error:
-        die(str(error))
+    except LockstepError as error:
+        die(_words(error), code=_code_of(error))
     except SQLAlchemyError as error:
         die(
             f"the database cannot be used ({type(error).__name__}): is `lockstep up` running? "
@@ -138,6 +131,17 @@ def run(
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _words(error: LockstepError) -> str:
+    if error.kind is Kind.NOT_THERE:  # its text is what was asked for
+        return f"{error}: there is none, or it is not yours to know of"
+    return f"--{error}" if error.is_of_option else str(error)
+
+
+def _code_of(error: LockstepError) -> int:
+    is_typed = error.is_of_option or error.kind is Kind.CANNOT_BE_ORDERED
+    return UNUSABLE if is_typed or error.kind is Kind.SETTINGS else FAILED
 
 
 def finish(code: int = 0) -> NoReturn:

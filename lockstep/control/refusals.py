@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from lockstep.domain.errors import Kind, LockstepError
 
-class RefusedError(ValueError):
+
+class RefusedError(LockstepError, ValueError):
     """Something that a person asked for and that cannot be done; the text says why."""
+
+    kind = Kind.CANNOT_BE_DONE
 
 
 class ReusedKeyError(RefusedError):
     """Something else was sent before under the same key."""
+
+    kind = Kind.REUSED_KEY
 
 
 class UnansweredError(RefusedError):
@@ -16,6 +22,8 @@ class UnansweredError(RefusedError):
 
     ``act_id``: the act that stands on record and can be sent again; "" where none was recorded.
     """
+
+    kind = Kind.UNANSWERED
 
     def __init__(self, text: str, *, act_id: str = "") -> None:
         super().__init__(text)
@@ -25,10 +33,16 @@ class UnansweredError(RefusedError):
 class ConflictError(RefusedError):
     """Somebody was faster, or what was looked at is no more; the text says who or what."""
 
+    kind = Kind.FASTER
 
-class NotThereError(LookupError):
+
+class NotThereError(LockstepError, LookupError):
     """There is no such case, system, request or file, or it is not theirs to know of."""
 
+    kind = Kind.NOT_THERE
 
-class NotAllowedError(Exception):
+
+class NotAllowedError(LockstepError):
     """Somebody may not do this; the text says why. It was recorded."""
+
+    kind = Kind.NOT_ALLOWED

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from lockstep.domain.errors import Kind, LockstepError
 
-class SettingsError(ValueError):
+
+class SettingsError(LockstepError, ValueError):
     """Settings that cannot be used; every line names the key, the reason and the fix."""
+
+    kind = Kind.SETTINGS
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems

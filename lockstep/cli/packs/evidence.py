@@ -34,7 +34,7 @@ from lockstep.cli.context import (
 from lockstep.composition import Root
 from lockstep.control.packs.export import Exporter, Pack, Requester
 from lockstep.control.packs.making import Progress as Done
-from lockstep.control.packs.order import Order, OrderError
+from lockstep.control.packs.order import Order
 from lockstep.domain.counting import counted
 from lockstep.domain.counting import entries as entries_of
 from lockstep.evidence.format.notes import MAX_NOTE
@@ -141,8 +141,6 @@ def export(
 
     try:
         pack = run(work())
-    except OrderError as error:
-        die(str(error), code=UNUSABLE)
     except ExportError as error:
         die(str(error), code=FAILED)
     except OSError as error:

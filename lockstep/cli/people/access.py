@@ -29,10 +29,8 @@ from lockstep.control.people.api_tokens import (
     DEFAULT,
     LONGEST,
     ApiTokenDesk,
-    TokenRefusedError,
     Wish,
 )
-from lockstep.control.people.bars import BarError
 from lockstep.control.people.sessions import COMMAND_LINE, SignedIn
 from lockstep.control.requests.command_line import typed_principal
 from lockstep.domain.cases.leavers import Key, KeyKind
@@ -163,10 +161,7 @@ def new_token(
         async with _desk(settings) as desk:
             return await desk.make(wish, by=COMMAND_LINE)
 
-    try:
-        secret, row = run(work())
-    except TokenRefusedError as error:
-        die(str(error))
+    secret, row = run(work())
     if as_json:
         print_json({"token": secret, **_token_data(row)})
     else:
@@ -185,10 +180,7 @@ def end_token(
         async with _desk(settings) as desk:
             await desk.end(token_id, by=COMMAND_LINE)
 
-    try:
-        run(work())
-    except TokenRefusedError as error:
-        die(str(error))
+    run(work())
     out.print("The token was ended.")
 
 
@@ -207,10 +199,7 @@ def lift(
             by = replace(COMMAND_LINE, own_keys=me.own_keys)  # nobody lets themselves in again
             return await context.bars.lift(case_id, reason=reason, by=by)
 
-    try:
-        run(work())
-    except BarError as error:
-        die(str(error))
+    run(work())
     out.print("The bar was lifted.")
 
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 from lockstep.domain.cases.terminations import TerminationKind
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.rights import Principal
 from lockstep.storage.board.filter import BoardState, Due, Place, Wanted
 from lockstep.storage.cases.keys import searched_indexes
@@ -35,8 +36,10 @@ def is_text(value: str) -> bool:
     return not any(unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} for letter in value)
 
 
-class FilterError(ValueError):
+class FilterError(LockstepError, ValueError):
     """A filter that does not exist; the text names it and quotes nothing."""
+
+    kind = Kind.NOT_VALID
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from lockstep.control.refusals import RefusedError
+from lockstep.domain.errors import Kind
 from lockstep.storage.keys.artefacts import Upload
 
 MOST_BYTES = 10 * 1024 * 1024
@@ -32,6 +33,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 class TooLargeError(RefusedError):
     """A file beyond `MOST_BYTES`."""
+
+    kind = Kind.TOO_LARGE
 
 
 def checked_upload(name: str, content: bytes) -> Upload:

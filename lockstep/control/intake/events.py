@@ -31,6 +31,7 @@ from lockstep.domain.cases.terminations import (
     TerminationAction,
     TerminationKind,
 )
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.intake.key_cleaning import KeyFormError, cleaned, label, unquoted
 from lockstep.domain.intake.numbering import LOCAL_SOURCE
 from lockstep.domain.zones import canonical_zone
@@ -114,21 +115,33 @@ Zone = Annotated[Text, AfterValidator(canonical_zone)]
 """Stored by the place's canonical name, whatever older one was sent."""
 
 
-class EventError(ValueError):
+class EventError(LockstepError, ValueError):
     """An event that cannot be used; each problem names its field and the reason.
 
     Args:
         problems: for whoever sent it: a letter that nobody can see is shown among its neighbours.
     """
 
+    kind = Kind.NOT_VALID
+
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__(self.kept)
+
+    def told(self) -> list[str]:
+        return self.problems
 
     @property
     def kept(self) -> str:
         """The problems as they may be stored and logged: without a letter of any value."""
         return "; ".join(map(unquoted, self.problems))
+
+
+class NotJsonError(EventError):
+    """What came is no document at all."""
+
+    def __init__(self) -> None:
+        super().__init__(["body: not JSON"])
 
 
 class _Model(BaseModel):
@@ -399,7 +412,7 @@ def _decoded(raw: bytes) -> dict[str, object]:
     except EventError:
         raise
     except (ValueError, RecursionError):
-        raise EventError(["body: not JSON"]) from None
+        raise NotJsonError from None
     if not isinstance(document, dict):
         raise EventError(["body: not a JSON object"])
     if _is_deeper(document, MAX_DEPTH):

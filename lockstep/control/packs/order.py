@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.evidence.format.notes import Checkpoint, NoteError, parse_checkpoint, split_note
 from lockstep.evidence.format.plain import plain_bytes
 from lockstep.evidence.pack.layout import MAX_SAMPLE, OCSF_VERSIONS
@@ -22,8 +23,10 @@ _MAX_SEED = 128
 _CASE_ID = re.compile(r"[A-Za-z0-9-]{1,40}")
 
 
-class OrderError(ValueError):
+class OrderError(LockstepError, ValueError):
     """Something that cannot be asked for; the text is one line and says what to change."""
+
+    kind = Kind.CANNOT_BE_ORDERED
 
 
 @dataclass(frozen=True, slots=True)

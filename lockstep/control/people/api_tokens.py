@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from lockstep.control.people.tokens import digest_of
 from lockstep.domain.cases.leavers import Key
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
@@ -28,8 +29,10 @@ _FORMAT = re.compile(r"lk_(t[a-z2-7]{12})_[A-Za-z0-9_-]{43}")
 _NOBODY = digest_of("")
 
 
-class TokenRefusedError(ValueError):
+class TokenRefusedError(LockstepError, ValueError):
     """A token that cannot be made or ended; the text says why."""
+
+    kind = Kind.CANNOT_BE_DONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.rights import Principal
 from lockstep.storage.cases.keys import searched_indexes
 from lockstep.storage.people.bars import Bar
@@ -10,8 +11,10 @@ from lockstep.storage.stores import Stores
 MOST_REASON = 500
 
 
-class BarError(ValueError):
+class BarError(LockstepError, ValueError):
     """A bar that cannot be lifted; the text says why."""
+
+    kind = Kind.CANNOT_BE_DONE
 
 
 class Bars:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from lockstep.domain.errors import Kind, LockstepError
+
 FRESH = timedelta(seconds=60)
 """How long an answer is good."""
 STALE = timedelta(minutes=15)
@@ -24,8 +26,10 @@ MOST_UNDER_WAY = 8
 Document = dict[str, Any]
 
 
-class BusyError(RuntimeError):
+class BusyError(LockstepError, RuntimeError):
     """The answer is still being computed: ask again shortly."""
+
+    kind = Kind.BUSY
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.scorecard.metric import Window
 
 LONGEST_WINDOW = timedelta(days=3660)
@@ -15,8 +16,10 @@ _MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 _PARTNER_LENGTH = 200
 
 
-class QuestionError(ValueError):
+class QuestionError(LockstepError, ValueError):
     """A question that has no answer; the text says what to write instead."""
+
+    kind = Kind.NOT_VALID
 
 
 @dataclass(frozen=True, slots=True)

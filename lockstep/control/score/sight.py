@@ -10,6 +10,7 @@ from typing import Any
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.outside import outside
 from lockstep.control.score.questions import QuestionError, parse_question
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.rights import Permission, Principal, Scope
 from lockstep.storage.board.known import KnownNames, UnknownNameError
 from lockstep.storage.board.sight import CaseSight
@@ -19,12 +20,19 @@ Document = Mapping[str, Any]
 HIDDEN = "A case that is not yours to see."
 
 
-class NotYoursError(Exception):
+class NotYoursError(LockstepError):
     """The partner that was asked for is outside of the asker's scope."""
+
+    kind = Kind.NO_SUCH_PARTNER
+
+    def told(self) -> list[str]:
+        return []
 
 
 class NoSuchPartnerError(QuestionError):
     """Nothing names the partner that was asked for; the text says which ones there are."""
+
+    kind = Kind.NO_SUCH_PARTNER
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, not_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.rights import Scope
 from lockstep.storage.intake.brake_rows import visible_held
 from lockstep.storage.people.visibility import is_sealed_fact, visible
@@ -21,8 +22,11 @@ MOST_NAMED = 12
 _MOST_READ = 500
 
 
-class UnknownNameError(LookupError):
+class UnknownNameError(LockstepError, LookupError):
     """Nothing has the name that a filter asks for; the text says which ones there are."""
+
+    kind = Kind.NOT_VALID
+    is_of_option = True
 
 
 class KnownNames:

@@ -8,6 +8,8 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from lockstep.domain.errors import Kind, LockstepError
+
 _SESSION = (
     "select set_config('timezone', 'utc', false), set_config('statement_timeout', '15s', false),"
     " set_config('lock_timeout', '5s', false)"
@@ -15,8 +17,10 @@ _SESSION = (
 """Said after connecting, not while: a pooler such as PgBouncer refuses startup options."""
 
 
-class StorageError(RuntimeError):
+class StorageError(LockstepError, RuntimeError):
     """The database is not fit for use; the text says why and what to do."""
+
+    kind = Kind.UNFIT
 
 
 def create_engine(url: str, *, pool_size: int = 10, application: str = "lockstep") -> AsyncEngine:

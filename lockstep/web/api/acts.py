@@ -16,17 +16,10 @@ from lockstep.control.cases.casework import CaseDesk, Done
 from lockstep.control.cases.dates import CaseDates, dates_of_form
 from lockstep.control.cases.desk import Correction
 from lockstep.control.cases.picking import Picking
-from lockstep.control.cases.uploads import MOST_BYTES, TooLargeError, checked_upload
+from lockstep.control.cases.uploads import MOST_BYTES, checked_upload
 from lockstep.control.cases.withdrawing import Withdrawing, key_given
 from lockstep.control.intake.events import Day as SaidDay
 from lockstep.control.intake.events import Instant as SaidInstant
-from lockstep.control.refusals import (
-    ConflictError,
-    NotAllowedError,
-    NotThereError,
-    RefusedError,
-    UnansweredError,
-)
 from lockstep.control.requests.second_person import SecondPerson
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.cases.terminations import TerminationKind
@@ -189,10 +182,7 @@ def _add_decisions(routes: APIRouter, gate: Gate, desk: CaseDesk, seconds: Secon
     async def attest(case_id: CaseId, system: SystemName, request: Request) -> Told:
         said = await read_body(request, Attestation, _MAX_ATTEST)
         me = await gate.asker(request)
-        try:
-            upload = checked_upload(*_file(said.artefact)) if said.artefact else None
-        except RefusedError as error:
-            raise _problem(error) from None
+        upload = checked_upload(*_file(said.artefact)) if said.artefact else None
         return await _told(
             seconds.attest(me, case_id, system, reason=said.reason, seen=said.seen, upload=upload)
         )
@@ -374,29 +364,9 @@ def _file(artefact: Artefact) -> tuple[str, bytes]:
 
 
 async def _told(work: Awaitable[Done | Asked]) -> Told:
-    """What came of an act; every refusal as a problem."""
-    try:
-        result = await work
-    except (RefusedError, NotAllowedError, NotThereError) as error:
-        raise _problem(error) from None
+    """What came of an act."""
+    result = await work
     if isinstance(result, Asked):
         until = zoned(result.expires_at)
         return Told(AskedDocument(request_id=result.request_id, expires_at=until), 202)
     return Told(DoneDocument(act_id=result.act_id, outcome=result.outcome or None))
-
-
-def _problem(error: Exception) -> Problem:
-    match error:
-        case NotThereError():
-            return Problem(404, "not_there")
-        case NotAllowedError():
-            return Problem(403, "not_allowed", [str(error)])
-        case ConflictError():
-            return Problem(409, "somebody_was_faster", [str(error)])
-        case UnansweredError(act_id=act_id):
-            later = {"Retry-After": "30"}
-            return Problem(503, "no_answer", [str(error)], headers=later, act_id=act_id)
-        case TooLargeError():
-            return Problem(413, "too_large", [str(error)])
-        case _:
-            return Problem(422, "cannot_be_done", [str(error)])

@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from lockstep.control.intake.events import why_not_valid
 from lockstep.control.people.api_tokens import ApiTokenDesk
 from lockstep.control.people.tokens import Tokens, bearer
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.people.acts import ActsLog
 from lockstep.web.allowances import Allowances
@@ -230,6 +231,7 @@ async def bounded_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
 def add_answers(app: FastAPI) -> None:
     """Render refusals alike, without quoting what was sent."""
     app.add_exception_handler(Problem, _render_problem)
+    app.add_exception_handler(LockstepError, _render_error)
     app.add_exception_handler(RequestValidationError, _render_invalid)
     for kind in ERRORS:
         app.add_exception_handler(kind, _render_outage)
@@ -239,6 +241,43 @@ async def _render_problem(_: Request, error: Exception) -> Told:
     if not isinstance(error, Problem):
         raise error
     return Told(error.document(), error.status, error.headers)
+
+
+_STATUSES = {
+    Kind.NOT_VALID: 422,
+    Kind.CANNOT_BE_DONE: 422,
+    Kind.CANNOT_BE_ORDERED: 422,
+    Kind.NOT_ALLOWED: 403,
+    Kind.NOT_THERE: 404,
+    Kind.NO_SUCH_PARTNER: 404,
+    Kind.FASTER: 409,
+    Kind.REUSED_KEY: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.UNANSWERED: 503,
+    Kind.BUSY: 503,
+}
+"""Settings and servers are not for whoever asks: they are an outage, or an incident."""
+_AGAIN_S = {Kind.UNANSWERED: "30", Kind.BUSY: "10"}
+"""Seconds after which to ask again."""
+_BARE = frozenset({Kind.NOT_THERE, Kind.BUSY})
+"""Where the word says all, and the text may be an id."""
+
+
+def problem_of(error: LockstepError) -> Problem:
+    """The answer that an error of ours is; raises it again where it is none of the asker's."""
+    if error.kind not in _STATUSES:
+        raise error
+    later = {"Retry-After": _AGAIN_S[error.kind]} if error.kind in _AGAIN_S else None
+    problems = [] if error.kind in _BARE else error.told()
+    status, word = _STATUSES[error.kind], error.kind.value
+    return Problem(status, word, problems, headers=later, act_id=error.act_id)
+
+
+async def _render_error(request: Request, error: Exception) -> Told:
+    # Pages answer by themselves: what is left there is an incident.
+    if not isinstance(error, LockstepError) or not request.url.path.startswith("/api/"):
+        raise error
+    return await _render_problem(request, problem_of(error))
 
 
 async def _render_invalid(request: Request, error: Exception) -> Told:

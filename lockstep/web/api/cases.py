@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathPart
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lockstep.control.board.filters import LONGEST, FilterError, Filters, is_text, read_place
+from lockstep.control.board.filters import LONGEST, Filters, is_text, read_place
 from lockstep.control.board.now import PAGE, Board
 from lockstep.control.cases.casework import CaseDesk
 from lockstep.control.cases.seen import CaseSeen
@@ -81,10 +81,7 @@ def cases_router(gate: Gate, board: Board, desk: CaseDesk) -> APIRouter:
         request: Request, wanted: Annotated[CaseFilters, Query()]
     ) -> CasesDocument:
         me = await gate.asker(request)
-        try:
-            return await page(me, wanted.filters(), wanted.after, wanted.limit)
-        except FilterError as error:
-            raise Problem(422, "not_valid", [str(error)]) from None
+        return await page(me, wanted.filters(), wanted.after, wanted.limit)
 
     @routes.post(
         "/api/cases/search",
@@ -98,11 +95,8 @@ def cases_router(gate: Gate, board: Board, desk: CaseDesk) -> APIRouter:
         if not me.sees_names:
             why = "the token may not see names, so it cannot search by them"
             await gate.deny(request, me, "names", problems=[why])
-        try:
-            filters = Filters.parse({"state": BoardState.ANY.value}, wanted.key)
-            return await page(me, filters, wanted.after, wanted.limit)
-        except FilterError as error:
-            raise Problem(422, "not_valid", [str(error)]) from None
+        filters = Filters.parse({"state": BoardState.ANY.value}, wanted.key)
+        return await page(me, filters, wanted.after, wanted.limit)
 
     @routes.get("/api/cases/{case_id}", summary="One case and its systems", responses=answers(404))
     async def read_case(request: Request, case_id: CaseId) -> CaseDocument:

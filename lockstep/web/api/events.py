@@ -6,8 +6,7 @@ with the right ``send_events``. The rules are those of the page `My events`.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -18,9 +17,7 @@ from pydantic import Field
 from lockstep.control.cases.asking import Asked
 from lockstep.control.hr.own_reports import MOST_REASON, OwnReports, Sent, Submission
 from lockstep.control.intake.events import Day as SaidDay
-from lockstep.control.intake.events import EventError
 from lockstep.control.intake.events import Instant as SaidInstant
-from lockstep.control.refusals import RefusedError, ReusedKeyError
 from lockstep.domain.cases.outcomes import CaseStatus
 from lockstep.domain.cases.terminations import TerminationAction, TerminationKind
 from lockstep.domain.rights import Permission, Principal
@@ -180,8 +177,7 @@ def events_router(gate: Gate, reports: OwnReports) -> APIRouter:
     @routes.post("/api/events", summary="Report a leaver", **_described(LeaverReport))
     async def report(request: Request, once: Once) -> Told:
         me, said = await gate.asker(request), await read_body(request, LeaverReport)
-        with _refusals():
-            await reports.report(said.cells(), Submission(once, said.reason), by=me)
+        await reports.report(said.cells(), Submission(once, said.reason), by=me)
         return await _taken(reports, me, once)
 
     _add_changes(routes, gate, reports)
@@ -193,8 +189,7 @@ def _add_changes(routes: APIRouter, gate: Gate, reports: OwnReports) -> None:
         me: Principal, event: int, wish: Submission, work: Callable[[], Awaitable[Asked | None]]
     ) -> Told:
         await _found(reports, me, event)
-        with _refusals():
-            asked = await work()
+        asked = await work()
         if asked is not None:
             found = EventDocument.of(await _found(reports, me, event))
             document = found.model_copy(update={"request_id": asked.request_id})
@@ -256,15 +251,3 @@ async def _taken(reports: OwnReports, me: Principal, once: str) -> Told:
     if sent is None:
         raise Problem(422, "cannot_be_done", ["this key was used for what you may not see"])
     return Told(EventDocument.of(sent), 202)
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except EventError as error:
-        raise Problem(422, "not_valid", error.problems) from None
-    except ReusedKeyError as error:
-        raise Problem(409, "key_was_used", [str(error)]) from None
-    except RefusedError as error:
-        raise Problem(422, "cannot_be_done", [str(error)]) from None

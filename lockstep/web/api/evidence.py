@@ -133,15 +133,11 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
         if wish.identified:
             await gate.needs(Permission.IDENTIFIED)(request)
         asker = await gate.asker(request)
-        try:
-            asked = replace(wish.order(), coming=asker.may(Permission.SEALED))
-            await _check_scope(packs, asked, asker)
-            if asker.partners is None:
-                await packs.exporter.check_partner(asked)
-            by = Requester(token=asker.user_id)
-            export_id, _ = await packs.exporter.order(asked, by)
-        except OrderError as error:
-            raise Problem(422, "cannot_be_ordered", [str(error)]) from None
+        asked = replace(wish.order(), coming=asker.may(Permission.SEALED))
+        await _check_scope(packs, asked, asker)
+        if asker.partners is None:
+            await packs.exporter.check_partner(asked)
+        export_id, _ = await packs.exporter.order(asked, Requester(token=asker.user_id))
         row = await _row(packs, export_id, asker)
         return Told(ExportDocument.of(row), 202, {"Location": f"{EXPORTS}/{export_id}"})
 

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from lockstep.control.intake.events import why_not_valid
-from lockstep.control.score.questions import QuestionError
 from lockstep.control.score.reports import LARGEST_COUNT, REPORTED, to_report
 from lockstep.domain.rights import Permission
 from lockstep.storage.score.scores import Scores
@@ -73,10 +72,7 @@ def report_router(gate: Gate, scores: Scores, tenant: str) -> APIRouter:
     async def take(metric: str, request: Request) -> Told:
         await gate.every_partner(request)
         body = parsed(await bounded_body(request))
-        try:
-            stated = to_report(metric, **body.model_dump(), now=datetime.now(UTC))
-        except QuestionError as error:
-            raise Problem(422, "not_valid", [str(error)]) from None
+        stated = to_report(metric, **body.model_dump(), now=datetime.now(UTC))
         stands, is_new = await scores.report(stated, tenant=tenant)
         return Told(ReportDocument.of(stands), 201 if is_new else 200)
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from lockstep.control.score.answers import PATIENCE, BusyError
+from lockstep.control.score.answers import PATIENCE
 from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.questions import Question, QuestionError
-from lockstep.control.score.sight import NoSuchPartnerError, NotYoursError, ScoreSight, Wish
+from lockstep.control.score.sight import ScoreSight, Wish
 from lockstep.domain.rights import Permission, Principal
 from lockstep.web.api.answers import DocumentResponse, told
-from lockstep.web.api.auth import Gate, Problem, answers
+from lockstep.web.api.auth import Gate, answers
 from lockstep.web.api.score_answers import (
     DimensionDocument,
     PenaltiesDocument,
@@ -57,12 +57,7 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight) -> APIRou
     ) -> DocumentResponse:
         asker = await gate.asker(request)
         in_full = detail is Detail.FULL
-        try:
-            return DocumentResponse(
-                await _within(sight, Wish(window, partner or "", in_full), asker)
-            )
-        except (QuestionError, BusyError) as error:
-            raise refusal(error) from None
+        return DocumentResponse(await _within(sight, Wish(window, partner or "", in_full), asker))
 
     @routes.get(
         "/api/score/trend",
@@ -83,10 +78,7 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight) -> APIRou
     )
     async def read_dimension(request: Request) -> DocumentResponse:
         await gate.every_partner(request)
-        try:
-            document = await service.current(Question())
-        except BusyError as error:
-            raise refusal(error) from None
+        document = await service.current(Question())
         return DocumentResponse(document["dimension"])
 
     @routes.get(
@@ -99,10 +91,7 @@ def score_router(gate: Gate, service: ScoreService, sight: ScoreSight) -> APIRou
         month: Annotated[str, Query(max_length=7, examples=["2026-11"])],
     ) -> DocumentResponse:
         await gate.every_partner(request)
-        try:
-            return DocumentResponse(await service.penalties(month))
-        except (QuestionError, BusyError) as error:
-            raise refusal(error) from None
+        return DocumentResponse(await service.penalties(month))
 
     return routes
 
@@ -112,20 +101,8 @@ async def _within(sight: ScoreSight, wish: Wish, asker: Principal) -> dict[str, 
 
     Raises:
         QuestionError: if it must name a partner, or asks for nonsense.
-        Problem: 404 for a partner that is not the token's.
+        NotYoursError: for a partner that is not the token's.
     """
     if not wish.partner and asker.partners is not None:
         raise QuestionError("partner: name one that the token is for")
-    try:
-        return await sight.score(wish, asker, patience=PATIENCE)
-    except NotYoursError:
-        raise Problem(404, "no_such_partner") from None
-
-
-def refusal(error: QuestionError | BusyError) -> Problem:
-    """The answer to a question that cannot be answered, or not yet."""
-    if isinstance(error, NoSuchPartnerError):
-        return Problem(404, "no_such_partner", [str(error)])
-    if isinstance(error, BusyError):
-        return Problem(503, "still_computing", headers={"Retry-After": "10"})
-    return Problem(422, "not_valid", [str(error)])
+    return await sight.score(wish, asker, patience=PATIENCE)

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Path, Request
 from lockstep.control.intake.events import (
     EventError,
     FeedHeartbeat,
+    NotJsonError,
     TerminationEvent,
     check_systems,
     cutoff_of,
@@ -209,7 +210,7 @@ async def _take(hooks: Hooks, heard: _Heard, body: bytes) -> tuple[int, HookDocu
         cutoff = cutoff_of(termination, hooks.rule)
     except EventError as error:
         await _store(hooks, heard, body, refused=error.kept)
-        if error.problems == ["body: not JSON"]:
+        if isinstance(error, NotJsonError):
             raise _Refused(400, "not_json") from None
         raise _Refused(422, "not_a_termination_event", error.problems) from None
     found = await _stored("inbox_unreachable", heard.source, hooks.whose.of(termination, cutoff))
