@@ -95,7 +95,7 @@ async def test_the_trend_has_a_point_a_day(api, engine, year):
     assert trend["changes"][0]["change"] == "0.00"
 
 
-async def test_the_dimension_is_a_range_until_all_metrics_are_there(api, year):
+async def test_the_dimension_is_a_range_until_all_metrics_are_there(api, ring, year):
     """Reported by PUT, rolled up with the others; a share becomes 20 times itself."""
     before = (await api.get("/api/dimension")).json()
     today = datetime.now(UTC).date().isoformat()
@@ -111,7 +111,7 @@ async def test_the_dimension_is_a_range_until_all_metrics_are_there(api, year):
         assert (answer.status_code, again.status_code) == (201, 200)
         assert answer.json() == again.json()
     reports = (await api.get("/api/metrics")).json()["reports"]
-    async with asking(api.engine, None) as fresh:
+    async with asking(api.engine, ring) as fresh:
         after = (await fresh.get("/api/dimension")).json()
 
     assert (before["value"], before["low"], before["high"]) == (None, "4.82", "19.82")
@@ -196,12 +196,12 @@ async def test_the_number_of_series_is_bounded(engine, ring):
     assert cases[-1].partner in named
 
 
-async def test_prometheus_is_told_how_long_each_source_is_silent(api, engine, year):
+async def test_prometheus_is_told_how_long_each_source_is_silent(api, engine, ring, year):
     """By source, measured as the score does; without a score while one is silent too long."""
     await listen(engine, "hr", heard=timedelta(hours=3))
     heard = samples((await api.get("/metrics")).text)
     await listen(engine, "hr", "payroll", expected=timedelta(days=8))
-    async with asking(engine, None) as fresh:
+    async with asking(engine, ring) as fresh:
         silent = samples((await fresh.get("/metrics")).text)
 
     assert 3 * 3600 <= heard["lockstep_hr_feed_age_seconds", "hr"] < 4 * 3600 + 60
@@ -212,13 +212,13 @@ async def test_prometheus_is_told_how_long_each_source_is_silent(api, engine, ye
     assert ("lockstep_score",) not in silent
 
 
-async def test_the_number_of_sources_told_is_bounded(api, engine, year):
+async def test_the_number_of_sources_told_is_bounded(api, engine, ring, year):
     """The longest silent first; without any, no series."""
     without = (await api.get("/metrics")).text
     names = [f"hr-{number:02}" for number in range(MOST_SOURCES + 5)]
     await listen(engine, *names[:5], heard=timedelta(0))
     await listen(engine, *names)
-    async with asking(engine, None) as fresh:
+    async with asking(engine, ring) as fresh:
         found = samples((await fresh.get("/metrics")).text)
     told = [key[1] for key in found if key[0] == "lockstep_hr_feed_age_seconds"]
 
