@@ -42,7 +42,7 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "web": Row("runtime.servers:web", _RUN),
     "migrate": Row("runtime.servers:migrate", _RUN),
     "access": Row("people.access:access_app", _RUN),
-    "connector": Row("systems.connector:connector_app", _RUN),
+    "connector": Row("systems.connector:connector_app", _RUN, more={"new": "systems.scaffold:new"}),
     "connectors": Row("systems.connectors:connectors", _RUN),
     "terminate": Row("intake.terminate:terminate", _WORK),
     "cases": Row("cases.list:list_cases", _WORK),
