@@ -123,15 +123,19 @@ async def test_a_list_that_breaks_off_is_not_called_complete(scene: Scene, kind:
         return
     await scene.hire()
     scene.quiet()
-    whole = await listed(connector, scene.transcript)
-    assert whole is not None
+    everybody = await listed(connector, scene.transcript)
+    assert everybody is not None
+    whole, breaks = {one.account.id for one in everybody.accounts}, 0
     for number in range(len(scene.harness.script.calls)):
         scene.quiet()
         scene.harness.script.inject(Injected(kind, after=number))
         broken = await listed(connector, scene.transcript)
         assert broken is not None
-        assert not broken.is_complete
-        assert len(broken.accounts) < len(whole.accounts)
+        seen = {one.account.id for one in broken.accounts}
+        breaks += not broken.is_complete
+        # A call that the list can do without may fail: then it is whole all the same.
+        assert seen == whole if broken.is_complete else seen <= whole
+    assert breaks
 
 
 # What was done.
