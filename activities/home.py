@@ -104,6 +104,7 @@ class HomeActivities:
         is_behind: Callable[[], bool] = lambda: False,
         conditions: Mapping[str, Condition] = MappingProxyType({}),
     ) -> None:
+        self._is_behind = is_behind
         self._turnstile = Turnstile(is_behind)
         self.waiting = 0
         """How many cases' first tries wait for vendors."""
@@ -146,31 +147,31 @@ class HomeActivities:
         try:
             await self._turnstile.enter(given.priority)
             try:
-                return await _attempt(lane, p.RevokeInput(given.case_id, system, 1))
+                return await self._attempt(lane, p.RevokeInput(given.case_id, system, 1))
             finally:
                 self._turnstile.leave()
         finally:
             lane.busy -= 1
 
-
-async def _attempt(lane: _Lane, given: p.RevokeInput) -> p.HomeTry:
-    """Make the try; a system that is slow or out of order rests."""
-    began = _now()
-    try:
-        async with asyncio.timeout(HOME_PATIENCE.total_seconds()):
-            result = await lane.access.revoke_access(given)
-    except TimeoutError:
-        lane.rest()
-        return p.HomeTry(given.system, category=FaultCategory.TIMEOUT)
-    except ApplicationError as error:
-        # A person's trouble is not the system's, nor is a person's pause, nor our own pace.
-        is_own = error.type == FaultCategory.PAUSED or OUR_PACE in error.details
-        if not error.non_retryable and not is_own:
+    async def _attempt(self, lane: _Lane, given: p.RevokeInput) -> p.HomeTry:
+        """Make the try; a system that is slow or out of order rests."""
+        began = _now()
+        try:
+            async with asyncio.timeout(HOME_PATIENCE.total_seconds()):
+                result = await lane.access.revoke_access(given)
+        except TimeoutError:
             lane.rest()
-        return p.HomeTry(given.system, category=error.type or "", final=error.non_retryable)
-    if _now() - began > SLOW_S and not lane.access.is_paced:
-        lane.rest()
-    return p.HomeTry(given.system, result.outcome)
+            return p.HomeTry(given.system, category=FaultCategory.TIMEOUT)
+        except ApplicationError as error:
+            # A person's trouble is not the system's, nor is a person's pause, nor our own pace.
+            is_own = error.type == FaultCategory.PAUSED or OUR_PACE in error.details
+            if not error.non_retryable and not is_own:
+                lane.rest()
+            return p.HomeTry(given.system, category=error.type or "", final=error.non_retryable)
+        # Nor is it the system that is slow where this process is behind: its queue would cost more.
+        if _now() - began > SLOW_S and not lane.access.is_paced and not self._is_behind():
+            lane.rest()
+        return p.HomeTry(given.system, result.outcome)
 
 
 def _now() -> float:

@@ -34,6 +34,7 @@ from lockstep.control.intake.dispatch import Dispatcher
 from lockstep.control.runtime.clock_watch import ClockWatch
 from lockstep.control.runtime.load import LoopLag
 from lockstep.control.runtime.namespace_guard import NamespaceGuard
+from lockstep.control.runtime.precedence import Precedence
 from lockstep.control.runtime.sandboxing import sandboxed
 from lockstep.control.runtime.slots import WaitingSlots
 from lockstep.control.runtime.stalled import StalledWatch
@@ -295,6 +296,7 @@ async def run_worker(
     )
     chores = build_chores(root)
     chores.append(StalledWatch(client, stores.stalled).run)
+    chores.append(Precedence(client, stores.dismissals).run)
     chores.append(Sweep(client, stores.sweeps, starter).run)
     chores.append(ClockWatch(client, stores.clocks, stores.sweeps, starter).run)
     if settings.temporal.mode == "embedded":

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import Priority, SearchAttributeUpdate
+from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -39,6 +39,9 @@ from workflows.looks import (
     not_fresh,
     pause_before_closing,
     picked,
+    rehearsal_rank,
+    revocation_rank,
+    until_warning,
 )
 
 
@@ -222,6 +225,7 @@ class CaseWorkflow:
                     task_queue=names.system_queue(plan.system),
                     start_to_close_timeout=policies.REHEARSE_TIMEOUT,
                     retry_policy=policies.REHEARSE_RETRY,
+                    priority=rehearsal_rank(self._cutoff - workflow.now()),
                 )
                 for plan in self._given.systems
                 if not plan.manual
@@ -347,10 +351,10 @@ class CaseWorkflow:
             task_queue=names.system_queue(door.plan.system),
             activity_id=f"{door.plan.system}.{door.round}",
             start_to_close_timeout=timedelta(seconds=door.plan.start_to_close_s),
-            schedule_to_close_timeout=self._until_warning(door),
+            schedule_to_close_timeout=until_warning(door, self._cutoff, workflow.now()),
             heartbeat_timeout=policies.HEARTBEAT_TIMEOUT,
             retry_policy=policies.VENDOR_RETRY,
-            priority=Priority(priority_key=self._priority),
+            priority=revocation_rank(self._priority),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         await workflow.wait_condition(lambda: work.done() or door.decision is not None)
@@ -376,14 +380,6 @@ class CaseWorkflow:
         # Somebody answered for our activity, without a word of ours: nothing is known.
         await self._ask_person(door, FaultCategory.INTERNAL)
         await self._decided(door)
-
-    def _until_warning(self, door: Door) -> timedelta | None:
-        """How long Temporal may retry before operations are told; None once they have been."""
-        if door.overdue:
-            return None
-        warn_at = self._cutoff + timedelta(seconds=door.plan.warn_s)
-        # A backdated case is late from the start: give its first attempts a fair minute.
-        return max(warn_at - workflow.now(), timedelta(seconds=60))
 
     async def _ask_person(self, door: Door, category: FaultCategory) -> None:
         door.needs_person = True

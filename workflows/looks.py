@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from temporalio.common import Priority
+
 from lockstep.contracts import policies
 from lockstep.contracts.payloads import CaseInput
 from workflows.door import Door
@@ -76,3 +78,22 @@ def pause_before_closing(asked: int) -> timedelta:
     """How long to wait before closing is asked for again; it was asked for twice or more."""
     doublings = min(asked - 2, 10)
     return min(policies.CLOSE_PAUSE * (1 << doublings), policies.MOST_CLOSE_PAUSE)
+
+
+def until_warning(door: Door, cutoff: datetime, now: datetime) -> timedelta | None:
+    """How long Temporal may retry before operations are told; None once they have been."""
+    if door.overdue:
+        return None
+    # A backdated case is late from the start: give its first attempts a fair minute.
+    return max(cutoff + timedelta(seconds=door.plan.warn_s) - now, timedelta(seconds=60))
+
+
+def revocation_rank(priority: int) -> Priority:
+    """By kind, and before every rehearsal."""
+    return Priority(priority_key=min(priority, policies.NEAR_REHEARSAL - 1))
+
+
+def rehearsal_rank(ahead: timedelta) -> Priority:
+    """Behind all that revokes, and the nearest cutoffs first; never by kind, which is a secret."""
+    near = ahead <= policies.REHEARSE_SOON
+    return Priority(priority_key=policies.NEAR_REHEARSAL if near else policies.FAR_REHEARSAL)

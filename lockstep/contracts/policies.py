@@ -56,6 +56,10 @@ REHEARSE_RETRY = RetryPolicy(
 REHEARSE_PAUSE = timedelta(minutes=5)
 """Before a rehearsal that had no turn at a vendor with a limit: its six tries must not be spent."""
 
+REHEARSE_SOON = timedelta(hours=1)
+NEAR_REHEARSAL, FAR_REHEARSAL = 4, 5
+"""Temporal priority keys of rehearsals, the last there are: whatever revokes goes before them."""
+
 WATCH_PATIENCE = timedelta(hours=24)
 """How long a later look is tried; a vendor that is gone must not stop the looks after it."""
 

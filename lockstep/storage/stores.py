@@ -48,6 +48,7 @@ from lockstep.storage.people.requests import Requests
 from lockstep.storage.people.users import Users
 from lockstep.storage.privacy.erasure import Erasure
 from lockstep.storage.privacy.holds import Holds
+from lockstep.storage.runtime.dismissals import Dismissals
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps
 from lockstep.storage.score.policy_history import PolicyHistory
@@ -210,6 +211,10 @@ class Stores:
     @cached_property
     def export_views(self) -> ExportViews:
         return ExportViews(self.engine)
+
+    @cached_property
+    def dismissals(self) -> Dismissals:
+        return Dismissals(self.engine)
 
     @cached_property
     def sweeps(self) -> Sweeps:

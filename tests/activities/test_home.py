@@ -129,6 +129,17 @@ async def test_a_hanging_system_rests_once_its_first_try_is_given_up(monkeypatch
     assert await tried(home) == REFUSED
 
 
+async def test_a_system_is_not_called_slow_by_a_process_that_is_behind(monkeypatch):
+    """It was we who took so long; its queue would cost us ten times as much."""
+    monkeypatch.setattr(home_module, "SLOW_S", 0.0)
+    for is_behind in (True, False):
+        home = HomeActivities(
+            {"okta": Access()}, lambda _: 2, lambda is_behind=is_behind: is_behind
+        )
+        assert (await tried(home)).outcome == "revoked"
+        assert (await tried(home) == REFUSED) is not is_behind
+
+
 async def test_a_slow_system_rests_and_is_tried_again_later(monkeypatch):
     monkeypatch.setattr(home_module, "SLOW_S", 0.0)
     long, short = at_home(Access()), at_home(Access())

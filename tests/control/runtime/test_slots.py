@@ -10,7 +10,7 @@ from temporalio.worker import SlotPermit
 
 from lockstep.control.runtime.slots import WaitingSlots
 
-ASKED = SimpleNamespace()
+ASKED, GOES_ON = SimpleNamespace(is_sticky=False), SimpleNamespace(is_sticky=True)
 GIVEN_BACK = SimpleNamespace(slot_info=None, permit=SlotPermit())
 
 
@@ -90,3 +90,26 @@ async def test_a_worker_that_stops_while_it_asks_takes_no_slot():
     await asyncio.gather(asking, return_exceptions=True)
     house.slots.release_slot(GIVEN_BACK)
     assert house.free() == 1
+
+
+async def test_new_cases_and_those_that_go_on_have_slots_in_turn():
+    """Where thousands go on, a dismissal just posted waits for two slots at most."""
+    house = House()
+    house.free()
+    had: list[str] = []
+
+    async def ask(name: str, context: SimpleNamespace) -> None:
+        await house.slots.reserve_slot(context)
+        had.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(ask(f"goes on {number}", GOES_ON))
+        group.create_task(ask("new", ASKED))
+        await asyncio.sleep(0)
+        for _ in range(5):
+            house.slots.release_slot(GIVEN_BACK)
+        async with asyncio.timeout(60):
+            while len(had) < 5:  # noqa: ASYNC110 - the tasks make it so
+                await asyncio.sleep(0)
+    assert had.index("new") <= 1
