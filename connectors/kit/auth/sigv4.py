@@ -55,7 +55,8 @@ class SigV4(httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         keys = await self._keys()
-        botocore = await asyncio.to_thread(_botocore)
+        is_loaded = _botocore.cache_info().currsize
+        botocore = _botocore() if is_loaded else await asyncio.to_thread(_botocore)
         headers = {name: request.headers[name] for name in _SIGNED if name in request.headers}
         signed = botocore.awsrequest.AWSRequest(
             request.method, str(request.url), headers=headers, data=request.content

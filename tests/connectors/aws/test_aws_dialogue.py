@@ -333,6 +333,22 @@ async def test_user_status_decides_sign_in(aws, status, stands):
     assert kinds(seen) == ([AccessKind.SIGN_IN] if stands else [])
 
 
+async def test_nothing_hangs_on_a_principal_that_aws_knows_no_more(aws):
+    """A user who is gone, and whose assignments AWS no longer lists: nothing is left unread."""
+    gone = [refuses("ResourceNotFoundException")]
+    replies = {"DescribeUser": gone, "ListAccountAssignmentsForPrincipal": gone}
+    seen = await aws.connector(replies=replies).read_back(Account(USER_ID), Transcript())
+    assert (seen.exists, seen.is_closed) == (False, True)
+
+
+async def test_a_profile_that_cannot_be_read_stands(aws, worker):
+    """Where nothing is denied, the login profile is the door: unread, it is taken for open."""
+    aws.iam.create_user(UserName=worker)
+    connector = aws.connector(replies={"GetLoginProfile": [_silent]}, deny="none", users="iam")
+    door = await connector.look(Account(aws.iam_id(worker), worker), Transcript())
+    assert (door.standing, door.unread[0].kind) == ((LOGIN_PROFILE,), AccessKind.SIGN_IN)
+
+
 async def test_provisioned_user_is_detected(aws):
     """A user with an external id belongs to a directory, which would undo a deletion."""
     replies = {"DescribeUser": [says_json(store_user(**EXTERNAL))], **NO_LIST}
@@ -441,7 +457,7 @@ def test_every_partition_has_its_addresses(service, region, host, signed_for):
 
 
 async def test_pages_are_followed_to_a_bound(aws):
-    """A listing is read to its end, and one that leads back is a fault."""
+    """A listing is read to its end; one that leads back, or says more and not how, is a fault."""
     page = (
         "<Users><member><UserName>somebody</UserName><UserId>AIDA{name}</UserId>"
         f"<Arn>arn:aws:iam::{ACCOUNT}:user/{{name}}</Arn></member></Users>"
@@ -453,9 +469,11 @@ async def test_pages_are_followed_to_a_bound(aws):
     settings = {"users": "iam", "employee_number_tag": "", "email_tag": ""}
     found = await aws.locate(wanted, replies={"ListUsers": [first, last]}, **settings)
     assert len(found.matches) == 1
-    with pytest.raises(ConnectorFault) as caught:
-        await aws.locate(wanted, replies={"ListUsers": [first]}, **settings)
-    assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
+    cut = says_xml(page.format(name="a", more="true", marker=""))
+    for endless in (first, cut):
+        with pytest.raises(ConnectorFault) as caught:
+            await aws.locate(wanted, replies={"ListUsers": [endless]}, **settings)
+        assert caught.value.category is FaultCategory.UNEXPECTED_ANSWER
 
 
 async def test_health_simulates_the_role_behind_the_session(aws):
