@@ -251,6 +251,17 @@ async def test_a_filter_that_does_not_find_is_replaced_by_a_list(kind: str) -> N
     assert ids(await located(server, keys(email="ann@example.test"))) == ["u1"]
 
 
+async def test_a_filter_that_is_ignored_by_now_is_not_believed() -> None:
+    """That it was proved before does not count: everybody is listed and compared."""
+    server = OddScim(CROWD)
+    async with connected(server) as connector:
+        before = await connector.locate(NOBODY, Transcript())
+        server.matching = lambda things, _wanted: things  # type: ignore[method-assign] - odd by now
+        after = await connector.locate(NOBODY, Transcript())
+
+    assert (before.listed, after.listed) == (None, len(CROWD))
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 414, 422, 500, 501])
 @pytest.mark.parametrize("page", [None, HTML])
 async def test_a_refused_filter_is_replaced_by_a_list(status: int, page: str | None) -> None:
