@@ -17,9 +17,6 @@ from tests.connectors.okta.harness import OktaHarness, harness
 from tests.connectors.revoking import revoke
 from tests.support.loopback import loopback
 
-EFFECTS = 10
-"""Effect calls of a whole revocation of the harness's leaver who is suspended."""
-
 
 @pytest.fixture(scope="module")
 async def peer() -> AsyncIterator[OktaHarness]:
@@ -127,11 +124,11 @@ async def test_what_the_search_says_is_enough_to_begin(okta: OktaHarness) -> Non
     assert AccessKind.FACTOR not in {row.kind for row in look.unread}
 
 
-@pytest.mark.parametrize("last", range(EFFECTS))
-async def test_a_crash_at_any_effect_is_finished_by_the_next_run(
+@pytest.mark.parametrize("last", [0, 1, 2, 5, 9])
+async def test_a_crash_where_suspending_is_all_is_finished_by_the_next_run(
     okta: OktaHarness, last: int
 ) -> None:
-    """Whichever was the last before it, a second run leaves nothing, and suspends nobody twice."""
+    """A second run leaves nothing, and suspends nobody twice; the suite does so at every effect."""
     one = await leaver(okta, last=last, disable="suspend")
     fault = await one.fault()
     one.wire.last, one.wire.effects = 10_000, []
