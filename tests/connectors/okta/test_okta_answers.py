@@ -336,6 +336,18 @@ async def test_a_refusal_half_way_says_what_was_closed() -> None:
     assert {action.access.ref for action in caught.value.actions} == {"all", "g1", "g3"}
 
 
+async def test_a_list_that_is_lost_on_a_second_run_is_neither_closed_nor_gone() -> None:
+    """With an old snapshot groups are listed again; where that fails the strip says so."""
+    before = replace(OPEN, standing=(*OPEN.standing, Access(AccessKind.GROUP, "g1")))
+    found = lists(groups=error(500, "E0000009"))
+    dialogue = Dialogue({USER: answer(user("SUSPENDED")), SESSIONS: answer(), **found})
+    with pytest.raises(ConnectorFault) as caught:
+        await connect(dialogue, disable="suspend").strip(Account(ID), before, Transcript())
+
+    assert caught.value.operation == "users.groups.list"
+    assert [action.access.ref for action in caught.value.actions] == ["all"]
+
+
 # Health and options
 
 

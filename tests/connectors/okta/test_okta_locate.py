@@ -112,6 +112,7 @@ async def test_whose_account_it_is(
 
     judged = judge(found.matches, keys, system=SYSTEM, cutoff=cutoff).judged
     assert {one.match.account.id: f"{one.verdict}.{one.reason}" for one in judged} == said
+    assert found.listed is None  # the questions found them, and not a list of everybody
 
 
 @pytest.mark.parametrize(
