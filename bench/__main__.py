@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import patterns
+from bench import patterns, waves
 from bench.growth import grown
 from bench.load import Ours, closed_loop, until
 from bench.patterns import Pairs
@@ -44,10 +44,19 @@ async def compare(plan: Plan, console: Console) -> Outcome:
         console.print("[bold]systems over HTTP[/]")
         low, full = await low_and_full(stage, plan, console)
         slow, urgent = await slow_and_urgent(stage, plan, console)
+    console.print("[bold]a lay-off: many at slow vendors, many at one cutoff[/]")
+    async with staged(systems=plan.systems) as stage:
+        slowed = await waves.many_at_slow_systems(
+            stage,
+            answer_ms=plan.many_answer_ms,
+            cases=plan.many_cases,
+            in_flight=plan.many_in_flight,
+        )
+        wave = await waves.one_cutoff(stage, cases=plan.wave_cases, ahead_s=plan.wave_ahead_s)
     console.print("[bold]one worker, two and three[/]")
     growth = await grown(plan)
     outcome = judge(low, full, slow, urgent, low_inside=low_inside, saturated_inside=full_inside)
-    return replace(outcome, growth=growth)
+    return replace(outcome, growth=growth, slowed=slowed, wave=wave)
 
 
 async def slow_and_urgent(

@@ -132,11 +132,11 @@ async def closed_loop(stage: Stage, side: Side, *, cases: int, in_flight: int) -
     return Run(latencies, meter.read())
 
 
-async def store(stage: Stage, kind: TerminationKind) -> str:
+async def store(stage: Stage, kind: TerminationKind, *, ends_at: datetime | None = None) -> str:
     """Commit one event to the inbox, as the web does; return its dedupe key."""
     key = f"evt-{uuid.uuid4()}"
     now = datetime.now(UTC)
-    body = event_body(kind, now)
+    body = event_body(kind, now, ends_at=ends_at)
     said = TerminationEvent.model_validate_json(body)
     await stage.inbox.store(
         tenant=stage.settings.tenant,
@@ -150,8 +150,8 @@ async def store(stage: Stage, kind: TerminationKind) -> str:
     return key
 
 
-def event_body(kind: TerminationKind, now: datetime) -> bytes:
-    """A leaver whose access must be gone already."""
+def event_body(kind: TerminationKind, now: datetime, *, ends_at: datetime | None = None) -> bytes:
+    """A leaver whose access must be gone already, or at ``ends_at``."""
     worker = uuid.uuid4().hex[:12]
     document = {
         "revision": 1,
@@ -165,7 +165,7 @@ def event_body(kind: TerminationKind, now: datetime) -> bytes:
         },
         "dates": {
             "zone": "Asia/Manila",
-            "access_ends_at": (now - timedelta(minutes=1)).isoformat(),
+            "access_ends_at": (ends_at or now - timedelta(minutes=1)).isoformat(),
         },
     }
     return json.dumps(document).encode()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -109,28 +110,34 @@ async def in_turn(stage: Stage, *, cases: int, in_flight: int, pairs: int, attem
         )
 
 
-async def against_slow_systems(
-    stage: Stage, *, answer_ms: int, cases: int, in_flight: int, pairs: int, attempts: int
-) -> Slow:
-    """Every answer of every system takes ``answer_ms``; bare activities sleep as long in all."""
+@contextlib.asynccontextmanager
+async def answering_after(stage: Stage, answer_ms: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Hold every answer of every system back for so long."""
     async with httpx.AsyncClient(base_url=stage.instant_url, trust_env=False) as control:
         fault = {"kind": "latency", "delay_ms": answer_ms}
         (await control.put("/sandbox/faults", json=fault)).raise_for_status()
         try:
-            async with Ours(stage).watching() as our_side:
-                before = await _requests(control)
-                await our_side.one()
-                calls = (await _requests(control) - before) / stage.systems
-                system_ms = calls * answer_ms
-                bare = Bare(stage, busy_ms=system_ms)
-                found = await alternate(
-                    lambda: closed_loop(stage, bare, cases=cases, in_flight=in_flight),
-                    lambda: closed_loop(stage, our_side, cases=cases, in_flight=in_flight),
-                    pairs=pairs,
-                    attempts=attempts,
-                )
+            yield control
         finally:
             (await control.delete("/sandbox/faults")).raise_for_status()
+
+
+async def against_slow_systems(
+    stage: Stage, *, answer_ms: int, cases: int, in_flight: int, pairs: int, attempts: int
+) -> Slow:
+    """Every answer of every system takes ``answer_ms``; bare activities sleep as long in all."""
+    async with answering_after(stage, answer_ms) as control, Ours(stage).watching() as our_side:
+        before = await _requests(control)
+        await our_side.one()
+        calls = (await _requests(control) - before) / stage.systems
+        system_ms = calls * answer_ms
+        bare = Bare(stage, busy_ms=system_ms)
+        found = await alternate(
+            lambda: closed_loop(stage, bare, cases=cases, in_flight=in_flight),
+            lambda: closed_loop(stage, our_side, cases=cases, in_flight=in_flight),
+            pairs=pairs,
+            attempts=attempts,
+        )
     return Slow(found, system_ms)
 
 
@@ -146,7 +153,7 @@ async def overtaking(stage: Stage, *, queued: int, urgent: int) -> list[Urgent]:
         for _ in range(min(20, queued)):
             group.create_task(lane())
     async with httpx.AsyncClient(base_url=stage.web_url, trust_env=False) as web:
-        found = [await _overtake(stage, web) for _ in range(urgent)]
+        found = [await overtake(stage, web) for _ in range(urgent)]
 
     async def drained() -> bool:
         return await _still_open(stage) == 0
@@ -155,7 +162,8 @@ async def overtaking(stage: Stage, *, queued: int, urgent: int) -> list[Urgent]:
     return found
 
 
-async def _overtake(stage: Stage, web: httpx.AsyncClient) -> Urgent:
+async def overtake(stage: Stage, web: httpx.AsyncClient) -> Urgent:
+    """Post one involuntary leaver through the signed webhook; time its way to an ATTEMPT."""
     ahead = await _still_open(stage)
     key = f"msg-{uuid.uuid4()}"
     now = datetime.now(UTC)

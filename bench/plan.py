@@ -24,6 +24,11 @@ class Plan:
     queued: int = 600
     urgent: int = 3
     workers: tuple[int, ...] = (1, 2, 3)
+    many_cases: int = 240
+    many_in_flight: int = 80
+    many_answer_ms: int = 300
+    wave_cases: int = 200
+    wave_ahead_s: float = 60.0
 
 
 FULL = Plan()
@@ -40,5 +45,9 @@ QUICK = Plan(
     queued=100,
     urgent=2,
     workers=(1, 2),
+    many_cases=60,
+    many_in_flight=40,
+    wave_cases=40,
+    wave_ahead_s=20.0,
 )
 """About a minute: shows that everything works, not how fast it is."""

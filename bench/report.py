@@ -82,6 +82,12 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     for cells in room_rows(outcome):
         held.add_row(*cells)
     console.print(held)
+    layoff = Table(title="A lay-off")
+    for heading in _LAYOFF:
+        layoff.add_column(heading)
+    for cells in layoff_rows(outcome):
+        layoff.add_row(*cells)
+    console.print(layoff)
     for line in rejected_lines(outcome):
         console.print(line)
 
@@ -114,6 +120,12 @@ def write_results(outcome: Outcome, plan: Plan, path: Path, *, now: datetime | N
         _ROOM_METHOD,
         "",
         *_markdown(_ROOM, room_rows(outcome)),
+        "",
+        "## A lay-off",
+        "",
+        _LAYOFF_METHOD,
+        "",
+        *_markdown(_LAYOFF, layoff_rows(outcome)),
         "",
         _METHOD.format(systems=plan.systems, answer=plan.answer_ms, quiet=QUIET_CORES),
         "## Every pair that counts",
@@ -184,6 +196,44 @@ def room_rows(outcome: Outcome) -> list[tuple[str, ...]]:
         )
         for row in outcome.growth
     ]
+
+
+_LAYOFF_METHOD = (
+    "One worker of ours, systems over HTTP. At slow vendors every answer is held back, and many"
+    " cases are under way. In the wave all cases have one cutoff, a tenth of them dismissals; the"
+    " seconds run from the cutoff to the first ATTEMPT, as a median. A dismissal is"
+    " posted amid both."
+)
+_LAYOFF = ("pattern", "cases", "cases/s", "begun", "posted amid, to ATTEMPT", "worker cores")
+
+
+def layoff_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Many at vendors that take their time, and many at one cutoff."""
+    rows: list[tuple[str, ...]] = []
+    if slowed := outcome.slowed:
+        used = slowed.run.usage
+        rows.append(
+            (
+                f"vendors take {slowed.answer_ms} ms an answer",
+                str(slowed.run.cases),
+                f"{slowed.run.cases_per_s:.1f}",
+                "-",
+                f"{slowed.urgent.written_ms:.0f} ms",
+                f"{used.cpu_s['our-worker'] / used.wall_s:.2f}",
+            )
+        )
+    if wave := outcome.wave:
+        rows.append(
+            (
+                f"one cutoff, {wave.rehearsed:.0%} rehearsed by then",
+                str(wave.cases),
+                f"{wave.cases_per_s:.1f}",
+                f"dismissals {wave.urgent_s:.1f} s, others {wave.routine_s:.1f} s",
+                f"{wave.posted.written_ms:.0f} ms",
+                "-",
+            )
+        )
+    return rows
 
 
 def rejected_lines(outcome: Outcome) -> Iterator[str]:

@@ -10,6 +10,7 @@ from bench.accounting import percentile
 from bench.growth import Growth
 from bench.load import Run
 from bench.patterns import Pair, Pairs, Slow, Urgent
+from bench.waves import Slowed, Wave
 
 LATENCY_AT_MOST = 1.5
 THROUGHPUT_AT_LEAST = 0.6
@@ -47,6 +48,8 @@ class Outcome:
     saturated_inside: Pairs
     measures: list[Measure] = field(default_factory=list)
     growth: Sequence[Growth] = ()
+    slowed: Slowed | None = None
+    wave: Wave | None = None
 
 
 def judge(

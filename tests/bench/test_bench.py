@@ -31,6 +31,11 @@ TINY = Plan(
     queued=4,
     urgent=1,
     workers=(2,),
+    many_cases=4,
+    many_in_flight=4,
+    many_answer_ms=20,
+    wave_cases=10,
+    wave_ahead_s=8.0,
 )
 
 
@@ -107,7 +112,11 @@ async def test_the_harness_runs(tmp_path):
     [room] = outcome.growth
     assert room.memory_mib["our-worker"] > room.memory_mib["web"] > 10
     assert room.database_kib > 0
+    assert outcome.slowed is not None
+    assert outcome.wave is not None
+    assert outcome.wave.urgent_s > 0
     written = (tmp_path / "RESULTS.md").read_text()
     assert "| workers | cases/s | worker MiB |" in written
     assert "| throughput, saturated, systems inside |" in written
     assert "at least x0.6" in written
+    assert "| one cutoff, " in written
