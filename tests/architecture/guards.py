@@ -524,6 +524,50 @@ WHOEVER_MAKES_THE_PACK = (
         "tests/evidence/test_verify_earlier_pack.py::test_a_case_hidden_from_its_partner_comes_to_light",
     ),
 )
+A_SYSTEM = (
+    Plant(
+        "a program that somebody else can change is given the credentials",
+        "connectors/program/process.py",
+        "if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not is_sticky:",
+        "if False:",
+        "tests/connectors/program/test_program.py::test_only_a_program_that_nobody_else_can_write_is_started",
+    ),
+    Plant(
+        "it is looked at when Lockstep starts, and changed afterwards",
+        "connectors/program/asking.py",
+        "unsafe(self._program)",
+        '""',
+        "tests/connectors/program/test_program.py::test_a_program_that_others_can_write_by_now_is_not_started",
+    ),
+    Plant(
+        "a program reads our environment",
+        "connectors/program/process.py",
+        'env={}, cwd="/",',
+        'cwd="/",',
+        "tests/connectors/program/test_program.py::test_secrets_come_by_standard_input_and_nothing_else",
+    ),
+    Plant(
+        "a program counts what nobody asked it to close",
+        "connectors/program/asking.py",
+        "if self.request.do not in {Do.CONTAIN, Do.STRIP} or access not in self.allowed:",
+        "if self.request.do not in {Do.CONTAIN, Do.STRIP}:",
+        "tests/connectors/program/test_program.py::test_a_program_closes_only_what_it_was_asked_to",
+    ),
+    Plant(
+        "a recipe sends a credential in clear",
+        "connectors/recipe/checks.py",
+        'require_safe_url(recipe.address, option="address")',
+        "str(recipe.address)",
+        "tests/connectors/recipe/test_recipe.py::test_an_address_in_clear_is_refused",
+    ),
+    Plant(
+        "a database is spoken to in clear",
+        "connectors/postgresql_roles/options.py",
+        'if values[TLS] == "off" and not is_near:',
+        "if False:",
+        "tests/connectors/postgresql_roles/test_postgresql_roles.py::test_settings_that_cannot_be_are_refused",
+    ),
+)
 PLANTS = (
     *A_PARTNER,
     *AN_HR_USER,
@@ -531,4 +575,5 @@ PLANTS = (
     *AN_ADMINISTRATOR,
     *WHOEVER_HAS_A_SERVER,
     *WHOEVER_MAKES_THE_PACK,
+    *A_SYSTEM,
 )

@@ -144,6 +144,17 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path, line):
     assert "hunter2" not in shown
 
 
+@pytest.mark.parametrize("address", ["http://desk.example.com/api", "ftp://desk.example.com"])
+def test_an_address_in_clear_is_refused(tmp_path, address):
+    """A credential travels encrypted, or to this very machine."""
+    good = "https://desk.example.com/api"
+    assert good in GOOD
+    [problem] = told(tmp_path, GOOD.replace(good, address, 1))
+
+    assert "address" in problem
+    assert "https://" in problem
+
+
 @pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "\x00"])
 def test_what_is_no_toml_is_told_with_its_place(tmp_path, text):
     """A slip of syntax names the line too."""
