@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TITLE = "## What the dishonest can and cannot do"
-WHO = ["A partner", "An HR user", "An operator", "An administrator", "The database's owner"]
+WHO = [
+    *("A partner", "An HR user", "An operator", "An administrator", "The database's owner"),
+    "A system, and a program of your own",
+]
 
 
 def section() -> str:
@@ -57,7 +60,7 @@ def known() -> set[str]:
     return names_of_tests()
 
 
-def test_there_is_a_table_for_each_of_the_five():
+def test_there_is_a_table_for_each_of_them():
     """With lines of both kinds."""
     tables = rows_of(section())
 
