@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from connectors.base import ONE_SERVICE, OptionSpec
 from connectors.kit.abilities.rows import Active, Log, Owned
@@ -18,6 +19,9 @@ from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.abilities import EnforcedAt
 from lockstep.domain.systems.access import AccessKind, Category, Problem, Proof
 from lockstep.domain.systems.pace import Limit
+
+SEARCHED_FOR: Final = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
+"""Keys of a leaver by which a declared vendor is searched, beside ids that HR names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Finding:
 
     Args:
         everybody: the list of all accounts.
-        compared: which field of a record each kind of the leaver's keys is compared with.
+        compared: which field of a record user names and addresses are compared with. Numbers are
+            not searched for: they stand in `Record.keys`, which tells one person from another.
         search: one call that finds by ``{value}``; without it everybody is listed and compared.
         search_name: of the search, for the memory of its proof.
         proves: the kind of key that the search looks at.
@@ -76,6 +81,17 @@ class Finding:
     proves: KeyKind = KeyKind.EMAIL
     addresses_only: bool = False
     empty: Proof = Proof.UNPROVED
+
+    def __post_init__(self) -> None:
+        """Refuse what would be searched for by nobody.
+
+        Raises:
+            ValueError: naming the kind.
+        """
+        if beyond := sorted(set(self.compared) - SEARCHED_FOR):
+            raise ValueError(
+                f"compared: nobody is searched for by {', '.join(beyond)}: put it into Record.keys"
+            )
 
 
 @dataclass(frozen=True, slots=True)

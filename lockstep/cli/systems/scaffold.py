@@ -98,9 +98,12 @@ def _next(words: Mapping[str, str]) -> str:
             *lines,
             f"2. Fill in connectors/{name}/spec.py, by the example in docs/connectors.md.",
             f"3. Make sandbox/vendors/{name}/simulator.py answer as the vendor does.",
-            f"4. Run: pytest tests/connectors -k {name}",
+            "4. Add a line to the table of services in sandbox/README.md: what is accepted",
+            f"   there by default, and SANDBOX_{words['upper']}_TOKEN, which changes it.",
+            f"5. Run: .venv/bin/python -m pytest tests/connectors tests/sandbox -k {name}",
             "   Until all is filled in it is red, and says what is missing.",
-            "5. Run: python -m tests.connectors.connector_docs",
-            "   and: python scripts/connector_cost.py --write",
+            "6. Run: .venv/bin/python -m tests.connectors.connector_docs",
+            "   and: .venv/bin/python scripts/connector_cost.py --write",
+            "   Then `make check`, and `make connector NAME=" + name + "` whenever it changes.",
         )
     )

@@ -244,3 +244,10 @@ async def test_without_a_usable_key_nothing_is_asked() -> None:
     found = await club.find(BY_LIST, Key(KeyKind.WORKER_ID, "w1"))
 
     assert (found.searches, club.asked) == ((), [])
+
+
+@pytest.mark.parametrize("kind", sorted(set(KeyKind) - {KeyKind.USERNAME, KeyKind.EMAIL}))
+def test_a_row_by_which_nobody_would_be_searched_for_is_refused(kind: KeyKind) -> None:
+    """A number in ``compared`` would look like a search, and find nobody without a word."""
+    with pytest.raises(ValueError, match=f"nobody is searched for by {kind}"):
+        replace(SPEC.finding, compared={KeyKind.EMAIL: ("email",), kind: ("number",)})
