@@ -97,7 +97,10 @@ def keys_of(account):
 def match(person, found_by):
     keys = [{"kind": "email", "value": person["email"]}]
     account = {"id": person["id"], "locator": person["email"], "keys": keys}
-    return {"account": account, "found_by": found_by}
+    created = person.get(
+        "created_at", ""
+    )  # an account that is younger than the leaving is no leaver's
+    return {"account": account, "found_by": found_by, "created": created}
 
 
 def locate():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -102,7 +103,12 @@ class DeskHarness:
         writer.close()
 
     async def hire(self, worker: str) -> LeaverKeys:
-        person = {"id": uuid4().hex, "email": f"{worker}@example.test", "blocked": False}
+        person = {
+            "id": uuid4().hex,
+            "email": f"{worker}@example.test",
+            "blocked": False,
+            "created_at": datetime.now(UTC).isoformat(),
+        }
         self._desk.people[person["id"]] = person
         self._give_keys(person)
         return LeaverKeys((Key(KeyKind.EMAIL, person["email"]), Key(KeyKind.WORKER_ID, worker)))

@@ -140,6 +140,9 @@ async def test_a_list_that_breaks_off_is_not_called_complete(scene: Scene, kind:
 
 # What was done.
 
+MOMENT = timedelta(seconds=1)
+"""So long ago is a cutoff whose uses are looked for: what lies ahead is in no log."""
+
 
 def log_of(scene: Scene) -> LogsUses:
     assert isinstance(scene.harness, LogsUses), "the harness lacks `use`"
@@ -152,7 +155,7 @@ async def test_a_use_after_the_cutoff_is_seen(scene: Scene) -> None:
     if not isinstance(connector, TellsActivity):
         return
     log, leaver, colleague = log_of(scene), await scene.leaver(connector), await scene.hire()
-    cutoff = datetime.now(UTC)
+    cutoff = datetime.now(UTC) - MOMENT
     await log.use(leaver.keys, refused=False, at=cutoff - timedelta(minutes=5))
     await log.use(colleague, refused=False, at=cutoff + timedelta(milliseconds=1))
     await revoke(connector, leaver.account, leaver.before, scene.transcript)
@@ -172,7 +175,7 @@ async def test_a_refused_try_is_told_as_one(scene: Scene) -> None:
     if not isinstance(connector, TellsActivity):
         return
     log, leaver = log_of(scene), await scene.leaver(connector)
-    cutoff = datetime.now(UTC)
+    cutoff = datetime.now(UTC) - MOMENT
     await log.use(leaver.keys, refused=True, at=cutoff + timedelta(milliseconds=1))
     seen = await connector.activity_since(leaver.account, cutoff, scene.transcript)
 

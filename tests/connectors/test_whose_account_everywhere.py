@@ -283,7 +283,7 @@ async def test_a_named_account_that_is_gone_lets_no_other_be_taken(scene: Scene)
 
 async def test_a_named_account_is_closed_while_every_search_fails(scene: Scene) -> None:
     """HR named it: the sign-in is shut at once, and the searches keep the system open."""
-    if not hasattr(scene.harness, "blind"):
+    if getattr(scene.harness, "blind", None) is None:  # it makes no search that could fail
         return
     named = await scene.leaver(scene.connect())
     keys = LeaverKeys((Key(KeyKind.ACCOUNT_ID, named.account.id), *weak(named.keys)))
@@ -297,7 +297,7 @@ async def test_a_named_account_is_closed_while_every_search_fails(scene: Scene) 
 
 async def test_an_address_beside_a_search_that_failed_touches_nobody(scene: Scene) -> None:
     """What the failed search hides may contradict: it is tried again before anybody is closed."""
-    if not hasattr(scene.harness, "blind"):
+    if getattr(scene.harness, "blind", None) is None:  # it makes no search that could fail
         return
     other = await scene.hire()
     keys = LeaverKeys((*weak(other), Key(KeyKind.EMAIL, "ana.cruz@renamed.example")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from connectors.base import ConnectorFault, Transcript
@@ -117,7 +117,8 @@ class ActivityLog:
 
 
 def _span(begin: datetime, end: datetime) -> Words:
-    return {"since": _written(begin), "until": _written(end)}
+    # The millisecond that has begun is asked for too.
+    return {"since": _written(begin), "until": _written(end + timedelta(milliseconds=1))}
 
 
 def _written(moment: datetime) -> str:
