@@ -33,6 +33,7 @@ LEAVERS = f"worker_id,kind,zone,last_working_day,emails\nW-2,voluntary,Asia/Mani
 REFUSED = {
     "lockstep subject erase": (1, "are needed until it has closed"),
     "lockstep system retry": (1, "because of a fault of the system"),
+    "lockstep system accounts": (1, "is not proved"),
     "lockstep retry": (1, "failed again: Nobody was found there"),
 }
 # Before a page's first command: what the page takes for granted.
