@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeVar
 
 from connectors.base import ConnectorFault
-from lockstep.domain.systems.abilities import Gap
 from lockstep.domain.systems.access import AccessKind, Action, Unread
 from lockstep.domain.systems.faults import FaultCategory
 
@@ -85,19 +84,6 @@ def unread(kind: AccessKind, fault: ConnectorFault) -> Unread:
     """A list of ``kind`` that could not be read, with the fault's reason."""
     return Unread(
         kind,
-        fault.category,
-        operation=fault.operation,
-        code=fault.code,
-        retry_after=fault.retry_after,
-        missing=fault.missing,
-        request_id=fault.request_id,
-    )
-
-
-def gap(what: str, fault: ConnectorFault) -> Gap:
-    """The same of an ability: what was not seen because of this fault."""
-    return Gap(
-        what,
         fault.category,
         operation=fault.operation,
         code=fault.code,

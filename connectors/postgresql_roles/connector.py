@@ -13,11 +13,12 @@ from functools import partial
 
 from connectors.abilities import Place as EachPlace
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
+from connectors.kit.abilities.gaps import gap
 from connectors.kit.finding.listed import found_in
 from connectors.kit.finding.searching import Searching
 from connectors.kit.options import read_options
 from connectors.kit.sql import Connect, OpenServer, Row, SqlServer
-from connectors.kit.steps import attempt, carry_out, gap, in_order, unread
+from connectors.kit.steps import attempt, carry_out, in_order, unread
 from connectors.postgresql_roles import roles
 from connectors.postgresql_roles import statements as ask
 from connectors.postgresql_roles.driver import Place

@@ -14,6 +14,7 @@ import httpx
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.http import Dialect, VendorHttp
 from connectors.kit import steps
+from connectors.kit.abilities.gaps import gap
 from connectors.kit.auth.ways import bearer
 from connectors.kit.memory import Memory
 from connectors.kit.options import read_options
@@ -185,7 +186,7 @@ class ScimConnector:
             if not walk.whole:
                 gaps = (Gap(_ALL, FaultCategory.UNEXPECTED_ANSWER, "users.list", "list_not_whole"),)
         except ConnectorFault as told:
-            gaps = (steps.gap(_ALL, told),)
+            gaps = (gap(_ALL, told),)
         yield ActivePage((), ListEnd(len(walk.seen), gaps))
 
     async def health(self, transcript: Transcript) -> Health:
