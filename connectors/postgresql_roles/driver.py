@@ -47,7 +47,7 @@ class Place:
             "user": self.user,
             "password": self.password,
             "sslmode": self.tls,
-            "sslrootcert": self.ca_file or "system" if self.tls == "verify-full" else "",
+            "sslrootcert": self.ca_file or ("system" if self.tls == "verify-full" else ""),
             "gssencmode": "disable",
             "passfile": "/dev/null",
             "target_session_attrs": "any",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from lockstep.domain.systems.access import AccessKind, Account, Observation
 from lockstep.domain.systems.active import gathered
 from lockstep.domain.systems.faults import FaultCategory
 from lockstep.embedded.supervisor import Supervisor
+from tests.connectors.anchors.peers import Authority
 from tests.connectors.postgresql_roles.harness import Cluster, PostgresHarness, copy_of, harness
 from tests.connectors.revoking import revoke
 from tests.support.homes import server_home
@@ -387,3 +390,49 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, object], said: 
     given = ConnectorOptions("pg", {"user": "ours", **settings}, {"password": "p"})
     with pytest.raises(ValueError, match=said):
         PostgresConnector(given)
+
+
+@asynccontextmanager
+async def behind_tls(cluster: Cluster, context: ssl.SSLContext) -> AsyncIterator[str]:
+    """The cluster as it speaks over TLS: the server of these tests was built without it."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # SSLRequest
+        writer.write(b"S")
+        await writer.drain()
+        with contextlib.suppress(OSError):  # the client trusts us, or leaves
+            await writer.start_tls(context)
+            socket = f"{cluster.address}/.s.PGSQL.5432"
+            there, back = await asyncio.open_unix_connection(socket)
+            await asyncio.gather(_copied(reader, back), _copied(there, writer))
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while some := await reader.read(65_536):
+            writer.write(some)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("tls", ["verify-full", "verify-ca"])
+async def test_the_servers_certificate_is_checked_with_the_authority_that_is_named(
+    peer: PostgresHarness, transcript: Transcript, tmp_path: Path, tls: str
+) -> None:
+    """It lets us in with its own authority; with another nobody is spoken to."""
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+    ours, theirs = Authority.make(tmp_path / "ours"), Authority.make(tmp_path / "theirs")
+    async with behind_tls(peer.cluster, ours.server()) as address:
+        trusted = peer.connect(server=address, tls=tls, ca_file=str(ours.ca))
+        seen = await trusted.look(Account("10"), transcript)
+        mistrusted = peer.connect(server=address, tls=tls, ca_file=str(theirs.ca))
+        with pytest.raises(ConnectorFault) as caught:
+            await mistrusted.look(Account("10"), transcript)
+
+    assert seen.exists
+    assert caught.value.category is FaultCategory.UNREACHABLE
