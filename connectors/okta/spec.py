@@ -29,7 +29,7 @@ from connectors.kit.options import Values
 from connectors.kit.pages import LinkHeader, Shape
 from connectors.kit.residuals import Outlives
 from connectors.kit.spec import Door, Finding, KeyAt, Record, RestSpec, SignIn
-from connectors.okta import status
+from connectors.okta import beyond, status
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.access import AccessKind, Category
 from lockstep.domain.systems.faults import FaultCategory
@@ -195,6 +195,13 @@ HOLDINGS = (
     ),
 )
 
+# The list has all users but those that are DEPROVISIONED; no filter, and no index.
+EVERYBODY = Listed(
+    _get("users", "users.list"),
+    LinkHeader({"limit": LIST_LIMIT}),
+    most_pages=1000,  # 200,000 users, where no search is to be trusted
+)
+
 SPEC = RestSpec(
     kind=KIND,
     title="Okta Workforce Identity",
@@ -251,15 +258,7 @@ SPEC = RestSpec(
         used=("lastLogin",),
         says=("status",),
     ),
-    # The list has all users but those that are DEPROVISIONED; no filter, and no index.
-    finding=Finding(
-        everybody=Listed(
-            _get("users", "users.list"),
-            LinkHeader({"limit": LIST_LIMIT}),
-            most_pages=1000,  # 200,000 users, where no search is to be trusted
-        ),
-        compared={},
-    ),
+    finding=Finding(everybody=EVERYBODY, compared={}),
     sign_in=SignIn(
         doors=(
             Door(status.is_blocked, shut=True),
@@ -277,6 +276,9 @@ SPEC = RestSpec(
     ),
     holdings=HOLDINGS,
     at_once=True,
+    active=beyond.active(EVERYBODY),
+    activity=beyond.ACTIVITY,
+    owned=beyond.OWNED,
     outlives=(
         Outlives("access_token", _ACCESS_TOKEN, ends=True),
         Outlives("app_session", _APP_SESSION, ends=True),
@@ -285,6 +287,8 @@ SPEC = RestSpec(
         "okta.users.manage: block, end sessions, reset factors (Organization Administrator)",
         "okta.groups.manage: leave groups (Organization Administrator)",
         "okta.roles.manage: unassign roles, revoke administrators (Super Administrator)",
+        "okta.logs.read: what was done with an account (optional)",
+        "okta.apiTokens.read: which API tokens somebody owns (optional)",
     ),
     proves="GET /users/{id} by immutable id: status SUSPENDED or DEPROVISIONED and no transition "
     "under way; the user's own lists of clients, factors, roles and groups are empty of what can "

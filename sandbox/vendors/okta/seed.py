@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sandbox.kit.accounts import Account, Item, stable_id
-from sandbox.kit.clock import iso
+from sandbox.kit.clock import iso, now_ms
 
 __all__ = ["OKTA_PARTS", "build_accounts"]
 
@@ -23,6 +23,7 @@ OKTA_PARTS: Final = (
     "devices",
     "apps",
     "events",
+    "api_tokens",
 )
 ISSUER: Final = "https://okta.example.invalid/oauth2/default"
 CLIENTS: Final = ("Agent Desktop", "Quality Review", "Roster Mobile", "Knowledge Base")
@@ -38,7 +39,7 @@ def build_accounts(person: Item, shape: Mapping[str, Any]) -> list[Account]:
     Args:
         person: the seed record.
         shape: `status`, `roles`, `sessions`, `clients`, `factors`, `groups`, `app_groups`,
-            `ambiguous`.
+            `api_tokens`, `ambiguous`.
     """
     accounts = [_account(person, shape, twin=False)]
     if shape.get("ambiguous"):
@@ -176,6 +177,8 @@ def _entitlements(account: Account, worker: str, shape: Mapping[str, Any]) -> No
                 "assignmentType": "USER",
             }
         )
+    for n in range(shape.get("api_tokens", 0)):
+        parts["api_tokens"].append(_api_token(account.id, worker, n))
     if account.doc["status"] == "DEPROVISIONED":
         return
     for n, label in enumerate(APPS):
@@ -193,6 +196,21 @@ def _group(name: str, kind: str) -> Item:
         "objectClass": ["okta:windows_security_principal" if is_import else "okta:user_group"],
         "type": kind,
         "profile": {"name": name, "description": f"Simulated group {name}"},
+    }
+
+
+def _api_token(user_id: str, worker: str, n: int) -> Item:
+    """Schema ApiToken: what is listed, never the token itself."""
+    created = iso(CREATED_MS)
+    return {
+        "id": "00T" + stable_id(worker, "api", n),
+        "name": f"Export {n + 1}",
+        "clientName": "Okta API",
+        "userId": user_id,
+        "tokenWindow": "P30D",
+        "created": created,
+        "lastUpdated": created,
+        "expiresAt": iso(now_ms() + 30 * 86_400_000),
     }
 
 

@@ -17,6 +17,7 @@ from sandbox.kit.vendor import Vendor
 from sandbox.kit.wire import Request, Response
 from sandbox.vendors.okta.access import ACCESS_ROUTES
 from sandbox.vendors.okta.answers import error, ok
+from sandbox.vendors.okta.log import list_api_tokens, system_log
 from sandbox.vendors.okta.seed import build_accounts
 from sandbox.vendors.okta.users import USER_ROUTES, complete_due
 
@@ -48,7 +49,12 @@ class Okta(Vendor):
 
     def routes(self) -> Iterable[Route]:
         """The operations of its API."""
-        return (*USER_ROUTES, *ACCESS_ROUTES)
+        return (
+            *USER_ROUTES,
+            *ACCESS_ROUTES,
+            Route("GET", "/api/v1/logs", "logs", lambda call: system_log(call, self.uses)),
+            Route("GET", "/api/v1/api-tokens", "api_tokens", list_api_tokens),
+        )
 
     def build(self, person: Item, shape: Mapping[str, Any]) -> list[Account]:
         """The person's account, or two when the shape is ambiguous."""

@@ -120,7 +120,7 @@ def complete_due(account: Account) -> None:
 
 
 def complete_deactivation(account: Account) -> None:
-    """End what Okta ends on deactivation: sessions, tokens, application assignments.
+    """End what Okta ends on deactivation: sessions, tokens of any kind, application assignments.
 
     Factors, groups and admin roles are left standing, so that a connector shows that it strips
     them; what Okta does with each is not in the specification.
@@ -128,7 +128,7 @@ def complete_deactivation(account: Account) -> None:
     _set_status(account, "DEPROVISIONED")
     account.doc.pop("transitioningToStatus", None)
     account.pending = {}
-    for part in ("sessions", "tokens", "grants", "apps"):
+    for part in ("sessions", "tokens", "grants", "apps", "api_tokens"):
         account.parts[part].clear()
 
 
@@ -164,31 +164,6 @@ def is_last_super_admin(call: Call, account: Account) -> bool:
     return not any(holds(a) and a.doc["status"] != "DEPROVISIONED" for a in others)
 
 
-def system_log(call: Call) -> Response:
-    """The vendor's own record: `filter`, `since`, `until`, `sortOrder`, pages by `after`."""
-    query = call.request.query
-    try:
-        expression = parse(query["filter"]) if query.get("filter") else None
-    except ExpressionError as problem:
-        return error(HTTPStatus.BAD_REQUEST, "E0000031", causes=[str(problem)])
-    targets = [
-        term.value
-        for term in (terms(expression) if expression else ())
-        if term.name == "target.id" and term.operator == "eq"
-    ]
-    accounts = map(call.accounts.get, targets) if targets else iter(call.accounts)
-    events = [e for a in accounts if a is not None for e in call.see(a).parts["events"]]
-    if expression:
-        holds = matcher(expression, fold_case=True)
-        events = [event for event in events if holds(event)]
-    since, until = query.get("since", ""), query.get("until", "~")
-    events = [event for event in events if since <= event["published"] <= until]
-    events.sort(
-        key=lambda event: event["published"], reverse=query.get("sortOrder") == "DESCENDING"
-    )
-    return page(call, events, default=100, most=1000)
-
-
 def _set_status(account: Account, status: str) -> None:
     account.doc["status"] = status
     account.doc["statusChanged"] = account.doc["lastUpdated"] = iso()
@@ -201,5 +176,4 @@ USER_ROUTES: Final = (
     Route("POST", "/api/v1/users/{user}/lifecycle/suspend", "users", suspend),
     Route("POST", "/api/v1/users/{user}/lifecycle/unsuspend", "users", unsuspend),
     Route("POST", "/api/v1/users/{user}/lifecycle/deactivate", "users", deactivate),
-    Route("GET", "/api/v1/logs", "logs", system_log),
 )

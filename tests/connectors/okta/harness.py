@@ -14,6 +14,7 @@ import sandbox
 from connectors.base import ConnectorOptions
 from connectors.okta.connector import OktaConnector
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.systems.owned import OwnedKind
 from tests.connectors.harness import FaultTransport
 from tests.connectors.harness_sandbox import SandboxHarness
 
@@ -36,6 +37,9 @@ class OktaHarness(SandboxHarness):
         "app_groups": 1,
         "roles": ["HELP_DESK_ADMIN"],
     }
+
+    owns: ClassVar = {"api_tokens": 2}
+    owned_kinds = (OwnedKind.KEY,)
 
     def __init__(self, url: str, peer: httpx.AsyncClient) -> None:
         super().__init__(url, peer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,11 @@ USER = "/api/v1/users/{id}"
 TRANSCRIBED = (
     Operation("GET /api/v1/users", {"search": (), "limit": (), "after": ()}),
     Operation("GET /api/v1/groups", {"limit": ()}),
+    Operation(
+        "GET /api/v1/logs",
+        {"since": (), "until": (), "filter": (), "limit": (), "after": (), "sortOrder": ()},
+    ),
+    Operation("GET /api/v1/api-tokens"),
     Operation(f"GET {USER}"),
     Operation(f"GET {USER}/clients"),
     Operation(f"GET {USER}/factors"),
@@ -78,6 +84,9 @@ async def revocation(peer: OktaHarness, wire: Recorder, *, disable: str, status:
             assert (status, disable) == ("LOCKED_OUT", "suspend"), fault  # noqa: PT017
     await connector.read_back(account, transcript)
     await connector.health(transcript)
+    _ = [page async for page in connector.list_active(transcript)]
+    await connector.activity_since(account, datetime.now(UTC), transcript)
+    await connector.list_owned(account, transcript)
 
 
 async def test_every_call_is_one_that_okta_documents(heard: list[Exchanged]) -> None:
