@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 from rich.markup import escape
@@ -18,8 +18,6 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from connectors.base import Connector, ConnectorFault, Transcript
-from connectors.kit.pacing.pace import Line
 from connectors.openid.examine import examine as examine_provider
 from connectors.openid.provider import OpenIdProvider
 from connectors.registry import MANUAL
@@ -39,18 +37,15 @@ from lockstep.cli.ledger.view import ledger_is_late, ledger_line
 from lockstep.cli.render import instant, uncompared_line
 from lockstep.cli.runtime.checks import Check
 from lockstep.cli.runtime.doctor_host import clock_checks, port_checks, room_checks
-from lockstep.cli.runtime.doctor_pace import pace_check
+from lockstep.cli.runtime.doctor_systems import PATIENCE_S, checks_of, paces, system_checks
 from lockstep.composition import Root, open_stores
 from lockstep.contracts import names
 from lockstep.control.cases.wording import afterwards_words, outage_words
 from lockstep.control.people.oidc import CALLBACK
 from lockstep.control.runtime.stalled import Found, ask
 from lockstep.control.runtime.temporal import connect
-from lockstep.control.systems.health import with_clock
-from lockstep.domain.cases.clocks import VendorClock
 from lockstep.domain.counting import counted
 from lockstep.domain.rights import EVERYTHING
-from lockstep.domain.systems.access import Problem, ProblemSeverity
 from lockstep.embedded.runstate import running_pid
 from lockstep.settings import Settings, SettingsError, check_settings
 from lockstep.storage.engine.database import StorageError, check_fitness, create_engine
@@ -68,9 +63,7 @@ from lockstep.storage.score.facts_proof import (
     changed_facts,
 )
 from lockstep.storage.systems.outages import Outage
-from lockstep.storage.systems.paces import Pace
 
-_PATIENCE_S = 20
 _START = "Start `lockstep worker`."
 _SHOWN = 5
 
@@ -107,9 +100,9 @@ async def examine(settings: Settings) -> list[Check]:
     checks.extend(await _temporal(settings))
     checks.extend(port_checks(settings))
     checks.extend(await _provider(settings))
-    kept = await _paces(settings)
+    kept = await paces(settings)
     systems = await asyncio.gather(
-        *(_system(settings, name, kept.get(name)) for name in sorted(settings.systems))
+        *(system_checks(settings, name, kept.get(name)) for name in sorted(settings.systems))
     )
     return checks + [check for found in systems for check in found]
 
@@ -295,7 +288,7 @@ async def _temporal(settings: Settings) -> list[Check]:
     where = settings.temporal_address()
     part = "temporal"
     try:
-        client = await asyncio.wait_for(connect(where, settings.open_keyring()), _PATIENCE_S)
+        client = await asyncio.wait_for(connect(where, settings.open_keyring()), PATIENCE_S)
     except (RuntimeError, TimeoutError, SettingsError):
         fix = "Start `lockstep up`, or correct temporal.address, tls and api_key."
         return [Check(part, "problem", f"{where.address} does not answer", fix)]
@@ -346,7 +339,7 @@ async def _provider(settings: Settings) -> list[Check]:
         return []
     provider = OpenIdProvider(table.issuer, client=client)
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             problems = await examine_provider(
                 provider, scopes=table.scopes, redirect_uri=f"{settings.origin}{CALLBACK}"
             )
@@ -356,7 +349,7 @@ async def _provider(settings: Settings) -> list[Check]:
     finally:
         await provider.aclose()
     says = f"{table.issuer}: discovery, keys, and our registration ({method})"
-    return _checks(part, problems) or [Check(part, "ok", says)]
+    return checks_of(part, problems) or [Check(part, "ok", says)]
 
 
 def stalled_check(found: Found) -> Check:
@@ -376,68 +369,6 @@ def stalled_check(found: Found) -> Check:
 
 def _connected(settings: Settings) -> list[str]:
     return [name for name, table in settings.systems.items() if table.connector != MANUAL]
-
-
-async def _paces(settings: Settings) -> dict[str, Pace]:
-    """How each system's credential was used; empty where that cannot be asked."""
-    try:
-        budgets = settings.budgets()
-        engine = create_engine(database_url(settings), pool_size=1, application="lockstep-doctor")
-    except (StorageError, SettingsError):
-        return {}
-    try:
-        kept = await open_stores(settings, engine, None).paces.all()
-    except (SQLAlchemyError, OSError):
-        return {}
-    finally:
-        await engine.dispose()
-    return {name: kept[budget] for name, budget in budgets.items() if budget in kept}
-
-
-async def _system(settings: Settings, name: str, kept: Pace | None) -> list[Check]:
-    part = f"system {name}"
-    table = settings.systems[name]
-    if table.connector == MANUAL:
-        return [Check(part, "ok", "manual: a person revokes and attests")]
-    try:
-        manifest = settings.manifest(name)
-        line = Line(table.to_limit(manifest))
-        connector = manifest.build(settings.connector_options(name, pace=line))
-    except (SettingsError, ValueError) as error:
-        return [Check(part, "problem", str(error))]
-    try:
-        checks = await asyncio.wait_for(
-            _health(part, connector, settings.policy.vendor_clock_tolerance), _PATIENCE_S
-        )
-        return [*checks, pace_check(part, table, manifest, line.last_told, kept)]
-    except ConnectorFault as fault:
-        return [Check(part, "problem", str(fault))]
-    except TimeoutError:
-        return [Check(part, "problem", "no answer in time", "Check network and address.")]
-    finally:
-        await connector.aclose()
-
-
-async def _health(part: str, connector: Connector, tolerance: timedelta) -> list[Check]:
-    transcript = Transcript()
-    health = await connector.health(transcript)
-    health = with_clock(health, VendorClock(transcript.skew, tolerance))
-    checks = _checks(part, health.problems)
-    if not health.reachable and not checks:
-        checks.append(Check(part, "problem", "cannot be reached", "Check network and address."))
-    return checks or [Check(part, "ok", f"{connector.kind}: reachable, every permission is there")]
-
-
-def _checks(part: str, problems: Iterable[Problem]) -> list[Check]:
-    return [
-        Check(
-            part,
-            "problem" if problem.severity is ProblemSeverity.BLOCKS else "warning",
-            problem.summary,
-            problem.fix,
-        )
-        for problem in problems
-    ]
 
 
 def _print(checks: list[Check]) -> None:
