@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "migrate": Row("runtime.servers:migrate", _RUN),
     "access": Row("people.access:access_app", _RUN),
     "connector": Row("systems.connector:connector_app", _RUN, more={"new": "systems.scaffold:new"}),
+    "connect": Row("systems.connect:connect", _RUN),
     "connectors": Row("systems.connectors:connectors", _RUN),
     "terminate": Row("intake.terminate:terminate", _WORK),
     "cases": Row("cases.list:list_cases", _WORK),

@@ -16,13 +16,18 @@ from lockstep.settings.root import Settings
 DEFAULT_FILE = Path("lockstep.toml")
 
 
+def settings_file(path: Path | None = None) -> Path:
+    """The file that is read: as said, else by the environment, else of the working directory."""
+    return path or Path(os.environ.get("LOCKSTEP_CONFIG", DEFAULT_FILE))
+
+
 def load_settings(path: Path | None = None) -> Settings:
     """Read and validate the settings file and the environment.
 
     Raises:
         SettingsError: with every problem found.
     """
-    chosen = path or Path(os.environ.get("LOCKSTEP_CONFIG", DEFAULT_FILE))
+    chosen = settings_file(path)
     try:
         document: dict[str, Any] = tomllib.loads(chosen.read_text())
     except FileNotFoundError:

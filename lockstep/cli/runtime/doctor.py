@@ -9,7 +9,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import psycopg
-from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -35,7 +34,7 @@ from lockstep.cli.context import (
 from lockstep.cli.ledger.commands import head_file
 from lockstep.cli.ledger.view import ledger_is_late, ledger_line
 from lockstep.cli.render import instant, uncompared_line
-from lockstep.cli.runtime.checks import Check
+from lockstep.cli.runtime.checks import Check, print_checks, systems_table
 from lockstep.cli.runtime.doctor_host import clock_checks, port_checks, room_checks
 from lockstep.cli.runtime.doctor_systems import PATIENCE_S, checks_of, paces, system_checks
 from lockstep.composition import Root, open_stores
@@ -75,7 +74,11 @@ def doctor(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
-        _print(checks)
+        print_checks(checks)
+        if sum(bool(check.took_s) for check in checks) > 1:
+            out.print()
+            out.print(systems_table(checks))
+        out.print(f"\n{last_line(checks)}")
     finish(FAILED if any(check.level == "problem" for check in checks) else 0)
 
 
@@ -369,16 +372,6 @@ def stalled_check(found: Found) -> Check:
 
 def _connected(settings: Settings) -> list[str]:
     return [name for name, table in settings.systems.items() if table.connector != MANUAL]
-
-
-def _print(checks: list[Check]) -> None:
-    marks = {"ok": "[green]     ok[/]", "warning": "[yellow]warning[/]"}
-    for check in checks:
-        mark = marks.get(check.level, "[bold red]problem[/]")
-        out.print(f"{mark}  [bold]{check.part}[/]  {escape(check.says)}", soft_wrap=True)
-        if check.fix:
-            out.print(f"         [dim]{escape(check.fix)}[/]", soft_wrap=True)
-    out.print(f"\n{last_line(checks)}")
 
 
 def last_line(checks: Iterable[Check]) -> str:

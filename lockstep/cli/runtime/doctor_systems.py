@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -42,6 +44,14 @@ async def paces(settings: Settings) -> dict[str, Pace]:
 
 
 async def system_checks(settings: Settings, name: str, kept: Pace | None) -> list[Check]:
+    """One system: within `PATIENCE_S`; never raises for what it finds."""
+    began = time.monotonic()
+    found = await _checks(settings, name, kept)
+    took_s = None if settings.systems[name].connector == MANUAL else time.monotonic() - began
+    return [replace(check, system=name, took_s=took_s) for check in found]
+
+
+async def _checks(settings: Settings, name: str, kept: Pace | None) -> list[Check]:
     part = f"system {name}"
     table = settings.systems[name]
     if table.connector == MANUAL:
