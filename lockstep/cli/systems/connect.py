@@ -30,7 +30,7 @@ _LATER = frozenset({Category.SAAS, Category.BADGE})
 
 
 def connect(
-    name: Annotated[str, typer.Argument(help="Name of the system, such as okta-prod.")],
+    name: Annotated[str, typer.Argument(help="Name of the system, such as desk-prod.")],
     kind: Annotated[
         str,
         typer.Option("--connector", help="Its connector; `lockstep connectors` lists them."),
