@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.registry import MANIFESTS
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.keys.keyring import Keyring
 from tests.connectors.desk import TOKEN, DeskHarness
@@ -70,7 +71,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         yield made
 
 
-SECRET_TAKER = "instant"
+SECRET_TAKER = next(kind for kind, each in MANIFESTS.items() if not each.is_product)
 """A connector with one address and one token."""
 DESK = ("desk", "--connector", "recipe", "--set", "recipe=desk.toml")
 
