@@ -18,6 +18,7 @@ PLACES: Final[Mapping[str, str]] = {
     "tailscale": "connectors.tailscale.spec",
     "kisi": "connectors.kisi.spec",
     "postgresql_roles": "connectors.postgresql_roles.connector",
+    "mariadb_users": "connectors.mariadb_users.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

@@ -6,16 +6,19 @@ password stays as it is: while the role may not log in it opens nothing.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from connectors.abilities import Place as EachPlace
 from connectors.base import ConnectorFault, ConnectorManifest, ConnectorOptions, Transcript
 from connectors.kit.abilities.gaps import gap
-from connectors.kit.finding.listed import found_in
-from connectors.kit.finding.searching import Searching
+from connectors.kit.databases.accounts import (
+    DatabaseAccounts,
+    actions,
+    at_place,
+    stands_at,
+)
+from connectors.kit.databases.addresses import PASSWORD, SERVER, kinds_of
 from connectors.kit.options import read_options
 from connectors.kit.sql import Connect, OpenServer, Row, SqlServer
 from connectors.kit.steps import attempt, carry_out, in_order, unread
@@ -25,14 +28,11 @@ from connectors.postgresql_roles.driver import Place
 from connectors.postgresql_roles.options import (
     COMMENT_HOLDS,
     OPTIONS,
-    PASSWORD,
     ROLE_IS,
-    SERVER,
     STANDBYS,
-    kinds_of,
     place_of,
 )
-from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
+from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.systems.abilities import Ability, EnforcedAt, Enforcement, Gap
 from lockstep.domain.systems.access import (
     Access,
@@ -40,16 +40,11 @@ from lockstep.domain.systems.access import (
     Account,
     Action,
     Category,
-    Health,
-    Location,
     Match,
     Observation,
     Problem,
-    Proof,
-    Search,
 )
-from lockstep.domain.systems.active import ActiveAccount, ActivePage, ListEnd
-from lockstep.domain.systems.faults import FaultCategory, rule_for
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.owned import Belongings, Owned, OwnedKind
 
 KIND = "postgresql_roles"
@@ -58,7 +53,7 @@ PRIMARY = "primary"
 Opener = Callable[[Place], Connect]
 
 
-class PostgresConnector:
+class PostgresConnector(DatabaseAccounts):
     """One cluster: a primary, and the standbys that people can connect to.
 
     Args:
@@ -73,12 +68,11 @@ class PostgresConnector:
         self, given: ConnectorOptions, *, opener: Opener = lambda place: place.connect
     ) -> None:
         values = read_options(OPTIONS, given, kind=KIND)
-        self._system = given.system
         self._role_is = kinds_of(values[ROLE_IS])
         self._comment_holds = kinds_of(values[COMMENT_HOLDS])
         # The primary has no name: what stands there is told by the role alone.
         places = {"": values[SERVER], **{address: address for address in values[STANDBYS]}}
-        self._servers = {
+        servers = {
             at: SqlServer(
                 ask.DIALECT,
                 opener(place_of(values, address, given.timeout)),
@@ -88,7 +82,7 @@ class PostgresConnector:
             )
             for at, address in places.items()
         }
-        self._primary = self._servers[""]
+        super().__init__(given.system, servers, (*self._role_is, *self._comment_holds))
 
     @property
     def kind(self) -> str:
@@ -96,26 +90,6 @@ class PostgresConnector:
 
     async def aclose(self) -> None:
         """Nothing stays open between calls."""
-
-    async def locate(
-        self, keys: LeaverKeys, transcript: Transcript, *, not_theirs: Collection[str] = ()
-    ) -> Location:
-        """List every role and compare: a catalogue is read whole, or not at all."""
-        kinds = {KeyKind.ACCOUNT_ID, *self._role_is, *self._comment_holds}
-        ids = [Key(KeyKind.ACCOUNT_ID, each) for each in keys.account_ids(self._system)]
-        wanted = [key for key in (*ids, *keys.keys) if key.kind in kinds]
-        wanted = [key for key in wanted if key.kind is not KeyKind.ACCOUNT_ID or key in ids]
-        if not wanted:
-            return Location((), ())
-        searching = Searching(not_theirs)
-        listed = await searching.one(partial(self._everybody, transcript))
-        if isinstance(listed, ConnectorFault):
-            failed = (Search(key.kind, key.value, Proof.FAILED) for key in wanted)
-            return searching.told(Location((), tuple(failed)))
-        # We are a role ourselves: a catalogue without any was not the catalogue.
-        proof = Proof.LISTED if listed else Proof.UNPROVED
-        searches = tuple(Search(key.kind, key.value, proof) for key in wanted)
-        return Location(found_in(listed, wanted), searches, listed=len(listed))
 
     async def look(self, account: Account, transcript: Transcript) -> Observation:
         """The role's own row on the primary."""
@@ -137,25 +111,7 @@ class PostgresConnector:
                 raise self._primary.fault(FaultCategory.PROTECTED_ACCOUNT, ask.SHUT.operation, code)
             _, exchange = await server.run(ask.SHUT, names={"role": role["name"]})
         doors = [way for way in before.standing if way.kind is AccessKind.SIGN_IN]
-        return roles.actions(doors, exchange)
-
-    async def read_back(self, account: Account, transcript: Transcript) -> Observation:
-        """The primary, and each standby by a session of its own: all of them let people in."""
-        looks = await asyncio.gather(
-            *(attempt(self._on(at, account.id, transcript)) for at in self._servers)
-        )
-        first, *standbys = looks
-        if isinstance(first, ConnectorFault):
-            raise first
-        standing, missed = [*first.standing], [*first.unread]
-        for look in standbys:
-            if isinstance(look, ConnectorFault):
-                # Whom a standby lets in is not known; it may lag behind, or be cut off.
-                missed += [unread(kind, look) for kind in roles.ON_STANDBYS]
-            else:
-                standing += look.standing
-                missed += look.unread
-        return replace(first, standing=tuple(standing), unread=tuple(dict.fromkeys(missed)))
+        return actions(doors, exchange)
 
     async def strip(
         self, account: Account, before: Observation, transcript: Transcript
@@ -165,36 +121,11 @@ class PostgresConnector:
         sessions = [
             partial(self._end, at, account.id, ways, transcript)
             for at in self._servers
-            if (ways := [w for w in due[AccessKind.SESSION] if w.ref.partition("@")[2] == at])
+            if (ways := [way for way in due[AccessKind.SESSION] if stands_at(way, at)])
         ]
         rest = [*due[AccessKind.ROLE], *due[AccessKind.GROUP]]
         rights = [partial(self._take, account.id, rest, transcript)] if rest else []
         return await in_order(sessions, rights)
-
-    async def health(self, transcript: Transcript) -> Health:
-        """Reach every server, and see what our role may do on the primary."""
-        looks = await asyncio.gather(
-            *(attempt(self._about(server, transcript)) for server in self._servers.values())
-        )
-        problems: list[Problem] = []
-        for at, about in zip(self._servers, looks, strict=True):
-            if isinstance(about, ConnectorFault):
-                fix = rule_for(about.category).suggestion
-                problems.append(Problem(about.category.value, str(about), fix))
-            else:
-                problems += roles.problems(about, standby=bool(at))
-        reachable = not (isinstance(looks[0], ConnectorFault) and looks[0].category in _SILENT)
-        return Health(reachable, tuple(dict.fromkeys(problems)))
-
-    async def list_active(self, transcript: Transcript) -> AsyncIterator[ActivePage]:
-        """Every role that may log in; PostgreSQL keeps no last use."""
-        listed = await attempt(self._everybody(transcript))
-        if isinstance(listed, ConnectorFault):
-            yield ActivePage((), ListEnd(0, (gap("accounts", listed),)))
-            return
-        active = (one for one in listed if one.seen is None or one.seen.signs_in)
-        accounts = tuple(ActiveAccount(one.account, one.name) for one in active)
-        yield ActivePage(accounts, ListEnd(len(listed)))
 
     async def list_owned(self, account: Account, transcript: Transcript) -> Belongings:
         """Functions that run with the role's rights, in the database that we connect to."""
@@ -207,17 +138,6 @@ class PostgresConnector:
         code = "in_other_databases"
         unseen = Gap(OwnedKind.FLOW, FaultCategory.MISCONFIGURED, ask.ELSEWHERE.operation, code)
         return Belongings(account.id, things, (unseen,))
-
-    async def places(self, transcript: Transcript) -> tuple[EachPlace, ...]:  # noqa: ARG002 - settings name them
-        """The primary, and every standby that the settings name."""
-        return tuple(EachPlace(at or PRIMARY) for at in self._servers)
-
-    async def read_back_at(
-        self, place: EachPlace, account: Account, transcript: Transcript
-    ) -> Observation:
-        """What one server says."""
-        at = "" if place.ref == PRIMARY else place.ref
-        return await self._on(at, account.id, transcript)
 
     async def _owned(self, role_id: str, transcript: Transcript) -> tuple[tuple[Owned, ...], int]:
         async with self._primary.opened(transcript) as server:
@@ -248,8 +168,7 @@ class PostgresConnector:
         if isinstance(listed, ConnectorFault):
             row = unread(AccessKind.SESSION, listed)
             return replace(seen, standing=(*seen.standing, *held), unread=(*seen.unread, row))
-        where = f"@{at}" if at else ""
-        sessions = [Access(AccessKind.SESSION, f"{row['pid']}{where}") for row in listed[0]]
+        sessions = [Access(AccessKind.SESSION, at_place(str(row["pid"]), at)) for row in listed[0]]
         return replace(seen, standing=(*seen.standing, *sessions, *held))
 
     @staticmethod
@@ -262,7 +181,7 @@ class PostgresConnector:
     ) -> tuple[Action, ...]:
         async with self._servers[at].opened(transcript) as server:
             _, exchange = await server.run(ask.END, {"id": role_id})
-        return roles.actions(ways, exchange)
+        return actions(ways, exchange)
 
     async def _take(
         self, role_id: str, ways: Sequence[Access], transcript: Transcript
@@ -277,13 +196,10 @@ class PostgresConnector:
             due = roles.to_take(role, held, ways, version=about["version"])
             return await carry_out(*(partial(roles.take, server, *one) for one in due), at_once=1)
 
-    @staticmethod
-    async def _about(server: SqlServer, transcript: Transcript) -> Row:
-        async with server.opened(transcript) as opened:
-            return await roles.about(opened)
+    async def _problems(self, at: str, transcript: Transcript) -> Iterable[Problem]:
+        async with self._servers[at].opened(transcript) as opened:
+            return tuple(roles.problems(await roles.about(opened), standby=bool(at)))
 
-
-_SILENT = frozenset({FaultCategory.UNREACHABLE, FaultCategory.TIMEOUT})
 
 MANIFEST = ConnectorManifest(
     kind=KIND,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, LiteralString, TypeVar, cast
 
 import psycopg
 from psycopg import sql
 
+from connectors.kit.databases.addresses import Place as At
 from connectors.kit.sql import MOST_ROWS, Refusal, Rows, Statement
 
 T = TypeVar("T")
@@ -19,20 +20,10 @@ _CLOCK: LiteralString = "SELECT pg_catalog.clock_timestamp()"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server is and who we are there.
+    """A server, and the database there."""
 
-    ``host`` may be the folder of a Unix socket. ``tls`` is libpq's ``sslmode``; ``ca_file`` "" for
-    the authorities that the system trusts.
-    """
-
-    host: str
-    port: int
+    at: At
     database: str
-    user: str
-    password: str = field(repr=False)
-    tls: str
-    ca_file: str
-    timeout_s: float
 
     async def connect(self) -> PostgresSession:
         """Open a session; nothing of the environment (PGPASSFILE, PGSERVICE …) has a say.
@@ -40,22 +31,23 @@ class Place:
         Raises:
             Refusal: the server refuses us, or cannot be reached.
         """
+        at = self.at
         options = {
-            "host": self.host,
-            "port": str(self.port),
+            "host": at.host,
+            "port": str(at.port),
             "dbname": self.database,
-            "user": self.user,
-            "password": self.password,
-            "sslmode": self.tls,
-            "sslrootcert": self.ca_file or ("system" if self.tls == "verify-full" else ""),
+            "user": at.user,
+            "password": at.password,
+            "sslmode": "disable" if at.tls == "off" else at.tls,
+            "sslrootcert": at.ca_file or ("system" if at.tls == "verify-full" else ""),
             "gssencmode": "disable",
             "passfile": "/dev/null",
             "target_session_attrs": "any",
             "application_name": "lockstep",
-            "connect_timeout": str(max(2, int(self.timeout_s))),
+            "connect_timeout": str(max(2, int(at.timeout_s))),
             # A role that may create objects must not stand between us and the catalogue.
             "options": "-c search_path=pg_catalog -c client_min_messages=error"
-            f" -c statement_timeout={int(self.timeout_s * 1000)} -c timezone=UTC",
+            f" -c statement_timeout={int(at.timeout_s * 1000)} -c timezone=UTC",
         }
         opening = psycopg.AsyncConnection.connect(
             **cast("dict[str, Any]", options), autocommit=True, prepare_threshold=None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from connectors.kit.databases.accounts import actions, at_place
 from connectors.kit.sql import OpenServer, Row, Statement
 from connectors.postgresql_roles import statements as ask
 from lockstep.domain.systems.access import (
     Access,
     AccessKind,
     Action,
-    Exchange,
     Observation,
     Problem,
     ProblemSeverity,
@@ -22,7 +22,6 @@ OLDEST: Final = 140_000
 """Version 14: the first whose ``pg_terminate_backend`` waits for the end of a session."""
 GRANTORS: Final = 160_000
 """Version 16: a membership is held once for each role that granted it."""
-ON_STANDBYS: Final = (AccessKind.SIGN_IN, AccessKind.SESSION)
 _LISTS: Final = (AccessKind.SESSION, AccessKind.GROUP)
 
 
@@ -48,17 +47,12 @@ def seen(role_id: str, role: Row | None, *, at: str = "", unasked: bool = False)
         return Observation(role_id, exists=False, standing=())
     standing = []
     if role["signs_in"] is not False:
-        standing.append(Access(AccessKind.SIGN_IN, f"{role_id}@{at}" if at else role_id))
+        standing.append(Access(AccessKind.SIGN_IN, at_place(role_id, at)))
     if not at:
         held = [name for name in ask.ATTRIBUTES if role[name] is not False]
         standing += [Access(AccessKind.ROLE, name) for name in held]
     lists = tuple(Unread(kind) for kind in _LISTS) if unasked else ()
     return Observation(role_id, exists=True, standing=tuple(standing), unread=lists)
-
-
-def actions(ways: Iterable[Access], exchange: Exchange) -> tuple[Action, ...]:
-    """One statement closed these."""
-    return tuple(Action(way, exchange.answered_at, exchange.operation) for way in ways)
 
 
 Due = tuple[Access, Statement, Mapping[str, str]]

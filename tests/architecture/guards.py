@@ -562,7 +562,7 @@ A_SYSTEM = (
     ),
     Plant(
         "a database is spoken to in clear",
-        "connectors/postgresql_roles/options.py",
+        "connectors/kit/databases/addresses.py",
         'if values[TLS] == "off" and not is_near:',
         "if False:",
         "tests/connectors/postgresql_roles/test_postgresql_roles.py::test_settings_that_cannot_be_are_refused",

@@ -9,7 +9,9 @@ from typing import Any
 from connectors.kit.sql import Connect, Refusal, Rows, Session, Statement
 from tests.connectors.harness import FaultKind, FaultScript, Injected
 
-STATES = {
+States = Mapping[FaultKind, str | None]
+
+STATES: States = {
     FaultKind.UNAUTHORIZED: "28P01",
     FaultKind.FORBIDDEN: "42501",
     FaultKind.RATE_LIMITED_WITH_TIME: "53300",
@@ -24,8 +26,9 @@ STATES = {
 class FaultySession:
     """A real session, except where the script says otherwise."""
 
-    def __init__(self, session: Session, script: FaultScript, secret: str) -> None:
+    def __init__(self, session: Session, script: FaultScript, secret: str, states: States) -> None:
         self._session = session
+        self._states = states
         self._script = script
         self._secret = secret
 
@@ -59,13 +62,13 @@ class FaultySession:
         if fault.kind is FaultKind.NOT_JSON:  # a pooler's console, for instance
             rows: list[list[Any]] = [["a proxy"]]
             return Rows(("notice",), rows, None)
-        raise Refusal(STATES[fault.kind])
+        raise Refusal(self._states[fault.kind])
 
 
-def between(connect: Connect, script: FaultScript, secret: str) -> Connect:
+def between(connect: Connect, script: FaultScript, secret: str, states: States = STATES) -> Connect:
     """Sessions that pass through the script."""
 
     async def connected() -> Session:
-        return FaultySession(await connect(), script, secret)
+        return FaultySession(await connect(), script, secret, states)
 
     return connected

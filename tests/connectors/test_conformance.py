@@ -34,11 +34,12 @@ ALWAYS = 60
 # Instant opens an account for any key that it is asked for.
 KNOWS_EVERYBODY = frozenset({"instant"})
 # Instant builds its account ids from worker keys; nobody in the simulation is real.
-ID_NAMES_WORKER = frozenset({"instant"})
+# A user of MariaDB has no id but its name.
+ID_NAMES_WORKER = frozenset({"instant", "mariadb_users"})
 # A database says that it has too many connections, and never until when.
-TELLS_NO_TIME = frozenset({"postgresql_roles"})
-# And nothing of when a role was made.
-KEEPS_NO_AGE = frozenset({"postgresql_roles"})
+TELLS_NO_TIME = frozenset({"postgresql_roles", "mariadb_users"})
+# And nothing of when a role or user was made.
+KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users"})
 
 
 class Step(StrEnum):
