@@ -275,6 +275,8 @@ class ConnectorManifest:
         revives_on_unblock: what works again as soon as somebody undoes the block, before anything
             was stripped: a block is not a kill. None where nobody has looked.
         enforced_at: where a block takes hold.
+        counts_seats: whether its accounts show seats that cost money (`AccessKind.SEAT`), so that
+            a freed one is read back; else nothing is said of seats there.
         secret_marks: how the vendor's credentials begin, or what stands before one in a header:
             what follows is never shown.
         is_product: False for a stand-in that only measures; nobody is shown how to configure it.
@@ -297,6 +299,7 @@ class ConnectorManifest:
     grade: EvidenceGrade = EvidenceGrade.B
     revives_on_unblock: frozenset[AccessKind] | None = None
     enforced_at: EnforcedAt = ONE_SERVICE
+    counts_seats: bool = False
     secret_marks: tuple[str, ...] = ()
     is_product: bool = True
     of: Callable[[Mapping[str, object]], ConnectorManifest] | None = None

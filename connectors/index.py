@@ -32,6 +32,7 @@ def _entry(manifest: ConnectorManifest) -> dict[str, object]:
         "residuals": dict(manifest.residual_s),
         "limit": None if manifest.limit is None else str(manifest.limit),
         "calls": manifest.calls,
+        "counts_seats": manifest.counts_seats,
         "revives_on_unblock": None if revives is None else sorted(kind.value for kind in revives),
         "enforced_at": {
             "how": manifest.enforced_at.how.value,

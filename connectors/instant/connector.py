@@ -132,9 +132,9 @@ class InstantConnector(Beyond):
     async def strip(
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
-        """End sessions that outlived the sign-in."""
-        sessions = tuple(way for way in before.standing if way.kind is not AccessKind.SIGN_IN)
-        return await self._off(account, replace(before, standing=sessions), transcript)
+        """End what outlived the sign-in: sessions, a seat."""
+        rest = tuple(way for way in before.standing if way.kind is not AccessKind.SIGN_IN)
+        return await self._off(account, replace(before, standing=rest), transcript)
 
     async def _off(
         self, account: Account, before: Observation, transcript: Transcript
@@ -205,9 +205,10 @@ MANIFEST = ConnectorManifest(
     build=InstantConnector,
     options=_OPTIONS,
     permissions=("none: the simulated vendor's token may do everything",),
-    proves="GET /accounts/{id} says signed_in=false and no sessions (simulated)",
+    proves="GET /accounts/{id} says signed_in=false, no sessions and no seat (simulated)",
     abilities=ABILITIES,
     grade=EvidenceGrade.A,
     revives_on_unblock=frozenset(),
+    counts_seats=True,
     is_product=False,
 )

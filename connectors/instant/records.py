@@ -13,6 +13,8 @@ from lockstep.domain.systems.faults import FaultCategory
 KIND: Final = "instant"
 _SESSIONS: Final = "all"
 """Instant ends all sessions at once and names none of them."""
+_SEAT: Final = "seat"
+"""Only accounts that were seeded with a seat have one; switching off frees it."""
 
 
 def require_account(answer: Answer, account_id: str) -> None:
@@ -47,6 +49,8 @@ def _standing(account: dict[str, Any]) -> tuple[Access, ...]:
         ways.append(Access(AccessKind.SIGN_IN, str(account["id"])))
     if account.get("sessions") not in (0, []):
         ways.append(Access(AccessKind.SESSION, _SESSIONS))
+    if account.get("seat", False) is not False:
+        ways.append(Access(AccessKind.SEAT, _SEAT))
     return tuple(ways)
 
 

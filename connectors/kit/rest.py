@@ -270,11 +270,19 @@ def manifest_of(spec: RestSpec) -> ConnectorManifest:
         grade=EvidenceGrade.A if spec.sign_in.off_since else EvidenceGrade.B,
         revives_on_unblock=spec.revives_on_unblock,
         enforced_at=spec.enforced_at,
+        counts_seats=counts_seats(spec),
         secret_marks=(
             *spec.secret_marks,
             *(way.mark for way in spec.auth if isinstance(way, Header)),
         ),
     )
+
+
+def counts_seats(spec: RestSpec) -> bool:
+    """Whether a door or a list of the vendor is of seats."""
+    kinds = {door.kind for door in spec.sign_in.doors}
+    kinds.update(kind for row in spec.holdings for kind in row.kinds)
+    return AccessKind.SEAT in kinds
 
 
 def _abilities_of(spec: RestSpec) -> dict[Ability, str]:

@@ -79,6 +79,18 @@ async def test_what_an_unblock_revives_is_what_a_block_leaves(scene: Scene) -> N
     assert AccessKind.SIGN_IN not in revives
 
 
+async def test_seats_are_declared_where_they_are_seen(scene: Scene) -> None:
+    """A seat that stood is gone by the read-back, and the manifest says that seats are counted."""
+    connector = scene.connect()
+    leaver = await scene.leaver(connector)
+    await revoke(connector, leaver.account, leaver.before, scene.transcript)
+    after = await connector.read_back(leaver.account, scene.transcript)
+    seats = {way for way in leaver.before.standing if way.kind is AccessKind.SEAT}
+
+    assert manifest_of(scene).counts_seats or not seats
+    assert not seats & set(after.standing)
+
+
 # Who can sign in.
 
 

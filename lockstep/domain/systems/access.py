@@ -33,6 +33,8 @@ class AccessKind(StrEnum):
     ROLE = "role"
     GROUP = "group"
     ASSIGNMENT = "assignment"
+    SEAT = "seat"
+    """A licence that somebody pays for; freed only where the vendor no longer counts it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,10 @@ class Beyond:
         made = [{"id": f"{key}-{n}", "name": f"robot {n}"} for n in range(robots)]
         self.people[key] = {"robots": made}
 
+    def has_seat(self, key: str) -> bool:
+        """Whether somebody pays for the account while it is on."""
+        return bool(self.people.get(key, {}).get("seat"))
+
     def use(self, key: str, what: str, *, refused: bool, at: str) -> None:
         """Remember that an account was used."""
         number = f"use-{len(self.uses) + 1}"

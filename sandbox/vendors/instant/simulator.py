@@ -4,7 +4,8 @@ The benchmark measures Lockstep against it. Every worker key has an account: wha
 as it was on the first day, so millions of leavers need no seeding and no memory until they are
 switched off.
 
-- `GET /accounts?key=K` -> `{"accounts":[{"id","signed_in","sessions","changed_at"}]}`
+- `GET /accounts?key=K` -> `{"accounts":[{"id","signed_in","sessions","changed_at"}]}`; and
+  `seat`, true until it is switched off, where it was seeded with one
 - `GET /accounts/{id}` -> one of these
 - `POST /accounts/{id}/off` -> the account, off; the first call decides `changed_at`
 - `GET /people?after=KEY` -> `{"accounts":[...],"next":KEY}`: those who were seeded or switched off
@@ -113,10 +114,12 @@ class Instant:
         name = _name_of(key)
         at = self._off.get(key)
         if at is None:
-            text = f'{{"id":"{PREFIX}{name}","signed_in":true,"sessions":2,"changed_at":null}}'
+            text = f'{{"id":"{PREFIX}{name}","signed_in":true,"sessions":2,"changed_at":null'
         else:
-            text = f'{{"id":"{PREFIX}{name}","signed_in":false,"sessions":0,"changed_at":"{at}"}}'
-        return text.encode()
+            text = f'{{"id":"{PREFIX}{name}","signed_in":false,"sessions":0,"changed_at":"{at}"'
+        if self._beyond.has_seat(key):
+            text += ',"seat":true' if at is None else ',"seat":false'
+        return (text + "}").encode()
 
     def _faulty(self, request: Request, key: str, plan: Plan) -> Reply:
         delay = self.latency + plan.delay
@@ -153,14 +156,15 @@ class Instant:
             robots = [
                 {"id": f"{key}-{n}", "name": f"robot {n}"} for n in range(own.get("robots", 0))
             ]
-            self._beyond.people[key] = {"robots": robots}
+            self._beyond.people[key] = {"robots": robots, "seat": bool(own.get("seat"))}
         self.on_change()
         return len(people)
 
     def state_of(self, word: str) -> list[Item]:
         """The account of a worker key."""
         off = word in self._off
-        standing = {"sign_in": not off, "sessions": 0 if off else 2}
+        seat = self._beyond.has_seat(word) and not off
+        standing = {"sign_in": not off, "sessions": 0 if off else 2, "seat": seat}
         account_id = PREFIX + _name_of(word)
         return [{"standing": standing, "id": account_id, "changed_at": self._off.get(word)}]
 

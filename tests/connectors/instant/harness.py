@@ -44,14 +44,14 @@ class InstantHarness:
         return InstantConnector(options, transport=transport)
 
     async def hire(self, worker: str, **shape: object) -> LeaverKeys:
-        person = {"worker_id": worker}
+        person, shape = {"worker_id": worker}, {"seat": True, **shape}
         await self._post("seed", people=[person], shape={self.kind: shape})
         return LeaverKeys((Key(KeyKind.WORKER_ID, worker),))
 
     async def still_in(self, keys: LeaverKeys) -> bool:
         state = await self._peer.get(f"/sandbox/state/{keys.worker_ids[0]}")
         standing = state.raise_for_status().json()["accounts"][0]["standing"]
-        return bool(standing["sign_in"] or standing["sessions"])
+        return bool(standing["sign_in"] or standing["sessions"] or standing["seat"])
 
     async def give_back(self, keys: LeaverKeys) -> None:
         await self._post("restore", user=keys.worker_ids[0])

@@ -112,6 +112,9 @@ _NOW = _BOTH | {
     AccessKind.ASSIGNMENT: Shape(
         *(*_USER, 15, "Remove Privileges", "Assignments removed", _privileges), takes_list=True
     ),
+    AccessKind.SEAT: Shape(
+        *(*_USER, 15, "Remove Privileges", "Seats freed", _privileges), takes_list=True
+    ),
 }
 _BEFORE = _BOTH | {
     AccessKind.SIGN_IN: Shape(*_ACCOUNT_BEFORE, 5, "Disable", "Sign-in blocked", _user_alone),
@@ -127,6 +130,9 @@ _BEFORE = _BOTH | {
     AccessKind.ASSIGNMENT: Shape(
         *(*_ACCESS_BEFORE, 2, "Revoke Privileges", "Assignments removed", _privileges),
         takes_list=True,
+    ),
+    AccessKind.SEAT: Shape(
+        *(*_ACCESS_BEFORE, 2, "Revoke Privileges", "Seats freed", _privileges), takes_list=True
     ),
 }
 _SHAPES: Mapping[str, Mapping[str, Shape]] = {"1.9.0": _NOW, "1.8.0": _BEFORE}
