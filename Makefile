@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 BESIDE = -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
-SUITE := test_conformance.py test_conformance_law.py test_whose_account_everywhere.py \
-  test_limited_credentials.py
+SUITE := test_conformance.py test_conformance_law.py test_conformance_abilities.py \
+  test_whose_account_everywhere.py test_limited_credentials.py
+# Where it is set, each of the many processes of the tests compiles all of Lockstep anew.
+export PYTHONDONTWRITEBYTECODE :=
 UNIT := tests/domain tests/evidence tests/architecture
 
 .PHONY: help demo test check connector bench format lock digests clean

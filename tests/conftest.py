@@ -6,29 +6,25 @@ import asyncio
 import functools
 import inspect
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lockstep.cli import context
-from lockstep.contracts.names import SEARCH_ATTRIBUTES
-from lockstep.control.runtime.temporal import TemporalAddress, connect
-from lockstep.embedded.postgres import EmbeddedPostgres
-from lockstep.embedded.supervisor import Supervisor
-from lockstep.embedded.temporal import TemporalDevServer
-from lockstep.storage.engine.database import create_engine
-from lockstep.storage.engine.migrate import migrate
-from lockstep.storage.keys.keyring import Keyring
-from tests.support.casework import Casework
-from tests.support.homes import server_home
-from tests.support.ports import free_port
+# Each fixture imports what it starts: a run of one connector's tests loads no server of ours.
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from lockstep.embedded.postgres import EmbeddedPostgres
+    from lockstep.embedded.supervisor import Supervisor
+    from lockstep.embedded.temporal import TemporalDevServer
+    from lockstep.storage.keys.keyring import Keyring
+    from tests.support.casework import Casework
 
 _MOST_OF_AN_INSTALLATION_S = 1_500
 
@@ -84,6 +80,10 @@ def bounded(
 @pytest.fixture(autouse=True)
 def _keep_the_sessions_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that is run in this process would bind every logger to a stream that closes."""
+    if "lockstep.cli" not in sys.modules:
+        return
+    from lockstep.cli import context
+
     monkeypatch.setattr(context, "configure_logging", lambda **_: None)
 
 
@@ -98,6 +98,8 @@ class Database:
 
 def search_attribute_types() -> dict[str, str]:
     """Names and types as the Temporal command line takes them."""
+    from lockstep.contracts.names import SEARCH_ATTRIBUTES
+
     types = {"INDEXED_VALUE_TYPE_KEYWORD": "Keyword", "INDEXED_VALUE_TYPE_DATETIME": "Datetime"}
     return {
         key.name: types[f"INDEXED_VALUE_TYPE_{key.indexed_value_type.name}"]
@@ -107,12 +109,16 @@ def search_attribute_types() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def session_home() -> Iterator[Path]:
+    from tests.support.homes import server_home
+
     with server_home() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 async def servers(session_home: Path) -> AsyncIterator[Supervisor]:
+    from lockstep.embedded.supervisor import Supervisor
+
     async with Supervisor(session_home / "servers", stop_signals=()) as supervisor:
         yield supervisor
 
@@ -120,6 +126,9 @@ async def servers(session_home: Path) -> AsyncIterator[Supervisor]:
 @pytest.fixture(scope="session")
 async def postgres(servers: Supervisor, session_home: Path) -> EmbeddedPostgres:
     """A running PostgreSQL with one migrated database, which serves as template."""
+    from lockstep.embedded.postgres import EmbeddedPostgres
+    from lockstep.storage.engine.migrate import migrate
+
     server = EmbeddedPostgres(session_home / "pg")
     server.prepare()
     # Each test has a database of its own, which the shipped rights rightly refuse.
@@ -133,18 +142,25 @@ async def postgres(servers: Supervisor, session_home: Path) -> EmbeddedPostgres:
 
 
 def _at(url: str, *, database: str | None = None, user: str | None = None) -> str:
+    from sqlalchemy.engine import make_url
+
     parsed = make_url(url)
     parsed = parsed.set(database=database or parsed.database, username=user or parsed.username)
     return parsed.render_as_string(hide_password=False)
 
 
 def _plain(url: str) -> str:
+    from sqlalchemy.engine import make_url
+
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @pytest.fixture
 def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """A fresh copy of the migrated database."""
+    import psycopg
+    from sqlalchemy.engine import make_url
+
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = _plain(_at(postgres.owner_url, database="postgres", user="postgres"))
     template = make_url(postgres.owner_url).database
@@ -165,6 +181,8 @@ def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
 @pytest.fixture
 async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
     """The application's engine on a fresh database."""
+    from lockstep.storage.engine.database import create_engine
+
     made = create_engine(database.app_url)
     yield made
     await made.dispose()
@@ -172,12 +190,17 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture(scope="session")
 def ring() -> Keyring:
+    from lockstep.storage.keys.keyring import Keyring
+
     return Keyring.generate()
 
 
 @pytest.fixture(scope="session")
 async def temporal(servers: Supervisor, session_home: Path) -> TemporalDevServer:
     """A running Temporal dev server, tuned as in production of one machine."""
+    from lockstep.embedded.temporal import TemporalDevServer
+    from tests.support.ports import free_port
+
     server = TemporalDevServer(
         None,
         free_port(),
@@ -191,12 +214,16 @@ async def temporal(servers: Supervisor, session_home: Path) -> TemporalDevServer
 @pytest.fixture
 async def client(temporal: TemporalDevServer, ring: Keyring):
     """A client whose payloads are encrypted."""
+    from lockstep.control.runtime.temporal import TemporalAddress, connect
+
     return await connect(TemporalAddress(temporal.address), ring)
 
 
 @pytest.fixture
 async def work(engine: AsyncEngine, ring: Keyring) -> Casework:
     """Repositories on one engine, with a policy adopted."""
+    from tests.support.casework import Casework
+
     made = Casework(engine, ring)
     await made.adopt()
     return made
