@@ -19,6 +19,7 @@ PLACES: Final[Mapping[str, str]] = {
     "kisi": "connectors.kisi.spec",
     "postgresql_roles": "connectors.postgresql_roles.connector",
     "mariadb_users": "connectors.mariadb_users.connector",
+    "entra": "connectors.entra.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

@@ -23,6 +23,8 @@ from lockstep.domain.systems.faults import FaultCategory
 Words = Mapping[str, str]
 """What the braces of a call are filled with; ``id`` and ``ref`` are the vendor's own ids."""
 
+Filled = Callable[[Words], str]
+
 NO_ONE: Final = "nobody@lockstep.invalid"
 """Where a filter needs a name and there is none: an empty one would list everybody."""
 _GONE: Final = httpx.codes.NOT_FOUND
@@ -38,7 +40,8 @@ class Call:
         path: below the system's address.
         operation: our stable name of the call.
         needs: what the vendor calls the permission, or the area that it covers.
-        params: of the query.
+        params: of the query; a function is given the words, where one is written in a way of its
+            own, as a quoted name in a filter is.
         body: sent as JSON; a function in it is given the words, where a value is no text.
         when: of the thing that it closes, whether this call is needed.
         begun: of a change's answer, whether it says that the change was made or is under way, where
@@ -50,7 +53,7 @@ class Call:
     path: str
     operation: str
     needs: str = ""
-    params: Mapping[str, str | int] = field(default_factory=dict, hash=False)
+    params: Mapping[str, str | int | Filled] = field(default_factory=dict, hash=False)
     body: Any = field(default=None, hash=False)
     when: Callable[[Item], bool] | None = None
     begun: Callable[[Any], bool] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from connectors.base import Transcript
@@ -115,7 +115,8 @@ class Records:
 
     def locator(self, record: Item) -> str:
         """What calls need beside the id."""
-        return str(at(record, self._spec.record.keys[0].at) or "")
+        path = self._spec.record.keys[0].at
+        return str(at(record, path) or "") if isinstance(path, tuple) else ""
 
     @staticmethod
     def words(account: Account, locator: str | None = None) -> Words:
@@ -140,11 +141,18 @@ class Records:
     def _keys(self, record: Item) -> tuple[Key, ...]:
         keys = []
         for number, row in enumerate(self._spec.record.keys):
-            path = tuple(fill(part, self._words) for part in row.at)
-            value = self.field_of(record, path) if all(path) else ""
-            if (value or number == 0) and row.when(value):
-                keys.append(Key(row.kind, value))
+            values = self._values_at(record, row.at)
+            kept = (value for value in values if (value or number == 0) and row.when(value))
+            keys += [Key(row.kind, value) for value in kept]
         return tuple(dict.fromkeys(keys))
+
+    def _values_at(
+        self, record: Item, where: Path | Callable[[Item], Iterable[str]]
+    ) -> tuple[str, ...]:
+        if callable(where):
+            return tuple(where(record))
+        path = tuple(fill(part, self._words) for part in where)
+        return (self.field_of(record, path) if all(path) else "",)
 
     def _open_doors(self, account_id: str, record: Item) -> list[Access]:
         return [

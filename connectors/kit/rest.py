@@ -146,8 +146,9 @@ class RestConnector:
             return ()
         sign_in = self._spec.sign_in
         calls = sign_in.block.chosen(self._values)
-        if any(at(record, guard.at) == guard.value for guard in sign_in.guards):
-            raise self._api.fault(FaultCategory.PROTECTED_ACCOUNT, calls[-1].operation)
+        for guard in sign_in.guards:
+            if at(record, guard.at) == guard.value:
+                raise self._api.fault(guard.category, calls[-1].operation)
         answer = await self._api.do(calls, self._records.words(account), transcript, thing=record)
         word = self._values[sign_in.block.option] if sign_in.block.option else ""
         return actions(before.standing if word in sign_in.takes_all else due, answer)
@@ -198,7 +199,9 @@ class RestConnector:
         for listed, params in rows:
             known = lists.get(everybody.call.operation, ())
             words = _NO_ONE
-            if "{id}" in listed.call.path:
+            # A filter needs somebody too, unless health asks for the list without one.
+            asked = listed.call.path if params else f"{listed.call.path}{listed.call.params}"
+            if "{id}" in asked:
                 if not known:
                     continue  # nobody is there whose list could be tried
                 words = self._records.words(self._records.match(known[0], KeyKind.EMAIL).account)

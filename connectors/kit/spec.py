@@ -18,6 +18,7 @@ from connectors.kit.residuals import Outlives
 from lockstep.domain.cases.leavers import KeyKind
 from lockstep.domain.systems.abilities import EnforcedAt
 from lockstep.domain.systems.access import AccessKind, Category, Problem, Proof
+from lockstep.domain.systems.faults import FaultCategory
 from lockstep.domain.systems.pace import Limit
 
 SEARCHED_FOR: Final = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
@@ -28,11 +29,12 @@ SEARCHED_FOR: Final = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
 class KeyAt:
     """An identity key that the vendor holds of an account, for the law of whose it is.
 
-    ``{name}`` in a path stands for that option; an empty one is not looked at.
+    ``{name}`` in a path stands for that option; an empty one is not looked at. Where the vendor
+    holds several, ``at`` reads them out of the record.
     """
 
     kind: KeyKind
-    at: Path
+    at: Path | Callable[[Item], Iterable[str]]
     when: Callable[[str], bool] = lambda _: True
 
 
@@ -115,10 +117,14 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """An account whose sign-in the vendor lets nobody shut: its last owner, for instance."""
+    """An account whose sign-in the vendor lets nobody shut: its last owner, for instance.
+
+    ``category`` says why: MANAGED_ELSEWHERE where a directory owns the account.
+    """
 
     at: Path
     value: object
+    category: FaultCategory = FaultCategory.PROTECTED_ACCOUNT
 
 
 @dataclass(frozen=True, slots=True)

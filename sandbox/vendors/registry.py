@@ -15,6 +15,7 @@ PLACES: Final[Mapping[str, str]] = {
     "aws": "sandbox.vendors.aws.description",
     "tailscale": "sandbox.vendors.tailscale.description",
     "kisi": "sandbox.vendors.kisi.description",
+    "entra": "sandbox.vendors.entra.description",
     "instant": "sandbox.vendors.instant.description",
 }
 """By kind, the module with the vendor's ``DESCRIPTION``."""

@@ -23,6 +23,8 @@ class Signer:
     Args:
         pem: the key: RSA (RS256) or elliptic on P-256 (ES256).
         key_id: named in the header, where the peer knows several keys.
+        header: what else stands there, for instance a certificate's digest.
+        rsa: how an RSA key signs: RS256, or PS256 where the peer asks for it.
         clock: seconds since 1970.
 
     Raises:
@@ -30,10 +32,17 @@ class Signer:
     """
 
     def __init__(
-        self, pem: str, *, key_id: str = "", clock: Callable[[], float] = time.time
+        self,
+        pem: str,
+        *,
+        key_id: str = "",
+        header: Mapping[str, str] | None = None,
+        rsa: str = "RS256",
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._key, self._algorithm = _read(pem)
-        self._header = {"alg": self._algorithm, **({"kid": key_id} if key_id else {})}
+        self._key, self._algorithm = _read(pem, rsa)
+        named = {"kid": key_id} if key_id else {}
+        self._header = {"alg": self._algorithm, **named, **(header or {})}
         self._clock = clock
 
     def signed(self, claims: Mapping[str, str]) -> str:
@@ -43,10 +52,10 @@ class Signer:
         return jwt.encode(dict(self._header), dated, self._key, algorithms=[self._algorithm])
 
 
-def _read(pem: str) -> tuple[RSAKey | ECKey, str]:
+def _read(pem: str, rsa: str) -> tuple[RSAKey | ECKey, str]:
     # A key that came through JSON or an environment may have its line ends written out.
     text = pem.replace("\\n", "\n")
-    for kind, algorithm in ((RSAKey, "RS256"), (ECKey, "ES256")):
+    for kind, algorithm in ((RSAKey, rsa), (ECKey, "ES256")):
         try:
             key = kind.import_key(text)
         except (JoseError, ValueError, TypeError):

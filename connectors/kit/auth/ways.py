@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from connectors.http import Dialect, SessionAuth
 from connectors.kit.auth.assertions import JWT_BEARER, Signer
 from connectors.kit.auth.certificates import client_context
+from connectors.kit.auth.clients import Authority, certified
 from connectors.kit.auth.cookies import Cookies
 from connectors.kit.auth.tokens import OAuthClient, RefreshTokens, Tokens
 from connectors.kit.options import Option, Values
@@ -89,6 +90,44 @@ class ClientCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """An OAuth client at an authority of its own, with a secret."""
+
+    authority: Authority
+    secret: Option[str]
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.secret,)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:  # noqa: ARG002 - as the others
+        proof = {"client_secret": values[self.secret]}
+        return SignedIn(flow=self.authority.tokens(values, lambda: proof, dialect))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The same with a private key, whose certificate the authority knows (RFC 7523)."""
+
+    authority: Authority
+    certificate: Option[str]
+    key: Option[str]
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.certificate, self.key)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:  # noqa: ARG002 - as the others
+        client, url = values[self.authority.client_id], self.authority.url(values)
+        claims = {"iss": client, "sub": client, "aud": url}
+        try:
+            proof = certified(values[self.certificate], values[self.key], claims)
+        except ValueError as error:
+            raise ValueError(f"{self.certificate.name}: {error}") from None
+        return SignedIn(flow=self.authority.tokens(values, proof, dialect))
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshToken:
     """A client that was once let in by a person, and holds a refresh token since."""
 
@@ -124,6 +163,7 @@ class JwtBearer:
         audience: whom the assertion is for; the token endpoint where it is empty.
         key_id: which key, where the vendor knows several.
         scope_in_claims: whether the scope stands in the assertion (Google) or beside it.
+        token_at: the option with the whole address of the token endpoint, instead of ``path``.
     """
 
     issuer: Option[str]
@@ -134,13 +174,15 @@ class JwtBearer:
     audience: str = ""
     key_id: Option[str] | None = None
     scope_in_claims: bool = False
+    token_at: Option[str] | None = None
 
     @property
     def options(self) -> tuple[Option[str], ...]:
         return (self.issuer, self.key)
 
     def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:
-        url, issuer = _endpoint(self.path, base_url), values[self.issuer]
+        url = values[self.token_at] if self.token_at else _endpoint(self.path, base_url)
+        issuer = values[self.issuer]
         subject = values[self.subject] if self.subject is not None else ""
         claims = {"iss": issuer, "sub": subject or issuer, "aud": self.audience or url}
         beside = {} if self.scope_in_claims or not self.scope else {"scope": self.scope}
@@ -213,7 +255,17 @@ class MutualTls:
         return SignedIn(tls=tls)
 
 
-Auth = Header | Basic | ClientCredentials | RefreshToken | JwtBearer | CookieSession | MutualTls
+Auth = (
+    Header
+    | Basic
+    | ClientCredentials
+    | ClientSecret
+    | ClientCertificate
+    | RefreshToken
+    | JwtBearer
+    | CookieSession
+    | MutualTls
+)
 
 
 def _endpoint(path: str, base_url: str) -> str:

@@ -1,0 +1,1 @@
+"""The simulated Entra tenant."""
