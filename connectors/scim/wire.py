@@ -46,7 +46,7 @@ class Profile(StrEnum):
     NO_PATH = "no-path"
     """The value is an object of attributes, as some clients send it."""
     STRING = "string"
-    """The value is the word ``False``, as Entra's client sent it for years."""
+    """The value is the word ``False``, as one large provider's client sent it for years."""
 
 
 @dataclass(frozen=True, slots=True)

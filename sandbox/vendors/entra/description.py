@@ -46,7 +46,7 @@ def ways_in(account: Item) -> dict[str, int]:
 DESCRIPTION: Final = Description(
     kind="entra",
     title="Microsoft Entra ID",
-    port=8105,
+    port=8121,
     accepts=(Accepted("secret", "sandbox-entra-secret", "SANDBOX_ENTRA_SECRET"),),
     simulate=simulate,
     settings=SETTINGS,
