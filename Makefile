@@ -11,6 +11,9 @@ SUITE := test_conformance.py test_conformance_law.py test_conformance_abilities.
 export PYTHONDONTWRITEBYTECODE :=
 UNIT := tests/domain tests/evidence tests/architecture
 
+# Hundreds of processes start in the tests; without bytecode each would compile the whole house.
+test check connector: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test check connector bench format lock digests clean
 
 help: ## Show this help

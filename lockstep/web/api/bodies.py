@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -39,10 +40,17 @@ async def read_body(request: Request, model: type[Model], limit: int = 64 * 1024
 
 def described_body(model: type[Body]) -> dict[str, Any]:
     """``openapi_extra`` of a route that reads ``model`` by `read_body`."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema = _schema(model)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+@cache
+def _schema(model: type[Body]) -> Any:
+    """Worked out once: several routes read the same."""
+    schema: Any = model.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, part in schema.pop("$defs", {}).items():
         schema = _inlined(schema, name, part)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return schema
 
 
 def _inlined(value: Any, name: str, part: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -134,6 +135,7 @@ def _search(raw: bytes) -> CaseSearch:
         ) from None
 
 
+@cache
 def _search_body() -> dict[str, Any]:
     schema = CaseSearch.model_json_schema()
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

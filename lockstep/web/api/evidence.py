@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -180,6 +181,7 @@ def evidence_router(gate: Gate, packs: Packs) -> APIRouter:
     return routes
 
 
+@cache
 def _wish_schema() -> dict[str, Any]:
     return ExportWish.model_json_schema(by_alias=True)
 
