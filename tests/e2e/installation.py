@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -37,7 +40,9 @@ from tests.e2e.processes import (
     spawn,
 )
 from tests.e2e.vendors import SIMULATED
+from tests.support.homes import server_home
 from tests.support.ports import free_port
+from tests.support.ready import ready
 
 COMMAND = (sys.executable, "-m", "lockstep.cli.main")
 UP = b"Lockstep is up."
@@ -221,16 +226,18 @@ class Installation:
         return await lockstep(*arguments, "--config", str(config or self.file), within_s=within_s)
 
 
-async def lockstep(*arguments: str, within_s: float = PATIENCE_S) -> Said:
-    """Run one `lockstep` command to its end."""
+async def lockstep(
+    *arguments: str, within_s: float = PATIENCE_S, command: Sequence[str] = ()
+) -> Said:
+    """Run one `lockstep` command to its end: a process of its own, loaded beforehand."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *(command or _loaded()),
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        env=_environment(),
     )
     try:
         async with asyncio.timeout(within_s):
@@ -240,3 +247,16 @@ async def lockstep(*arguments: str, within_s: float = PATIENCE_S) -> Said:
         await process.wait()
         raise AssertionError(f"no end within {within_s:.0f} s: {arguments}") from None
     return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+@cache
+def _loaded() -> tuple[str, ...]:
+    """The command line that is loaded once for all tests of this process."""
+    until_the_end = contextlib.ExitStack()
+    atexit.register(until_the_end.close)
+    folder = until_the_end.enter_context(server_home())
+    return until_the_end.enter_context(ready(folder / "ready", _environment()))

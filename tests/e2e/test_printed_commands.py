@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from tests.e2e.vendors import DIRECTORY, SYSTEMS
 from tests.support.children import child
 from tests.support.homes import server_home
 from tests.support.ports import free_port
+from tests.support.ready import ready
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +45,12 @@ GRANTED = {
     "evidence": _LEFT.format("W-4", "dina", "2026-08-03T18:00:00+08:00", "northwind"),
     "privacy": _LEFT.format("W-10442", "elias", "now", "contoso"),
 }
+
+# What starts servers is the installed program; commands after it are loaded once for all.
+_LOCKSTEP = f"""#!/bin/sh
+[ "$1" = up ] && exec {shlex.quote(str(Path(sys.executable).with_name("lockstep")))} "$@"
+exec {{}} "$@"
+"""
 
 
 @dataclass
@@ -137,7 +145,11 @@ def reader() -> Iterator[Reader]:
         # A refusal of the API is a failure of the command.
         (shims / "curl").write_text('#!/bin/sh\nexec /usr/bin/curl -sS --fail-with-body "$@"\n')
         (shims / "curl").chmod(0o755)
-        yield Reader(folder)
+        made = Reader(folder)
+        with ready(folder / "ready", made.environment) as loaded:
+            (shims / "lockstep").write_text(_LOCKSTEP.format(shlex.join(loaded)))
+            (shims / "lockstep").chmod(0o755)
+            yield made
 
 
 def move_ports(settings: Path) -> int:

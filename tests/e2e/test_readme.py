@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.testing import CliRunner
 
 from lockstep.cli.main import app
-from tests.e2e.installation import lockstep
+from tests.e2e.installation import COMMAND, lockstep
 from tests.e2e.processes import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -133,7 +133,8 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 
 async def test_the_installed_command_helps() -> None:
     """The real program lists its commands, and says what is wrong with an unknown one."""
-    said, unknown = await lockstep("--help"), await lockstep("fire")
+    said = await lockstep("--help", command=COMMAND)
+    unknown = await lockstep("fire", command=COMMAND)
 
     assert said.code == 0
     for name in TREE.commands:  # type: ignore[attr-defined] # the root is a group
