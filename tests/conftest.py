@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import os
@@ -155,8 +156,8 @@ def _plain(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-@pytest.fixture
-def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+@contextlib.contextmanager
+def fresh_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """A fresh copy of the migrated database."""
     import psycopg
     from sqlalchemy.engine import make_url
@@ -176,6 +177,13 @@ def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     )
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """A fresh copy of the migrated database."""
+    with fresh_database(postgres) as made:
+        yield made
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps
 from lockstep.storage.stores import Stores
 from lockstep.web.app import build_app
+from tests.conftest import Database
 from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG
 
@@ -130,20 +131,29 @@ def site_settings() -> str:
     return SETTINGS
 
 
-@pytest.fixture
-async def site(engine, ring, database, tmp_path, site_settings) -> AsyncIterator[Site]:
+@contextlib.asynccontextmanager
+async def opened_site(
+    engine: AsyncEngine, ring: Keyring, database: Database, folder: Path, text: str
+) -> AsyncIterator[Site]:
     """The application as `lockstep web` builds it; Temporal is connected when first needed."""
     signer = FileSigner.generate(LOG)
-    ring.save(tmp_path / "keyring.json")
-    (tmp_path / "ledger.key").write_text(signer.to_text())
-    (tmp_path / "lockstep.toml").write_text(site_settings)
-    settings = load_settings(tmp_path / "lockstep.toml")
+    ring.save(folder / "keyring.json")
+    (folder / "ledger.key").write_text(signer.to_text())
+    (folder / "lockstep.toml").write_text(text)
+    settings = load_settings(folder / "lockstep.toml")
     app = build_app(settings, database.app_url, ring)
     stores = Stores(engine, ring, tenant=TENANT)
-    made = Site(app, settings, engine, ring, signer, tmp_path, Sessions(stores), stores)
+    made = Site(app, settings, engine, ring, signer, folder, Sessions(stores), stores)
     async with app.router.lifespan_context(app):
         yield made
         await made.aclose()
+
+
+@pytest.fixture
+async def site(engine, ring, database, tmp_path, site_settings) -> AsyncIterator[Site]:
+    """A site of its own, with the settings of ``site_settings``."""
+    async with opened_site(engine, ring, database, tmp_path, site_settings) as made:
+        yield made
 
 
 def text_of(answer: httpx.Response) -> str:

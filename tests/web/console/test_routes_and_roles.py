@@ -11,20 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from sqlalchemy import text
 from starlette.routing import BaseRoute, Route
 
 from lockstep.domain.rights import Role
 from lockstep.settings import load_settings
+from lockstep.storage.engine.database import create_engine
 from lockstep.web.app import build_app
-from tests.web.console.conftest import COOKIE, SETTINGS, Site
+from tests.conftest import Database, fresh_database
+from tests.web.console.conftest import COOKIE, SETTINGS, Site, opened_site
 
 EVERYBODY = frozenset(Role)
 CASES = frozenset({Role.OPERATOR, Role.APPROVER, Role.AUDITOR})
@@ -329,19 +333,36 @@ def secret_of(role: Role) -> str:
     return f"token-of-{role.value}-" + "x" * 32
 
 
-@pytest.fixture
-def site_settings(tmp_path) -> str:
+def settings_with_tokens(folder: Path) -> str:
     """The settings, with a token for each role."""
     tables = []
     for role in Role:
-        (tmp_path / f"{role.value}.token").write_text(secret_of(role))
+        (folder / f"{role.value}.token").write_text(secret_of(role))
         rights = json.dumps(sorted(role.permissions))
         secret = f'secret = "file:{role.value}.token"'
         tables.append(f"[tokens.{role.value}]\n{secret}\nrights = {rights}\n")
     return SETTINGS + "\n".join(tables)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def database(postgres) -> Iterator[Database]:
+    """One for all routes: what is asked of one changes no answer of another."""
+    with fresh_database(postgres) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def site(database, ring, tmp_path_factory) -> AsyncIterator[Site]:
+    """One site for all routes; whoever asks signs in anew."""
+    folder = tmp_path_factory.mktemp("site")
+    engine = create_engine(database.app_url)
+    settings = settings_with_tokens(folder)
+    async with opened_site(engine, ring, database, folder, settings) as made:
+        yield made
+    await engine.dispose()
+
+
+@pytest.fixture(scope="module")
 def app_with_provider(site: Site, database) -> FastAPI:
     """The same installation where people sign in at a provider, which is down."""
     file = site.folder / "with_provider.toml"
@@ -441,14 +462,14 @@ async def status_of_stream(client: httpx.AsyncClient, path: str) -> int:
 async def test_a_page_opens_to_its_roles_alone(site, route):
     """Every role, nobody, and a token; and every refusal of somebody known is on record."""
     to = PAGES[route]
-    found = {}
+    found, before = {}, await newest(site)
     for role in Role:
         browser = await site.sign_in(role)
         found[role] = await call(browser.client, route, csrf=browser.csrf)
 
     assert found == {role: to.answer if role in to.roles else to.others for role in Role}
     refused = list(found.values()).count(403)
-    assert len(await denied(site)) == refused
+    assert len(await denied(site, before)) == refused
     assert await call(await site.visitor(), route) == 303
     everything = await site.visitor()
     everything.headers["authorization"] = f"Bearer {secret_of(Role.ADMIN)}"
@@ -459,14 +480,14 @@ async def test_a_page_opens_to_its_roles_alone(site, route):
 async def test_a_call_opens_to_its_roles_alone(site, route):
     """Every role as a token, nobody, and a session of somebody who has every role."""
     to = API[route]
-    client = await site.visitor()
+    client, before = await site.visitor(), await newest(site)
     found = {
         role: await call(client, route, headers={"authorization": f"Bearer {secret_of(role)}"})
         for role in Role
     }
 
     assert found == {role: to.answer if role in to.roles else 403 for role in Role}
-    assert len(await denied(site)) == len(EVERYBODY - to.roles)
+    assert len(await denied(site, before)) == len(EVERYBODY - to.roles)
     assert await call(client, route) == 401
     browser = await site.sign_in(*Role)
     assert browser.client.cookies.get(COOKIE)
@@ -495,7 +516,7 @@ async def test_a_form_of_another_site_changes_nothing(site, route):
     """Without the session's token, with another's, with a foreign origin: refused and recorded."""
     browser = await site.sign_in(*Role)
     other = await site.sign_in(*Role)
-    foreign = {"origin": "https://evil.example.com"}
+    foreign, before = {"origin": "https://evil.example.com"}, await newest(site)
     forged = [
         await call(browser.client, route),
         await call(browser.client, route, csrf="x"),
@@ -505,16 +526,24 @@ async def test_a_form_of_another_site_changes_nothing(site, route):
     ]
 
     assert forged == [403] * len(forged)
-    whys = [entry["data"]["why"] for entry in await denied(site)]
+    whys = [entry["data"]["why"] for entry in await denied(site, before)]
     assert whys == ["forged_form"] * 3 + ["foreign_origin"] * 2
     assert await site.sessions.read(browser.client.cookies[COOKIE]) is not None
 
 
-async def denied(site: Site) -> list[dict[str, Any]]:
-    """Entries of the ledger about denied acts, the oldest first."""
-    query = "select body from ledger_entries where kind = 'access:denied' order by id"
+async def newest(site: Site) -> int:
+    """Where the ledger ends by now; routes share it."""
     async with site.engine.connect() as connection:
-        rows = await connection.exec_driver_sql(query)
+        return int(await connection.scalar(text("select coalesce(max(id), 0) from ledger_entries")))
+
+
+async def denied(site: Site, before: int) -> list[dict[str, Any]]:
+    """Entries of the ledger about denied acts, beyond ``before``, the oldest first."""
+    query = text(
+        "select body from ledger_entries where kind = 'access:denied' and id > :before order by id"
+    )
+    async with site.engine.connect() as connection:
+        rows = await connection.execute(query, {"before": before})
         found = [json.loads(bytes(row.body)) for row in rows]
     for entry in found:
         assert entry["data"]["act"].split()[1].startswith("/"), entry

@@ -54,7 +54,7 @@ def site_settings(tmp_path) -> str:
     """The settings, with a source of HR and a token for each role."""
     (tmp_path / "hr.secret").write_text(SECRET)
     source = '[sources.hr]\nsecrets = ["file:hr.secret"]\n'
-    tokens = routes_and_roles.site_settings.__wrapped__(tmp_path)
+    tokens = routes_and_roles.settings_with_tokens(tmp_path)
     return f"{tokens}\n{source}"
 
 
