@@ -20,6 +20,7 @@ PLACES: Final[Mapping[str, str]] = {
     "postgresql_roles": "connectors.postgresql_roles.connector",
     "mariadb_users": "connectors.mariadb_users.connector",
     "entra": "connectors.entra.connector",
+    "github": "connectors.github.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

@@ -41,11 +41,16 @@ FAULTS: Final = (
 
 
 def dialect(
-    connector: str, *, faults: Iterable[FaultRow] = (), gone: Iterable[str] = ("NOT_FOUND",)
+    connector: str,
+    *,
+    faults: Iterable[FaultRow] = (),
+    gone: Iterable[str] = ("NOT_FOUND",),
+    request_id_headers: tuple[str, ...] = ("x-request-id",),
 ) -> Dialect:
     """How a vendor of GraphQL answers: by the code of its first error that has one."""
     return Dialect(
         connector,
+        request_id_headers=request_id_headers,
         error_code=(_CODE,),
         faults=(*faults, *FAULTS),
         ok=ReallyOk(("errors",), None),

@@ -60,7 +60,10 @@ class Records:
         record = self.of(answer, call.operation)
         if record[self._ref] != account_id:
             raise self._api.odd(call.operation, "other_user", answer)
-        return record
+        completes = self._spec.record.completes
+        if completes is None:
+            return record
+        return await completes(self._api, self._values, record, transcript)
 
     def of(self, answer: Answer, operation: str) -> Item:
         """The record in an answer.
@@ -123,6 +126,12 @@ class Records:
         """What fills in the account's calls."""
         name = account.locator if locator is None else locator
         return {"id": account.id, "locator": name or NO_ONE}
+
+    def words_of(self, record: Item) -> Words:
+        """The same, as the record says them now: a name may have become another's since."""
+        rows = self._spec.record.words.items()
+        more = {name: self.field_of(record, path) for name, path in rows}
+        return {"id": record[self._ref], "locator": self.locator(record) or NO_ONE, **more}
 
     def field_of(self, record: Item, path: Path) -> str:
         """A field as trimmed text; a number of HR's may stand there as a number."""

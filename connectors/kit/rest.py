@@ -149,7 +149,7 @@ class RestConnector:
         for guard in sign_in.guards:
             if at(record, guard.at) == guard.value:
                 raise self._api.fault(guard.category, calls[-1].operation)
-        answer = await self._api.do(calls, self._records.words(account), transcript, thing=record)
+        answer = await self._api.do(calls, self._records.words_of(record), transcript, thing=record)
         word = self._values[sign_in.block.option] if sign_in.block.option else ""
         return actions(before.standing if word in sign_in.takes_all else due, answer)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from connectors.base import ONE_SERVICE, OptionSpec
+from connectors.base import ONE_SERVICE, OptionSpec, Transcript
 from connectors.kit.abilities.rows import Active, Log, Owned
 from connectors.kit.auth.ways import Auth, SignedIn
-from connectors.kit.calls import Call, Listed, Wire
+from connectors.kit.calls import Api, Call, Listed, Wire
 from connectors.kit.holdings import Close, Holding
 from connectors.kit.options import Option, Values
 from connectors.kit.pages import Item
@@ -23,6 +23,9 @@ from lockstep.domain.systems.pace import Limit
 
 SEARCHED_FOR: Final = frozenset({KeyKind.USERNAME, KeyKind.EMAIL})
 """Keys of a leaver by which a declared vendor is searched, beside ids that HR names."""
+
+
+Completes = Callable[[Api, Values, Item, Transcript], Awaitable[Item]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Record:
         used: when it was last used.
         listed_too: whether a 404 counts only once the list of everybody agrees.
         says: fields that are text in every record: without them it says nothing.
+        words: further words for the calls that shut its doors, by where they stand in the record.
+        completes: asks what the vendor keeps of the account elsewhere, of a record that says
+            nothing of its doors by itself.
     """
 
     get: Call
@@ -59,6 +65,8 @@ class Record:
     used: Path = ()
     listed_too: bool = False
     says: tuple[str, ...] = ()
+    words: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    completes: Completes | None = None
 
 
 @dataclass(frozen=True, slots=True)

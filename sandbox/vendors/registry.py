@@ -16,6 +16,7 @@ PLACES: Final[Mapping[str, str]] = {
     "tailscale": "sandbox.vendors.tailscale.description",
     "kisi": "sandbox.vendors.kisi.description",
     "entra": "sandbox.vendors.entra.description",
+    "github": "sandbox.vendors.github.description",
     "instant": "sandbox.vendors.instant.description",
 }
 """By kind, the module with the vendor's ``DESCRIPTION``."""

@@ -12,8 +12,11 @@ from connectors.registry import PLACES
 ROOT: Final = Path(__file__).parents[2]
 OURS: Final = frozenset({"recipe", "program"})
 """Kinds of connector that speak to a customer's own system: no vendor's name."""
-PLAIN: Final = frozenset({"instant"})
-"""Names that are also words of every day: only as a value, a module or a class they name one."""
+PLAIN: Final = frozenset({"instant", "github"})
+"""Names that are also words of every day, or stand in addresses of documents.
+
+Only as a value, a module or a class they name a vendor.
+"""
 STANDARDS: Final = frozenset({"scim"})
 """Names of a standard as well: what another vendor says of it is the other vendor's own."""
 FOR_THE_BENCH: Final = frozenset({"instant"})

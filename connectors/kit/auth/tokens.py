@@ -97,17 +97,22 @@ class Tokens(SessionAuth):
         return httpx.Request("POST", self._url, data=dict(self._form()), extensions=extensions)
 
     def _accept(self, answer: httpx.Response) -> None:
-        if answer.status_code != httpx.codes.OK:
-            raise self._refusal(answer)
         try:
-            grant = answer.json()
-            token, lifetime = str(grant["access_token"]), float(grant.get("expires_in", 3600))
+            grant = self._read(answer)
+            token, lifetime = str(grant["access_token"]), float(str(grant.get("expires_in", 3600)))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise self._fault(answer, FaultCategory.UNEXPECTED_ANSWER) from None
         self._token = token
         self._good_until = self._clock() + max(lifetime - _EARLY_S, lifetime / 2)
         self.scopes = frozenset(str(grant.get("scope") or "").split())
         self._granted(grant)
+
+    def _read(self, answer: httpx.Response) -> Mapping[str, object]:
+        """What the answer grants; anything that is no JSON object raises like one without token."""
+        if answer.status_code != httpx.codes.OK:
+            raise self._refusal(answer)
+        grant: Mapping[str, object] = answer.json()
+        return grant
 
     def _granted(self, grant: Mapping[str, object]) -> None:
         """What else a grant says."""
@@ -212,3 +217,45 @@ def _category(status: int) -> FaultCategory:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return FaultCategory.VENDOR_ERROR
     return FaultCategory.UNEXPECTED_ANSWER
+
+
+class ExchangedTokens(Tokens):
+    """A token for a signed assertion in the header of an empty request, until an instant.
+
+    Args:
+        url: of the exchange.
+        assertion: makes one, each time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        assertion: Callable[[], str],
+        *,
+        dialect: Dialect,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._assertion = assertion
+        super().__init__(url, dict, dialect=dialect, clock=clock)
+
+    def _token_request(self, request: httpx.Request) -> httpx.Request:
+        asked = super()._token_request(request)
+        asked.headers["Authorization"] = f"Bearer {self._assertion()}"
+        asked.headers["Accept"] = request.headers.get("Accept", "application/json")
+        asked.headers["User-Agent"] = request.headers.get("User-Agent", "lockstep")
+        return asked
+
+    def _read(self, answer: httpx.Response) -> Mapping[str, object]:
+        """The grant in the words of OAuth.
+
+        Raises:
+            ValueError: it is no grant.
+        """
+        if answer.status_code != httpx.codes.CREATED:
+            raise self._refusal(answer)
+        told = answer.json()
+        ends = datetime.fromisoformat(str(told["expires_at"]))
+        return {
+            "access_token": told["token"],
+            "expires_in": (ends - datetime.now(UTC)).total_seconds(),
+        }

@@ -12,7 +12,7 @@ from connectors.kit.auth.assertions import JWT_BEARER, Signer
 from connectors.kit.auth.certificates import client_context
 from connectors.kit.auth.clients import Authority, certified
 from connectors.kit.auth.cookies import Cookies
-from connectors.kit.auth.tokens import OAuthClient, RefreshTokens, Tokens
+from connectors.kit.auth.tokens import ExchangedTokens, OAuthClient, RefreshTokens, Tokens
 from connectors.kit.options import Option, Values
 
 
@@ -202,6 +202,37 @@ class JwtBearer:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedExchange:
+    """A token for a signed assertion that the header carries, as an app's installation fetches one.
+
+    Args:
+        issuer: who signs.
+        key: the private key, PEM.
+        within: what the path names.
+        path: of the exchange; ``{}`` stands for ``within``.
+    """
+
+    issuer: Option[str]
+    key: Option[str]
+    within: Option[str]
+    path: str
+
+    @property
+    def options(self) -> tuple[Option[str], ...]:
+        return (self.issuer, self.key, self.within)
+
+    def sign_in(self, values: Values, base_url: str, dialect: Dialect) -> SignedIn:
+        claims = {"iss": values[self.issuer]}
+        try:
+            signer = Signer(values[self.key])
+        except ValueError as error:
+            raise ValueError(f"{self.key.name}: {error}") from None
+        url = f"{base_url}{self.path.format(values[self.within])}"
+        flow = ExchangedTokens(url, lambda: signer.signed(claims), dialect=dialect)
+        return SignedIn(flow=flow)
+
+
+@dataclass(frozen=True, slots=True)
 class CookieSession:
     """A session by a name and a password, as web consoles have one; see `Cookies`."""
 
@@ -263,6 +294,7 @@ Auth = (
     | ClientCertificate
     | RefreshToken
     | JwtBearer
+    | SignedExchange
     | CookieSession
     | MutualTls
 )
