@@ -90,7 +90,7 @@ def _membership(shape: Mapping[str, Any], state: str) -> Item:
 
 
 def _credential(number: int, login: str, n: int) -> Item:
-    kind = "SSH Key" if n % 2 else "personal access token"
+    kind = "SSH key" if n % 2 else "personal access token"
     ref = stable_number(number, "credential", n) % 10**9
     return {
         "id": ref,

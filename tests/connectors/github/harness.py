@@ -32,7 +32,7 @@ def is_effect(request: httpx.Request) -> bool:
 class GithubHarness(SandboxHarness):
     kind = "github"
     secret = CREDENTIALS["token"]
-    shape: ClassVar = {"credentials": 2, "in_enterprise": False}
+    shape: ClassVar = {"credentials": 1, "in_enterprise": False}
     ways = DESCRIPTION.doors
     logs_refusals = False
     owns: ClassVar = {"deploy_keys": 2, "apps": True}
