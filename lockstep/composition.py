@@ -6,6 +6,7 @@ process or more than one process needs. What only one needs is built where that 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -27,8 +28,9 @@ from lockstep.control.score.metric import ScoreService
 from lockstep.control.score.sight import ScoreSight
 from lockstep.control.systems.overview import SystemsDesk, connected
 from lockstep.control.systems.pauses import PauseDesk
+from lockstep.control.systems.seats import SeatDesk
 from lockstep.domain.policy import Policy
-from lockstep.settings import Settings
+from lockstep.settings import Settings, SettingsError
 from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.score.facts_proof import Seal
@@ -125,6 +127,15 @@ class Root:
     @cached_property
     def systems(self) -> SystemsDesk:
         return SystemsDesk(self.stores, self.policy)
+
+    @cached_property
+    def seats(self) -> SeatDesk:
+        """What freed seats come to; of a system whose file cannot be read nothing is known."""
+        counts = dict.fromkeys(self.settings.systems, False)
+        for name in self.settings.connected:
+            with suppress(SettingsError):
+                counts[name] = self.settings.manifest(name).counts_seats
+        return SeatDesk(self.stores.freed_seats, self.settings.seats.to_prices(), counts)
 
     @cached_property
     def pauses(self) -> PauseDesk:

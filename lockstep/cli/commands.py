@@ -45,6 +45,7 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "connector": Row("systems.connector:connector_app", _RUN, more={"new": "systems.scaffold:new"}),
     "connect": Row("systems.connect:connect", _RUN),
     "connectors": Row("systems.connectors:connectors", _RUN),
+    "seats": Row("systems.seats:seats", _PROOF),
     "terminate": Row("intake.terminate:terminate", _WORK),
     "cases": Row("cases.list:list_cases", _WORK),
     "case": Row(

@@ -12,6 +12,7 @@ from lockstep.control.score.rules import Rules
 from lockstep.domain.cases.leavers import Key, KeyKind
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission
+from lockstep.domain.systems.seats import Prices
 from lockstep.scorecard.dimension import check_weights
 from lockstep.scorecard.penalties import Terms
 from lockstep.settings.tables import MOST_PLACES, Duration, PlaceName, SecretRef, Table, to_remit
@@ -59,6 +60,22 @@ class PenaltyTable(Table):
 
     def to_terms(self) -> Terms:
         return Terms(self.currency, self.per_case, self.per_started_hour, self.cap_per_case)
+
+
+class SeatsTable(Table):
+    """What a seat costs a month, by system, in whole minor units of one currency."""
+
+    currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+    prices: dict[str, Annotated[int, Field(ge=0, le=10**9)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_currency(self) -> SeatsTable:
+        if self.prices and not self.currency:
+            raise ValueError('currency is needed with prices, as in currency = "EUR"')
+        return self
+
+    def to_prices(self) -> Prices:
+        return Prices(self.currency, self.prices)
 
 
 class ScorecardTable(Table):

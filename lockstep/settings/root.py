@@ -41,6 +41,7 @@ from lockstep.settings.evidence import (
     LedgerTable,
     RetentionTable,
     ScorecardTable,
+    SeatsTable,
     TokenTable,
 )
 from lockstep.settings.notices import NoticesTable
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     sandbox: SandboxTable = Field(default_factory=SandboxTable)
     ledger: LedgerTable = Field(default_factory=LedgerTable)
     scorecard: ScorecardTable = Field(default_factory=ScorecardTable)
+    seats: SeatsTable = Field(default_factory=SeatsTable)
     retention: RetentionTable = Field(default_factory=RetentionTable)
     console: ConsoleTable = Field(default_factory=ConsoleTable)
     oidc: OidcTable | None = None
@@ -123,6 +125,12 @@ class Settings(BaseSettings):
                     raise ValueError(f"{table}.{name}: use a-z, 0-9 and -, 40 at most")
         if LOCAL_SOURCE in self.sources:
             raise ValueError(f"sources.{LOCAL_SOURCE}: this name is our own: choose another")
+        return self
+
+    @model_validator(mode="after")
+    def _priced(self) -> Settings:
+        if unknown := sorted(set(self.seats.prices) - set(self.systems)):
+            raise ValueError(f"seats.prices: no such system: {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")

@@ -59,6 +59,7 @@ from lockstep.storage.systems.outages import Outages
 from lockstep.storage.systems.paces import PaceLeases, Paces
 from lockstep.storage.systems.pauses import Pauses
 from lockstep.storage.systems.revocations import Revocations
+from lockstep.storage.systems.seats import FreedSeats
 from lockstep.storage.systems.tries import Tries
 from lockstep.storage.systems.waking import Wakings
 
@@ -233,6 +234,10 @@ class Stores:
     @cached_property
     def health(self) -> SystemHealth:
         return SystemHealth(self.engine)
+
+    @cached_property
+    def freed_seats(self) -> FreedSeats:
+        return FreedSeats(self.engine)
 
     @cached_property
     def pauses(self) -> Pauses:

@@ -44,6 +44,7 @@ from lockstep.web.api.auth import Gate, add_answers
 from lockstep.web.api.cases import cases_router
 from lockstep.web.api.events import events_router
 from lockstep.web.api.evidence import Packs, evidence_router
+from lockstep.web.api.seats import seats_router
 from lockstep.web.bounds import Bounds
 from lockstep.web.console.cases.now import NowRoom
 from lockstep.web.console.cases.page import CaseRoom
@@ -62,6 +63,7 @@ from lockstep.web.console.refusals import Refusals
 from lockstep.web.console.routes import routers
 from lockstep.web.console.score.page import ScoreRoom
 from lockstep.web.console.systems.page import SystemsRoom
+from lockstep.web.console.systems.seats import SeatsRoom
 from lockstep.web.console.systems.settings import SettingsRoom
 from lockstep.web.headers import Headers
 from lockstep.web.hooks.routes import EVENT_MODELS, Hooks, router
@@ -125,6 +127,7 @@ def build_app(settings: Settings, database_url: str, ring: Keyring) -> FastAPI:
         cases_router(gate, board, root.cases),
         *acts_routers(gate, root.cases),
         events_router(gate, reports),
+        seats_router(gate, root.seats),
     ]
 
     async def attach() -> None:
@@ -150,6 +153,7 @@ def _console(root: Root, board: Board, reports: OwnReports) -> Console:
         systems=SystemsRoom(*both, root.systems, root.pauses),
         packs=_packs(root, front),
         score=ScoreRoom(*both, root.score, root.score_sight),
+        seats=SeatsRoom(*both, root.seats),
         access=AccessRoom(*both, root.tokens, root.bars),
         settings=SettingsRoom(*both, shown(settings), stores.policy_history),
     )

@@ -42,6 +42,7 @@ FILE = f"{EXPORTS}/{{export_id}}/file"
 METRIC = "/api/metrics/{metric}"
 HOOK = "/hooks/{source}"
 READS = ("/api/score", "/api/score/trend", "/api/dimension", "/api/metrics", "/metrics")
+SEATS = "/api/seats"
 EVENT = "/api/events/{event}"
 LISTS = ("/api/cases", "/api/requests", "/api/events", EXPORTS)
 
@@ -163,6 +164,7 @@ async def read_the_metric(asker: Asking) -> None:
         await asker.ask("GET", "/api/score", **_query(query))
     for path in READS[1:]:
         await asker.ask("GET", path)
+    await asker.ask("GET", SEATS, params={"month": "2026-10"})
     month = f"{datetime.now(UTC) - timedelta(days=10):%Y-%m}"
     told = (await asker.ask("GET", "/api/penalties", params={"month": month})).json()
     assert any(row["total"] for row in told["partners"])

@@ -108,7 +108,7 @@ SETTLE = _by_arrays(
     revoked_at = v.n_revoked, confirmed_at = v.n_confirmed, private = v.n_private,
     contained_at = coalesce(v.n_contained, r.contained_at), candidates = null,
     fault = null, fault_text = null, retry_at = null, needs_person_since = null,
-    key_edition = v.n_edition
+    key_edition = v.n_edition, seats = greatest(r.seats, v.n_seats)
     """,
     n_outcome="text",
     n_grade="text",
@@ -122,6 +122,7 @@ SETTLE = _by_arrays(
     n_private="bytea",
     n_contained="timestamptz",
     n_edition="int",
+    n_seats="int",
 )
 SEARCHED = _touch(key_edition=bindparam("n_edition"))
 """A look at a settled system searched by the newest keys, and found nothing standing."""

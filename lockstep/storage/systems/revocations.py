@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lockstep.domain.cases.clocks import time_to_revocation, whole_ms
 from lockstep.domain.cases.outcomes import CaseStatus, Closing, RevocationState
 from lockstep.domain.cases.terminations import TerminationKind
-from lockstep.domain.systems.access import Exchange, Location, Unread
+from lockstep.domain.systems.access import AccessKind, Exchange, Location, Unread
 from lockstep.domain.systems.faults import FaultCategory, rule_for
 from lockstep.domain.systems.finding import Finding, Picks
 from lockstep.evidence.format.canonical import instant_text
@@ -416,6 +416,7 @@ class Revocations:
             n_private=sealed_snapshot(item, snapshot),
             n_contained=work.contained_at,
             n_edition=work.key_edition,
+            n_seats=sum(way.kind is AccessKind.SEAT for way in closing.removed),
         )
         return await self._ledger.append(Append(entry, (change, *self._no_doubt(item, entry))))
 

@@ -131,6 +131,8 @@ revocations = Table(
     Column("picks", LargeBinary),
     # The edition of the leaver's keys by which it was last searched.
     Column("key_edition", Integer, nullable=False, server_default="0"),
+    # So many of what was removed cost money month by month.
+    Column("seats", Integer, nullable=False, server_default="0"),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
     Index("ix_revocations_state", "state", "due_at", postgresql_where=text("state <> 'settled'")),
     Index("ix_revocations_settled", "confirmed_at", postgresql_where=text("state = 'settled'")),

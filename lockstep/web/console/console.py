@@ -15,6 +15,7 @@ from lockstep.web.console.people.access import AccessRoom
 from lockstep.web.console.people.sign_in import SignIn
 from lockstep.web.console.score.page import ScoreRoom
 from lockstep.web.console.systems.page import SystemsRoom
+from lockstep.web.console.systems.seats import SeatsRoom
 from lockstep.web.console.systems.settings import SettingsRoom
 
 
@@ -32,5 +33,6 @@ class Console:
     systems: SystemsRoom
     packs: PacksRoom
     score: ScoreRoom
+    seats: SeatsRoom
     access: AccessRoom
     settings: SettingsRoom

@@ -15,6 +15,7 @@ from lockstep.web.console.packs import page as evidence
 from lockstep.web.console.people import access, oidc, sign_in
 from lockstep.web.console.score import page as people
 from lockstep.web.console.systems import page as systems
+from lockstep.web.console.systems import seats
 from lockstep.web.console.systems import settings as settings_page
 
 
@@ -43,6 +44,7 @@ def routers(console: Console) -> list[APIRouter]:
         brake.decision_router(console.brake),
         evidence.router(console.packs),
         people.router(console.score),
+        seats.router(console.seats),
         settings_page.router(console.settings),
     ]
 

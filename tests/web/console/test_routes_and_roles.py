@@ -76,6 +76,7 @@ API_SCORE = {
     ("GET", "/api/score/trend"): To(SCORE),
     ("GET", "/api/dimension"): To(SCORE),
     ("GET", "/api/penalties"): To(SCORE, query="month=2026-10"),
+    ("GET", "/api/seats"): To(SCORE),
     ("GET", "/api/metrics"): To(SCORE),
     ("GET", "/metrics"): To(SCORE),
     # No role reports the other metrics: a token is given just this right.
@@ -237,6 +238,7 @@ EVIDENCE = {
 }
 PEOPLE = {
     ("GET", "/console/people-metric"): To(SCORE),
+    ("GET", "/console/seats"): To(SCORE),
     ("GET", "/console/people-metric/figures"): To(SCORE),
     ("GET", "/console/people-metric/penalties"): To(SCORE, query="month=2026-10"),
 }
