@@ -4,6 +4,7 @@ Nothing here talks to a real vendor and nobody in it exists. It stands beside Lo
 nothing of it, so that both sides cannot share a misunderstanding.
 """
 
+from sandbox.company import company
 from sandbox.people import Person, demo_people, generate
 from sandbox.running import Options, Sandbox, Urls, running, start_in_thread
 
@@ -12,6 +13,7 @@ __all__ = [
     "Person",
     "Sandbox",
     "Urls",
+    "company",
     "demo_people",
     "generate",
     "running",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sandbox.company import company
 from sandbox.people import demo_people
 from sandbox.running import Options, running
 from sandbox.vendors.registry import simulated
@@ -32,8 +33,11 @@ def read_arguments(arguments: list[str]) -> Options:
     seed = parser.add_mutually_exclusive_group()
     seed.add_argument("--seed-file", type=Path, help='JSON: {"people": [...], "shape": {...}}')
     seed.add_argument("--demo", action="store_true", help="the twelve people of the demonstration")
+    seed.add_argument(
+        "--company", type=int, default=0, metavar="N", help="people of three partners"
+    )
     given = parser.parse_args(arguments)
-    people: list[Any] = list(demo_people()) if given.demo else []
+    people: list[Any] = list(demo_people()) if given.demo else list(company(given.company))
     shape: dict[str, Any] = {}
     if given.seed_file:
         value = json.loads(given.seed_file.read_text("utf-8"))

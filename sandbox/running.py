@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,18 +72,25 @@ class Sandbox:
         path = self._options.state_file
         return StateFile(path, self._services) if path else None
 
-    def seed(self, people: Iterable[Person | Item], shape: Item | None = None) -> None:
-        """Give people accounts at every vendor."""
+    def seed(
+        self,
+        people: Iterable[Person | Item],
+        shape: Item | None = None,
+        *,
+        but: Collection[str] = (),
+    ) -> None:
+        """Give people accounts at every vendor, but those named."""
         records = [p.as_json() if isinstance(p, Person) else p for p in people]
-        for service in self._services.values():
-            service.seed(records, shape or {})
+        for kind, service in self._services.items():
+            if kind not in but:
+                service.seed(records, shape or {})
 
     async def start(self) -> Urls:
         """Take up the state, seed, listen."""
         options = self._options
-        known = self._state.load() if self._state else False
-        if not known:
-            self.seed(options.people, options.shape)
+        # A vendor that the file does not know yet is new in this version.
+        known = self._state.load() if self._state else frozenset[str]()
+        self.seed(options.people, options.shape, but=known)
         if self._state is not None:
             for service in self._services.values():
                 service.on_change = self._state.changed

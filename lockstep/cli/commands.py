@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "up": Row("runtime.up:up", _RUN),
     "doctor": Row("runtime.doctor:doctor", _RUN),
     "demo": Row("runtime.demo:demo", _RUN),
+    "sandbox": Row("runtime.company:sandbox_app", _RUN),
     "worker": Row("runtime.servers:worker", _RUN),
     "web": Row("runtime.servers:web", _RUN),
     "migrate": Row("runtime.servers:migrate", _RUN),

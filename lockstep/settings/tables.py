@@ -270,6 +270,8 @@ class SystemTable(BaseModel):
 class SandboxTable(Table):
     """Of the simulated and local systems that `lockstep up --sandbox` starts.
 
+    ``people`` of a made-up company have accounts there; 0 is none.
+
     A vendor's port is ``<kind>_port``; one that is not said is as the sandbox describes it.
     """
 
@@ -277,12 +279,13 @@ class SandboxTable(Table):
     __pydantic_extra__: dict[str, Annotated[int, Field(ge=1, le=65535)]]
 
     latency_ms: int = Field(default=0, ge=0, le=60_000)
+    people: int = Field(default=500, ge=0, le=5000)
 
     @model_validator(mode="after")
     def _known(self) -> SandboxTable:
         known = {f"{kind}_port" for kind in MANIFESTS}
         if unknown := sorted(set(self.__pydantic_extra__) - known):
-            told = ", ".join(sorted([*known, "latency_ms"]))
+            told = ", ".join(sorted([*known, "latency_ms", "people"]))
             raise ValueError(f"unknown setting: {', '.join(unknown)}; there are {told}")
         return self
 

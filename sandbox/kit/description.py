@@ -62,6 +62,7 @@ class Description:
         doors: of what is said to stand for a person, what opens anything.
         ways_in: how many ways in of each kind a person has, counted in the vendor's own records
             and so without any connector.
+        held_by: the jobs whose people have an account, in the made-up company; empty: all.
         demo: by place in the list of the demonstration's people, what is unusual there.
     """
 
@@ -75,11 +76,16 @@ class Description:
     secrets: Mapping[str, str] = field(default_factory=dict)
     doors: tuple[str, ...] = ()
     ways_in: Callable[[Item], Mapping[str, int]] | None = None
+    held_by: frozenset[str] = frozenset()
     demo: Mapping[int, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.simulate is None) == (self.program is None):
             raise ValueError(f"{self.kind}: give either a simulation or a program")
+
+    def held(self, job: str) -> bool:
+        """Whether somebody of the made-up company with this job has an account."""
+        return not self.held_by or job in self.held_by
 
     def build(self, credentials: Mapping[str, str]) -> Simulated:
         """The simulation; an error for what is none."""

@@ -36,24 +36,25 @@ class StateFile:
         self._timer: asyncio.TimerHandle | None = None
         self._pause = QUIET_SECONDS
 
-    def load(self) -> bool:
-        """Take up the file's content; False when there is none yet, or half of one.
+    def load(self) -> frozenset[str]:
+        """Take up the file's content; the services that it knows, none when there is half of one.
 
         Raises:
             ValueError: when the file is not one that this version wrote.
         """
         if not self._path.exists():
-            return False
+            return frozenset()
         try:
             value = json.loads(self._path.read_text("utf-8"))
         except ValueError:  # of a machine that lost its power: kept aside, for people
             self._path.replace(self._path.with_name(self._path.name + ".broken"))
-            return False
+            return frozenset()
         if value.get("version") != VERSION:
             raise ValueError(f"{self._path} was not written by this version of the sandbox")
-        for name, service in self._services.items():
-            service.load(value["services"][name])
-        return True
+        known = value["services"].keys() & self._services.keys()
+        for name in known:
+            self._services[name].load(value["services"][name])
+        return frozenset(known)
 
     def changed(self) -> None:
         """Write soon; more changes until then are written together."""

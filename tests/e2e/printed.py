@@ -50,7 +50,13 @@ _STATE = (
 )
 _BRAKE = "needs a large import; tests/cli/systems/test_brake_and_system.py makes one"
 _CONNECTOR = "needs a vendor of one's own; tests/cli/systems/test_connector_{}.py has one"
+_CONNECT = "needs a system of one's own and its credential; tests/cli/systems/test_connect.py"
 NOT_RUN = {
+    "lockstep connect okta-prod": _CONNECT,
+    "lockstep connect doors --connector kisi --secret api_key=env:KISI_KEY --tier 1": _CONNECT,
+    "lockstep connect books-db --connector postgresql_roles --set server=db.example.com:5432 "
+    "--set 'standbys=[\"db-2.example.com\"]'": _CONNECT,
+    "lockstep connect okta-prod --secret token=-": _CONNECT,
     "lockstep connector check desk --known email=pat@example.com": _CONNECTOR.format("check"),
     "lockstep connector new desk --title Desk": _CONNECTOR.format("new"),
     "make demo": "runs without end; tests/deploy: test_installing.py and test_wheel.py",

@@ -35,7 +35,6 @@ LEAVERS = f"worker_id,kind,zone,last_working_day,emails\nW-2,voluntary,Asia/Mani
 REFUSED = {
     "lockstep subject erase": (1, "are needed until it has closed"),
     "lockstep system retry": (1, "because of a fault of the system"),
-    "lockstep system accounts": (1, "is not proved"),
     "lockstep retry": (1, "failed again: Nobody was found there"),
 }
 # Before a page's first command: what the page takes for granted.
@@ -101,7 +100,7 @@ class Reader:
         """A system of the first leaver that waits for a person, once one does."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            [case] = self.data("lockstep cases --json")
+            *_, case = self.data("lockstep cases --json")
             for system in cast("list[dict[str, str]]", case["systems"]):
                 if system["state"] == "needs_person":
                     return system["system"]

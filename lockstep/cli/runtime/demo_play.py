@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import httpx
 from rich.live import Live
 from rich.markup import escape
-from standardwebhooks import Webhook
 
 import sandbox
 from lockstep.cli import render
@@ -24,6 +18,7 @@ from lockstep.cli.context import die, opened, out, run
 from lockstep.cli.people.access import new_link
 from lockstep.cli.runtime import stand_ins, templates
 from lockstep.cli.runtime.init import SECRET, write_home
+from lockstep.cli.runtime.sample_hr import leaving, report
 from lockstep.cli.runtime.up import start_all
 from lockstep.composition import Root
 from lockstep.domain.cases.outcomes import CaseStatus, Outcome
@@ -89,7 +84,7 @@ async def _terminate_somebody(context: Root, settings: Settings) -> CaseView | N
         f"{len(settings.systems)} systems. HR reports an involuntary termination, now."
     )
     event_id = f"demo-{secrets.token_hex(6)}"
-    status = await _post(settings, event_id, _event(person))
+    status = await report(settings, event_id, leaving(person))
     out.print(f"webhook answered [bold]{status}[/]\n")
     return await _watch_closing(context, event_id)
 
@@ -97,43 +92,6 @@ async def _terminate_somebody(context: Root, settings: Settings) -> CaseView | N
 def _number() -> int:
     """A number that no earlier demo used, so that each has a leaver of its own."""
     return int(time.time()) % 90_000_000 + 10_000
-
-
-def _event(person: Any) -> dict[str, object]:
-    now = datetime.now(UTC).isoformat()
-    return {
-        "action": "terminated",
-        "revision": 1,
-        "recorded_at": now,
-        "kind": "involuntary",
-        "worker": {
-            "id": person.worker_id,
-            "name": f"{person.first_name} {person.last_name}",
-            "employee_number": person.employee_number,
-            "usernames": [person.username],
-            "emails": [person.email],
-        },
-        "dates": {"zone": "Asia/Manila", "access_ends_at": now},
-        "partner": person.partner,
-        "site": "Cebu",
-    }
-
-
-async def _post(settings: Settings, event_id: str, event: Mapping[str, object]) -> int:
-    """Sign and post as an HR system would."""
-    secret = settings.source_secrets(templates.SOURCE)[0]
-    body = json.dumps(event)
-    now = datetime.now(UTC)
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": event_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(event_id, now, body),
-    }
-    url = f"http://{settings.web.bind}:{settings.web.port}/hooks/{templates.SOURCE}"
-    async with httpx.AsyncClient(trust_env=False) as client:
-        response = await client.post(url, content=body, headers=headers)
-    return response.status_code
 
 
 async def _watch_closing(context: Root, event_id: str) -> CaseView | None:

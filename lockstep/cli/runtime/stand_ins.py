@@ -13,7 +13,8 @@ from lockstep.embedded.child import ChildSpec
 from lockstep.embedded.errors import EmbeddedError
 from lockstep.embedded.ports import WantedPort
 from lockstep.settings import Settings
-from sandbox.kit.description import Description
+from sandbox.company import company, holders
+from sandbox.kit.description import Description, Program
 from sandbox.running import hire_simulated
 from sandbox.vendors.registry import descriptions, simulated
 
@@ -79,6 +80,23 @@ async def hire(settings: Settings, person: Mapping[str, Any]) -> None:
     await asyncio.gather(*(asyncio.to_thread(give, kind, each) for kind, each in wanted))
 
 
+async def populate(settings: Settings) -> None:
+    """Give the company's people their accounts in the real servers, which forget all when they end.
+
+    The simulated ones are begun with them.
+    """
+    people, ports = company(settings.sandbox.people), ports_of(settings)
+
+    def give(kind: str, each: Description, program: Program) -> None:
+        for person in holders(people, kind):
+            program.hire(
+                f"http://{_HOST}:{ports[kind]}", _credentials(settings, each), person.as_json()
+            )
+
+    programs = [(k, each, each.program) for k, each in descriptions().items() if each.program]
+    await asyncio.gather(*(asyncio.to_thread(give, *one) for one in programs))
+
+
 def quiet(argv: Sequence[str]) -> list[str]:
     """A command of Python's that logs no request: their addresses and bodies name people."""
     return [sys.executable, "-c", _QUIET, *argv]
@@ -98,6 +116,7 @@ def _simulation(settings: Settings, ports: Mapping[str, int]) -> list[str]:
     return [
         *(sys.executable, "-m", "sandbox", "--host", _HOST, *flags),
         *("--latency-ms", str(settings.sandbox.latency_ms), "--state-file", str(state)),
+        *("--company", str(settings.sandbox.people)),
     ]
 
 

@@ -121,6 +121,7 @@ _NO_SYSTEMS = """
 _SANDBOX = """
 # Simulated systems and local peers, started by `lockstep up --sandbox`. Not for production.
 [sandbox]
+# people = 500                        # of a made-up company, with accounts there from the start
 """
 
 _MANUAL = """

@@ -51,6 +51,10 @@ def up(
                 if not supervisor.stop_requested:
                     raise
                 return
+            if sandbox and settings.sandbox.people:
+                await stand_ins.populate(settings)
+                out.print(f"{settings.sandbox.people:,} people of a made-up company have accounts:")
+                out.print("  lockstep sandbox people, lockstep sandbox leave")
             base = f"http://{settings.web.bind}:{settings.web.port}"
             out.print(f"[bold green]Lockstep is up.[/] HR posts to {base}/hooks/<source>")
             if settings.one_time_links:

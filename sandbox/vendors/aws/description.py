@@ -64,5 +64,6 @@ DESCRIPTION: Final = Description(
     # The connector attaches AWS's own deny policy, which moto loads only on request.
     program=Program(command, hire, {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}),
     settings=SETTINGS,
+    held_by=frozenset({"Workforce Planner"}),
     secrets={"sandbox-aws-id": "key_id", "sandbox-aws-key": "key"},
 )

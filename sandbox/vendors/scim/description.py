@@ -62,5 +62,6 @@ DESCRIPTION: Final = Description(
     accepts=(Accepted("token", "sandbox-scim-token"),),
     program=Program(command, hire),
     settings=SETTINGS,
+    held_by=frozenset({"Quality Analyst"}),
     secrets={"sandbox-scim": "token"},
 )
