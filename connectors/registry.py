@@ -21,6 +21,7 @@ PLACES: Final[Mapping[str, str]] = {
     "mariadb_users": "connectors.mariadb_users.connector",
     "entra": "connectors.entra.connector",
     "github": "connectors.github.connector",
+    "openvpn": "connectors.openvpn.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

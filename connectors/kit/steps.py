@@ -69,6 +69,18 @@ async def attempt(work: Awaitable[T]) -> T | ConnectorFault:
         return fault
 
 
+def parted(looks: Iterable[T | ConnectorFault]) -> tuple[list[T], list[ConnectorFault]]:
+    """Results, and the faults among them, each in order."""
+    told: list[T] = []
+    faults: list[ConnectorFault] = []
+    for look in looks:
+        if isinstance(look, ConnectorFault):
+            faults.append(look)
+        else:
+            told.append(look)
+    return told, faults
+
+
 def first_of(faults: Sequence[ConnectorFault]) -> ConnectorFault:
     """The fault to raise: a rejected credential, else one that time mends, else the first."""
     return min(faults, key=lambda fault: (fault.category not in _ENDS_ALL, not fault.is_transient))

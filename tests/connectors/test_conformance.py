@@ -36,10 +36,10 @@ KNOWS_EVERYBODY = frozenset({"instant"})
 # Instant builds its account ids from worker keys; nobody in the simulation is real.
 # A user of MariaDB has no id but its name.
 ID_NAMES_WORKER = frozenset({"instant", "mariadb_users"})
-# A database says that it has too many connections, and never until when.
-TELLS_NO_TIME = frozenset({"postgresql_roles", "mariadb_users"})
-# And nothing of when a role or user was made.
-KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users"})
+# A database or a socket says that too many speak with it, and never until when.
+TELLS_NO_TIME = frozenset({"postgresql_roles", "mariadb_users", "openvpn"})
+# And nothing of when an account was made.
+KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users", "openvpn"})
 
 
 class Step(StrEnum):

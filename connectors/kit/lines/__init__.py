@@ -1,0 +1,1 @@
+"""Channels to what stands near: sockets that are spoken to by lines, and files beside them."""

@@ -1,0 +1,1 @@
+"""OpenVPN (community): revocation lists, blocks by client configuration, and sessions."""
