@@ -90,9 +90,10 @@ def _instant(text: str) -> datetime:
     found = _INSTANT.fullmatch(text)
     if found is None:
         raise Refusal(OTHER_FORM)
-    year, *rest = map(int, found.groups())
+    year, month, day, hour, minute, second = map(int, found.groups())
+    year += 2000 if len(text) == _SHORT else 0
     try:
-        return datetime(year if len(text) > _SHORT else 2000 + year, *rest, tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise Refusal(OTHER_FORM) from None
 

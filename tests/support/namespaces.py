@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.children import child
 from tests.support.debian_packages import executable
 
 _WAIT_S = 10
@@ -22,21 +23,20 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: dict[int, ExitStack] = {}
 
     def start(
         self, *argv: str, log: Path, env: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """A program in it."""
-        with log.open("ab") as out:
-            child = subprocess.Popen(
-                ["ip", "netns", "exec", self.name, *argv],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
-            )
-        self._children.append(child)
-        return child
+        stack = ExitStack()
+        out = stack.enter_context(log.open("ab"))
+        command = ("ip", "netns", "exec", self.name, *argv)
+        both = {**os.environ, **(env or {})}
+        started = child(command, stdout=out, stderr=subprocess.STDOUT, env=both)
+        process = stack.enter_context(started)
+        self._children[process.pid] = stack
+        return process
 
     def pings(self, address: str) -> bool:
         """Whether a packet comes back within a second: the oracle of a tunnel."""
@@ -45,18 +45,13 @@ class Namespace:
         done = subprocess.run(run, check=False, capture_output=True, timeout=_WAIT_S)
         return done.returncode == 0
 
-    def end(self, child: subprocess.Popen[bytes]) -> None:
+    def end(self, process: subprocess.Popen[bytes]) -> None:
         """End one program."""
-        child.terminate()
-        try:
-            child.wait(_WAIT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait(_WAIT_S)
+        self._children.pop(process.pid).close()
 
     def close(self) -> None:
-        for child in self._children:
-            self.end(child)
+        while self._children:
+            self._children.popitem()[1].close()
 
 
 @contextmanager
