@@ -22,6 +22,7 @@ PLACES: Final[Mapping[str, str]] = {
     "entra": "connectors.entra.connector",
     "github": "connectors.github.connector",
     "openvpn": "connectors.openvpn.connector",
+    "ldap": "connectors.ldap.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

@@ -17,7 +17,7 @@ PLAIN: Final = frozenset({"instant", "github"})
 
 Only as a value, a module or a class they name a vendor.
 """
-STANDARDS: Final = frozenset({"scim"})
+STANDARDS: Final = frozenset({"ldap", "scim"})
 """Names of a standard as well: what another vendor says of it is the other vendor's own."""
 FOR_THE_BENCH: Final = frozenset({"instant"})
 """What there is to be measured against, and nothing else: the bench is a folder of it."""
@@ -62,6 +62,9 @@ def is_own(kind: str, path: str) -> bool:
     if kind in FOR_THE_BENCH and path.startswith("bench/"):
         return True
     own = rf"{folder}/{kind}/|tests/connectors/{kind}/|tests/sandbox/test_sandbox_{kind}\.py"
+    channel = rf"connectors/kit/{kind}/|tests/connectors/(?:kit/test_{kind}|{kind}_faults)\.py"
+    if kind in STANDARDS and re.match(channel, path):  # the kit speaks it, to whoever does
+        return True
     return re.match(own, path) is not None
 
 

@@ -1,0 +1,1 @@
+"""The channel to a directory: LDAP (RFC 4511) over TLS."""
