@@ -25,6 +25,7 @@ from lockstep.cli.context import (
 from lockstep.cli.render import instant
 from lockstep.cli.systems.system import SystemArgument
 from lockstep.domain.counting import counted
+from lockstep.domain.rights import CLI_USER
 from lockstep.domain.systems.abilities import Gap
 from lockstep.domain.systems.active import ActiveAccount, ListEnd
 from lockstep.domain.visible import escaped_json
@@ -38,7 +39,8 @@ def accounts(
     """List all accounts that can sign in, and say whether that was all.
 
     They are printed as they come, with the keys that the system holds; --json prints one object a
-    line. The last line says whether the list was complete. Exit 1 where that is not proved.
+    line. The last line says whether the list was complete. Exit 1 where that is not proved. That
+    somebody looked is in the ledger, before anything is printed.
     """
     settings = settings_or_die(config)
     if system not in settings.systems:
@@ -63,6 +65,8 @@ async def _list(settings: Settings, system: str, *, as_json: bool) -> ListEnd | 
             if not isinstance(connector, ListsActive):
                 kind = connector.kind
                 die(f"{system}: the {kind} connector does not list accounts", code=UNUSABLE)
+            # Who looked at everybody is on record before anything is shown.
+            await root.stores.log.acted(CLI_USER, "system.accounts", system=system)
             shown, end = 0, None
             async for page in connector.list_active(Transcript()):
                 shown, end = shown + len(page.accounts), page.end

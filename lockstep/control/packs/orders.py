@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lockstep.control.packs.export import Exporter, Requester
 from lockstep.control.packs.order import Order, OrderError, shows_coming
+from lockstep.control.refusals import NotAllowedError, NotThereError
 from lockstep.domain.rights import Permission, Principal
 from lockstep.storage.board.views import CaseIdError
 from lockstep.storage.packs.orders import ExportRow, ExportState
@@ -17,7 +18,7 @@ OUT_OF_SCOPE = "scope"
 SEALED = "sealed"
 
 
-class NotAllowedError(Exception):
+class PackNotAllowedError(NotAllowedError):
     """Somebody may not have this pack; ``why`` is `NOT_IDENTIFIED`, `SEALED` or `OUT_OF_SCOPE`."""
 
     def __init__(self, why: str) -> None:
@@ -25,7 +26,7 @@ class NotAllowedError(Exception):
         self.why = why
 
 
-class FileGoneError(Exception):
+class FileGoneError(NotThereError):
     """The file cannot be handed out; the text says why, and what to do."""
 
 
@@ -49,18 +50,18 @@ class PackOrders:
         """Order a pack; its id.
 
         Raises:
-            NotAllowedError: for names without the right, or what is outside of the scope.
+            PackNotAllowedError: for names without the right, or what is outside of the scope.
             OrderError: for what cannot be asked for.
         """
         if order.identified and not by.may(Permission.IDENTIFIED):
-            raise NotAllowedError(NOT_IDENTIFIED)
+            raise PackNotAllowedError(NOT_IDENTIFIED)
         if order.case_id:
             order = replace(order, case_id=await self._case(order.case_id, by))
         elif by.partners is not None:
             if not order.partner:
                 raise OrderError("partner: choose one of yours")
             if order.partner not in by.partners:
-                raise NotAllowedError(OUT_OF_SCOPE)
+                raise PackNotAllowedError(OUT_OF_SCOPE)
         order = replace(order, coming=by.may(Permission.SEALED))
         if by.partners is None:
             await self._exporter.check_partner(order)
@@ -73,7 +74,7 @@ class PackOrders:
         """The file of a pack that ``by`` has been shown; goes on record.
 
         Raises:
-            NotAllowedError: for a pack with names, without the right to names.
+            PackNotAllowedError: for a pack with names, without the right to names.
             FileGoneError: if there is no file here.
         """
         path = self.file_of(row, by)
@@ -84,7 +85,7 @@ class PackOrders:
     def file_of(self, row: ExportRow, by: Principal) -> Path:
         """Where the file of a pack is; raises as `hand_out`."""
         if row.parameters["identified"] and not by.may(Permission.IDENTIFIED):
-            raise NotAllowedError(NOT_IDENTIFIED)
+            raise PackNotAllowedError(NOT_IDENTIFIED)
         if row.state == ExportState.EXPIRED:
             raise FileGoneError("Packs are kept for a limited time. Order it again.")
         if row.state != ExportState.DONE:
@@ -95,7 +96,7 @@ class PackOrders:
         if not path.is_file():
             raise FileGoneError("The file lies on another machine's disk.")
         if shows_coming(row.parameters) and not by.may(Permission.SEALED):
-            raise NotAllowedError(SEALED)
+            raise PackNotAllowedError(SEALED)
         return path
 
     def who(self, row: ExportRow) -> tuple[str, str]:
@@ -112,5 +113,5 @@ class PackOrders:
         except CaseIdError as error:
             raise OrderError(f"case: {error}") from None
         if view is None:
-            raise NotAllowedError(OUT_OF_SCOPE)
+            raise PackNotAllowedError(OUT_OF_SCOPE)
         return view.case.case_id

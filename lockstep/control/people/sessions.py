@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lockstep.domain.cases.leavers import Key
+from lockstep.domain.errors import Kind, LockstepError
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Rights, Role, is_within, permissions_of
 from lockstep.storage.cases.keys import key_indexes
@@ -21,8 +22,10 @@ LINK_LIFETIME = timedelta(minutes=10)
 _LINK = "link"
 
 
-class SignInError(Exception):
+class SignInError(LockstepError):
     """Nobody was signed in; the text may be shown to whoever asked."""
+
+    kind = Kind.NOT_ALLOWED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -125,3 +126,17 @@ def test_the_index_names_every_connector() -> None:
         assert shown[kind]["grade"] == manifest.grade
         assert shown[kind]["enforced_at"]["places"]
     assert CliRunner().invoke(app, ["connectors"]).output.count("takes hold") >= len(shown) - 1
+
+
+def test_looking_at_everybody_stands_in_the_ledger(home, database) -> None:
+    """One act for each look, with the system, also where the list then breaks off."""
+    said("robots")
+    said("down")
+    with psycopg.connect(database.app_url.replace("+asyncpg", "").replace("+psycopg", "")) as own:
+        rows = own.execute("select convert_from(body, 'UTF8') from ledger_entries").fetchall()
+    acts = [body for (text,) in rows if (body := json.loads(text))["kind"] == "access:acted"]
+
+    assert [(one["data"], one["system"]) for one in acts] == [
+        ({"act": "system.accounts", "user": "cli"}, "robots"),
+        ({"act": "system.accounts", "user": "cli"}, "down"),
+    ]

@@ -19,7 +19,7 @@ from lockstep.control.packs.orders import (
     NOT_IDENTIFIED,
     SEALED,
     FileGoneError,
-    NotAllowedError,
+    PackNotAllowedError,
     PackOrders,
 )
 from lockstep.control.people.sessions import Signed
@@ -89,7 +89,7 @@ class PacksRoom(Front):
         try:
             self.orders.file_of(row, by)
             missing = ""
-        except NotAllowedError as refused:
+        except PackNotAllowedError as refused:
             missing = _WITHOUT_RIGHT[refused.why]
         except FileGoneError as gone:
             missing = str(gone) if row.state in {ExportState.DONE, ExportState.EXPIRED} else ""
@@ -161,7 +161,7 @@ def _add_orders(routes: APIRouter, desk: PacksRoom) -> None:
             export_id = await desk.orders.order(_order(given), me.principal)
         except OrderError as error:
             return await _home(request, desk, given=given, problem=str(error))
-        except NotAllowedError as error:
+        except PackNotAllowedError as error:
             await _refuse(request, desk.gate, me, error)
         return RedirectResponse(f"{HOME}/packs/{export_id}", HTTPStatus.SEE_OTHER)
 
@@ -171,7 +171,7 @@ def _add_orders(routes: APIRouter, desk: PacksRoom) -> None:
         row = await desk.row(export_id, me.principal)
         try:
             path = await desk.orders.hand_out(row, me.principal)
-        except NotAllowedError as error:
+        except PackNotAllowedError as error:
             await _refuse(request, desk.gate, me, error)
         except FileGoneError as gone:
             raise Refusal(404, "There is no file", str(gone)) from None
@@ -204,7 +204,7 @@ def _add_checks(routes: APIRouter, desk: PacksRoom) -> None:
         try:
             path = desk.orders.file_of(row, me.principal)
             found = await desk.checker.check(path, await _own_keys(desk))
-        except NotAllowedError as error:
+        except PackNotAllowedError as error:
             await _refuse(request, desk.gate, me, error)
         except (FileGoneError, PackCheckError) as error:
             return _report(request, desk, problem=str(error))
@@ -263,7 +263,7 @@ async def _own_keys(desk: PacksRoom) -> list[str]:
 
 
 async def _refuse(
-    request: Request, gate: ConsoleGate, me: Signed, error: NotAllowedError
+    request: Request, gate: ConsoleGate, me: Signed, error: PackNotAllowedError
 ) -> NoReturn:
     """Record it and refuse; raises `Refusal`. What is out of scope is not there."""
     if error.why in _WITHOUT_RIGHT:
