@@ -216,7 +216,9 @@ class VendorHttp:
             raise self._fault(FaultCategory.UNEXPECTED_ANSWER, operation, TOO_LARGE)
         data = self._parse(operation, response, raw)
         ok, status = self._dialect.ok, self._status(response, data)
-        if status in expect and (ok is None or ok.holds(data)):
+        # What the vendor's own code says is gone is no success, and an answer all the same.
+        is_gone = status == _GONE and bool(self._dialect.gone)
+        if status in expect and (is_gone or ok is None or ok.holds(data)):
             return Answer(status, response.headers, data, exchange)
         raise self._refusal(operation, response, data, exchange)
 

@@ -23,6 +23,7 @@ PLACES: Final[Mapping[str, str]] = {
     "github": "connectors.github.connector",
     "openvpn": "connectors.openvpn.connector",
     "ldap": "connectors.ldap.connector",
+    "slack_enterprise": "connectors.slack_enterprise.spec",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

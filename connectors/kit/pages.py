@@ -198,6 +198,7 @@ class Shape:
         parts: fields that name an entry together; with slashes between they become ``ref``.
         plain: whether entries are texts, each its own ``ref``.
         counts: whether an entry is one; any other is left out, whatever it lacks.
+        read: makes the list of a body that has none, or several; in place of ``at``.
     """
 
     at: Path = ()
@@ -207,6 +208,7 @@ class Shape:
     parts: tuple[str, ...] = ()
     plain: bool = False
     counts: Callable[[Item], bool] = lambda _: True
+    read: Callable[[object], object] | None = None
 
     def entries(self, found: object) -> list[Item] | None:
         """The entries, each with its ``ref`` where it has one; None where it is no list."""
@@ -285,7 +287,7 @@ class Walk:
 
     def _read(self, answer: Answer) -> list[Item] | None:
         shape = self._shape
-        found = at(answer.data, shape.at)
+        found = shape.read(answer.data) if shape.read else at(answer.data, shape.at)
         if found is None and shape.null_is_empty and _holds(answer.data, shape.at):
             found = []
         items = shape.entries(found)

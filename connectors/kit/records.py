@@ -71,7 +71,7 @@ class Records:
         Raises:
             ConnectorFault: unexpected answer, without what every record says.
         """
-        found = answer.data
+        found = at(answer.data, self._spec.record.within)
         if not isinstance(found, dict) or not found.get(self._ref):
             raise self._api.odd(operation, "no_record", answer)
         if not all(isinstance(found.get(name), str) for name in self._spec.record.says):
@@ -133,9 +133,9 @@ class Records:
         more = {name: self.field_of(record, path) for name, path in rows}
         return {"id": record[self._ref], "locator": self.locator(record) or NO_ONE, **more}
 
-    def field_of(self, record: Item, path: Path) -> str:
+    def field_of(self, record: Item, path: Path | Callable[[Item], object]) -> str:
         """A field as trimmed text; a number of HR's may stand there as a number."""
-        value = at(record, path)
+        value = path(record) if callable(path) else at(record, path)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         is_text = isinstance(value, str | int) and not isinstance(value, bool)

@@ -53,6 +53,7 @@ class Record:
         used: when it was last used.
         listed_too: whether a 404 counts only once the list of everybody agrees.
         says: fields that are text in every record: without them it says nothing.
+        within: where the record stands in the answer.
         words: further words for the calls that shut its doors, by where they stand in the record.
         completes: asks what the vendor keeps of the account elsewhere, of a record that says
             nothing of its doors by itself.
@@ -65,6 +66,7 @@ class Record:
     used: Path = ()
     listed_too: bool = False
     says: tuple[str, ...] = ()
+    within: Path = ()
     words: Mapping[str, Path] = field(default_factory=dict, hash=False)
     completes: Completes | None = None
 
@@ -75,22 +77,28 @@ class Finding:
 
     Args:
         everybody: the list of all accounts.
-        compared: which field of a record user names and addresses are compared with. Numbers are
-            not searched for: they stand in `Record.keys`, which tells one person from another.
+        also: further lists, where the first shows some of them only.
+        compared: which field of a record user names and addresses are compared with, or what reads
+            it. Numbers are not searched for: they stand in `Record.keys`, which tells one person
+            from another.
         search: one call that finds by ``{value}``; without it everybody is listed and compared.
         search_name: of the search, for the memory of its proof.
         proves: the kind of key that the search looks at.
         addresses_only: whether a user name is searched for only where it is an address.
+        proves_nobody: whether an account that the search does not find is none, once the search is
+            proved; not where it looks at some of them only.
         empty: what a list of nobody proves. Nothing, where whoever made our credential must be in.
     """
 
     everybody: Listed
-    compared: Mapping[KeyKind, Path] = field(hash=False)
+    compared: Mapping[KeyKind, Path | Callable[[Item], object]] = field(hash=False)
     search: Listed | None = None
     search_name: str = "query"
     proves: KeyKind = KeyKind.EMAIL
     addresses_only: bool = False
     empty: Proof = Proof.UNPROVED
+    also: tuple[Listed, ...] = ()
+    proves_nobody: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what would be searched for by nobody.

@@ -17,6 +17,7 @@ PLACES: Final[Mapping[str, str]] = {
     "kisi": "sandbox.vendors.kisi.description",
     "entra": "sandbox.vendors.entra.description",
     "github": "sandbox.vendors.github.description",
+    "slack_enterprise": "sandbox.vendors.slack_enterprise.description",
     "instant": "sandbox.vendors.instant.description",
 }
 """By kind, the module with the vendor's ``DESCRIPTION``."""

@@ -54,9 +54,7 @@ class Locator:
         wanted = [*((KeyKind.ACCOUNT_ID, each) for each in ids), *wanted]
         if not wanted:
             return Location((), ())
-        everybody = await searching.one(
-            partial(self._api.whole, self._finding.everybody, {}, transcript)
-        )
+        everybody = await searching.one(partial(self._everybody, transcript))
         if isinstance(everybody, ConnectorFault):
             read = await searching.each(
                 partial(self._records.one, each, transcript) for each in ids
@@ -102,6 +100,11 @@ class Locator:
             searches, listed = await self._proved(searches, found, transcript)
         return searching.told(Location(tuple(found.values()), tuple(searches), listed=listed))
 
+    async def _everybody(self, transcript: Transcript) -> list[Item]:
+        """Every list of accounts to its end."""
+        lists = (self._finding.everybody, *self._finding.also)
+        return [one for listed in lists for one in await self._api.whole(listed, {}, transcript)]
+
     async def _search(self, kind: KeyKind, value: str, transcript: Transcript) -> list[Match]:
         """Accounts that hold it; a search may look at names and notes too, or ignore its filter."""
         listed = self._finding.search or self._finding.everybody
@@ -119,19 +122,18 @@ class Locator:
             return [self._records.match(one, proves) for one in some]
 
         open_ones = [one for one in searches if one.proof is Proof.UNPROVED]
-        proofs = {
-            one: await self._prover.proof_of(
+        proofs = dict.fromkeys(open_ones, Proof.UNPROVED)
+        for one in open_ones if self._finding.proves_nobody else ():
+            proofs[one] = await self._prover.proof_of(
                 self._finding.search_name,
                 proves,
                 wanted=one.value,
                 sample=sample,
                 ask=lambda value: self._search(proves, value, transcript),
             )
-            for one in open_ones
-        }
         listed = None
         if Proof.UNPROVED in proofs.values():
-            records = await self._api.whole(everybody, {}, transcript)
+            records = await self._everybody(transcript)
             proof = Proof.LISTED if records else self._finding.empty
             proofs, listed = dict.fromkeys(open_ones, proof), len(records)
             wanted = [(one.kind, one.value) for one in open_ones]
