@@ -25,7 +25,7 @@ def ways_in(account: Item) -> dict[str, int]:
 DESCRIPTION: Final = Description(
     kind="github",
     title="GitHub",
-    port=8121,
+    port=8131,
     accepts=(
         Accepted("token", "ghp_sandbox", "SANDBOX_GITHUB_TOKEN"),
         Accepted("installation_token", "ghs_sandbox", "SANDBOX_GITHUB_INSTALLATION_TOKEN"),

@@ -24,7 +24,7 @@ def ways_in(account: Item) -> dict[str, int]:
 DESCRIPTION: Final = Description(
     kind="slack_enterprise",
     title="Slack",
-    port=8122,
+    port=8132,
     accepts=(Accepted("token", "xoxp-sandbox", "SANDBOX_SLACK_TOKEN"),),
     simulate=simulate,
     doors=("sign_in", "sessions"),
