@@ -24,6 +24,7 @@ PLACES: Final[Mapping[str, str]] = {
     "openvpn": "connectors.openvpn.connector",
     "ldap": "connectors.ldap.connector",
     "slack_enterprise": "connectors.slack_enterprise.spec",
+    "ssh_fleet": "connectors.ssh_fleet.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

@@ -34,12 +34,12 @@ ALWAYS = 60
 # Instant opens an account for any key that it is asked for.
 KNOWS_EVERYBODY = frozenset({"instant"})
 # Instant builds its account ids from worker keys; nobody in the simulation is real.
-# A user of MariaDB has no id but its name.
-ID_NAMES_WORKER = frozenset({"instant", "mariadb_users"})
-# A database or directory says that it is busy, and never until when.
-TELLS_NO_TIME = frozenset({"postgresql_roles", "mariadb_users", "openvpn", "ldap"})
-# Nothing is told of when a role, user or key was made.
-KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users", "openvpn"})
+# A user of MariaDB, an account of a host: they have no id but their name.
+ID_NAMES_WORKER = frozenset({"instant", "mariadb_users", "ssh_fleet"})
+# A database, directory or host says that it is busy, and never until when.
+TELLS_NO_TIME = frozenset({"postgresql_roles", "mariadb_users", "openvpn", "ldap", "ssh_fleet"})
+# Nothing is told of when a role, user, key or account was made.
+KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users", "openvpn", "ssh_fleet"})
 # A directory tells its clock in no answer that everybody's server gives.
 TELLS_NO_CLOCK = frozenset({"ldap"})
 

@@ -1,0 +1,1 @@
+"""Accounts and keys on a fleet of hosts, by SSH."""
