@@ -21,7 +21,7 @@ from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.harness import FaultKind, FaultScript, Injected
 from tests.connectors.ssh_fleet.memory_host import MemoryHost
 
-PEER = "the hosts' program in memory, held to the real one; own tests: three real sshd"
+PEER = "the hosts' program in memory, held to the real one; own tests: two real sshd"
 SYSTEM = "fleet-test"
 _REFUSALS = {
     FaultKind.UNAUTHORIZED: (FaultCategory.CREDENTIALS_REJECTED, "not_let_in"),
