@@ -215,7 +215,6 @@ async def test_the_host_in_memory_says_what_a_real_one_says(fleet: Fleet) -> Non
         assert [_plain(row) for row in there] == [_plain(row) for row in here]
 
     with real.session("carl", "carl"):
-        real.within("pkill -x sleep -u carl || true")
         for verb in ("lock", "lock", "end", "end", "revoke", "revoke", "take", "take", "see"):
             await both(verb)
 
