@@ -21,6 +21,7 @@ from connectors.kit.faults import FaultRow, ReallyOk, category_of
 from connectors.kit.pacing.limits import RESETS, plain_wait, reset_wait, told_of
 from connectors.kit.pacing.pace import OPEN, Pacer
 from connectors.kit.pacing.turns import in_turn
+from connectors.kit.paths import at
 from connectors.transport import vendor_transport
 from lockstep.domain.cases.clocks import answer_time
 from lockstep.domain.systems.access import Exchange
@@ -423,8 +424,7 @@ class VendorHttp:
         )
 
     def _error_code(self, data: object) -> str:
-        for key in self._dialect.error_code:
-            data = data.get(key) if isinstance(data, dict) else None
+        data = at(data, self._dialect.error_code)
         return self.clean(str(data)) if isinstance(data, str | int) else ""
 
     def _request_id(self, headers: httpx.Headers) -> str | None:

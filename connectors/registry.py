@@ -25,6 +25,7 @@ PLACES: Final[Mapping[str, str]] = {
     "ldap": "connectors.ldap.connector",
     "slack_enterprise": "connectors.slack_enterprise.spec",
     "ssh_fleet": "connectors.ssh_fleet.connector",
+    "google_workspace": "connectors.google_workspace.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

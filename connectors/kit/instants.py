@@ -41,8 +41,8 @@ def _read(text: str) -> datetime | None:
             moment = moment or _in_utc(reading(text.removesuffix(" UTC")))
         except ValueError:
             continue
-    # Go writes no instant as one of year 1.
-    return moment if moment is not None and moment.year > 1 else None
+    # Go writes no instant as one of year 1, others as the first of 1970.
+    return moment if moment is not None and moment.timestamp() > 0 else None
 
 
 def _since_1970(number: float) -> datetime | None:

@@ -195,6 +195,8 @@ class Shape:
             are numbered, so that a page that comes again is not noticed by its entries.
         total: where the vendor says how many there are, if it does.
         null_is_empty: whether ``null`` is an empty list, as Go writes one.
+        says: what a body says beside the list, of a vendor that leaves an empty list out: without
+            it an answer without a list is no list.
         parts: fields that name an entry together; with slashes between they become ``ref``.
         plain: whether entries are texts, each its own ``ref``.
         counts: whether an entry is one; any other is left out, whatever it lacks.
@@ -205,6 +207,7 @@ class Shape:
     ref: str = "id"
     total: Total | None = None
     null_is_empty: bool = False
+    says: tuple[str, str] | None = None
     parts: tuple[str, ...] = ()
     plain: bool = False
     counts: Callable[[Item], bool] = lambda _: True
@@ -290,6 +293,9 @@ class Walk:
         found = shape.read(answer.data) if shape.read else at(answer.data, shape.at)
         if found is None and shape.null_is_empty and _holds(answer.data, shape.at):
             found = []
+        if shape.says is not None and not _holds(answer.data, shape.at):
+            name, word = shape.says
+            found = [] if at(answer.data, (name,)) == word else None
         items = shape.entries(found)
         if items is None:
             self.flaw = NO_LIST

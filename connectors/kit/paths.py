@@ -8,7 +8,10 @@ Path = tuple[str, ...]
 
 
 def at(data: object, path: Path) -> Any:
-    """The value at this path of a body; None where nothing stands."""
+    """The value at this path of a body; None where nothing stands. A digit is a list's place."""
     for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
+        if isinstance(data, list) and key.isdecimal():
+            data = dict(enumerate(data)).get(int(key))
+        else:
+            data = data.get(key) if isinstance(data, dict) else None
     return data

@@ -18,6 +18,7 @@ PLACES: Final[Mapping[str, str]] = {
     "entra": "sandbox.vendors.entra.description",
     "github": "sandbox.vendors.github.description",
     "slack_enterprise": "sandbox.vendors.slack_enterprise.description",
+    "google_workspace": "sandbox.vendors.google_workspace.description",
     "instant": "sandbox.vendors.instant.description",
 }
 """By kind, the module with the vendor's ``DESCRIPTION``."""
