@@ -35,7 +35,7 @@ def ways_in(account: Item) -> dict[str, int]:
 DESCRIPTION: Final = Description(
     kind="google_workspace",
     title="Google Workspace",
-    port=8122,
+    port=8123,
     accepts=(Accepted("account", "lockstep@sandbox.example", "SANDBOX_GOOGLE_SERVICE_ACCOUNT"),),
     simulate=simulate,
     doors=("sign_in", "sessions", "tokens", "asps", "roles", "groups"),
