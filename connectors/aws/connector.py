@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 from functools import partial
 
 import httpx
 
 from connectors.aws import spec
+from connectors.aws.beyond import ABILITIES, ActiveUsers, CloudTrail
 from connectors.aws.health import PERMISSIONS, HealthCheck
 from connectors.aws.iam import IamUsers
 from connectors.aws.iam_find import IamFinder
@@ -33,6 +35,7 @@ from connectors.kit.finding.searching import Searching
 from connectors.kit.options import Values, read_options
 from lockstep.domain.cases.leavers import Key, LeaverKeys
 from lockstep.domain.systems.access import Account, Action, Category, Health, Location, Observation
+from lockstep.domain.systems.activity import Activity
 from lockstep.domain.systems.faults import FaultCategory
 
 _STORE_ID = re.compile(
@@ -64,6 +67,8 @@ class AwsConnector:
         self._iam = IamUsers(values, self._api, self._wire)
         self._iam_finder = IamFinder(values, self._api)
         self._store = IdentityCenterUsers(values, self._api)
+        self.list_active = ActiveUsers(values, self._api, self._iam_finder, self._store).pages
+        self._trail = CloudTrail(values, self._api)
 
     @property
     def kind(self) -> str:
@@ -109,6 +114,12 @@ class AwsConnector:
         self, account: Account, before: Observation, transcript: Transcript
     ) -> tuple[Action, ...]:
         return await self._half(account).strip(account, before, transcript)
+
+    async def activity_since(
+        self, account: Account, since: datetime, transcript: Transcript
+    ) -> Activity:
+        """What CloudTrail shows of the account; see `connectors.aws.beyond`."""
+        return await self._trail.since(account, since, transcript)
 
     async def health(self, transcript: Transcript) -> Health:
         return await HealthCheck(self._values, self._api, self._store).run(transcript)
@@ -161,5 +172,6 @@ MANIFEST = ConnectorManifest(
         "iam_propagation": None,
         "temporary_credentials": 129_600,
     },
+    abilities=ABILITIES,
     secret_marks=("AKIA",),
 )

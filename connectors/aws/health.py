@@ -42,7 +42,7 @@ def _permissions() -> Iterable[str]:
     wanted: list[tuple[Call, str]] = [
         (spec.USER_LIST.call, "find the user, also after a rename"),
         (spec.GET_USER, "pin the user by id"),
-        (spec.TAGGED_LIST.call, "find the user by tag"),
+        (spec.TAGGED_LIST.call, "find the user by tag; list who can sign in"),
         (spec.GET_PROFILE, "read back"),
         *((row.listed.call, "read back") for row in spec.IAM_ROWS),
         (spec.ATTACH_DENY, "attach AWSDenyAll; allow no other with iam:PolicyARN"),
@@ -55,6 +55,7 @@ def _permissions() -> Iterable[str]:
         *((row.listed.call, "read back") for row in rows[len(spec.IAM_ROWS) :]),
         *(each for row in rows[len(spec.IAM_ROWS) :] for each in _closing(row)),
         (spec.DELETE_USER, 'end sign-in; not with identity_center_user = "keep"'),
+        (spec.call("cloudtrail", "LookupEvents"), "optional: tell what was done with an account"),
         (spec.call("iam", _SIMULATE), "optional: check the above beforehand"),
         (_GET_ROLE, "optional: check the above beforehand"),
     ]

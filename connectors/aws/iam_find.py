@@ -97,6 +97,10 @@ class IamFinder:
         is_in_part = is_in_part and _same(user["UserName"], local_part(key.value))
         return key.kind if is_named or is_in_part else None
 
+    def told(self, user: Item) -> Match:
+        """A listed user, with every key that IAM holds."""
+        return self._match(user, KeyKind.ACCOUNT_ID)
+
     def _match(self, user: Item, found_by: KeyKind) -> Match:
         return Match(
             Account(user["UserId"], user["UserName"], tuple(self._keys_of(user))),

@@ -104,6 +104,10 @@ ROLE_SESSION = options.seconds(
     least=1,
     most=_TWELVE_HOURS,
 )
+ACTIVITY_REGIONS = options.listing(
+    "activity_regions",
+    "every Region that can be used, to say that CloudTrail shows no use; others are not looked at",
+)
 PROPAGATION = options.bound(
     "propagation_bound_s",
     "seconds until a change of IAM holds everywhere, if you have measured it; AWS states none",
@@ -113,7 +117,7 @@ OPTIONS = (
     REGION, USERS, CREDENTIALS, ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, ROLE_ARN,
     EXTERNAL_ID, ENDPOINT_URL, KEYS, DENY, STRIP_POLICIES, EMPLOYEE_NUMBER_TAG, EMAIL_TAG,
     MATCH_LOCAL_PART, SERVICE_CREDENTIALS, INSTANCE_ARN, IDENTITY_SOURCE, USER_FATE, ISSUER,
-    EXTERNAL_ID_HOLDS, APPLICATIONS, ROLE_SESSION, PROPAGATION,
+    EXTERNAL_ID_HOLDS, APPLICATIONS, ROLE_SESSION, PROPAGATION, ACTIVITY_REGIONS,
 )
 
 GONE: Final = frozenset({"NoSuchEntity", "ResourceNotFoundException"})

@@ -229,6 +229,10 @@ class StoreFinder:
             ways.append(EMAIL)
         return [*ways, USER_NAME] if kind in _NAMES else ways
 
+    def told(self, user: Item) -> Match:
+        """A listed user, with every key that AWS holds."""
+        return self._match(user, KeyKind.ACCOUNT_ID)
+
     def _match(self, user: Item, found_by: KeyKind, seen: Observation | None = None) -> Match:
         parts = (at(user, ("Name", part)) for part in ("GivenName", "FamilyName"))
         return Match(

@@ -109,6 +109,9 @@ SERVICES: Final = {
     "iam": Service("iam", "2010-05-08"),
     "sts": Service("sts", "2011-06-15"),
     "sso-admin": Service("sso", target="SWBExternalService"),
+    "cloudtrail": Service(
+        "cloudtrail", target="com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"
+    ),
     "identitystore": Service("identitystore", target="AWSIdentityStore"),
 }
 
@@ -139,7 +142,7 @@ class AwsWire:
         self._role_keys: Keys | None = None
         self._good_until = datetime.fromtimestamp(0, UTC) + _EARLY
         self._renewing = asyncio.Lock()
-        self._opened: dict[tuple[str, bool], VendorHttp] = {}
+        self._opened: dict[tuple[str, str, bool], VendorHttp] = {}
         self._own_id: str | None = None
 
     async def call(
@@ -154,12 +157,15 @@ class AwsWire:
         body: object | None = None,
     ) -> Answer:
         """Make one call, with the role's credential where there is one; AWS pages in the body."""
-        del method, path  # every operation is a POST to the root
+        del method  # every operation is a POST to the root
+        region = path.strip("/")  # of the few that are asked of another one
         members = {**(body if isinstance(body, dict) else {}), **(params or {})}
         if self._values[spec.ROLE_ARN]:
             await self._renew(transcript)
-            return await self._send(operation, members, transcript, expect)
-        return await self._send(operation, members, transcript, expect, as_source=True)
+            return await self._send(operation, members, transcript, expect, region=region)
+        return await self._send(
+            operation, members, transcript, expect, as_source=True, region=region
+        )
 
     async def own_user_id(self, transcript: Transcript) -> str:
         """Whose credential we use: the id of an IAM user, or of a role's session.
@@ -188,10 +194,11 @@ class AwsWire:
         expect: Collection[int] = _OK,
         *,
         as_source: bool = False,
+        region: str = "",
     ) -> Answer:
         name, _, action = operation.partition(".")
         service = SERVICES[name]
-        http = await self._to(service, as_source=as_source)
+        http = await self._to(service, region, as_source=as_source)
         fixed = {"Action": action, "Version": service.version} if service.version else {}
         target = {} if fixed else {"X-Amz-Target": f"{service.target}.{action}"}
         answer = await http.call(
@@ -209,10 +216,10 @@ class AwsWire:
             raise unexpected(operation, "no_request_id")
         return answer
 
-    async def _to(self, service: Service, *, as_source: bool) -> VendorHttp:
-        place = service.prefix, as_source
+    async def _to(self, service: Service, region: str, *, as_source: bool) -> VendorHttp:
+        region = region or self._values[spec.REGION] or "us-east-1"
+        place = service.prefix, region, as_source
         if place not in self._opened:
-            region = self._values[spec.REGION] or "us-east-1"
             host, signing_region = await asyncio.to_thread(endpoint, service.prefix, region)
             if not host:
                 raise fault(FaultCategory.MISCONFIGURED, f"{service.prefix}.call", "unknown_region")

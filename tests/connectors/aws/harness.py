@@ -37,6 +37,7 @@ from lockstep.domain.systems.finding import judge
 from tests.connectors.anchors.peers import free_port
 from tests.connectors.harness import FaultKind, FaultScript, FaultTransport, Injected
 from tests.connectors.revoking import revoke
+from tests.support.loopback import loopback
 
 PEER = "moto server, an independent emulation of AWS"
 ACCESS_KEY_ID = "AKIALOCKSTEPSYNTHETIC"
@@ -44,7 +45,7 @@ SECRET = "synthetic-secret-access-key-of-the-harness"
 REQUEST_ID = "00000000-0000-4000-8000-000000000001"
 ACCOUNT = "123456789012"  # moto's own account
 DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
-_READS = ("Get", "List", "Describe", "Simulate", "AssumeRole")
+_READS = ("Get", "List", "Describe", "Simulate", "AssumeRole", "Lookup")
 _IAM_NS = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 _AS_AWS_SAYS = {
@@ -109,6 +110,36 @@ def refuses(code: str, status: int = 400) -> Answered:
     return lambda request: refusal(request, code, status)
 
 
+class Trail(httpx.AsyncBaseTransport):
+    """CloudTrail by its API reference, which moto has not: the newest first, to the second."""
+
+    def __init__(self, events: Sequence[Mapping[str, Any]]) -> None:
+        self._events = events
+        self._moto = loopback()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if operation_of(request) != "LookupEvents":
+            return await self._moto.handle_async_request(request)
+        asked = json.loads(request.content)
+        by = {
+            one["AttributeKey"]: one["AttributeValue"] for one in asked.get("LookupAttributes", ())
+        }
+        found = [
+            event
+            for event in self._events
+            if asked["StartTime"] <= event["EventTime"] <= asked["EndTime"]
+            and by.get("Username", event["Username"]) == event["Username"]
+        ]
+        found.sort(key=lambda event: event["EventTime"], reverse=True)
+        begin = int(asked.get("NextToken", 0))
+        end = begin + asked["MaxResults"]
+        more = {"NextToken": str(end)} if end < len(found) else {}
+        return says(200, json.dumps({"Events": found[begin:end], **more}))
+
+    async def aclose(self) -> None:
+        await self._moto.aclose()
+
+
 class AwsWire(FaultTransport):
     """The suite's faults as AWS says them; operations with ``replies`` are not asked of moto.
 
@@ -117,10 +148,16 @@ class AwsWire(FaultTransport):
     """
 
     def __init__(
-        self, script: FaultScript, replies: Mapping[str, Sequence[Answered]], *, wrong: bool
+        self,
+        script: FaultScript,
+        replies: Mapping[str, Sequence[Answered]],
+        *,
+        wrong: bool,
+        trail: Trail | None = None,
     ) -> None:
         super().__init__(
             script,
+            inner=trail,
             rate_limit_headers=lambda wait_s: {"Retry-After": str(wait_s)},
             is_effect=lambda request: not operation_of(request).startswith(_READS),
             name=operation_of,
@@ -221,6 +258,9 @@ class AwsHarness:
     permission_set: str = ""
     group_id: str = ""
     opened: list[AwsConnector] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """What CloudTrail holds."""
+    logs_refusals: bool = True
 
     def open(self) -> None:
         """Connect to the peer directly, and make what every worker shares."""
@@ -263,7 +303,8 @@ class AwsHarness:
 
         ``settings`` override the harness's; ``replies`` answer for moto, operation by operation.
         """
-        wire = AwsWire(self.script, replies or {}, wrong=secret not in (None, SECRET))
+        is_wrong = secret not in (None, SECRET)
+        wire = AwsWire(self.script, replies or {}, wrong=is_wrong, trail=Trail(self.events))
         options = ConnectorOptions(
             system="aws-test",
             settings={
@@ -273,6 +314,7 @@ class AwsHarness:
                 "email_tag": "email",
                 "service_credentials": False,  # moto: 500
                 "applications": False,  # moto: 500
+                "activity_regions": ["us-east-1"],
                 **settings,
             },
             secrets={"access_key_id": access_key_id, "secret_access_key": secret or SECRET},
@@ -327,6 +369,26 @@ class AwsHarness:
             self.iam.update_access_key(
                 UserName=worker, AccessKeyId=key["AccessKeyId"], Status="Active"
             )
+
+    async def use(self, keys: LeaverKeys, *, refused: bool, at: datetime) -> None:
+        """An IAM user asked for something; a refusal has an error code."""
+        (worker,) = keys.usernames
+        who = {"type": "IAMUser", "principalId": self.iam_id(worker), "userName": worker}
+        self.event(worker, who, at, **({"errorCode": "AccessDenied"} if refused else {}))
+
+    def event(self, name: str, who: Mapping[str, Any], moment: datetime, **more: Any) -> None:
+        """Write what CloudTrail would; it knows whole seconds."""
+        record = {"userIdentity": who, **more}
+        self.events.append(
+            {
+                "EventId": f"event-{len(self.events)}",
+                "EventName": "ListBuckets",
+                "EventSource": "s3.amazonaws.com",
+                "EventTime": int(moment.timestamp()),
+                "Username": name,
+                "CloudTrailEvent": json.dumps(record),
+            }
+        )
 
     def iam_open(self, worker: str) -> bool:
         """Any live credential of the IAM user, or no deny over the temporary ones."""
