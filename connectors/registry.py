@@ -24,6 +24,7 @@ PLACES: Final[Mapping[str, str]] = {
     "openvpn": "connectors.openvpn.connector",
     "ldap": "connectors.ldap.connector",
     "slack_enterprise": "connectors.slack_enterprise.spec",
+    "gitlab": "connectors.gitlab.spec",
     "ssh_fleet": "connectors.ssh_fleet.connector",
     "google_workspace": "connectors.google_workspace.connector",
     "instant": "connectors.instant.connector",

@@ -19,6 +19,7 @@ PLACES: Final[Mapping[str, str]] = {
     "github": "sandbox.vendors.github.description",
     "slack_enterprise": "sandbox.vendors.slack_enterprise.description",
     "google_workspace": "sandbox.vendors.google_workspace.description",
+    "gitlab": "sandbox.vendors.gitlab.description",
     "instant": "sandbox.vendors.instant.description",
 }
 """By kind, the module with the vendor's ``DESCRIPTION``."""
