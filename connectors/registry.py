@@ -27,6 +27,7 @@ PLACES: Final[Mapping[str, str]] = {
     "gitlab": "connectors.gitlab.spec",
     "ssh_fleet": "connectors.ssh_fleet.connector",
     "google_workspace": "connectors.google_workspace.connector",
+    "wireguard": "connectors.wireguard.connector",
     "instant": "connectors.instant.connector",
     "recipe": "connectors.recipe.spec",
     "program": "connectors.program.connector",

@@ -35,8 +35,9 @@ def fails(fault: Injected, secret: str) -> None:
 class FaultySession:
     """A real session, except where the script says otherwise."""
 
-    def __init__(self, session: Session, script: FaultScript, secret: str) -> None:
+    def __init__(self, session: Session, script: FaultScript, secret: str, done: Lines) -> None:
         self._session = session
+        self._done = done
         self._script = script
         self._secret = secret
 
@@ -45,7 +46,7 @@ class FaultySession:
         fault = self._script.next_for(is_effect=command.effect)
         if fault is not None and fault.kind is not FaultKind.LOST_AFTER:
             fails(fault, self._secret)
-            return ("<html>a proxy</html>",) if fault.kind is FaultKind.NOT_JSON else ("SUCCESS:",)
+            return ("<html>a proxy</html>",) if fault.kind is FaultKind.NOT_JSON else self._done
         answer = await self._session.ask(command, words)
         if command.effect:
             told = sorted(f"{name}={value}" for name, value in words.items())
@@ -66,11 +67,13 @@ class FaultySession:
         return f"TIME\t{datetime.fromtimestamp(told).astimezone()}\t{told}"
 
 
-def between(connect: Connect, script: FaultScript, secret: str) -> Connect:
-    """Sessions that pass through the script."""
+def between(
+    connect: Connect, script: FaultScript, secret: str, *, done: Lines = ("SUCCESS:",)
+) -> Connect:
+    """Sessions that pass through the script; ``done`` is how the peer says that it did it."""
 
     async def connected() -> Session:
-        return FaultySession(await connect(), script, secret)
+        return FaultySession(await connect(), script, secret, done)
 
     return connected
 

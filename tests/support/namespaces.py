@@ -45,9 +45,14 @@ class Namespace:
         done = subprocess.run(run, check=False, capture_output=True, timeout=_WAIT_S)
         return done.returncode == 0
 
+    def ip(self, *argv: str) -> None:
+        """Set something up in it."""
+        _ip("-n", self.name, *argv)
+
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """End one program."""
-        self._children.pop(process.pid).close()
+        if stack := self._children.pop(process.pid, None):
+            stack.close()
 
     def close(self) -> None:
         while self._children:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from connectors.kit.lines.line import Place
@@ -17,12 +18,12 @@ _TLS: Final = "tls://"
 _MOST_PORT: Final = 65_535
 
 
-def gateways_option(summary: str) -> Option[Mapping[str, str]]:
-    """A table of names and addresses, at least one."""
-    return Option("gateways", summary, required=True, parse=_table, absent={})
+def gateways_option(summary: str, *, own: str = "") -> Option[Mapping[str, str]]:
+    """A table of names and addresses, at least one; ``own`` begins addresses of another kind."""
+    return Option("gateways", summary, required=True, parse=partial(_table, own=own), absent={})
 
 
-def _table(value: object) -> Mapping[str, str]:
+def _table(value: object, *, own: str) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not value:
         raise ValueError('a table of names and addresses: { north = "/run/north.sock" }')
     for name, address in value.items():
@@ -30,6 +31,8 @@ def _table(value: object) -> Mapping[str, str]:
             raise ValueError("a gateway's name is of letters, digits, . _ and -")
         if not isinstance(address, str):
             raise ValueError(f"the address of {name} is a text")  # noqa: TRY004 - as options do
+        if own and address.startswith(own):
+            continue
         try:
             place_of(address, ca_file="")
         except ValueError as error:

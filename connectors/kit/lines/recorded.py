@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Collection, Mapping
@@ -31,6 +32,9 @@ CLOSED: Final = "closed"
 OTHER_FORM: Final = "other_form"
 TOO_LONG: Final = "too_long"
 PASSWORD: Final = "password_rejected"  # noqa: S105 - a code, not a secret
+
+_CODE = re.compile(r"[a-z][a-z_]*|E[A-Z0-9]+")
+"""A word of ours, or the name of an error: never something that was heard."""
 
 _FAULTS: Final[Mapping[str, FaultCategory]] = {
     CLOSED: FaultCategory.UNREACHABLE,
@@ -145,7 +149,8 @@ class Recorder:
         if code == "no_answer":
             category = FaultCategory.TIMEOUT
         lacks = missing if category is FaultCategory.PERMISSION_MISSING else None
-        clean = "redacted" if any(secret in code for secret in self._secrets) else code
+        is_ours = _CODE.fullmatch(code) and not any(secret in code for secret in self._secrets)
+        clean = code if is_ours else "redacted"
         return ConnectorFault(
             category, connector=self.connector, operation=operation, code=clean[:64], missing=lacks
         )

@@ -1,0 +1,1 @@
+"""WireGuard: peers of interfaces, live and in their files."""
