@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from connectors.mariadb_users.connector import KIND, MariaConnector
 from connectors.mariadb_users.driver import connect
 from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.owned import OwnedKind
+from tests.connectors.anchors.peers import Authority
 from tests.connectors.harness import FaultKind, FaultScript
-from tests.connectors.mariadb_users.servers import Server, made
+from tests.connectors.mariadb_users.servers import Server, made, os_user
 from tests.connectors.sql_faults import STATES, between
 from tests.support.homes import server_home
 
@@ -42,7 +44,8 @@ class MariaHarness:
     secret = "sQ-9f2c71-not-a-real-password"
     owned_kinds = (OwnedKind.FLOW,)
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, template: Server) -> None:
+        self.template = template
         self.script = FaultScript()
         self.server = server
         self._sessions: dict[str, pymysql.Connection[Any]] = {}
@@ -123,19 +126,40 @@ class MariaHarness:
                 session.close()
 
 
+_stack = ExitStack()
+_shared: list[MariaHarness] = []
+
+
+def shared() -> MariaHarness:
+    """The server that tests of several files share, over TLS too; it ends with the run."""
+    if not _shared:
+        folder = _stack.enter_context(server_home())
+        template = made(folder / "0")
+        Authority.make(folder).server()
+        server = template.copied_to(folder / "1", 1)
+        _stack.enter_context(server.running(*_over_tls(folder)))
+        peer = MariaHarness(server, template)
+        _stack.callback(peer.ended)
+        _shared.append(peer)
+    return _shared[0]
+
+
+def ended() -> None:
+    """See `tests.connectors.conftest`."""
+    _shared.clear()
+    _stack.close()
+
+
+def _over_tls(folder: Path) -> tuple[str, ...]:
+    """The options of a server with the certificate that the authority issued there."""
+    certificate = folder / "localhost.pem"
+    key = certificate.with_suffix(".key")
+    if os.geteuid() == 0:
+        os.chown(key, os_user().pw_uid, -1)
+    return f"--ssl-cert={certificate}", f"--ssl-key={key}"
+
+
 @asynccontextmanager
 async def harness() -> AsyncIterator[MariaHarness]:
-    """A server for the whole run of these tests."""
-    with server_home() as folder:
-        server = made(_new(folder / "1"))
-        with server.running():
-            peer = MariaHarness(server)
-            try:
-                yield peer
-            finally:
-                peer.ended()
-
-
-def _new(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+    """One server for the whole run."""
+    yield shared()

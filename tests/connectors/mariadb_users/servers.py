@@ -117,6 +117,7 @@ class Server:
 
     def copied_to(self, folder: Path, number: int) -> Server:
         """A server that begins with the same data; this one must not run."""
+        folder.mkdir(mode=0o755)
         shutil.copytree(self.folder / "data", folder / "data")
         _give(folder)
         return Server(folder, number)
@@ -124,6 +125,7 @@ class Server:
 
 def made(folder: Path) -> Server:
     """A fresh server, not started: one administrator without a password, on its socket."""
+    folder.mkdir(mode=0o755)
     _give(folder)
     subprocess.run(
         [
@@ -132,6 +134,7 @@ def made(folder: Path) -> Server:
             f"--datadir={folder / 'data'}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
+            "--innodb-log-file-size=8M",
             "--skip-name-resolve",
             f"--user={os_user().pw_name}",
         ],
@@ -140,7 +143,7 @@ def made(folder: Path) -> Server:
         capture_output=True,
         env={"PATH": f"{os.defpath}:/usr/sbin"},
     )
-    return Server(folder, 1)
+    return Server(folder, 0)
 
 
 def os_user() -> pwd.struct_passwd:

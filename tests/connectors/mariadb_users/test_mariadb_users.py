@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from lockstep.domain.systems.access import AccessKind, Account, Observation, Pro
 from lockstep.domain.systems.active import gathered
 from lockstep.domain.systems.faults import FaultCategory
 from tests.connectors.anchors.peers import Authority
-from tests.connectors.mariadb_users.harness import OURS, MariaHarness
-from tests.connectors.mariadb_users.servers import Server, made, os_user, program
+from tests.connectors.mariadb_users.harness import OURS, MariaHarness, shared
+from tests.connectors.mariadb_users.servers import Server, os_user, program
 from tests.connectors.revoking import revoke
 from tests.support.homes import server_home
 
@@ -36,47 +36,28 @@ _PATIENCE_S = 30.0
 _SHORT = timedelta(seconds=0.3)
 
 
+@pytest.fixture
+def peer() -> MariaHarness:
+    return shared()
+
+
 @pytest.fixture(scope="module")
-async def pair() -> AsyncIterator[tuple[MariaHarness, Server]]:
-    """A server, and a replica that follows it by GTID."""
+def replica() -> Iterator[Server]:
+    """It follows by GTID, from the server's first change on."""
+    peer = shared()
     with server_home() as folder:
-        for name in ("1", "2"):
-            (folder / name).mkdir()
-        primary = made(folder / "1")
-        replica = primary.copied_to(folder / "2", 2)
-        Authority.make(folder).server()
-        with primary.running(*over_tls(folder)), replica.running("--read-only"):
-            primary.ask(
+        follower = peer.template.copied_to(folder / "2", 2)
+        with follower.running("--read-only"):
+            peer.server.ask(
                 "CREATE USER follower@'127.0.0.1' IDENTIFIED BY 'f'",
                 "GRANT REPLICATION SLAVE ON *.* TO follower@'127.0.0.1'",
             )
-            replica.ask(
+            follower.ask(
                 "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_USER='follower',"
-                f" MASTER_PASSWORD='f', MASTER_PORT={primary.port}, MASTER_USE_GTID=slave_pos",
+                f" MASTER_PASSWORD='f', MASTER_PORT={peer.server.port}, MASTER_USE_GTID=slave_pos",
                 "START SLAVE",
             )
-            peer = MariaHarness(primary)
-            yield peer, replica
-            peer.ended()
-
-
-def over_tls(folder: Path) -> tuple[str, ...]:
-    """The options of a server with the certificate that an authority issued there."""
-    certificate = next(path for path in folder.glob("*.pem") if path.name != "root.pem")
-    key = certificate.with_suffix(".key")
-    if os.geteuid() == 0:
-        os.chown(key, os_user().pw_uid, -1)
-    return f"--ssl-cert={certificate}", f"--ssl-key={key}"
-
-
-@pytest.fixture
-def peer(pair: tuple[MariaHarness, Server]) -> MariaHarness:
-    return pair[0]
-
-
-@pytest.fixture
-def replica(pair: tuple[MariaHarness, Server]) -> Server:
-    return pair[1]
+            yield follower
 
 
 @pytest.fixture
@@ -421,11 +402,12 @@ def test_without_grant_tables_everybody_is_in() -> None:
     assert [problem.code for problem in told] == ["skip_grant_tables"]
 
 
-async def test_a_real_server_without_grant_tables_is_noticed(transcript: Transcript) -> None:
+async def test_a_real_server_without_grant_tables_is_noticed(
+    peer: MariaHarness, transcript: Transcript
+) -> None:
     """It lets us in with any password, and health says that no lock holds."""
     with server_home() as folder:
-        (folder / "1").mkdir()
-        server = made(folder / "1")
+        server = peer.template.copied_to(folder / "3", 3)
         with server.running("--skip-grant-tables"):
             given = {"server": server.address, "user": "anybody", "tls": "off"}
             connector = MariaConnector(ConnectorOptions("open", given, {"password": "p"}))
@@ -453,10 +435,9 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, object], said: 
 
 
 async def test_a_server_without_tls_is_not_spoken_to_in_clear(
-    pair: tuple[MariaHarness, Server], transcript: Transcript
+    peer: MariaHarness, replica: Server, transcript: Transcript
 ) -> None:
     """Where the settings ask for TLS, a server that offers none gets no password."""
-    peer, replica = pair
     connector = peer.connect(server=replica.address, tls="verify-full")
     with pytest.raises(ConnectorFault) as caught:
         await connector.look(Account("x"), transcript)

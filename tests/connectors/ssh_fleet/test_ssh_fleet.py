@@ -164,6 +164,38 @@ async def test_a_broken_revocation_list_is_noticed_and_left(
     assert "revoked." not in left
 
 
+_WRITES_RUBBISH = """#!/bin/sh
+for word in "$@"; do
+  [ "$word" != -k ] || makes=yes
+  [ "${before:-}" != -f ] || file=$word
+  before=$word
+done
+[ -z "${makes:-}" ] || { echo SSHKRLrubbish >"$file"; exit 0; }
+exec /run/real "$@"
+"""
+
+
+def test_a_list_that_cannot_be_read_never_takes_the_others_place(fleet: Fleet) -> None:
+    """An ssh-keygen that writes rubbish (a full disk, a broken release) locks nobody out."""
+    host = fleet.hosts[1]
+    host.create("eve", "Eve,,,,w-5", fleet.keys.line("eve"))
+    asked = f"revoke\neve\n{fingerprint('y')}\n"
+    assert "done\trevoke" in host.within("lockstep-access", asked=asked)
+    kept = host.within("sha256sum /etc/ssh/revoked")
+    host.within(
+        "cp /usr/bin/ssh-keygen /run/real; cat >/run/fake; chmod 755 /run/fake;"
+        " mount --bind /run/fake /usr/bin/ssh-keygen",
+        asked=_WRITES_RUBBISH,
+    )
+    told = host.within("lockstep-access", asked=asked.replace(fingerprint("y"), fingerprint("z")))
+    host.within("umount /usr/bin/ssh-keygen")
+
+    assert "error\tkrl_unreadable" in told
+    assert host.within("sha256sum /etc/ssh/revoked") == kept
+    assert host.within("ls /etc/ssh | grep -c revoked.").strip() == "0"
+    assert host.gets_in("eve", "eve")
+
+
 def test_our_key_can_do_nothing_else(fleet: Fleet) -> None:
     """Neither a command, nor a name that is none, nor an account of the system, nor unlocking."""
     host = fleet.hosts[0]
