@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -18,21 +18,15 @@ from lockstep.contracts import payloads as p
 from lockstep.domain.cases.clocks import VendorClock, skew_of
 from lockstep.domain.cases.outcomes import RevocationState, reckon
 from lockstep.domain.intake.numbering import Numbering
-from lockstep.domain.systems.access import Access, Observation
-from lockstep.domain.systems.faults import OF_SYSTEM, FaultCategory, rule_for
-from lockstep.domain.systems.finding import Absence, absence, not_read
+from lockstep.domain.systems.access import Observation
+from lockstep.domain.systems.faults import OF_SYSTEM, FaultCategory
 from lockstep.domain.systems.pace import LAST, Band, Urgency
-from lockstep.evidence.ledger.entries import (
-    Entry,
-    EntryKind,
-    access_data,
-    aside_data,
-    exchange_data,
-)
-from lockstep.evidence.ledger.fold import ACCESS_RETURNED, ACCOUNT_IN_DOUBT, RETURNED_BEFORE_REHIRE
+from lockstep.domain.systems.rehearsing import doubts
+from lockstep.evidence.ledger.entries import Entry, EntryKind
 from lockstep.storage.cases.candidates import seal_candidates
 from lockstep.storage.cases.cases import Cases
 from lockstep.storage.engine.clocks import Now, Reading, own_now
+from lockstep.storage.systems.looks import LookMade
 from lockstep.storage.systems.revocations import Progress, Revocation, Revocations, sealed_snapshot
 
 log = structlog.get_logger("lockstep.activities")
@@ -130,7 +124,15 @@ class AccessActivities:
             return 0, problems
         work = Progress(item.snapshot)
         await self._pass(item, work, transcript).find()
-        return len(work.snapshot.accounts), problems + _doubts(work, item)
+        problems += doubts(
+            work.location,
+            work.finding,
+            item.subject.keys,
+            system=item.system,
+            found=bool(work.snapshot.accounts),
+            accept_single_key=item.accept_single_key,
+        )
+        return len(work.snapshot.accounts), problems
 
     @activity.defn
     async def watch_access(self, given: p.WatchInput) -> p.WatchResult:
@@ -150,13 +152,16 @@ class AccessActivities:
             except ConnectorFault as fault:
                 if fault.is_own_pace and not transcript.exchanges:
                     raise  # nothing was looked at
-                await self._revocations.note(self._failed_look(item, given, fault, transcript))
+                failed = _look(item, given, transcript).failed(
+                    fault.category, activity.info().attempt
+                )
+                await self._revocations.note(failed)
                 raise
             standing = standing_of(looks)
-            entry = self._watch_entry(item, given, standing, work, transcript)
+            entry = _look(item, given, transcript).entry(standing, work)
             if not standing:
-                doubts = await self._note_doubts(item, given, work, entry)
-                return p.WatchResult(returned=False, in_doubt=doubts)
+                in_doubt = await self._note_doubts(item, given, work, entry)
+                return p.WatchResult(returned=False, in_doubt=in_doubt)
             if given.last:
                 await self._cases.note_return(
                     given.case_id, given.system, look=given.look, entry=entry
@@ -395,81 +400,6 @@ class AccessActivities:
             work=work,
         )
 
-    def _watch_entry(
-        self,
-        item: Revocation,
-        given: p.WatchInput,
-        standing: Sequence[Access],
-        work: Progress,
-        transcript: Transcript,
-    ) -> Entry:
-        doubts = {one.match.account.id for one in work.finding.in_doubt}
-        known = {one.account_id for one in item.candidates if one.in_doubt}
-        returned = RETURNED_BEFORE_REHIRE if given.last else ACCESS_RETURNED
-        found = returned if standing else ACCOUNT_IN_DOUBT if doubts - known else ""
-        kind = EntryKind.FINDING_RAISED if found else EntryKind.WATCH_LOOK
-        data: dict[str, object] = {
-            "look": given.look,
-            "standing": access_data(item.subject.salt, item.system, standing),
-            **aside_data(item.subject.salt, item.system, work.finding),
-        }
-        if found:
-            data["finding"] = found
-        key = item.key("look", given.look)
-        return self._look_entry(kind, item, key, data=data, transcript=transcript)
 
-    def _failed_look(
-        self, item: Revocation, given: p.WatchInput, fault: ConnectorFault, transcript: Transcript
-    ) -> Entry:
-        attempt = activity.info().attempt
-        key = item.key("look", given.look, "fault", attempt)
-        data = {"look": given.look, "attempt": attempt, "category": fault.category.value}
-        return self._look_entry(EntryKind.WATCH_LOOK, item, key, data=data, transcript=transcript)
-
-    def _look_entry(
-        self,
-        kind: EntryKind,
-        item: Revocation,
-        key: str,
-        *,
-        data: Mapping[str, object],
-        transcript: Transcript,
-    ) -> Entry:
-        now = datetime.now(UTC)
-        return Entry(
-            kind=kind,
-            key=key,
-            tenant=item.tenant,
-            occurred_at=now,
-            recorded_at=now,
-            case_id=item.case_id,
-            subject=str(item.subject.subject_id),
-            system=item.system,
-            policy=item.policy,
-            data={**data, **exchange_data(transcript.exchanges, dropped=transcript.dropped)},
-        )
-
-
-def _doubts(work: Progress, item: Revocation) -> list[dict[str, str]]:
-    """What a rehearsal shows of the search: whom a person will be asked about on the last day."""
-    problems = []
-    for category in dict.fromkeys(row.category for row in work.location.unread):
-        rule = rule_for(category or FaultCategory.UNEXPECTED_ANSWER)
-        problems.append({"code": "search_failed", "summary": rule.reason, "fix": rule.suggestion})
-    if not_read(work.location, item.subject.keys, system=item.system):
-        rule = rule_for(FaultCategory.UNKNOWN_WORKER)
-        code = "named_account_not_read"
-        problems.append({"code": code, "summary": rule.reason, "fix": rule.suggestion})
-    if work.finding.in_doubt:
-        rule = rule_for(FaultCategory.AMBIGUOUS_MATCH)
-        problems.append({"code": "in_doubt", "summary": rule.reason, "fix": rule.suggestion})
-    elif not work.snapshot.accounts:
-        proved = absence(
-            work.location,
-            accept_single_key=item.accept_single_key,
-            withdrawn=item.subject.keys.withdrawn_of(item.system),
-        )
-        if proved is not Absence.PROVED:
-            rule = rule_for(FaultCategory.UNKNOWN_WORKER)
-            problems.append({"code": proved, "summary": rule.reason, "fix": rule.suggestion})
-    return problems
+def _look(item: Revocation, given: p.WatchInput, transcript: Transcript) -> LookMade:
+    return LookMade(item, given.look, given.last, transcript.exchanges, transcript.dropped)
