@@ -84,7 +84,7 @@ async def test_doctor_finds_everything_in_order(walk: Walk) -> None:
 
 
 async def test_one_leaver_from_the_command_line(walk: Walk) -> None:
-    """`terminate --wait` ends when every door is closed and read back, in all five systems."""
+    """`terminate --wait` ends when every door is closed and read back, in all systems."""
     person = new_person()
     await stand_ins.hire(walk.installation.settings, person.as_json())
     began = time.monotonic()
