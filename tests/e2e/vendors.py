@@ -22,7 +22,7 @@ SAMPLES = (DIRECTORY, NETWORK, BADGES)
 VENDORS = tuple(simulated())
 SYSTEMS = {kind: f"{kind}-sandbox" for kind in VENDORS}
 SIMULATED = tuple(SYSTEMS[kind] for kind in SAMPLES)
-"""The sample systems that these tests put on; a new one of the sandbox makes none of them longer."""
+"""The sample systems that these tests put on; a new one of the sandbox makes them no longer."""
 WITHOUT_BADGES: dict[str, Any] = {BADGES: {"absent": True}}
 """The shape of a person: these vendors are slow, and their connector admits few calls at once."""
 Account = dict[str, Any]
