@@ -17,6 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from connectors.kit.lines.recorded import OTHER_FORM, Refusal
 
+NOT_IN_BOOK: Final = "certificate_not_in_index"
+"""The next list of the CA would let it in again, and there is no line to mark."""
 _FIELDS: Final = 6
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 _NAME = re.compile(r"(?:^|(?<=[/,+]))\s*(CN|emailAddress)\s*=\s*((?:\\.|[^/,+\\])*)")
@@ -170,11 +172,12 @@ def marked(raw: bytes | None, serials: Collection[int], *, now: datetime) -> byt
     The next list that the CA makes is made from the book: it would forget what only a list says.
 
     Raises:
-        Refusal: a line of another form.
+        Refusal: a line of another form, or a certificate that the book does not know.
     """
     if raw is None:
         raise Refusal("ENOENT")
-    read_book(raw)
+    if set(serials) - {entry.serial for entry in read_book(raw)}:
+        raise Refusal(NOT_IN_BOOK)
     lines = raw.decode("utf-8").splitlines(keepends=True)
     new = [_marked(line, serials, now) for line in lines]
     return "".join(new).encode() if new != lines else None

@@ -15,7 +15,7 @@ from connectors.kit.lines.files import Files
 from connectors.kit.lines.line import LineServer
 from connectors.kit.lines.recorded import Recorder, Refusal
 from connectors.openvpn import management, revocations
-from connectors.openvpn.book import Entry
+from connectors.openvpn.book import NOT_IN_BOOK, Entry
 from connectors.openvpn.options import GATEWAY
 from connectors.openvpn.revocations import SigningKey
 from lockstep.domain.systems.access import Access, AccessKind, Action, Exchange
@@ -31,6 +31,7 @@ FAULTS: Final = {
     **management.FAULTS,
     revocations.NO_LIST: FaultCategory.MISCONFIGURED,
     revocations.OTHER_CA: FaultCategory.MISCONFIGURED,
+    NOT_IN_BOOK: FaultCategory.MISCONFIGURED,
     "name_is_no_file": FaultCategory.PROTECTED_ACCOUNT,
 }
 _EVERYBODY: Final = "DEFAULT"

@@ -28,6 +28,8 @@ KILL_NUMBER: Final = Command("client.kill", "client-kill {number}", effect=True)
 until then the status shows it. By address IPv6 is not understood."""
 
 _SENDABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]*")
+_NOBODY_YET = "UNDEF"
+"""Who has begun to speak, and has shown no certificate that is good."""
 _NAME, _NUMBER, _SINCE = "Common Name", "Client ID", "Connected Since (time_t)"
 
 
@@ -85,7 +87,11 @@ async def connected(line: OpenLine) -> tuple[Connected, ...]:
     if not columns or lines[-1] != "END" or any(len(row) != len(columns) for row in rows):
         raise line.odd(STATUS)
     told = [dict(zip(columns, row, strict=True)) for row in rows]
-    return tuple(Connected(row[_NUMBER], row[_NAME], _instant(row[_SINCE])) for row in told)
+    return tuple(
+        Connected(row[_NUMBER], row[_NAME], _instant(row[_SINCE]))
+        for row in told
+        if row[_NAME] != _NOBODY_YET
+    )
 
 
 async def end(line: OpenLine, tunnels: Sequence[Connected]) -> Exchange:

@@ -567,6 +567,20 @@ A_SYSTEM = (
         "if False:",
         "tests/connectors/postgresql_roles/test_postgresql_roles.py::test_settings_that_cannot_be_are_refused",
     ),
+    Plant(
+        "a list of another authority counts",
+        "connectors/openvpn/revocations.py",
+        "signed = read.issuer == ca.subject and read.is_signature_valid(key)",
+        "signed = bool(key)",
+        "tests/connectors/openvpn/test_openvpn.py::test_a_list_that_somebody_else_signed_is_none",
+    ),
+    Plant(
+        "a management line is spoken to in clear",
+        "connectors/kit/lines/places.py",
+        "if host not in _LOOPBACK:",
+        "if not host:",
+        "tests/connectors/openvpn/test_openvpn.py::test_settings_that_cannot_be_are_refused",
+    ),
 )
 PLANTS = (
     *A_PARTNER,

@@ -16,7 +16,7 @@ from lockstep.domain.cases.leavers import Key, KeyKind, LeaverKeys
 from lockstep.domain.systems.access import AccessKind, Account, Proof
 from lockstep.domain.systems.active import gathered
 from lockstep.domain.systems.faults import FaultCategory
-from tests.connectors.openvpn.authority import DAY
+from tests.connectors.openvpn.authority import DAY, CertificateAuthority
 from tests.connectors.openvpn.gateway import SimulatedGateway
 from tests.connectors.openvpn.harness import OpenVpnHarness
 from tests.connectors.revoking import revoke
@@ -109,6 +109,22 @@ async def test_a_file_that_is_gone_or_half_there_is_not_a_closed_door(
     assert not peer.ca.crl.read_bytes().endswith(b"END X509 CRL-----\n")
 
 
+async def test_a_list_that_somebody_else_signed_is_none(
+    peer: OpenVpnHarness, transcript: Transcript
+) -> None:
+    """Its issuer has our CA's name and not its key: OpenVPN would let everybody in."""
+    keys = await peer.hire("w-forged")
+    connector = peer.connect()
+    account = await account_of(connector, keys, transcript)
+    forger = CertificateAuthority(peer.folder / "forger")
+    forger.write_list([peer.serials["w-forged"]])
+    peer.ca.crl.write_bytes(forger.crl.read_bytes())
+    seen = await connector.read_back(account, transcript)
+
+    assert [row.code for row in seen.unread] == ["list_of_another_ca"]
+    assert not seen.is_closed
+
+
 async def test_each_server_is_proved_by_itself(
     peer: OpenVpnHarness, transcript: Transcript, tmp_path: Path
 ) -> None:
@@ -186,6 +202,48 @@ async def test_a_book_that_does_not_know_who_is_connected_proves_nothing(
     location = await peer.connect().locate(keys, transcript)
 
     assert {search.proof for search in location.searches} == {Proof.UNPROVED}
+
+
+async def test_who_only_knocks_is_nobody(peer: OpenVpnHarness, transcript: Transcript) -> None:
+    """The status shows UNDEF while somebody has shown no certificate yet: no tunnel, no name."""
+    await peer.hire("w-known")
+    peer.gateway.clients[99] = "UNDEF"
+    keys = LeaverKeys((Key(KeyKind.WORKER_ID, "w-nobody"),))
+    location = await peer.connect().locate(keys, transcript)
+
+    assert {search.proof for search in location.searches} == {Proof.LISTED}
+
+
+async def test_a_certificate_that_the_book_lacks_asks_a_person(
+    peer: OpenVpnHarness, transcript: Transcript
+) -> None:
+    """It is revoked at once; that the CA's next list would forget it stays open, and is said."""
+    serial = peer.ca.give("w-lost", mail="lost@northwind.example.com")
+    peer.ca.index.write_text("")
+    connector = peer.connect(certificates=str(peer.ca.certs))
+    keys = LeaverKeys((Key(KeyKind.EMAIL, "lost@northwind.example.com"),))
+    account = await account_of(connector, keys, transcript)
+    before = await connector.read_back(account, transcript)
+    with pytest.raises(ConnectorFault) as caught:
+        await revoke(connector, account, before, transcript)
+    after = await connector.read_back(account, transcript)
+
+    assert caught.value.category is FaultCategory.MISCONFIGURED
+    assert serial in peer.ca.revoked()
+    assert {way.kind for way in after.standing} == {AccessKind.CREDENTIAL}
+
+
+async def test_a_name_that_cannot_be_sent_is_ended_by_number(
+    peer: OpenVpnHarness, transcript: Transcript
+) -> None:
+    """A space or a colon would be read as something else by the line."""
+    serial = peer.ca.give("Ada Lovelace: ops", files=False)
+    assert peer.gateway.connect("Ada Lovelace: ops", serial)
+    keys = LeaverKeys((Key(KeyKind.WORKER_ID, "Ada Lovelace: ops"),))
+    _, is_closed = await closed(peer.connect(), keys, transcript)
+
+    assert is_closed
+    assert peer.script.effects[1] == "client.kill number=1"
 
 
 @pytest.mark.parametrize(
