@@ -320,8 +320,8 @@ def test_of_a_relative_path_the_name_is_compared() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"gateways": {}}, "gateways: a table of names"),
         ({"gateways": {"a": "vpn.example.com:7505"}}, "gateways: a: another machine"),
+        ({"gateways": {}}, "gateways: a table of names"),
         ({"gateways": {"a": "x"}}, "gateways: a: a socket's path"),
         ({"gateways": {"index": "/run/x.sock"}}, "gateways: index stands for"),
         ({"crl": None}, "crl: missing"),
