@@ -1,4 +1,4 @@
-"""Two hundred leavers at once, every vendor faulty, HR's deliveries doubled and out of order."""
+"""A hundred leavers at once, every vendor faulty, HR's deliveries doubled and out of order."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from tests.e2e.vendors import (
 
 pytestmark = pytest.mark.e2e
 
-LEAVERS = 200
+LEAVERS = 100
 PATIENCE_S = 600
 NO_BRAKE = "\n[brake]\nper_hour = 0\n"
-"""Two hundred at once are what the brake is there for."""
+"""A hundred at once are what the brake is there for."""
 REVISION = 5
 Event = dict[str, object]
 Delivery = tuple[str, Event]
@@ -82,8 +82,8 @@ token = "file:.lockstep/sandbox-more"
 def faults(vendor: str) -> list[dict[str, object]]:
     """Every kind that passes, each at most once per leaver; every second revocation meets one."""
     # One is asked four times for each leaver, the others twenty to forty times.
-    share = 0.03 if vendor == MEASURED else 0.003
-    of_effects = 0.1 if vendor == MEASURED else 0.02
+    share = 0.06 if vendor == MEASURED else 0.006
+    of_effects = 0.2 if vendor == MEASURED else 0.04
     once: dict[str, object] = {"per_user": 1, "probability": share}
     effect: dict[str, object] = {"per_user": 1, "probability": of_effects}
     return [
