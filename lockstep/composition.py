@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,7 +19,6 @@ from lockstep.control.hr.reporters import Reporters
 from lockstep.control.intake.brake import BrakeDesk
 from lockstep.control.intake.places import Places
 from lockstep.control.intake.whose_case import WhoseCase
-from lockstep.control.packs.export import Exporter
 from lockstep.control.people.api_tokens import ApiTokenDesk
 from lockstep.control.people.bars import Bars
 from lockstep.control.people.one_person import OnePerson
@@ -35,6 +35,9 @@ from lockstep.storage.cases.keys import key_indexes
 from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.score.facts_proof import Seal
 from lockstep.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from lockstep.control.packs.export import Exporter
 
 
 def open_stores(settings: Settings, engine: AsyncEngine, ring: Keyring | None) -> Stores:
@@ -182,6 +185,8 @@ class Root:
 
     @cached_property
     def exporter(self) -> Exporter:
+        from lockstep.control.packs.export import Exporter  # noqa: PLC0415 - few commands draw packs
+
         said = self.settings
         return Exporter(self.stores, origin=said.ledger_origin, open_signer=said.open_signer)
 
