@@ -19,14 +19,16 @@ from lockstep.control.people.sessions import Identity, Sessions
 from lockstep.domain.cases.leavers import Key
 from lockstep.domain.intake.remit import Remit
 from lockstep.domain.rights import Permission, Principal, Role
+from lockstep.embedded.postgres import EmbeddedPostgres
 from lockstep.evidence.format.notes import FileSigner
 from lockstep.settings import Settings, load_settings
+from lockstep.storage.engine.database import create_engine
 from lockstep.storage.keys.keyring import Keyring
 from lockstep.storage.runtime.stalled import StalledCases
 from lockstep.storage.runtime.sweeping import Sweeps
 from lockstep.storage.stores import Stores
 from lockstep.web.app import build_app
-from tests.conftest import Database
+from tests.conftest import Database, fresh_database
 from tests.support.casework import TENANT, Casework
 from tests.support.ledgers import ORIGIN as LOG
 
@@ -147,6 +149,18 @@ async def opened_site(
     async with app.router.lifespan_context(app):
         yield made
         await made.aclose()
+
+
+@contextlib.asynccontextmanager
+async def shared_site(
+    postgres: EmbeddedPostgres, ring: Keyring, folder: Path, text: str = SETTINGS
+) -> AsyncIterator[tuple[Site, Database]]:
+    """A site for all tests of a module, whose requests change no answer of another."""
+    with fresh_database(postgres) as database:
+        engine = create_engine(database.app_url)
+        async with opened_site(engine, ring, database, folder, text) as made:
+            yield made, database
+        await engine.dispose()
 
 
 @pytest.fixture

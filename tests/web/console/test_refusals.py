@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
 from lockstep.domain.rights import Permission, Role
-from tests.web.console.conftest import COOKIE, ORIGIN, Browser, Site, text_of
+from tests.web.console.conftest import COOKIE, ORIGIN, Browser, Site, shared_site, text_of
 from tests.web.console.test_routes_and_roles import PAGES
 
 HOSTILE = [
@@ -40,10 +41,11 @@ SECURE = {
 }
 
 
-@pytest.fixture
-async def everybody(site) -> Browser:
-    """Somebody with every role."""
-    return await site.sign_in(*Role, more=[Permission.SEALED])
+@pytest.fixture(scope="module")
+async def everybody(postgres, ring, tmp_path_factory) -> AsyncIterator[Browser]:
+    """Somebody with every role, at a site where nothing comes of what they ask."""
+    async with shared_site(postgres, ring, tmp_path_factory.mktemp("site")) as (site, _):
+        yield await site.sign_in(*Role, more=[Permission.SEALED])
 
 
 def assert_page(answer: httpx.Response, *, part: bool | None = False) -> None:

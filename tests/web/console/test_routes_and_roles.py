@@ -25,10 +25,9 @@ from starlette.routing import BaseRoute, Route
 
 from lockstep.domain.rights import Role
 from lockstep.settings import load_settings
-from lockstep.storage.engine.database import create_engine
 from lockstep.web.app import build_app
-from tests.conftest import Database, fresh_database
-from tests.web.console.conftest import COOKIE, SETTINGS, Site, opened_site
+from tests.conftest import Database
+from tests.web.console.conftest import COOKIE, SETTINGS, Site, shared_site
 
 EVERYBODY = frozenset(Role)
 CASES = frozenset({Role.OPERATOR, Role.APPROVER, Role.AUDITOR})
@@ -347,26 +346,22 @@ def settings_with_tokens(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def database(postgres) -> Iterator[Database]:
-    """One for all routes: what is asked of one changes no answer of another."""
-    with fresh_database(postgres) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-async def site(database, ring, tmp_path_factory) -> AsyncIterator[Site]:
+async def shared(postgres, ring, tmp_path_factory) -> AsyncIterator[tuple[Site, Database]]:
     """One site for all routes; whoever asks signs in anew."""
     folder = tmp_path_factory.mktemp("site")
-    engine = create_engine(database.app_url)
-    settings = settings_with_tokens(folder)
-    async with opened_site(engine, ring, database, folder, settings) as made:
+    async with shared_site(postgres, ring, folder, settings_with_tokens(folder)) as made:
         yield made
-    await engine.dispose()
 
 
 @pytest.fixture(scope="module")
-def app_with_provider(site: Site, database) -> FastAPI:
+def site(shared) -> Site:
+    return shared[0]
+
+
+@pytest.fixture(scope="module")
+def app_with_provider(shared) -> FastAPI:
     """The same installation where people sign in at a provider, which is down."""
+    site, database = shared
     file = site.folder / "with_provider.toml"
     file.write_text(SETTINGS + PROVIDER)
     return build_app(load_settings(file), database.app_url, site.ring)
