@@ -64,31 +64,7 @@ class Slack(Vendor):
         user = f"W{stable_id('slack', person['worker_id'], length=10).upper()}"
         email = person["email"]
         name = f"{person.get('first_name', '')} {person.get('last_name', '')}".strip()
-        primary = bool(shape.get("primary_owner"))
-        doc = {
-            "id": user,
-            "team_id": TEAM,
-            "name": email.partition("@")[0],
-            "deleted": False,
-            "real_name": name,
-            "profile": {"email": email, "real_name": name},
-            "is_admin": False,
-            "is_owner": primary,
-            "is_primary_owner": primary,
-            "is_restricted": bool(shape.get("guest")),
-            "is_ultra_restricted": False,
-            "is_bot": False,
-            "updated": now_ms() // 1000,
-            "enterprise_user": {
-                "id": user,
-                "enterprise_id": ENTERPRISE,
-                "enterprise_name": "Northwind",
-                "is_admin": False,
-                "is_owner": primary,
-                "is_primary_owner": primary,
-                "teams": [TEAM],
-            },
-        }
+        doc = _user(user, email, name, shape)
         sessions = [{"id": n, "team_id": TEAM} for n in range(shape.get("sessions", 2))]
         workflows = [
             {
@@ -213,6 +189,35 @@ class Slack(Vendor):
             if wanted <= set(flow["collaborators"])
         ]
         return _page(call, found, "workflows", total_found=len(found))
+
+
+def _user(user: str, email: str, name: str, shape: Mapping[str, Any]) -> Item:
+    """A user as `users.info` shows one."""
+    primary = bool(shape.get("primary_owner"))
+    return {
+        "id": user,
+        "team_id": TEAM,
+        "name": email.partition("@")[0],
+        "deleted": False,
+        "real_name": name,
+        "profile": {"email": email, "real_name": name},
+        "is_admin": False,
+        "is_owner": primary,
+        "is_primary_owner": primary,
+        "is_restricted": bool(shape.get("guest")),
+        "is_ultra_restricted": False,
+        "is_bot": False,
+        "updated": now_ms() // 1000,
+        "enterprise_user": {
+            "id": user,
+            "enterprise_id": ENTERPRISE,
+            "enterprise_name": "Northwind",
+            "is_admin": False,
+            "is_owner": primary,
+            "is_primary_owner": primary,
+            "teams": [TEAM],
+        },
+    }
 
 
 def _owner() -> Item:

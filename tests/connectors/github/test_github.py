@@ -332,6 +332,37 @@ async def test_an_app_sees_and_revokes_fine_grained_tokens(
     assert (await github.state(colleague))["standing"]["tokens"] == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [
+        (401, FaultCategory.CREDENTIALS_REJECTED),
+        (403, FaultCategory.CREDENTIALS_REJECTED),
+        (404, FaultCategory.UNEXPECTED_ANSWER),
+        (200, FaultCategory.UNEXPECTED_ANSWER),
+        (503, FaultCategory.VENDOR_ERROR),
+    ],
+)
+async def test_an_app_that_is_given_no_token_asks_nothing(
+    app: dict[str, str], status: int, category: FaultCategory
+) -> None:
+    """Only 201 grants one; the key and what was signed with it are in no fault."""
+    heard: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        heard.append(request.url.path)
+        told = {"token": "ghs_no", "expires_at": "2030-01-01T00:00:00Z"}
+        return httpx.Response(status, json=told)
+
+    given = ConnectorOptions(SYSTEM, {"organization": "acme", **INSTALLED}, app)
+    connector = GitHubConnector(given, transport=httpx.MockTransport(answer))
+    fault = await fault_of(connector.look(PINNED, Transcript()))
+
+    assert fault.category is category
+    assert fault.operation == "oauth.token"
+    assert heard == ["/app/installations/815/access_tokens"]
+    assert "ghs_no" not in str(fault)
+
+
 async def test_a_login_alone_says_nothing_of_a_person(github: GithubHarness) -> None:
     """Anybody may have chosen it; only settings that say so make it a user name."""
     await github.hire("named", login="a-name-like-hr")
