@@ -20,7 +20,7 @@ from lockstep.cli.context import (
     run,
     settings_or_die,
 )
-from lockstep.control.score.questions import QuestionError
+from lockstep.control.score.questions import QuestionError, parse_month
 from lockstep.control.score.words import money
 from lockstep.control.systems.seats import SeatReport
 from lockstep.domain.counting import counted
@@ -39,16 +39,18 @@ def seats(
     """Show which seats that cost money were freed: only those that a read-back showed gone."""
     not_blank("--partner", partner)
     settings = settings_or_die(config)
+    try:
+        if month:
+            parse_month(month)
+    except QuestionError as error:
+        die(f"--{error}", code=UNUSABLE)
 
     async def work() -> SeatReport:
         async with opened(settings) as root:
             await root.stores.known.check(EVERYTHING, partner=partner or "")
             return await root.seats.report(EVERYTHING, month=month, partner=partner)
 
-    try:
-        report = run(work())
-    except QuestionError as error:
-        die(f"--{error}", code=UNUSABLE)
+    report = run(work())
     if as_json:
         print_json(_document(report))
         return
