@@ -31,9 +31,7 @@ currency = "EUR"
 {SYSTEM} = 1250
 
 [systems.{SYSTEM}]
-connector = "instant"
-base_url = "http://127.0.0.1:9"
-token = "file:token"
+connector = "manual"
 
 [systems.{OTHER}]
 connector = "manual"
@@ -44,7 +42,6 @@ connector = "manual"
 def home(tmp_path: Path, database, ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> Path:
     ring.save(tmp_path / "keyring.json")
     (tmp_path / "db").write_text(database.app_url)
-    (tmp_path / "token").write_text("synthetic-token-of-nothing")
     (tmp_path / "lockstep.toml").write_text(SETTINGS)
     monkeypatch.chdir(tmp_path)
 
@@ -74,7 +71,7 @@ def test_seats_are_summed_and_what_is_not_known_is_named(home: Path) -> None:
     assert code == 0
     assert "25.00 EUR" in shown
     assert "no price" in shown
-    assert f"Nothing is known of seats in: {OTHER}." in shown
+    assert f"Nothing is known of seats in: {SYSTEM}, {OTHER}." in shown
     assert "2 seats without a price" in shown
 
 
@@ -84,10 +81,10 @@ def test_a_script_reads_what_the_api_answers(home: Path) -> None:
     document = json.loads(said("--month", month, "--json")[1])
     [row] = document["partners"]
 
-    assert (document["since"], document["currency"], document["counting"]) == (
+    assert (document["since"], document["currency"], document["silent"]) == (
         month,
         "EUR",
-        [SYSTEM],
+        [SYSTEM, OTHER],
     )
     assert (row["seats"], row["monthly"], row["unpriced"]) == (4, 2500, 2)
     assert said("--month", "soon")[0] == 2
