@@ -228,6 +228,24 @@ def test_only_the_lines_of_a_peer_go() -> None:
     assert peers.without(left, {ada}) is None
 
 
+def test_a_namespace_ends_with_the_test_that_fails(tmp_path: Path) -> None:
+    """And with it the programs in it: nothing is left for the next run."""
+
+    def fail() -> None:
+        with star("end", ["a"]) as (middle, people):
+            names.extend([middle.name, people["a"].name])
+            started.append(people["a"].start("sleep", "60", log=tmp_path / "log"))
+            raise RuntimeError
+
+    names: list[str] = []
+    started: list[subprocess.Popen[bytes]] = []
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert started[0].poll() is not None
+    assert not any((Path("/run/netns") / name).exists() for name in names)
+
+
 def _key_pair(at: Interface) -> tuple[Path, str]:
     path = at.config.with_suffix(".key")
     private = at.wg("genkey").strip()
