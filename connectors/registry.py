@@ -23,6 +23,7 @@ PLACES: Final[Mapping[str, str]] = {
     "github": "connectors.github.connector",
     "openvpn": "connectors.openvpn.connector",
     "ldap": "connectors.ldap.connector",
+    "active_directory": "connectors.active_directory.connector",
     "slack_enterprise": "connectors.slack_enterprise.spec",
     "gitlab": "connectors.gitlab.spec",
     "ssh_fleet": "connectors.ssh_fleet.connector",

@@ -39,6 +39,7 @@ ID_NAMES_WORKER = frozenset({"instant", "mariadb_users", "ssh_fleet"})
 # A database, directory, host or socket says that it is busy, and never until when.
 TELLS_NO_TIME = frozenset(
     {"postgresql_roles", "mariadb_users", "openvpn", "ldap", "ssh_fleet", "wireguard"}
+    | {"active_directory"}
 )
 # Nothing is told of when a role, user, key or account was made.
 KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users", "openvpn", "ssh_fleet", "wireguard"})

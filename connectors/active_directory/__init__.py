@@ -1,0 +1,1 @@
+"""Active Directory, by LDAP over TLS, at every domain controller."""
