@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from connectors.kit.ldap.instants import filetime
 from connectors.kit.ldap.messages import Change, Edit, Entry
 from lockstep.domain.systems.access import Access, AccessKind, Unread
 from lockstep.domain.systems.faults import FaultCategory
@@ -23,6 +23,8 @@ EVERYBODY: Final = frozenset({"513", "514"})
 
 _CONTROL: Final = 0x0009_0008
 """How replication calls userAccountControl (MS-ADTS 3.1.1.1.9, prefix table)."""
+_PASSWORD: Final = 0x0009_005A
+"""And unicodePwd, whose value nobody is shown."""
 _HEAD: Final = struct.Struct("<QLL")
 _ROW: Final = struct.Struct("<LLQ16sQQ")
 _FROM_1601: Final = datetime(1601, 1, 1, tzinfo=UTC)
@@ -39,8 +41,23 @@ def is_shut(entry: Entry) -> bool:
     return control is not None and bool(control & DISABLED)
 
 
-def changed_at(entry: Entry) -> Mapping[int, datetime]:
-    """By attribute, when it was last changed, as the controller that did it wrote down.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One change of an attribute: when, and as which of a controller's changes."""
+
+    at: datetime
+    controller: bytes
+    number: int
+
+    def is_after(self, other: Written) -> bool:
+        """Instants are whole seconds: within one, and at one controller, the number decides."""
+        if self.controller == other.controller:
+            return self.number > other.number
+        return self.at > other.at
+
+
+def changes(entry: Entry) -> Mapping[int, Written]:
+    """By attribute its last change, as the controller that made it wrote it down.
 
     ``replPropertyMetaData`` (MS-DRSR 5.164): of its kind only what is whole is believed.
     """
@@ -52,14 +69,17 @@ def changed_at(entry: Entry) -> Mapping[int, datetime]:
         return {}
     told = (_ROW.unpack_from(raw, _HEAD.size + place * _ROW.size) for place in range(rows))
     try:
-        return {row[0]: _FROM_1601 + timedelta(seconds=row[2]) for row in told}
+        return {
+            row[0]: Written(_FROM_1601 + timedelta(seconds=row[2]), row[3], row[4]) for row in told
+        }
     except OverflowError:
         return {}
 
 
 def off_since(entry: Entry) -> datetime | None:
     """Since when the account is disabled, by the domain's own record."""
-    return changed_at(entry).get(_CONTROL) if is_shut(entry) else None
+    made = changes(entry).get(_CONTROL) if is_shut(entry) else None
+    return None if made is None else made.at
 
 
 def standing(entry: Entry, account_id: str) -> Iterator[Access]:
@@ -87,9 +107,9 @@ def unknown(entry: Entry) -> Iterator[Unread]:
 
 def _is_old_password(entry: Entry) -> bool:
     """Whether the password is one from before the account was disabled."""
-    since = off_since(entry)
-    changed = filetime(entry.one("pwdLastSet"))
-    return since is not None and (changed is None or changed < since)
+    made = changes(entry)
+    shut, password = made.get(_CONTROL), made.get(_PASSWORD)
+    return shut is not None and (password is None or not password.is_after(shut))
 
 
 def disable(entry: Entry) -> Edit:

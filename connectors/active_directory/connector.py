@@ -380,7 +380,7 @@ class ActiveDirectoryConnector:
         if somebody is None:
             fix = "Check base, and let our account read people."
             problems.append(Problem("nobody_seen", "nobody is seen below the base", fix))
-        elif not accounts.changed_at(somebody):
+        elif not accounts.changes(somebody):
             problems.append(
                 Problem(
                     "no_metadata",
@@ -416,14 +416,15 @@ class ActiveDirectoryConnector:
             entry = await self._finder.one(server, account.id)
             if entry is None:
                 return (), ()
-            for kind, work in (
-                (OwnedKind.GROUP, belongings.managed(server, entry, self._root)),
-                (OwnedKind.SERVICE_ACCOUNT, belongings.own(server, entry)),
-                (OwnedKind.KEY, belongings.trusts(server, entry, self._root)),
+            acting = (OwnedKind.SERVICE_ACCOUNT, OwnedKind.KEY)
+            for kinds, work in (
+                ((OwnedKind.GROUP,), belongings.managed(server, entry, self._root)),
+                (acting, belongings.own(server, entry)),
+                (acting, belongings.trusts(server, entry, self._root)),
             ):
                 told = await attempt(work)
                 if isinstance(told, ConnectorFault):
-                    gaps.append(gap(kind, told))
+                    gaps += (gap(kind, told) for kind in kinds)
                 else:
                     things += told
         return tuple(things), tuple(gaps)
@@ -443,8 +444,8 @@ MANIFEST = ConnectorManifest(
     ),
     proves=(
         "at every domain controller that the Configuration partition names, each by a connection of"
-        " its own and by objectGUID: userAccountControl says disabled, pwdLastSet lies after that"
-        " (replPropertyMetaData says when), logonHours leaves no hour, and no group names the"
+        " its own and by objectGUID: userAccountControl says disabled, replPropertyMetaData"
+        " that unicodePwd was changed after that, logonHours leaves no hour, and no group names the"
         " account; the same metadata is the domain's own record of since when"
     ),
     residual_s={row.what: row.default for row in (*say.ALWAYS, say.PRIMARY_GROUP, say.UNREACHED)},
@@ -460,6 +461,6 @@ MANIFEST = ConnectorManifest(
         Ability.READ_EACH_PLACE: "every domain controller of the domain, read-only ones too",
     },
     grade=EvidenceGrade.A,
-    revives_on_unblock=frozenset({AccessKind.SECRET, AccessKind.GROUP}),
+    revives_on_unblock=frozenset({AccessKind.SECRET, AccessKind.GROUP, AccessKind.ASSIGNMENT}),
     enforced_at=EnforcedAt(Enforcement.EACH_READ, "domain controllers"),
 )

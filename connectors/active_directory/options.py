@@ -103,7 +103,6 @@ def people_of(values: Values) -> People:
         also=(
             "userAccountControl",
             "logonHours",
-            "pwdLastSet",
             "replPropertyMetaData",
             "primaryGroupID",
             "isCriticalSystemObject",
