@@ -17,7 +17,7 @@ PLAIN: Final = frozenset({"instant", "github"})
 
 Only as a value, a module or a class they name a vendor.
 """
-STANDARDS: Final = frozenset({"ldap", "scim", "wireguard"})
+STANDARDS: Final = frozenset({"active_directory", "ldap", "scim", "wireguard"})
 """Names of a standard as well: what another vendor says of it is the other vendor's own."""
 FOR_THE_BENCH: Final = frozenset({"instant"})
 """What there is to be measured against, and nothing else: the bench is a folder of it."""
