@@ -342,8 +342,8 @@ MANIFEST = ConnectorManifest(
     calls=8,
     abilities={
         Ability.LIST_ACTIVE: (
-            "accounts from user id 1000 on that some host lets in, and who has keys by the list of"
-            " keys; accounts that a directory does not enumerate are not seen"
+            "accounts from user id 1000 on that some host lets in; not those that a directory gives"
+            " to hosts without enumerating them, nor whose keys stand in shared accounts only"
         ),
         Ability.READ_EACH_PLACE: "every host of the inventory",
     },
