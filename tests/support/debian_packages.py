@@ -30,6 +30,16 @@ def executable(package: str, names: Sequence[str]) -> str:
     return found
 
 
+def has(package: str, file: Path) -> None:
+    """That a package without a program of its own is there, by one of its files."""
+    if not file.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
+        with (Path(sys.prefix) / f"{package}.lock").open("w") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            _install(package, [])
+    if not file.exists():
+        pytest.skip(f"{package} is needed for this test: apt install {package}")
+
+
 def _found(names: Sequence[str]) -> str | None:
     where = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
     return next((path for name in names if (path := shutil.which(name, path=where))), None)

@@ -27,15 +27,13 @@ _MOST_S = 1_500
 _CALL_S = 180
 _SERVICES = "rpc, ldap, cldap, kdc"
 _PROGRAMS = (
-    ("samba-ad-provision", []),
-    ("samba-dsdb-modules", []),
-    ("samba-vfs-modules", []),
-    ("winbind", ["winbindd"]),
-    ("samba-ad-dc", ["samba"]),
-    ("iproute2", ["ip"]),
-    ("ldap-utils", ["ldapmodify"]),
-    ("krb5-user", ["kinit"]),
+    ("samba", "samba"),
+    ("samba-common-bin", "samba-tool"),
+    ("iproute2", "ip"),
+    ("ldap-utils", "ldapmodify"),
+    ("krb5-user", "kinit"),
 )
+_SHARED = Path("/usr/share/samba/setup/provision.ldif")
 
 
 def _run(*argv: str, given: str = "", **env: str) -> subprocess.CompletedProcess[str]:
@@ -193,8 +191,10 @@ class SambaDomain:
     def start(self) -> None:
         if os.geteuid():
             pytest.skip("network namespaces need root")
-        for package, names in _PROGRAMS:
-            debian_packages.executable(package, names or ["samba-tool", "samba"])
+        debian_packages.has("samba-ad-dc", Path("/usr/share/doc/samba-ad-dc"))
+        debian_packages.has("samba-ad-provision", _SHARED)
+        for package, name in _PROGRAMS:
+            debian_packages.executable(package, [name])
         self.stack.callback(self.networks.close)
         self.networks.open()
         one = self._controller(1)
