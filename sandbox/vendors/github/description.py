@@ -9,6 +9,19 @@ from sandbox.vendors.github.simulator import GitHub
 
 __all__ = ["DESCRIPTION"]
 
+SETTINGS: Final = """\
+[systems.github-sandbox]                        # simulated
+connector = "github"
+tier = 1
+base_url = "{url}"
+organization = "northwind"
+enterprise = "northwind-group"
+saml = "organization"
+token = "file:.lockstep/sandbox-github"
+limit = "none"                        # the simulator has no limit unless told so
+accept_single_key = true              # the sample people have an address only
+"""
+
 
 def simulate(credentials: Mapping[str, str]) -> GitHub:
     """An organisation with its owner."""
@@ -33,6 +46,9 @@ DESCRIPTION: Final = Description(
         Accepted("enterprise", "northwind-group", "SANDBOX_GITHUB_ENTERPRISE"),
     ),
     simulate=simulate,
+    settings=SETTINGS,
+    secrets={"sandbox-github": "token"},
+    held_by=frozenset({"Workforce Planner"}),
     doors=("sign_in", "credentials"),
     ways_in=ways_in,
 )

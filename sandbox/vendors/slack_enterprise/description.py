@@ -9,6 +9,16 @@ from sandbox.vendors.slack_enterprise.simulator import Slack
 
 __all__ = ["DESCRIPTION"]
 
+SETTINGS: Final = """\
+[systems.slack-sandbox]                         # simulated
+connector = "slack_enterprise"
+tier = 1
+base_url = "{url}/api"
+token = "file:.lockstep/sandbox-slack"
+limit = "none"                        # the simulator has no limit unless told so
+accept_single_key = true              # the sample people have an address only
+"""
+
 
 def simulate(credentials: Mapping[str, str]) -> Slack:
     """An organisation with its primary owner."""
@@ -27,6 +37,8 @@ DESCRIPTION: Final = Description(
     port=8132,
     accepts=(Accepted("token", "xoxp-sandbox", "SANDBOX_SLACK_TOKEN"),),
     simulate=simulate,
+    settings=SETTINGS,
+    secrets={"sandbox-slack": "token"},
     doors=("sign_in", "sessions"),
     ways_in=ways_in,
 )
