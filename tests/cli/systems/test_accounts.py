@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lockstep.cli.main import app
 from lockstep.storage.keys.keyring import Keyring
 from sandbox.running import start_in_thread
 from sandbox.vendors.instant.description import DESCRIPTION
+from tests.connectors.program.harness import EXAMPLES
 
 SETTINGS = """
 tenant = "acme"
@@ -35,9 +37,11 @@ connector = "instant"
 base_url = "http://127.0.0.1:9"
 token = "file:token"
 
-[systems.cloud]
-connector = "aws"
-credentials = "default"
+[systems.by-file]
+connector = "recipe"
+recipe = "desk.toml"
+base_url = "http://127.0.0.1:9"
+token = "file:token"
 
 [systems.half-set]
 connector = "aws"
@@ -51,6 +55,7 @@ connector = "manual"
 def home(tmp_path, database, ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ring.save(tmp_path / "keyring.json")
     (tmp_path / "db").write_text(database.app_url)
+    shutil.copy(EXAMPLES / "desk.toml", tmp_path)
     (tmp_path / "token").write_text(DESCRIPTION.usual["token"])
     monkeypatch.chdir(tmp_path)
     with start_in_thread() as urls:
@@ -70,7 +75,7 @@ def test_everybody_who_can_sign_in_is_listed_to_the_end(home) -> None:
     """Every page is printed, and the last line says that the list is complete."""
     code, text = said("robots")
 
-    assert code == 0
+    assert code == 0, text
     assert text.count("worker_id w") == 120
     assert "120 accounts can sign in, of 120 listed. The list is complete." in text
 
@@ -100,7 +105,7 @@ def test_a_list_that_is_not_whole_says_so_and_fails(home) -> None:
 @pytest.mark.parametrize(
     ("system", "words"),
     [
-        ("cloud", "does not list accounts"),
+        ("by-file", "does not list accounts"),
         ("half-set", "systems.half-set: "),
         ("by-hand", "people work this system by hand"),
         ("nowhere", "no such system"),
