@@ -24,14 +24,15 @@ from tests.e2e.vendors import (
     DIRECTORY,
     MEASURED,
     NETWORK,
-    SYSTEMS,
-    VENDORS,
+    SAMPLES,
     Vendors,
     still_open,
 )
 
 pytestmark = pytest.mark.e2e
 
+VENDORS = (*SAMPLES, MEASURED)
+SYSTEMS = {kind: f"{kind}-sandbox" for kind in VENDORS}
 LEAVERS = 100
 PATIENCE_S = 600
 NO_BRAKE = "\n[brake]\nper_hour = 0\n"
