@@ -51,12 +51,21 @@ class Leaver:
 
 
 @dataclass(slots=True)
+class Stock:
+    """People who were hired once and stay as they are, for all tests that change nobody."""
+
+    keys: list[LeaverKeys] = field(default_factory=list, repr=False)
+
+
+@dataclass(slots=True)
 class Scene:
     """One test's use of a harness: fresh people, its own connectors, an empty script."""
 
     harness: Harness
+    stock: Stock = field(default_factory=Stock)
     transcript: Transcript = field(default_factory=Transcript)
     opened: list[Connector] = field(default_factory=list)
+    drew: bool = False
 
     @property
     def effects(self) -> list[str]:
@@ -70,9 +79,23 @@ class Scene:
     async def hire(self) -> LeaverKeys:
         return await self.harness.hire(f"w{uuid4().hex[:12]}")
 
+    async def stayer(self, number: int = 0) -> LeaverKeys:
+        """Somebody whom no test changes: hired by the first that asks, for all that come."""
+        self.drew = True
+        while len(self.stock.keys) <= number:
+            self.stock.keys.append(await self.hire())
+        return self.stock.keys[number]
+
     async def leaver(self, connector: Connector) -> Leaver:
         """Hire somebody, find the account, take the snapshot."""
-        keys = await self.hire()
+        return await self.seen(connector, await self.hire())
+
+    async def standing(self, connector: Connector, number: int = 0) -> Leaver:
+        """The same of somebody of the stock, for a test that has no effect on them."""
+        return await self.seen(connector, await self.stayer(number))
+
+    async def seen(self, connector: Connector, keys: LeaverKeys) -> Leaver:
+        """Find the account, take the snapshot."""
         location = await connector.locate(keys, self.transcript)
         assert len(location.matches) == 1
         account = location.matches[0].account
@@ -89,11 +112,19 @@ class Scene:
         self.harness.script.instead = None
 
 
+@pytest.fixture(scope="session")
+def stock(harness: Harness) -> Stock:
+    """Of one harness, as long as its peer runs."""
+    return Stock()
+
+
 @pytest.fixture
-async def scene(harness: Harness) -> AsyncIterator[Scene]:
-    made = Scene(harness)
+async def scene(harness: Harness, stock: Stock) -> AsyncIterator[Scene]:
+    made = Scene(harness, stock)
     made.quiet()
     yield made
+    if made.drew and made.effects:  # nobody is left in the stock who may have been touched
+        stock.keys.clear()
     made.quiet()
     for connector in made.opened:
         await connector.aclose()

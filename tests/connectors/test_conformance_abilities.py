@@ -133,7 +133,7 @@ async def test_a_list_that_breaks_off_is_not_called_complete(scene: Scene, kind:
     connector = scene.connect()
     if not isinstance(connector, ListsActive):
         return
-    await scene.hire()
+    await scene.stayer()
     scene.quiet()
     everybody = await listed(connector, scene.transcript)
     assert everybody is not None
@@ -200,7 +200,7 @@ async def test_none_is_not_said_of_a_time_that_the_log_does_not_reach(scene: Sce
     connector = scene.connect()
     if not isinstance(connector, TellsActivity):
         return
-    leaver = await scene.leaver(connector)
+    leaver = await scene.standing(connector)
     long_ago = datetime.now(UTC) - timedelta(days=3650)
     seen = await connector.activity_since(leaver.account, long_ago, scene.transcript)
 
@@ -214,7 +214,7 @@ async def test_a_log_that_cannot_be_read_proves_nothing(scene: Scene, kind: Faul
     connector = scene.connect()
     if not isinstance(connector, TellsActivity):
         return
-    leaver = await scene.leaver(connector)
+    leaver = await scene.standing(connector)
     scene.quiet()
     scene.harness.script.inject(Injected(kind, times=ALWAYS))
     seen = await connector.activity_since(leaver.account, datetime.now(UTC), scene.transcript)

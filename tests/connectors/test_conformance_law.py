@@ -34,7 +34,7 @@ def searchable(keys: LeaverKeys) -> tuple[Key, ...]:
 
 
 async def two_people(scene: Scene, connector: Connector) -> tuple[Leaver, Leaver]:
-    return await scene.leaver(connector), await scene.leaver(connector)
+    return await scene.standing(connector), await scene.standing(connector, 1)
 
 
 async def test_every_account_is_told_and_none_is_decided(scene: Scene) -> None:
@@ -50,7 +50,7 @@ async def test_every_account_is_told_and_none_is_decided(scene: Scene) -> None:
 
 async def test_an_account_is_told_with_the_key_that_found_it(scene: Scene) -> None:
     """What the vendor itself holds is told, so that the law can judge it."""
-    connector, keys = scene.connect(), await scene.hire()
+    connector, keys = scene.connect(), await scene.stayer()
     [match] = (await connector.locate(LeaverKeys(searchable(keys)), scene.transcript)).matches
     ours = {comparable(key.kind, key.value) for key in searchable(keys)}
     held = {comparable(key.kind, key.value) for key in match.account.known_keys}
@@ -96,7 +96,7 @@ async def test_addresses_of_two_people_ask_a_person(scene: Scene) -> None:
 
 async def nobody(scene: Scene, connector: Connector) -> Location:
     """The search for somebody who has no account, while other people have."""
-    keys = await scene.hire()
+    keys = await scene.stayer()
     strange = LeaverKeys(tuple(Key(key.kind, f"nobody.{key.value}") for key in searchable(keys)))
     return await connector.locate(strange, scene.transcript)
 
@@ -115,7 +115,7 @@ async def test_what_is_written_in_two_ways_is_not_proved_by_plain_letters(scene:
     """A search that finds plain addresses may be blind for é as two letters, or for a domain."""
     if scene.harness.kind in KNOWS_EVERYBODY:
         return
-    await scene.hire()
+    await scene.stayer()
     keys = LeaverKeys((Key(KeyKind.EMAIL, "jos\u00e9.cruz@b\u00fccher.example"),))
     location = await scene.connect().locate(keys, scene.transcript)
 
@@ -132,7 +132,7 @@ async def test_a_blind_search_proves_nothing(scene: Scene) -> None:
         by_list = {search.proof for search in location.searches} <= {Proof.LISTED, Proof.BY_ID}
         assert by_list or scene.harness.kind in KNOWS_EVERYBODY
         return
-    connector, keys = scene.connect(), await scene.hire()
+    connector, keys = scene.connect(), await scene.stayer()
     scene.harness.script.instead = blind
     location = await connector.locate(LeaverKeys(searchable(keys)), scene.transcript)
 
@@ -146,7 +146,7 @@ async def test_a_search_that_fails_hides_nobody(scene: Scene) -> None:
     if blind is None:  # no searches beside the list, which tells of everybody or of nobody
         return
     connector = scene.connect()
-    leaver = await scene.leaver(connector)
+    leaver = await scene.standing(connector)
 
     def down(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(503, request=request) if blind(request) is not None else None
@@ -166,7 +166,7 @@ async def test_an_account_that_is_not_theirs_is_nobody(scene: Scene) -> None:
     if scene.harness.kind in KNOWS_EVERYBODY:
         return
     connector = scene.connect()
-    other = await scene.leaver(connector)
+    other = await scene.standing(connector)
     named = [key for key in other.keys.keys if key.kind is KeyKind.EMAIL]
     keys = LeaverKeys((*named, *(Key(key.kind, f"nobody.{key.value}") for key in named)))
     location = await connector.locate(keys, scene.transcript, not_theirs={other.account.id})
