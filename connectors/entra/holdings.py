@@ -146,7 +146,7 @@ HOLDINGS = (
             Shape(at=("licenseAssignmentStates",), ref=""),
             gone_is_empty=True,
         ),
-        {AccessKind.ASSIGNMENT: always},
+        {AccessKind.SEAT: always},
         Close(
             (
                 Call(

@@ -145,6 +145,7 @@ async def test_every_call_is_one_that_the_vendor_documents(entra: EntraHarness) 
         assert set(json.loads(each.body)) == BODIES["/" + path.rpartition("/")[2]]
     assert after.is_closed
     assert not any(truth[way] for way in (*entra.ways, "devices", "licences"))
+    assert sum(way.kind is AccessKind.SEAT for way in before.standing) == 1  # a licence costs money
 
 
 async def test_sessions_stand_until_their_instant_has_moved() -> None:
