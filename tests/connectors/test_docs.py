@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+import tomllib
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from connectors.base import Connector, ConnectorManifest, ConnectorOptions
 from connectors.registry import MANIFESTS
+from lockstep.settings.tables import SystemTable
 from tests.connectors import test_conformance as suite
 from tests.connectors import test_conformance_abilities as abilities
 from tests.connectors import test_conformance_law as law
@@ -101,3 +104,25 @@ def test_the_files_of_the_page_exist() -> None:
 
     assert named
     assert [name for name in named if "desk" not in name and not (root / name).exists()] == []
+
+
+PRODUCTS = [each.kind for each in MANIFESTS.values() if each.is_product and each.of is None]
+"""Without those that a file of the operator's describes: docs/own-systems.md."""
+
+
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_every_product_has_a_page_on_how_to_connect_it(kind: str) -> None:
+    """Its settings are ones that the connector takes, and it says how to prove them."""
+    text = (PAGE.parent / "connect" / f"{kind}.md").read_text("utf-8")
+    tables = re.findall(r"^ *```toml\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    systems = [
+        table
+        for each in tables
+        for table in tomllib.loads(textwrap.dedent(each)).get("systems", {}).values()
+    ]
+    takes = {spec.name for spec in MANIFESTS[kind].options} | set(SystemTable.model_fields)
+
+    assert [table for table in systems if table["connector"] == kind]
+    assert {key for table in systems if table["connector"] == kind for key in table} <= takes
+    assert "lockstep doctor" in text
+    assert len(text.splitlines()) < 70  # one screen
