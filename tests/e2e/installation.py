@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import contextlib
 import json
 import os
 import signal
@@ -13,7 +11,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -40,9 +37,8 @@ from tests.e2e.processes import (
     spawn,
 )
 from tests.e2e.vendors import SIMULATED
-from tests.support.homes import server_home
 from tests.support.ports import free_port
-from tests.support.ready import ready
+from tests.support.ready import loaded_once
 
 COMMAND = (sys.executable, "-m", "lockstep.cli.main")
 UP = b"Lockstep is up."
@@ -231,7 +227,7 @@ async def lockstep(
 ) -> Said:
     """Run one `lockstep` command to its end: a process of its own, loaded beforehand."""
     process = await asyncio.create_subprocess_exec(
-        *(command or _loaded()),
+        *(command or loaded_once()),
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -251,12 +247,3 @@ async def lockstep(
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-
-
-@cache
-def _loaded() -> tuple[str, ...]:
-    """The command line that is loaded once for all tests of this process."""
-    until_the_end = contextlib.ExitStack()
-    atexit.register(until_the_end.close)
-    folder = until_the_end.enter_context(server_home())
-    return until_the_end.enter_context(ready(folder / "ready", _environment()))

@@ -7,6 +7,7 @@ environment and streams, and with the exit that the installed command has; only 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import json
@@ -16,12 +17,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from lockstep.cli.commands import COMMANDS, loaded
 from lockstep.cli.main import main
 from lockstep.embedded import leash
 from tests.support.children import child
+from tests.support.homes import server_home
 
 CALL = Path(__file__).with_name("ready_call.py")
 _STARTS_S = 120.0
@@ -41,6 +44,16 @@ def ready(door: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, ...
     ) as server:  # fmt: skip
         assert server.stdout.readline() == b"ready\n"
         yield (sys.executable, "-I", "-S", str(CALL), str(door))
+
+
+@cache
+def loaded_once() -> tuple[str, ...]:
+    """The command line that is loaded once for all tests of this process."""
+    until_the_end = contextlib.ExitStack()
+    atexit.register(until_the_end.close)
+    folder = until_the_end.enter_context(server_home())
+    plain = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    return until_the_end.enter_context(ready(folder / "ready", plain))
 
 
 def serve(path: str) -> None:

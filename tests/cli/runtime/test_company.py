@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sandbox import company
-
-LOCKSTEP = Path(sys.executable).parent / "lockstep"
+from tests.support.ready import loaded_once
 
 
 def lockstep(folder: Path, *words: str) -> tuple[int, str]:
     """Exit code, and what the command said."""
     told = subprocess.run(
-        [LOCKSTEP, *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        [*loaded_once(), *words],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
     )  # fmt: skip
     return told.returncode, told.stdout + told.stderr

@@ -18,6 +18,7 @@ from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.keys.keyring import Keyring
 from tests.connectors.desk import TOKEN, DeskHarness
 from tests.connectors.program.harness import EXAMPLES
+from tests.support.ready import loaded_once
 
 LOCKSTEP = Path(sys.executable).parent / "lockstep"
 SETTINGS = """\
@@ -44,7 +45,8 @@ class Office:
     async def connect(self, *words: str, said: str = "") -> tuple[int, str]:
         """Exit code, and everything that the command said."""
         command = await asyncio.create_subprocess_exec(
-            LOCKSTEP, "connect", *words, "--config", self.file, stdin=-1, stdout=-1, stderr=-2,
+            *loaded_once(), "connect", *words, "--config", self.file,
+            stdin=-1, stdout=-1, stderr=-2,
             env={"PATH": os.environ["PATH"], "HOME": str(self.home)},
         )  # fmt: skip
         async with asyncio.timeout(60):

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from lockstep.evidence.format.notes import FileSigner
 from lockstep.storage.keys.keyring import Keyring
 from tests.connectors.desk import TOKEN, DeskHarness
 from tests.connectors.program.harness import EXAMPLES
+from tests.support.ready import loaded_once
 
-LOCKSTEP = Path(sys.executable).parent / "lockstep"
 SETTINGS = """
 tenant = "acme"
 keyring = "file:keyring.json"
@@ -53,7 +52,7 @@ class Office:
     async def check(self, *words: str, token: str = TOKEN, said: str = "") -> tuple[int, str, str]:
         """Exit code, output and errors of the command."""
         command = await asyncio.create_subprocess_exec(
-            LOCKSTEP, "connector", "check", *words, "--config", self.home / "lockstep.toml",
+            *loaded_once(), "connector", "check", *words, "--config", self.home / "lockstep.toml",
             env={"PATH": os.environ["PATH"], "HOME": str(self.home), "DESK_TOKEN": token},
             stdin=-1, stdout=-1, stderr=-1,
         )  # fmt: skip
