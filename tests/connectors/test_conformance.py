@@ -41,8 +41,10 @@ TELLS_NO_TIME = frozenset(
     {"postgresql_roles", "mariadb_users", "openvpn", "ldap", "ssh_fleet", "wireguard"}
     | {"active_directory"}
 )
-# Nothing is told of when a role, user, key or account was made.
-KEEPS_NO_AGE = frozenset({"postgresql_roles", "mariadb_users", "openvpn", "ssh_fleet", "wireguard"})
+# Nothing is told of when a role, user, key or account was made; by Slack, in its lists alone.
+KEEPS_NO_AGE = frozenset(
+    {"postgresql_roles", "mariadb_users", "openvpn", "ssh_fleet", "wireguard", "slack_enterprise"}
+)
 # A directory tells its clock in no answer that everybody's server gives; a socket has none to tell.
 TELLS_NO_CLOCK = frozenset({"ldap", "wireguard"})
 # Whoever may open the socket is asked for nothing.
