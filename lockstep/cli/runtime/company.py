@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Annotated
 
 import httpx
@@ -12,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from lockstep.cli.context import (
-    FAILED,
     UNUSABLE,
     ConfigOption,
     JsonOption,
@@ -100,17 +100,20 @@ async def _leave(settings: Settings, leavers: list[Person], kind: TerminationKin
     if templates.SOURCE not in settings.sources:
         die(f"there is no source {templates.SOURCE} in the settings: nobody can report",
             code=UNUSABLE)  # fmt: skip
+    refused = 0
     for count, person in enumerate(leavers):
         event_id = f"sandbox-{secrets.token_hex(8)}"
         try:
             status = await report(settings, event_id, leaving(person, kind))
         except httpx.HTTPError as error:
             die(f"the webhook cannot be reached ({type(error).__name__}): is `lockstep up` running?"
-                f" {count} of {len(leavers)} were reported")  # fmt: skip
+                f" {count - refused} of {len(leavers)} were reported")  # fmt: skip
         name = f"{person.worker_id} {person.first_name} {person.last_name}"
-        out.print(f"{status}  {name}, {person.partner}, {person.site}", markup=False)
-        if status not in _ACCEPTED:
-            die(f"the webhook refused it: {count} of {len(leavers)} were reported", code=FAILED)
+        gone = "  (refused: was reported before)" if status == HTTPStatus.CONFLICT else ""
+        out.print(f"{status}  {name}, {person.partner}, {person.site}{gone}", markup=False)
+        refused += status not in _ACCEPTED
+    if refused:
+        die(f"the webhook refused {refused} of {len(leavers)}; the others were reported")
 
 
 def _company(settings: Settings) -> list[Person]:

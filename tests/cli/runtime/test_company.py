@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import company
+from tests.support.ports import free_port
 from tests.support.ready import loaded_once
 
 
@@ -18,7 +19,10 @@ def lockstep(folder: Path, *words: str) -> tuple[int, str]:
     told = subprocess.run(
         [*loaded_once(), *words],
         cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={
+            "PATH": os.environ["PATH"], "HOME": str(folder),
+            "LOCKSTEP_WEB__PORT": str(free_port()),  # the usual one may be somebody's
+        },
     )  # fmt: skip
     return told.returncode, told.stdout + told.stderr
 
