@@ -58,7 +58,7 @@ def connect(
     A secret that is typed goes into a file of its own that only you can read. Nothing is written
     unless the system answers. Exit 0 written, 1 a check failed, 2 it could not begin.
     """
-    path = settings_file(config)
+    path = settings_file(config).resolve()  # a link stays one
     try:
         text = path.read_text("utf-8")
         there = tomllib.loads(text).get("systems", {}).get(name, {})
@@ -70,7 +70,7 @@ def connect(
         die(f"{name}: small letters, digits and -, 40 at most", code=UNUSABLE)
     kind = _kind(name, kind, there)
     given = {**_pairs("--set", sets), **_pairs("--secret", secrets)}
-    form = Form(name, kind, path.resolve().parent, there, given)
+    form = Form(name, kind, path.parent, there, given)
     try:
         with _tried(path, text, form, tier) as checks:
             print_checks(checks)
@@ -198,6 +198,8 @@ def _tried(path: Path, text: str, form: Form, tier: str) -> Iterator[list[Check]
         candidate = beside(path, with_system(text, form.name, table | form.answers))
         err.print(f"Asking {form.name} …", markup=False)
         yield run(system_checks(load_settings(candidate), form.name, None))
+        if path.read_text("utf-8") != text:  # asking takes minutes
+            raise SettingsError([f"{path}: somebody changed it meanwhile: begin again"])
         candidate.replace(path)
         candidate, made = None, []
     finally:

@@ -128,6 +128,31 @@ async def test_a_secret_is_changed_without_losing_the_old_one(office: Office):
     assert len(office.secrets()) == 2
 
 
+async def test_what_somebody_wrote_meanwhile_is_kept(office: Office):
+    """Asking takes minutes: what was written until then is not written over; a link stays one."""
+    kept = office.file.rename(office.home / "kept.toml")
+    office.file.symlink_to(kept)
+    command = await asyncio.create_subprocess_exec(
+        *loaded_once(), "connect", *DESK, "--set", f"base_url={office.url}",
+        "--config", office.file, stdin=-1, stdout=-1, stderr=-2,
+        env={"PATH": os.environ["PATH"], "HOME": str(office.home)},
+    )  # fmt: skip
+    assert command.stdout is not None
+    async with asyncio.timeout(60):
+        await command.stdout.readuntil(b"token (")
+        kept.write_text(SETTINGS + "# mine\n")
+        told, _ = await command.communicate(f"{TOKEN}\n".encode())
+    assert command.returncode == 2
+    assert b"changed it meanwhile" in told
+    assert kept.read_text() == SETTINGS + "# mine\n"
+    assert not office.secrets()
+
+    code, said = await office.connect(*DESK, "--set", f"base_url={office.url}", said=f"{TOKEN}\n")
+    assert code == 0, said
+    assert office.file.is_symlink()
+    assert "[systems.desk]" in kept.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said", "told"),
     [
